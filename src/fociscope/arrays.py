@@ -1,0 +1,28 @@
+"""NumPy at the door, torch inside: what comes in as NumPy goes out as NumPy."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["ArrayLike", "as_tensor", "like"]
+
+ArrayLike: TypeAlias = "Tensor | np.ndarray | float | list[float]"
+
+
+def as_tensor(array: ArrayLike, *, device: torch.device | None = None) -> Tensor:
+    """Return `array` as a floating tensor; a float64 input keeps its precision, others are float32."""
+    tensor = array if isinstance(array, Tensor) else torch.as_tensor(np.asarray(array))
+    if tensor.dtype not in (torch.float32, torch.float64):
+        tensor = tensor.to(torch.float32)
+    elif isinstance(array, float | list):
+        tensor = tensor.to(torch.float32)
+    return tensor if device is None else tensor.to(device)
+
+
+def like(result: Tensor, given: ArrayLike) -> Tensor | np.ndarray:
+    """Return `result` as a tensor if `given` is one, else as a NumPy array."""
+    return result if isinstance(given, Tensor) else result.detach().cpu().numpy()

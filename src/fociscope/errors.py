@@ -1,0 +1,49 @@
+"""What Fociscope raises: every message says what was found, what was expected and what to do."""
+
+__all__ = [
+    "CaptureError",
+    "FileFormatError",
+    "FociscopeError",
+    "FociscopeWarning",
+    "ImagerError",
+    "ModelError",
+    "OutputExistsError",
+    "RecipeError",
+    "SceneError",
+]
+
+
+class FociscopeError(Exception):
+    """The parent of all errors that a user can mend; the command line prints it without a traceback."""
+
+
+class FileFormatError(FociscopeError):
+    """A file is missing, broken, unsafe, or not what its reader expects."""
+
+
+class CaptureError(FociscopeError):
+    """A capture cannot be reconstructed: wrong shape, NaN, nothing in it."""
+
+
+class ImagerError(FociscopeError):
+    """An imager's description is incomplete, contradictory, or not the one a model was made for."""
+
+
+class SceneError(FociscopeError):
+    """A scene cannot be simulated as asked, such as layers that do not fit between the sensors."""
+
+
+class ModelError(FociscopeError):
+    """A trained model is unknown, damaged, or of a format this version does not read."""
+
+
+class RecipeError(FociscopeError):
+    """A training recipe, or the state of a training run, does not hold together."""
+
+
+class OutputExistsError(FociscopeError):
+    """The output is there already, and nobody asked to overwrite it."""
+
+
+class FociscopeWarning(UserWarning):
+    """Something a user should know although the work goes on."""

@@ -1,0 +1,89 @@
+"""The imager: pixels, sensors, the gap between them, and the file that describes them."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fociscope.errors import ImagerError
+from fociscope.files.atomic import atomic_path
+from fociscope.files.limits import require_file
+from fociscope.imager.camera import Camera
+from fociscope.imager.psf import AngleSelectivePsf
+
+__all__ = ["Boundary", "Imager", "plain_errors"]
+
+Boundary = Literal["zero", "surround"]
+Side = Annotated[int, Field(ge=1, le=4096)]
+
+
+def plain_errors(error: ValidationError) -> str:
+    """Return what pydantic found as one line: `where: what (got value)`."""
+    return "; ".join(
+        f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']} (got {e['input']!r:.60})"
+        for e in error.errors()
+    )
+
+
+class Imager(BaseModel):
+    """A chip-scale lensless imager: sensor A on top of the tissue and, where there is one, B below.
+
+    Depth is the distance from sensor A; sensor B sees a layer from `gap_um` minus its depth.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "reference"
+    pixel_pitch_um: Annotated[float, Field(gt=0, le=1000)] = 55.0
+    """Side of a square pixel. 55 um is an assumption that REFERENCES supports (60 to 64 at most)."""
+    frame_px: tuple[Side, Side] = (51, 51)
+    """(y, x) pixels."""
+    sensors: Literal[1, 2] = 2
+    """1: sensor A alone; 2: A on top and B underneath."""
+    gap_um: Annotated[float, Field(gt=0, le=20_000)] = 1000.0
+    """From sensor A to sensor B; with A alone, the greatest depth that is considered."""
+    boundary: Boundary = "zero"
+    """`zero`: nothing outside the frame; `surround`: tissue goes on outside it."""
+    psf: AngleSelectivePsf = AngleSelectivePsf()
+    camera: Camera = Camera()
+
+    @classmethod
+    def reference(cls) -> Self:
+        """Return the imager of the reference conditions: 55 um, A and B 1000 um apart, 18 degrees."""
+        return cls()
+
+    def with_(self, **changes: object) -> Self:
+        """Return a copy with some fields changed and all of them checked again.
+
+        Raises:
+            ImagerError: a field is unknown or out of its range.
+        """
+        try:
+            return type(self).model_validate({**self.model_dump(), **changes})
+        except ValidationError as error:
+            raise ImagerError(f"not a possible imager: {plain_errors(error)}") from None
+
+    @classmethod
+    def from_toml(cls, path: Path | str) -> Self:
+        """Read an imager from a TOML file; what the file does not name keeps its default.
+
+        Raises:
+            FileFormatError: there is no such file.
+            ImagerError: it is not TOML, or it describes no possible imager.
+        """
+        path = require_file(Path(path))
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ImagerError(f"{path}: not a TOML file: {error}") from None
+        except ValidationError as error:
+            raise ImagerError(f"{path}: not a possible imager: {plain_errors(error)}") from None
+
+    def to_toml(self, path: Path | str, *, overwrite: bool = False) -> None:
+        """Write the imager to a TOML file that `from_toml` reads back to an equal imager."""
+        with atomic_path(Path(path), overwrite=overwrite) as part:
+            part.write_text(tomli_w.dumps(self.model_dump(mode="json")), encoding="utf-8")

@@ -1,0 +1,123 @@
+"""The layer network: captures in; probability, intensity and depth of each layer out.
+
+A U-Net (Ronneberger et al., MICCAI 2015) with residual blocks. Its deepest features, pooled over
+the frame, give the depths; the same pooled context modulates the decoder, because a layer can be
+told from its neighbours only by how much it is blurred.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from fociscope.networks.blocks import Modulation, ResidualBlock
+
+__all__ = ["Architecture", "LayerNet", "LayerNetOutput", "relative_light"]
+
+
+class Architecture(BaseModel):
+    """The shape of a layer network; it travels with the weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sensors: int = Field(default=2, ge=1, le=2)
+    layers: int = Field(default=4, ge=1, le=6)
+    widths: tuple[int, ...] = Field(default=(16, 32, 64), min_length=2, max_length=5)
+    """Channels at full resolution and after each halving."""
+    blocks: tuple[int, ...] = Field(default=(1, 2, 4), min_length=2, max_length=5)
+    """Residual blocks on the way down at each resolution; as many on the way up but the last."""
+    context: int = Field(default=128, ge=8, le=1024)
+
+    @property
+    def stride(self) -> int:
+        """Frames are padded to multiples of this."""
+        return int(2 ** (len(self.widths) - 1))
+
+
+class LayerNetOutput(NamedTuple):
+    """What the network says of a batch of captures."""
+
+    logit: Tensor
+    """(batch, layer, y, x) of P(cells here)."""
+    intensity: Tensor
+    """(batch, layer, y, x) light that reaches sensor A, relative to that capture's mean."""
+    depth: Tensor
+    """(batch, layer) as a share of the gap, increasing."""
+    depth_log_std: Tensor
+    """(batch, layer) logarithm of the standard deviation of `depth`."""
+
+
+def relative_light(captures: Tensor) -> Tensor:
+    """Divide each sensor's image by its mean, so that an unknown gain plays no part."""
+    mean = captures.mean(dim=(-2, -1), keepdim=True)
+    return captures / mean.clamp(min=torch.finfo(captures.dtype).tiny)
+
+
+class LayerNet(nn.Module):
+    """Captures (batch, sensor, y, x), of any frame from 32x32 up -> `LayerNetOutput`."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        """Build the network with random weights."""
+        super().__init__()
+        self.architecture = architecture
+        widths, blocks, context = architecture.widths, architecture.blocks, architecture.context
+        self.stem = nn.Conv2d(architecture.sensors, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(w) for _ in range(n)))
+            for w, n in zip(widths, blocks, strict=True)
+        )
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
+        self.grow = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
+        self.up = nn.ModuleList(
+            nn.Sequential(*(ResidualBlock(w) for _ in range(n)))
+            for w, n in zip(widths[:-1], blocks[:-1], strict=True)
+        )
+        self.modulate = nn.ModuleList(Modulation(context, w) for w in widths)
+        self.pooled = nn.Sequential(
+            nn.Linear(2 * widths[-1], context),
+            nn.ReLU(),
+            nn.Linear(context, context),
+            nn.ReLU(),
+        )
+        self.depth = nn.Linear(context, 2 * architecture.layers)
+        self.head = nn.Sequential(
+            nn.BatchNorm2d(widths[0]), nn.ReLU(), nn.Conv2d(widths[0], 2 * architecture.layers, 1)
+        )
+
+    def forward(self, captures: Tensor) -> LayerNetOutput:
+        """See the class."""
+        height, width = captures.shape[-2:]
+        stride = self.architecture.stride
+        x = relative_light(captures) - 1
+        x = F.pad(x, (0, -width % stride, 0, -height % stride), mode="replicate")
+        x = self.stem(x)
+        skips = []
+        for level, shrink in enumerate(self.shrink):
+            x = self.down[level](x)
+            skips.append(x)
+            x = shrink(x)
+        context = self._context(x)
+        x = self.down[-1](self.modulate[-1](x, context))
+        context = context + self._context(x)
+        for level in reversed(range(len(self.grow))):
+            x = self.grow[level](x) + skips[level]
+            x = self.up[level](self.modulate[level](x, context))
+        logit, light = self.head(x)[..., :height, :width].chunk(2, dim=1)
+
+        depth, depth_log_std = self.depth(context).chunk(2, dim=1)
+        return LayerNetOutput(
+            logit=logit,
+            intensity=F.softplus(light),
+            depth=F.softplus(depth - 1.0).cumsum(dim=1),
+            depth_log_std=depth_log_std.clamp(-8, 0),
+        )
+
+    def _context(self, x: Tensor) -> Tensor:
+        mean = x.mean(dim=(-2, -1))
+        spread = (x - mean[..., None, None]).square().mean(dim=(-2, -1)).add(1e-6).sqrt()
+        return torch.as_tensor(self.pooled(torch.cat([mean, spread], dim=1)))

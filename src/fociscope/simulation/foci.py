@@ -1,0 +1,89 @@
+"""Tumour foci: where the cells are, as thresholded multi-octave gradient noise.
+
+Gradient noise: Perlin, "Improving noise", ACM Trans. Graph. 21:681-682 (2002). The published system
+thresholds such a field (REFERENCES: "How the published data set is made").
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["foci_masks", "gradient_noise"]
+
+
+def _fade(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Perlin's quintic: 0 to 1 with vanishing first and second derivative at both ends."""
+    return t * t * t * (t * (t * 6 - 15) + 10)
+
+
+def gradient_noise(
+    rng: np.random.Generator, layers: int, frame_px: tuple[int, int], period_px: float
+) -> NDArray[np.float64]:
+    """Draw one octave of gradient noise for each layer.
+
+    Args:
+        rng: source of the lattice's offset and gradients.
+        layers: independent fields to draw.
+        frame_px: (y, x).
+        period_px: lattice spacing, the size of a feature.
+
+    Returns:
+        (layer, y, x), zero in the mean and at the lattice points, within about -1 to 1.
+    """
+    cells = [math.ceil(n / period_px) + 2 for n in frame_px]
+    angle = rng.uniform(0, 2 * math.pi, (layers, cells[0], cells[1]))
+    offset = rng.uniform(0, 1, (2, layers))
+    gradient_y, gradient_x = np.sin(angle), np.cos(angle)
+
+    y, x = (
+        np.arange(n) / period_px + shift[:, None] for n, shift in zip(frame_px, offset, strict=True)
+    )
+    row, column = y.astype(np.intp), x.astype(np.intp)
+    dy, dx = (y - row)[:, :, None], (x - column)[:, None, :]
+    layer = np.arange(layers)[:, None, None]
+
+    def ramp(down: int, right: int) -> NDArray[np.float64]:
+        at = (layer, row[:, :, None] + down, column[:, None, :] + right)
+        return gradient_y[at] * (dy - down) + gradient_x[at] * (dx - right)
+
+    along_x, along_y = _fade(dx), _fade(dy)
+    top = ramp(0, 0) * (1 - along_x) + ramp(0, 1) * along_x
+    bottom = ramp(1, 0) * (1 - along_x) + ramp(1, 1) * along_x
+    return np.asarray((top * (1 - along_y) + bottom * along_y) * math.sqrt(2))
+
+
+def foci_masks(
+    rng: np.random.Generator,
+    *,
+    coverage: NDArray[np.float64],
+    frame_px: tuple[int, int],
+    feature_px: float,
+    octaves: int,
+    persistence: float,
+) -> NDArray[np.bool_]:
+    """Draw the tumour masks of a scene's layers.
+
+    Args:
+        rng: source of all that is random.
+        coverage: (layer,) share of the frame that is tumour, 0 to 1; it sets each threshold.
+        frame_px: (y, x).
+        feature_px: lattice spacing of the coarsest octave; each further one halves it.
+        octaves: how many octaves are summed.
+        persistence: amplitude of an octave relative to the one before.
+
+    Returns:
+        (layer, y, x), True where there are cells.
+    """
+    field = np.zeros((len(coverage), *frame_px))
+    for octave in range(octaves):
+        period_px = max(feature_px / 2**octave, 1.0)
+        field += persistence**octave * gradient_noise(rng, len(coverage), frame_px, period_px)
+    flat = np.sort(field.reshape(len(coverage), -1), axis=-1)
+    pixels = flat.shape[-1]
+    tumour_px = np.round(coverage * pixels).astype(np.intp)
+    padded = np.concatenate([flat, np.full((len(coverage), 1), np.inf)], axis=-1)
+    threshold = padded[np.arange(len(coverage)), pixels - tumour_px]
+    return np.asarray(field >= threshold[:, None, None])

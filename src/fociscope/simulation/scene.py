@@ -1,0 +1,240 @@
+"""Scenes: layers of foci at random depths, and their captures. One seed, one scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from fociscope.errors import SceneError
+from fociscope.imager.geometry import Imager
+from fociscope.imager.projector import LayerProjector
+from fociscope.simulation.cells import render_cells
+from fociscope.simulation.foci import foci_masks
+
+__all__ = ["Scenes", "Specimen", "draw_depths", "draw_specimens", "project", "simulate"]
+
+#: Scenes that are projected together; fixed, so that rounding does not depend on the caller.
+CHUNK_SCENES = 50
+#: Share of the light from the farthest layer that a `surround` scene's margin must hold.
+SURROUND_ENERGY = 0.99
+
+
+class Specimen(BaseModel):
+    """What the tissue looks like; the defaults follow the statistics that REFERENCES measures."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    coverage: tuple[float, float] = (0.05, 0.55)
+    """Least and greatest share of a layer that is tumour; drawn evenly for each layer."""
+    feature_um: Annotated[float, Field(gt=0)] = 1700.0
+    """Lattice spacing of the coarsest octave of the noise that makes the foci."""
+    octaves: Annotated[int, Field(ge=1, le=8)] = 4
+    persistence: Annotated[float, Field(gt=0, le=1)] = 0.5
+    cells_per_mm2: Annotated[float, Field(gt=0)] = 300.0
+    brightness_sigma: Annotated[float, Field(ge=0)] = 1.1
+    spread_um: Annotated[float, Field(ge=0)] = 22.5
+    autofluorescence: tuple[float, float] = (0.05, 0.10)
+    """Least and greatest mean light outside the foci, relative to the mean inside."""
+    autofluorescence_cv: Annotated[float, Field(ge=0)] = 0.3
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Simulated scenes: the truth, and what the imager sees of it."""
+
+    layers: NDArray[np.float32]
+    """(scene, layer, y, x) emitted light per pixel; mean 1 inside the foci."""
+    mask: NDArray[np.bool_]
+    """(scene, layer, y, x) True where there are cells."""
+    depth_um: NDArray[np.float32]
+    """(scene, layer) distance from sensor A, increasing."""
+    captures: NDArray[np.float32]
+    """(scene, sensor, y, x) in the units of `layers`."""
+
+    @property
+    def depth_map_um(self) -> NDArray[np.float32]:
+        """(scene, layer, y, x): the layer's depth where there are cells, 0 elsewhere."""
+        return self.mask * self.depth_um[..., None, None]
+
+    def __len__(self) -> int:
+        """Return the number of scenes."""
+        return len(self.captures)
+
+
+def draw_depths(
+    rng: np.random.Generator, layers: int, *, min_separation_um: float, deepest_um: float
+) -> NDArray[np.float32]:
+    """Draw depths evenly among all that keep the layers apart.
+
+    Args:
+        rng: source of the depths.
+        layers: how many.
+        min_separation_um: least distance between neighbours.
+        deepest_um: depths lie in 0 ... this.
+
+    Returns:
+        (layer,) increasing.
+
+    Raises:
+        SceneError: that many layers do not fit.
+    """
+    slack = deepest_um - (layers - 1) * min_separation_um
+    if slack < 0:
+        raise SceneError(
+            f"{layers} layers at least {min_separation_um:g} um apart do not fit into "
+            f"{deepest_um:g} um; ask for a separation of at most {deepest_um / (layers - 1):.0f} um"
+        )
+    free = np.sort(rng.uniform(0, slack, layers))
+    return (free + min_separation_um * np.arange(layers)).astype(np.float32)
+
+
+def draw_specimens(
+    rng: np.random.Generator,
+    layers: int,
+    specimen: Specimen,
+    *,
+    frame_px: tuple[int, int],
+    pixel_pitch_um: float,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Draw the layers of one scene: (layer, y, x) emitted light, and (layer, y, x) masks."""
+    masks = foci_masks(
+        rng,
+        coverage=rng.uniform(*specimen.coverage, layers),
+        frame_px=frame_px,
+        feature_px=specimen.feature_um / pixel_pitch_um,
+        octaves=specimen.octaves,
+        persistence=specimen.persistence,
+    )
+    light = render_cells(
+        rng,
+        masks,
+        pixel_pitch_um=pixel_pitch_um,
+        density_per_mm2=specimen.cells_per_mm2,
+        brightness_sigma=specimen.brightness_sigma,
+        spread_um=specimen.spread_um,
+        autofluorescence=specimen.autofluorescence,
+        autofluorescence_cv=specimen.autofluorescence_cv,
+    )
+    return light, masks
+
+
+def surround_margin_px(imager: Imager) -> int:
+    """Return how much tissue around the frame a scene needs: none with a dark surround."""
+    if imager.boundary == "zero":
+        return 0
+    reach_um = imager.psf.energy_radius_um(imager.gap_um, SURROUND_ENERGY)
+    return min(round(reach_um / imager.pixel_pitch_um), max(imager.frame_px))
+
+
+def project(
+    imager: Imager,
+    light: NDArray[np.float32],
+    depth_um: NDArray[np.float32],
+    *,
+    margin_px: int,
+    **psf_parameters: torch.Tensor,
+) -> torch.Tensor:
+    """Return the noise-free captures of layers that reach `margin_px` beyond the frame.
+
+    Args:
+        imager: the instrument; what lies beyond the margin is dark.
+        light: (scene, layer, y + 2 margin, x + 2 margin).
+        depth_um: (scene, layer).
+        margin_px: cut off the captures on all sides.
+        psf_parameters: as for `LayerProjector.A`.
+
+    Returns:
+        (scene, sensor, y, x).
+    """
+    wide = LayerProjector(imager.with_(boundary="zero"))
+    seen = wide.A(torch.from_numpy(light), torch.from_numpy(depth_um), **psf_parameters)
+    assert isinstance(seen, torch.Tensor)
+    inner = slice(margin_px, -margin_px or None)
+    return seen[..., inner, inner].clamp_(min=0)
+
+
+def simulate(
+    count: int,
+    *,
+    seed: int,
+    first: int = 0,
+    layers: int = 4,
+    imager: Imager | None = None,
+    peak_snr_db: float | None = 40.0,
+    min_separation_um: float = 250.0,
+    specimen: Specimen | None = None,
+) -> Scenes:
+    """Simulate scenes and their captures.
+
+    Scene number n of a seed is always the same specimen at the same depths with the same noise.
+
+    Args:
+        count: how many scenes.
+        seed: of all that is random.
+        first: number of the first scene; the others follow it.
+        layers: per scene, 1 to 6.
+        imager: the instrument; without one, the reference imager.
+        peak_snr_db: 20 log10(peak / standard deviation of the noise there) of each sensor's image;
+            None for captures without noise.
+        min_separation_um: least distance between neighbouring layers.
+        specimen: what the tissue looks like.
+
+    Raises:
+        SceneError: layers that do not fit, or a count, seed or SNR that makes no sense.
+    """
+    imager = imager or Imager.reference()
+    specimen = specimen or Specimen()
+    if not 1 <= layers <= 6:
+        raise SceneError(f"a scene has 1 to 6 layers; got {layers}")
+    if count < 1 or seed < 0 or first < 0:
+        raise SceneError(
+            f"count must be at least 1, and seed and first at least 0; got {count}, {seed}, {first}"
+        )
+    highest = imager.camera.highest_peak_snr_db()
+    if peak_snr_db is not None and not 0 < peak_snr_db <= highest:
+        raise SceneError(
+            f"a peak SNR must lie above 0 and within the camera's {highest:.1f} dB; "
+            f"got {peak_snr_db:g} dB"
+        )
+    margin = surround_margin_px(imager)
+    wide = (imager.frame_px[0] + 2 * margin, imager.frame_px[1] + 2 * margin)
+    inner = slice(margin, -margin or None)
+
+    parts = []
+    for start in range(first, first + count, CHUNK_SCENES):
+        numbers = range(start, min(start + CHUNK_SCENES, first + count))
+        rngs = [np.random.default_rng([seed, n]) for n in numbers]
+        depth_um = np.stack(
+            [
+                draw_depths(
+                    rng, layers, min_separation_um=min_separation_um, deepest_um=imager.gap_um
+                )
+                for rng in rngs
+            ]
+        )
+        drawn = [
+            draw_specimens(
+                rng, layers, specimen, frame_px=wide, pixel_pitch_um=imager.pixel_pitch_um
+            )
+            for rng in rngs
+        ]
+        light = np.stack([scene[0] for scene in drawn])
+        mask = np.stack([scene[1] for scene in drawn])
+        captures = project(imager, light, depth_um, margin_px=margin)
+        if peak_snr_db is not None:
+            noise = [
+                torch.Generator().manual_seed(int(rng.integers(2**62))) for rng in rngs
+            ]
+            captures = torch.stack(
+                [
+                    imager.camera.at_peak_snr(capture, peak_snr_db, generator=generator)
+                    for capture, generator in zip(captures, noise, strict=True)
+                ]
+            )
+        parts.append((light[..., inner, inner], mask[..., inner, inner], depth_um, captures.numpy()))
+    return Scenes(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))

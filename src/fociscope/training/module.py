@@ -1,0 +1,82 @@
+"""Lightning around the network: steps, schedule and validation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as L  # noqa: N812 - Lightning's own convention
+import torch
+from torch import Tensor
+
+from fociscope.networks.layer_net import LayerNet
+from fociscope.networks.losses import layer_loss
+from fociscope.training.recipe import Recipe
+from fociscope.training.stream import Batch
+
+__all__ = ["TrainingModule"]
+
+
+class TrainingModule(L.LightningModule):
+    """Trains a `LayerNet` by a recipe."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Start from random weights, drawn from the recipe's seed."""
+        super().__init__()
+        self.recipe = recipe
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seeds.weights)
+            self.network = LayerNet(recipe.network)
+
+    def losses(self, batch: Batch) -> tuple[dict[str, Tensor], Any]:
+        """Return the losses of a batch, and what the network said."""
+        captures, mask, intensity, depth = batch
+        output = self.network(captures)
+        unit = captures[:, 0].mean(dim=(-2, -1))[:, None, None, None]
+        settings = self.recipe.optimisation
+        terms = layer_loss(
+            output,
+            mask,
+            intensity / unit,
+            depth,
+            intensity_weight=settings.intensity_weight,
+            depth_weight=settings.depth_weight,
+        )
+        return terms, output
+
+    def training_step(self, batch: list[Tensor], _: int) -> Tensor:
+        """Return the loss; NaN stops the run before it spoils a checkpoint."""
+        terms, _output = self.losses(Batch(*batch))
+        if not bool(torch.isfinite(terms["loss"])):
+            raise FloatingPointError(f"the loss is {float(terms['loss'])} at step {self.global_step}")
+        self.log_dict({f"train/{k}": v for k, v in terms.items()})
+        return terms["loss"]
+
+    def validation_step(self, batch: list[Tensor], _: int) -> None:
+        """Log the losses, the mean pixel accuracy and the mean depth error."""
+        scenes = Batch(*batch)
+        terms, output = self.losses(scenes)
+        accuracy = ((output.logit > 0) == (scenes.mask > 0.5)).float().mean()
+        depth_error = (output.depth - scenes.depth).abs().mean() * self.recipe.imager.gap_um
+        figures = {f"val/{k}": v for k, v in terms.items()}
+        figures |= {"val/accuracy": accuracy, "val/depth_error_um": depth_error}
+        self.log_dict(figures, batch_size=len(scenes.mask))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a linear warm-up and a cosine to zero."""
+        settings = self.recipe.optimisation
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+
+        def factor(step: int) -> float:
+            warm = min(1.0, (step + 1) / max(settings.warmup_steps, 1))
+            return warm * 0.5 * (1 + math.cos(math.pi * min(step / settings.steps, 1.0)))
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+

@@ -1,0 +1,132 @@
+"""The live stream: scenes over a family of imagers, simulated while the network trains.
+
+Everything is a function of the recipe and the step, so a run that goes on after an interruption
+sees the scenes that it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from fociscope.imager.psf import outer_energy_table
+from fociscope.simulation.scene import draw_depths, draw_specimens, project, surround_margin_px
+from fociscope.training.recipe import Recipe
+
+__all__ = ["Batch", "LiveScenes", "orient"]
+
+_CHUNK, _STEP = 0, 1  # the two kinds of random streams under the training seed
+
+
+class Batch(NamedTuple):
+    """What one training step sees."""
+
+    captures: Tensor
+    """(batch, sensor, y, x)."""
+    mask: Tensor
+    """(batch, layer, y, x) in 0 ... 1."""
+    intensity: Tensor
+    """(batch, layer, y, x) light that reaches sensor A, in the units of the captures."""
+    depth: Tensor
+    """(batch, layer) as a share of the gap."""
+
+
+def orient(image: Tensor, orientation: int) -> Tensor:
+    """Return one of the eight rotations and reflections of (..., y, x)."""
+    turned = torch.rot90(image, orientation % 4, dims=(-2, -1))
+    return turned.flip(-1) if orientation >= 4 else turned
+
+
+class LiveScenes(IterableDataset[Batch]):
+    """Training batches without end, from `first_step` on."""
+
+    def __init__(self, recipe: Recipe, first_step: int = 0) -> None:
+        """Stream the scenes of `recipe`; nothing is simulated before the first batch is asked for."""
+        super().__init__()
+        self.recipe = recipe
+        self.first_step = first_step
+
+    def chunk(self, number: int) -> Batch:
+        """Simulate one chunk of noise-free scenes, with one boundary and an imager for each scene."""
+        recipe, family, scenes = self.recipe, self.recipe.family, self.recipe.scenes
+        rng = np.random.default_rng([recipe.seeds.training, _CHUNK, number])
+        count, layers = recipe.stream.chunk_scenes, recipe.network.layers
+        boundary = family.boundaries[number % len(family.boundaries)]
+        imager = recipe.imager.with_(boundary=boundary)
+        margin = surround_margin_px(imager)
+        wide = (imager.frame_px[0] + 2 * margin, imager.frame_px[1] + 2 * margin)
+        separation = rng.uniform(*scenes.min_separation_um, count)
+        depth_um = np.stack(
+            [
+                draw_depths(rng, layers, min_separation_um=s, deepest_um=imager.gap_um)
+                for s in separation
+            ]
+        )
+        drawn = [
+            draw_specimens(
+                rng, layers, scenes.specimen, frame_px=wide, pixel_pitch_um=imager.pixel_pitch_um
+            )
+            for _ in range(count)
+        ]
+        light = np.stack([scene[0] for scene in drawn])
+        mask = np.stack([scene[1] for scene in drawn])
+        half_angle_deg = torch.from_numpy(rng.uniform(*family.half_angle_deg, count)).float()
+        base_blur_px = torch.from_numpy(rng.uniform(*family.base_blur_px, count)).float()
+        captures = project(
+            imager,
+            light,
+            depth_um,
+            margin_px=margin,
+            half_angle_deg=half_angle_deg,
+            base_blur_um=base_blur_px * imager.pixel_pitch_um,
+        )
+        collected = outer_energy_table(half_angle_deg)[:, -1].reshape(-1, 1, 1, 1)
+        inner = slice(margin, -margin or None)
+        return Batch(
+            captures=captures,
+            mask=torch.from_numpy(mask[..., inner, inner]).float(),
+            intensity=torch.from_numpy(light[..., inner, inner]) * collected,
+            depth=torch.from_numpy(depth_um) / imager.gap_um,
+        )
+
+    def batch(self, pool: list[Batch], step: int) -> Batch:
+        """Draw the batch of a step from the pool: any scene, any orientation, fresh noise."""
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.seeds.training, _STEP, step])
+        picks = rng.integers(0, len(pool) * recipe.stream.chunk_scenes, recipe.optimisation.batch_scenes)
+        orientations = rng.integers(0, 8, len(picks))
+        picked = []
+        for pick, orientation in zip(picks, orientations, strict=True):
+            chunk, scene = divmod(int(pick), recipe.stream.chunk_scenes)
+            *images, depth = (field[scene] for field in pool[chunk])
+            picked.append((*(orient(image, int(orientation)) for image in images), depth))
+        clean, mask, intensity, depth = (torch.stack(field) for field in zip(*picked, strict=True))
+        peak_snr_db = rng.uniform(*recipe.family.peak_snr_db, (len(picks), 1))
+        captures = recipe.imager.camera.at_peak_snr(
+            clean,
+            torch.from_numpy(peak_snr_db).float().expand(clean.shape[:2]),
+            generator=torch.Generator().manual_seed(int(rng.integers(2**62))),
+        )
+        return Batch(captures, mask, intensity, depth)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield batch after batch."""
+        stream = self.recipe.stream
+        newest = self.first_step // stream.steps_per_chunk + stream.pool_chunks - 1
+        pool = deque(
+            (self.chunk(n) for n in range(newest - stream.pool_chunks + 1, newest + 1)),
+            maxlen=stream.pool_chunks,
+        )
+        step = self.first_step
+        while True:
+            yield self.batch(list(pool), step)
+            step += 1
+            if step % stream.steps_per_chunk == 0:
+                newest += 1
+                pool.append(self.chunk(newest))
