@@ -33,26 +33,21 @@ def gradient_noise(
     Returns:
         (layer, y, x), zero in the mean and at the lattice points, within about -1 to 1.
     """
-    cells = [math.ceil(n / period_px) + 2 for n in frame_px]
-    angle = rng.uniform(0, 2 * math.pi, (layers, cells[0], cells[1]))
-    offset = rng.uniform(0, 1, (2, layers))
-    gradient_y, gradient_x = np.sin(angle), np.cos(angle)
+    nodes = [math.ceil(n / period_px) + 2 for n in frame_px]
+    angle = rng.uniform(0, 2 * math.pi, (layers, nodes[0], nodes[1]))
+    offset = rng.uniform(0, 1, (2, layers, 1, 1))
 
-    y, x = (
-        np.arange(n) / period_px + shift[:, None] for n, shift in zip(frame_px, offset, strict=True)
-    )
-    row, column = y.astype(np.intp), x.astype(np.intp)
-    dy, dx = (y - row)[:, :, None], (x - column)[:, None, :]
-    layer = np.arange(layers)[:, None, None]
+    def weights(axis: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return each node's fade, and fade times distance, along an axis: (layer, pixel, node)."""
+        position = np.arange(frame_px[axis])[:, None] / period_px + offset[axis]
+        distance = position - np.arange(nodes[axis])
+        fade = 1 - _fade(np.minimum(np.abs(distance), 1))
+        return fade, fade * distance
 
-    def ramp(down: int, right: int) -> NDArray[np.float64]:
-        at = (layer, row[:, :, None] + down, column[:, None, :] + right)
-        return gradient_y[at] * (dy - down) + gradient_x[at] * (dx - right)
-
-    along_x, along_y = _fade(dx), _fade(dy)
-    top = ramp(0, 0) * (1 - along_x) + ramp(0, 1) * along_x
-    bottom = ramp(1, 0) * (1 - along_x) + ramp(1, 1) * along_x
-    return np.asarray((top * (1 - along_y) + bottom * along_y) * math.sqrt(2))
+    # A node's ramp, gradient . distance, fades separably along both axes: two matrix products.
+    (fade_y, ramp_y), (fade_x, ramp_x) = weights(0), weights(1)
+    noise = ramp_y @ np.sin(angle) @ fade_x.mT + fade_y @ np.cos(angle) @ ramp_x.mT
+    return np.asarray(noise * math.sqrt(2))
 
 
 def foci_masks(

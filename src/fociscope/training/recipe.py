@@ -46,9 +46,12 @@ class Stream(_Config):
 
     pool_chunks: Annotated[int, Field(ge=1)] = 64
     chunk_scenes: Annotated[int, Field(ge=1)] = 64
-    steps_per_chunk: Annotated[int, Field(ge=1)] = 8
+    steps_per_chunk: Annotated[int, Field(ge=1)] = 16
     """Batches between two renewals of a chunk: how often a scene is used, each time in another of
     its eight orientations and with fresh noise."""
+    workers: Annotated[int, Field(ge=0, le=1)] = 0
+    """0 simulates between the steps: on two cores a second process costs the network more than it
+    saves. 1 simulates beside it, for a network on a GPU."""
 
 
 class Optimisation(_Config):

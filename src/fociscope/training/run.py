@@ -124,12 +124,13 @@ def train(
         enable_model_summary=False,
         enable_progress_bar=any("Progress" in type(c).__name__ for c in callbacks or []),
     )
+    workers = recipe.stream.workers
     stream: DataLoader[Any] = DataLoader(
         LiveScenes(recipe, first_step),
         batch_size=None,
-        num_workers=1,
-        prefetch_factor=8,
-        multiprocessing_context="spawn",
+        num_workers=workers,
+        prefetch_factor=8 if workers else None,
+        multiprocessing_context="spawn" if workers else None,
         worker_init_fn=_single_thread,
     )
     try:

@@ -1,0 +1,33 @@
+"""Bytes on disk <-> plain arrays with units, and all checks of size and safety.
+
+Files are hostile until checked: each reader reads the header, holds it against `Limits`, and only
+then decodes; what goes wrong is a `FileFormatError` of one line. Writers leave a complete file or
+none.
+"""
+
+from fociscope.files.atomic import atomic_folder, atomic_path
+from fociscope.files.captures import list_images, read_captures
+from fociscope.files.images import IMAGE_SUFFIXES, read_image
+from fociscope.files.limits import DEFAULT_LIMITS, Limits, check_claim, require_file
+from fociscope.files.mat import ImagesDepth, is_mat, read_images_depth, write_images_depth
+from fociscope.files.ome import write_ome_tiff
+from fociscope.files.tiff import read_pixel_size_um
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "IMAGE_SUFFIXES",
+    "ImagesDepth",
+    "Limits",
+    "atomic_folder",
+    "atomic_path",
+    "check_claim",
+    "is_mat",
+    "list_images",
+    "read_captures",
+    "read_image",
+    "read_images_depth",
+    "read_pixel_size_um",
+    "require_file",
+    "write_images_depth",
+    "write_ome_tiff",
+]

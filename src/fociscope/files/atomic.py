@@ -1,0 +1,200 @@
+"""Output that is either complete or absent: write beside the target, then rename.
+
+A crash, a full disk or Ctrl-C leaves what was there before and no half-written file.
+"""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fociscope.errors import FociscopeError, OutputExistsError
+from fociscope.files.limits import one_line, shown
+
+__all__ = ["atomic_folder", "atomic_path"]
+
+_DISK_ERRORS = {
+    errno.EACCES: "permission denied; choose a folder you may write to",
+    errno.EPERM: "permission denied; choose a folder you may write to",
+    errno.EROFS: "the disk is read-only; choose another folder",
+    errno.ENOSPC: "the disk is full; free some space or choose another disk",
+    errno.EDQUOT: "your disk quota is used up; free some space or choose another disk",
+    errno.EFBIG: "the file is larger than the disk allows; write fewer frames per file",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
+    errno.EISDIR: "a folder stands where a file should go; choose another path",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
+
+@contextmanager
+def atomic_path(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary file path beside `path`, with its suffix; rename it on success.
+
+    Missing parent folders are made, and removed again on failure.
+
+    Args:
+        path: the file to write.
+        overwrite: replace a file that is there already.
+
+    Raises:
+        OutputExistsError: `path` exists and `overwrite` is False, or `path` is a folder.
+        FociscopeError: the disk refuses (permission, full, read-only).
+    """
+    path = Path(path).absolute()
+    with _plain_disk_errors(path):
+        _refuse_existing(path, overwrite)
+    with _plain_disk_errors(path), _parents_of(path):
+        temporary = _beside(path.parent, path)
+        try:
+            temporary.touch(exist_ok=False)  # permission trouble shows before the work
+            yield temporary
+            _sync(temporary)
+            _refuse_existing(path, overwrite)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+
+@contextmanager
+def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a fresh temporary folder whose content becomes the folder `path` on success.
+
+    A new `path` appears by one rename. Into a folder that exists, the files move one by one, each
+    by an atomic rename; files of other names that lie there are left alone.
+
+    Args:
+        path: the folder to write.
+        overwrite: write into a folder that is not empty, replacing files of the same names.
+
+    Raises:
+        OutputExistsError: `path` is a file, or holds something and `overwrite` is False.
+        FociscopeError: the disk refuses (permission, full, read-only).
+    """
+    path = Path(path)
+    with _plain_disk_errors(path):
+        path = path.resolve()  # a link to a folder stays a link
+        exists = path.exists()
+        _refuse_full_folder(path, overwrite)
+    with _plain_disk_errors(path), _parents_of(path):
+        # Inside a folder that exists, the temporary one is sure to be on the same disk.
+        temporary = _beside(path if exists else path.parent, path)
+        try:
+            temporary.mkdir()
+            yield temporary
+            files = sorted(entry for entry in temporary.rglob("*") if not entry.is_dir())
+            for file in files:
+                _sync(file)
+            if exists:
+                _move_into(path, temporary, files)
+            else:
+                _refuse_full_folder(path, overwrite)
+                temporary.rename(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        _sync_folder(path)
+
+
+def _refuse_existing(path: Path, overwrite: bool) -> None:
+    if path.is_dir():
+        raise OutputExistsError(f"{shown(path)}: this is a folder, expected a file name to write.")
+    if not overwrite and os.path.lexists(path):
+        raise OutputExistsError(
+            f"{shown(path)}: exists already; choose another name or allow overwriting."
+        )
+
+
+def _refuse_full_folder(path: Path, overwrite: bool) -> None:
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise OutputExistsError(f"{shown(path)}: this is a file, expected a folder to write into.")
+    if not overwrite and any(path.iterdir()):
+        raise OutputExistsError(
+            f"{shown(path)}: the folder is not empty; choose another or allow overwriting."
+        )
+
+
+def _move_into(path: Path, temporary: Path, files: list[Path]) -> None:
+    """Move each file to its place under `path`; on failure take back those that were new."""
+    new: list[Path] = []
+    try:
+        for file in files:
+            target = path / file.relative_to(temporary)
+            was_there = os.path.lexists(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(target)
+            if not was_there:
+                new.append(target)
+    except BaseException:
+        for target in new:
+            target.unlink(missing_ok=True)
+        raise
+
+
+def _beside(folder: Path, path: Path) -> Path:
+    """Return a hidden, unused name in `folder` that keeps the suffixes of `path`."""
+    stem, dot, suffixes = path.name.lstrip(".").partition(".")
+    return folder / f".{stem[:30]}-{secrets.token_hex(6)}{dot}{suffixes[-30:]}"
+
+
+@contextmanager
+def _parents_of(path: Path) -> Iterator[None]:
+    """Make the missing folders above `path`; remove them again if the body fails."""
+    missing = []
+    folder = path.parent
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for folder in missing:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def _plain_disk_errors(path: Path) -> Iterator[None]:
+    """Turn a refusal of the disk into one plain line; other errors pass unchanged."""
+    try:
+        yield
+    except OSError as error:
+        # NumPy reports a short write as an OSError without a number.
+        full = error.errno is None and " requested and " in str(error)
+        advice = _DISK_ERRORS.get(errno.ENOSPC if full else error.errno or 0)
+        if advice is None or _is_elsewhere(error.filename, path):
+            raise
+        raise FociscopeError(
+            f"{shown(path)}: cannot be written: {advice} ({one_line(error)})."
+        ) from error
+
+
+def _is_elsewhere(named: object, path: Path) -> bool:
+    """Whether an error names a file that has nothing to do with writing `path`."""
+    if not isinstance(named, str):
+        return False
+    standing = next(folder for folder in path.parents if os.path.lexists(folder))
+    return not Path(named).absolute().is_relative_to(standing)
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb+") as stream:
+        os.fsync(stream.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system can (Windows cannot)."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,166 @@
+"""Numeric arrays out of an HDF5 file (MAT v7.3) that nobody has vouched for.
+
+HDF5 can point into other files (external links, external storage, virtual data sets) and can load
+code for its filters. All of that is refused, from the file's description, before data are read.
+"""
+
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from fociscope.errors import FileFormatError
+from fociscope.files.limits import Limits, decoding, shown
+
+__all__ = ["Hdf5Source", "is_hdf5"]
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_SIGNATURE_OFFSETS = (0, 512)  # MATLAB keeps the first 512 bytes for its own header
+
+_GZIP = h5py.h5z.FILTER_DEFLATE
+_ALLOWED_FILTERS = (_GZIP, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
+_CHECKSUM_BYTES = 4
+_LARGEST_CHUNK_BYTES = 64 * 2**20  # beyond this, a chunk may not be larger than its data set
+
+
+def is_hdf5(path: Path) -> bool:
+    """Return whether the file carries the HDF5 signature where MATLAB or h5py put it."""
+    with path.open("rb") as stream:
+        for offset in _SIGNATURE_OFFSETS:
+            stream.seek(offset)
+            if stream.read(len(_SIGNATURE)) == _SIGNATURE:
+                return True
+    return False
+
+
+class Hdf5Source:
+    """The numeric arrays at the root of an HDF5 file, in MATLAB's order of axes."""
+
+    def __init__(self, path: Path, file: Any, limits: Limits) -> None:
+        """Wrap an open h5py file; use `Hdf5Source.open`."""
+        self.path = path
+        self._file = file
+        self._limits = limits
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, limits: Limits) -> Iterator["Hdf5Source"]:
+        """Open `path` for reading.
+
+        Raises:
+            FileFormatError: it is not a sound HDF5 file.
+        """
+        with decoding(path, "MAT v7.3 (HDF5) file"):
+            file = h5py.File(path, "r")
+        try:
+            yield cls(path, file, limits)
+        finally:
+            file.close()
+
+    def claims(self, names: tuple[str, ...]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+        """Return shape and dtype of those of `names` that are there; nothing is read.
+
+        Shapes are in MATLAB's order of axes, which a v7.3 file stores reversed.
+
+        Raises:
+            FileFormatError: a variable is a link, lies outside the file, needs an unknown filter,
+                or is not a plain numeric array.
+        """
+        found = {}
+        for name in names:
+            with decoding(self.path, "MAT v7.3 (HDF5) file"):
+                link = self._file.get(name, getlink=True)
+                if link is None:
+                    continue
+                if not isinstance(link, h5py.HardLink):
+                    raise FileFormatError(
+                        f"{shown(self.path)}: {name} is a link to another place, expected the data "
+                        "themselves; export the file again."
+                    )
+                item = self._file.get(name)
+                self._check(name, item)
+                shape = item.shape[::-1] if _is_matlab(item) else item.shape
+                found[name] = (tuple(int(side) for side in shape), item.dtype)
+        return found
+
+    def read(self, name: str) -> npt.NDArray[Any]:
+        """Return one array that `claims` accepted, in MATLAB's order of axes."""
+        with decoding(self.path, "MAT v7.3 (HDF5) file"):
+            item = self._file[name]
+            self._check(name, item)
+            self._check_inflation(name, item)
+            array: npt.NDArray[Any] = item[()]
+            return array.T if _is_matlab(item) else array
+
+    def _check(self, name: str, item: Any) -> None:
+        where = f"{shown(self.path)}: {name}"
+        if not isinstance(item, h5py.Dataset):
+            raise FileFormatError(
+                f"{where} is a struct, a sparse matrix or a group, expected a plain numeric array; "
+                "save it as a full matrix."
+            )
+        plan = item.id.get_create_plist()  # says where the data lie, without opening them
+        if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count() > 0:
+            raise FileFormatError(
+                f"{where} takes its data from other files (virtual or external storage), expected "
+                "them in this file; copy them into it."
+            )
+        for index in range(plan.get_nfilters()):
+            code, _, _, label = plan.get_filter(index)
+            if code not in _ALLOWED_FILTERS:
+                text = bytes(label).decode("latin-1") or f"number {code}"
+                raise FileFormatError(
+                    f"{where} is stored through the filter {text!r}, expected gzip, shuffle or "
+                    "fletcher32; save it with gzip or without compression."
+                )
+        if item.dtype.kind not in "biuf" or item.shape is None:
+            raise FileFormatError(
+                f"{where} holds {'nothing' if item.shape is None else 'cells, text or records'}, "
+                "expected real numbers; save it as a numeric matrix."
+            )
+        if "MATLAB_empty" in item.attrs:
+            raise FileFormatError(f"{where} is an empty matrix, expected data; export it again.")
+
+    def _check_inflation(self, name: str, item: Any) -> None:
+        """Refuse a chunk that inflates to more than it should: HDF5 itself sets no bound."""
+        if item.chunks is None:
+            return
+        expected = math.prod(item.chunks) * item.dtype.itemsize
+        where = f"{shown(self.path)}: {name}"
+        if expected > max(item.nbytes, min(_LARGEST_CHUNK_BYTES, self._limits.max_bytes)):
+            raise FileFormatError(
+                f"{where} is stored in chunks of {expected} bytes, expected no more than the "
+                f"{item.nbytes} bytes it holds; save it again."
+            )
+        plan = item.id.get_create_plist()
+        filters = [plan.get_filter(index)[0] for index in range(plan.get_nfilters())]
+        if len(filters) != len(set(filters)):
+            raise FileFormatError(
+                f"{where} repeats a compression filter, expected each at most once; save it again."
+            )
+        if _GZIP not in filters:
+            return
+        skipped_bit = 1 << filters.index(_GZIP)
+        for index in range(item.id.get_num_chunks()):
+            chunk = item.id.get_chunk_info(index)
+            if chunk.filter_mask & skipped_bit:
+                continue
+            _, stored = item.id.read_direct_chunk(chunk.chunk_offset)
+            inflater = zlib.decompressobj()
+            inflater.decompress(stored, expected + _CHECKSUM_BYTES)
+            if inflater.unconsumed_tail and inflater.decompress(inflater.unconsumed_tail, 1):
+                raise FileFormatError(
+                    f"{where} holds a chunk that inflates beyond the {expected} bytes it should "
+                    "have; the file is damaged or hostile, get it again."
+                )
+
+
+def _is_matlab(item: Any) -> bool:
+    """Whether MATLAB wrote the data set, and so reversed its axes."""
+    return "MATLAB_class" in item.attrs

@@ -1,0 +1,225 @@
+"""TIFF images (OME-TIFF, ImageJ, plain) from files that nobody has vouched for.
+
+The chain of pages is walked here before tifffile sees it, because a chain can bite its own tail,
+and pages are read one by one, because the shapes that metadata promise are only promises.
+"""
+
+import logging
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from fociscope.errors import FileFormatError
+from fociscope.files.limits import (
+    DEFAULT_LIMITS,
+    Limits,
+    check_claim,
+    decoding,
+    require_file,
+    shown,
+)
+from fociscope.files.tiff_metadata import check_axes, pixel_size_um
+
+__all__ = ["is_tiff", "read_pixel_size_um", "read_tiff"]
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says, we say as errors
+
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_NO_COMPRESSION, _PACKBITS = 1, 32773
+_PACKBITS_RATIO = 64  # two bytes stand for at most 128
+_DEFLATE = (8, 32946)
+_MIN_IS_WHITE, _MIN_IS_BLACK = 0, 1
+
+
+def is_tiff(head: bytes) -> bool:
+    """Return whether a file that starts with `head` is a TIFF or BigTIFF."""
+    return head[:4] in _MAGIC
+
+
+def read_tiff(path: Path, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.float32]:
+    """Read all pages: (y, x) for one page, (page, y, x) for more; values as in the file.
+
+    Raises:
+        FileFormatError: damaged or truncated, a loop of pages, no pages, colour, pages that differ,
+            a compression other than deflate and PackBits, or larger than `limits`.
+    """
+    path = require_file(path)
+    with decoding(path, "TIFF image"), path.open("rb") as stream:
+        count = _count_pages(path, stream, limits)
+    with decoding(path, "TIFF image"), tifffile.TiffFile(path) as tiff:
+        first = tiff.pages[0]
+        _check_page(path, first, limits)
+        check_claim(path, (count, *first.shape), first.dtype, limits)
+        check_axes(path, tiff, count)
+        pages = np.empty((count, *first.shape), dtype=np.float32)
+        for index in range(count):
+            page = tiff.pages[index]
+            if page.shape != first.shape or page.dtype != first.dtype:
+                raise FileFormatError(
+                    f"{shown(path)}: page 1 is {_size(first)} but page {index + 1} is "
+                    f"{_size(page)}, expected pages of one size and type; save them as files."
+                )
+            _check_page(path, page, limits)
+            with np.errstate(over="ignore"):  # too large for float32 becomes inf, judged elsewhere
+                pages[index] = _decode(page)
+    return pages[0] if count == 1 else pages
+
+
+def read_pixel_size_um(path: Path) -> float | None:
+    """Return the pixel pitch in um that a TIFF states; None if it states none, or not square.
+
+    OME-XML (PhysicalSizeX) is asked first, then ImageJ's unit, then a resolution per centimetre. A
+    resolution per inch is a printer's, mostly 72 by default, and not believed.
+
+    Raises:
+        FileFormatError: the file is missing, empty, or a damaged TIFF.
+    """
+    path = require_file(path)
+    with path.open("rb") as stream:
+        if not is_tiff(stream.read(4)):
+            return None
+    with decoding(path, "TIFF image"), path.open("rb") as stream:
+        _count_pages(path, stream, DEFAULT_LIMITS)
+    with decoding(path, "TIFF image"), tifffile.TiffFile(path) as tiff:
+        return pixel_size_um(path, tiff)
+
+
+def _count_pages(path: Path, stream: BinaryIO, limits: Limits) -> int:
+    """Walk the chain of pages; every page must lie in the file and come once."""
+    size = path.stat().st_size
+    head = stream.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    big = head[2:4] in (b"+\0", b"\0+")
+    offset_format, count_format, tag_bytes = ("Q", "Q", 20) if big else ("I", "H", 12)
+    (offset,) = struct.unpack_from(order + offset_format, head, 8 if big else 4)
+    seen: set[int] = set()
+    while offset:
+        if offset in seen:
+            raise FileFormatError(
+                f"{shown(path)}: the chain of pages runs in a circle after page {len(seen)}, "
+                "expected an end; the file is damaged, export it again."
+            )
+        seen.add(offset)
+        if len(seen) > limits.max_pages:
+            raise FileFormatError(
+                f"{shown(path)}: more than {limits.max_pages} pages, expected at most so many; "
+                "split the file or raise Limits.max_pages."
+            )
+        if offset + 2 > size:
+            raise FileFormatError(
+                f"{shown(path)}: page {len(seen)} lies beyond the end of the file; it is "
+                "truncated, copy or export it again."
+            )
+        stream.seek(offset)
+        counter = struct.Struct(order + count_format)
+        (tags,) = counter.unpack(stream.read(counter.size))
+        stream.seek(offset + counter.size + tags * tag_bytes)
+        link = struct.Struct(order + offset_format)
+        (offset,) = link.unpack(stream.read(link.size))
+    if not seen:
+        raise FileFormatError(
+            f"{shown(path)}: a TIFF header without any page, expected at least one image; "
+            "export the file again."
+        )
+    return len(seen)
+
+
+def _check_page(path: Path, page: Any, limits: Limits) -> None:
+    """Refuse a page that is too large, in colour, or stored in a way that cannot be bounded."""
+    where = shown(path)
+    if page.samplesperpixel > 1:
+        raise FileFormatError(
+            f"{where}: a colour image ({page.samplesperpixel} values per pixel), expected one "
+            "value per pixel; convert it to greyscale."
+        )
+    if page.photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK):
+        raise FileFormatError(
+            f"{where}: a colour or palette image, expected greyscale; convert it to greyscale."
+        )
+    if page.photometric == _MIN_IS_WHITE:
+        raise FileFormatError(
+            f"{where}: stores white as 0 (min-is-white), expected black as 0; invert it and save "
+            "it as min-is-black."
+        )
+    if len(page.shape) != 2:
+        raise FileFormatError(
+            f"{where}: a page with {len(page.shape)} axes, expected (y, x); save flat pages."
+        )
+    check_claim(path, page.shape, page.dtype, limits)
+    if page.compression not in (_NO_COMPRESSION, _PACKBITS, *_DEFLATE):
+        name = getattr(page.compression, "name", page.compression)
+        raise FileFormatError(
+            f"{where}: compressed with {name}, expected no compression, deflate or PackBits; "
+            "save it uncompressed."
+        )
+    check_claim(path, page.chunks, page.dtype, limits)
+    if not _is_complete(path, page):
+        raise FileFormatError(
+            f"{where}: holds only a part of the {_size(page)} values it claims; it is truncated, "
+            "copy or export it again."
+        )
+
+
+def _is_complete(path: Path, page: Any) -> bool:
+    """Whether the parts (strips, tiles) of a page lie in the file and fill the page."""
+    size = path.stat().st_size
+    parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    if not all(length > 0 and start + length <= size for start, length in parts):
+        return False
+    if page.compression in _DEFLATE:
+        part_bytes = math.prod(page.chunks) * page.dtype.itemsize
+        held = sum(_inflated(path, page, start, length, part_bytes) for start, length in parts)
+    else:
+        ratio = _PACKBITS_RATIO if page.compression == _PACKBITS else 1
+        held = sum(length for _, length in parts) * ratio
+    row_bytes = (page.shape[1] * page.bitspersample + 7) // 8
+    return bool(len(parts) >= math.prod(page.chunked) and held >= page.shape[0] * row_bytes)
+
+
+def _inflated(path: Path, page: Any, start: int, length: int, expected: int) -> int:
+    """Return the bytes that a part inflates to; refuse more than `expected`: tifffile does not."""
+    handle = page.parent.filehandle
+    handle.seek(start)
+    inflater = zlib.decompressobj()
+    count = len(inflater.decompress(handle.read(length), expected))
+    if inflater.unconsumed_tail and inflater.decompress(inflater.unconsumed_tail, 1):
+        raise FileFormatError(
+            f"{shown(path)}: compressed data inflate beyond the {expected} bytes of their part; "
+            "the file is damaged or hostile, get it again."
+        )
+    return count
+
+
+def _decode(page: Any) -> npt.NDArray[np.generic]:
+    """Return the values of one page, (y, x)."""
+    plain = page.compression == _NO_COMPRESSION and page.fillorder == 1 and not page.is_tiled
+    if page.bitspersample == 12 and plain:
+        return _unpack_12_bit(page)
+    array: npt.NDArray[np.generic] = page.asarray()
+    return array
+
+
+def _unpack_12_bit(page: Any) -> npt.NDArray[np.generic]:
+    """Unpack two values from three bytes, rows padded to whole bytes (tifffile alone cannot)."""
+    height, width = page.shape
+    handle = page.parent.filehandle
+    packed = b""
+    for start, length in zip(page.dataoffsets, page.databytecounts, strict=False):
+        handle.seek(start)
+        packed += handle.read(length)
+    row_bytes = (width * 12 + 7) // 8
+    rows = np.frombuffer(packed, np.uint8, height * row_bytes).reshape(height, row_bytes)
+    rows = np.pad(rows, ((0, 0), (0, -row_bytes % 3))).astype(np.uint16)
+    first, middle, last = rows[:, 0::3], rows[:, 1::3], rows[:, 2::3]
+    values = np.stack(((first << 4) | (middle >> 4), ((middle & 15) << 8) | last), axis=-1)
+    return values.reshape(height, -1)[:, :width]
+
+
+def _size(page: Any) -> str:
+    return f"{' x '.join(str(side) for side in page.shape)} {page.dtype}"

@@ -1,0 +1,118 @@
+"""Trained models on disk: safetensors with a versioned description, and nothing executable."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fociscope.errors import ModelError
+from fociscope.files.atomic import atomic_path
+from fociscope.files.limits import require_file
+from fociscope.imager.geometry import Imager, plain_errors
+from fociscope.networks.calibration import Calibration
+from fociscope.networks.layer_net import Architecture, LayerNet
+
+__all__ = ["ModelInfo", "find_model", "read_model", "shipped_models", "write_model"]
+
+FORMAT = "fociscope-model"
+FORMAT_VERSION = 1
+#: No model of ours comes near; a file that claims more is not believed.
+LARGEST_FILE_BYTES = 256 * 2**20
+
+Range = tuple[float, float]
+
+
+class ModelInfo(BaseModel):
+    """What a model is, what it was trained for, and how its output is calibrated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    architecture: Architecture
+    imager: Imager
+    """The centre of the training family; pixel pitch and gap are fixed by it."""
+    half_angle_deg: Range
+    """The acceptance half angles that training covered."""
+    base_blur_px: Range
+    peak_snr_db: Range
+    calibration: Calibration
+
+
+def write_model(path: Path, network: LayerNet, info: ModelInfo, *, overwrite: bool = False) -> None:
+    """Write weights and description to one safetensors file."""
+    tensors: dict[str, Tensor] = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
+    }
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "info": info.model_dump_json(),
+    }
+    with atomic_path(path, overwrite=overwrite) as part:
+        save_file(tensors, part, metadata=metadata)
+
+
+def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
+    """Read a model, ready for inference on the CPU.
+
+    Raises:
+        FileFormatError: there is no such file.
+        ModelError: it is damaged, no model of ours, or of a newer format.
+    """
+    path = require_file(path)
+    if path.stat().st_size > LARGEST_FILE_BYTES:
+        raise ModelError(f"{path}: too large for a Fociscope model")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise ModelError(f"{path}: not a Fociscope model; train one with 'fociscope train'")
+            version = metadata.get("format_version", "")
+            if version != str(FORMAT_VERSION):
+                raise ModelError(
+                    f"{path}: its format is version {version!r}, this Fociscope reads version "
+                    f"{FORMAT_VERSION}; update Fociscope or train the model again"
+                )
+            info = ModelInfo.model_validate(json.loads(metadata.get("info", "null")))
+            network = LayerNet(info.architecture)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        network.load_state_dict(tensors)
+    except ValidationError as error:
+        raise ModelError(f"{path}: damaged description: {plain_errors(error)}") from None
+    except (SafetensorError, json.JSONDecodeError, RuntimeError, OSError) as error:
+        raise ModelError(f"{path}: damaged or no model: {str(error).splitlines()[0]}") from None
+    return network.eval(), info
+
+
+def shipped_models() -> list[str]:
+    """Return the names of the models in the package."""
+    folder = resources.files("fociscope.models")
+    return sorted(
+        f.name.removesuffix(".safetensors")
+        for f in folder.iterdir()
+        if f.name.endswith(".safetensors")
+    )
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """Return the file of a model: one of the shipped ones by its name, or a path.
+
+    Raises:
+        ModelError: it is neither.
+    """
+    if str(name_or_path) in shipped_models():
+        return Path(str(resources.files("fociscope.models") / f"{name_or_path}.safetensors"))
+    path = Path(name_or_path)
+    if path.suffix != ".safetensors":
+        raise ModelError(
+            f"{name_or_path}: neither a .safetensors file nor a shipped model "
+            f"({', '.join(shipped_models())})"
+        )
+    return path

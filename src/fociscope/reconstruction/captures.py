@@ -1,0 +1,64 @@
+"""The check at the door: a capture is what a model can reconstruct, or it is refused in words."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fociscope.errors import CaptureError
+
+__all__ = ["SMALLEST_FRAME_PX", "check_captures"]
+
+#: Shorter sides hold too little of a blurred layer to tell its depth.
+SMALLEST_FRAME_PX = 32
+
+
+def _where(flags: Tensor, lead: torch.Size) -> str:
+    """Name the first flagged sensor image of (..., sensor) flags."""
+    *index, sensor = (int(i) for i in torch.nonzero(flags.reshape(*lead, -1))[0])
+    frame = f", frame {index[0] if len(index) == 1 else tuple(index)}" if index else ""
+    return f"sensor {'AB'[sensor] if sensor < 2 else sensor}{frame}"
+
+
+def check_captures(captures: Tensor, *, sensors: int) -> None:
+    """Refuse what is no capture of `sensors` sensors.
+
+    Args:
+        captures: (..., sensor, y, x).
+        sensors: how many the model was trained for.
+
+    Raises:
+        CaptureError: too few axes, another number of sensors, frames too small, NaN or infinity, an
+            image without light or without any contrast.
+    """
+    shape = tuple(captures.shape)
+    if captures.ndim < 3:
+        raise CaptureError(f"captures need the axes (..., sensor, y, x); got the shape {shape}")
+    if captures.numel() == 0:
+        raise CaptureError(f"no capture to reconstruct: the shape is {shape}")
+    if shape[-3] != sensors:
+        expected = "sensor A and sensor B" if sensors == 2 else "sensor A alone"
+        raise CaptureError(
+            f"this model takes {sensors} sensor image(s), {expected}; got {shape[-3]} "
+            f"in the shape {shape}"
+        )
+    if min(shape[-2:]) < SMALLEST_FRAME_PX:
+        raise CaptureError(
+            f"frames of {shape[-2]}x{shape[-1]} pixels are too small; at least "
+            f"{SMALLEST_FRAME_PX}x{SMALLEST_FRAME_PX} are needed to tell a depth from its blur"
+        )
+    lead = captures.shape[:-2]
+    finite = torch.isfinite(captures).all(dim=-1).all(dim=-1)
+    if not bool(finite.all()):
+        raise CaptureError(
+            f"{_where(~finite, lead)} holds NaN or infinity; replace bad pixels before reconstructing"
+        )
+    dark = captures.mean(dim=(-2, -1)) <= 0
+    if bool(dark.any()):
+        raise CaptureError(
+            f"{_where(dark, lead)} holds no light (its mean is not above 0); is it the right file, "
+            "and was too much background subtracted?"
+        )
+    flat = captures.amax(dim=(-2, -1)) == captures.amin(dim=(-2, -1))
+    if bool(flat.any()):
+        raise CaptureError(f"{_where(flat, lead)} has the same value in every pixel")

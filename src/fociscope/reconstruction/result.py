@@ -1,0 +1,171 @@
+"""The reconstruction: what is known of each layer, and how it is saved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fociscope.errors import FociscopeError
+from fociscope.files.atomic import atomic_folder
+from fociscope.files.mat import ImagesDepth, write_images_depth
+from fociscope.files.ome import write_ome_tiff
+from fociscope.imager.geometry import Imager
+
+__all__ = ["FORMATS", "Reconstruction"]
+
+Format = Literal["ome-tiff", "mat"]
+FORMATS: tuple[Format, ...] = ("ome-tiff", "mat")
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The layered map of one capture, or of many along the leading axes."""
+
+    probability: Floats
+    """(..., layer, y, x) calibrated probability of cells."""
+    intensity: Floats
+    """(..., layer, y, x) restored image of each layer: the light it sends onto sensor A, in the
+    units of that sensor's image."""
+    depth_um: Floats
+    """(..., layer) distance from sensor A, increasing."""
+    depth_std_um: Floats
+    """(..., layer) standard deviation of the depth."""
+    captures: Floats
+    """(..., sensor, y, x) what was reconstructed."""
+    reprojection: Floats
+    """(..., sensor, y, x) what the imager would see of the reconstruction, at each sensor's best
+    fitting gain."""
+    imager: Imager
+    """The instrument that the self-check assumes."""
+    model: str
+    """Name of the model."""
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """(..., layer, y, x): where cells are more likely than not."""
+        return self.probability > 0.5
+
+    @property
+    def depth_map_um(self) -> Floats:
+        """(..., layer, y, x): the layer's depth where there are cells, 0 elsewhere."""
+        return (self.mask * self.depth_um[..., None, None]).astype(np.float32)
+
+    @property
+    def residual(self) -> Floats:
+        """(..., sensor): |reprojection - capture| / |capture|, the physical self-check."""
+        error = np.linalg.norm(self.reprojection - self.captures, axis=(-2, -1))
+        return np.asarray(error / np.linalg.norm(self.captures, axis=(-2, -1)), dtype=np.float32)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures of each layer, ready for JSON, with units in the names."""
+        lead = self.depth_um.shape[:-1]
+        frames = [self._frame_summary(index) for index in np.ndindex(lead)]
+        return {
+            "model": self.model,
+            "imager": self.imager.model_dump(mode="json"),
+            "frame_px": list(self.probability.shape[-2:]),
+            "pixel_pitch_um": self.imager.pixel_pitch_um,
+            "captures": frames,
+        }
+
+    def _frame_summary(self, index: tuple[int, ...]) -> dict[str, Any]:
+        sensors = "AB"[: self.captures.shape[-3]]
+        pixel_mm2 = (self.imager.pixel_pitch_um / 1000) ** 2
+        return {
+            "layers": [
+                {
+                    "depth_um": round(float(depth), 2),
+                    "depth_std_um": round(float(std), 2),
+                    "coverage": round(float(mask.mean()), 4),
+                    "area_mm2": round(float(mask.sum() * pixel_mm2), 4),
+                    "expected_coverage": round(float(probability.mean()), 4),
+                }
+                for depth, std, mask, probability in zip(
+                    self.depth_um[index],
+                    self.depth_std_um[index],
+                    self.mask[index],
+                    self.probability[index],
+                    strict=True,
+                )
+            ],
+            "self_check_residual": {
+                sensor: round(float(r), 4)
+                for sensor, r in zip(sensors, self.residual[index], strict=True)
+            },
+        }
+
+    def write_into(
+        self, folder: Path, formats: Sequence[str] = ("ome-tiff",), **more: Any
+    ) -> list[Path]:
+        """Write the files of `formats` and `summary.json` into a folder that is there.
+
+        Args:
+            folder: where to.
+            formats: some of `FORMATS`.
+            more: further entries of the summary, such as the inputs.
+
+        Returns:
+            The files.
+
+        Raises:
+            FociscopeError: an unknown format, or more than one leading axis.
+        """
+        unknown = set(formats) - set(FORMATS)
+        if unknown:
+            raise FociscopeError(
+                f"unknown format {', '.join(sorted(unknown))}; choose among {', '.join(FORMATS)}"
+            )
+        if self.probability.ndim > 4:
+            raise FociscopeError("files hold one capture or one series; save each series by itself")
+        written = []
+        if "ome-tiff" in formats:
+            for name, array in (
+                ("probability", self.probability),
+                ("intensity", self.intensity),
+                ("depth_map", self.depth_map_um),
+            ):
+                path = folder / f"{name}.ome.tif"
+                write_ome_tiff(
+                    path,
+                    array,
+                    pixel_pitch_um=self.imager.pixel_pitch_um,
+                    depth_um=self.depth_um,
+                    channel_name=name,
+                )
+                written.append(path)
+        if "mat" in formats:
+            path = folder / "reconstruction.mat"
+            write_images_depth(path, self._images_depth())
+            written.append(path)
+        path = folder / "summary.json"
+        path.write_text(json.dumps({**more, **self.summary()}, indent=2) + "\n", encoding="utf-8")
+        return [*written, path]
+
+    def save(
+        self, folder: Path | str, formats: Sequence[str] = ("ome-tiff",), *, overwrite: bool = False
+    ) -> None:
+        """Write the files into a new folder, or none at all.
+
+        Raises:
+            OutputExistsError: the folder holds something, and `overwrite` was not asked for.
+        """
+        with atomic_folder(Path(folder), overwrite=overwrite) as part:
+            self.write_into(part, formats)
+
+    def _images_depth(self) -> ImagesDepth:
+        def stacked(array: Floats, axes: int) -> Floats:
+            return array.reshape(-1, *array.shape[array.ndim - axes :])
+
+        return ImagesDepth(
+            raw=stacked(self.intensity, 3),
+            captures=stacked(self.captures, 3),
+            depth_map_um=stacked(self.depth_map_um, 3),
+            depth_um=stacked(self.depth_um, 1),
+        )

@@ -1,0 +1,174 @@
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from fociscope.errors import FociscopeError, OutputExistsError
+from fociscope.files import atomic_folder, atomic_path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.relative_to(folder).as_posix() for entry in folder.rglob("*"))
+
+
+def test_file_appears_complete_with_its_suffix_beside_it(tmp_path: Path) -> None:
+    target = tmp_path / "map.ome.tif"
+    with atomic_path(target) as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.name.endswith(".ome.tif")
+        temporary.write_text("done")
+        assert not target.exists()
+    assert target.read_text() == "done"
+    assert names(tmp_path) == ["map.ome.tif"]
+
+
+def test_file_gets_ordinary_permissions(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    with atomic_path(tmp_path / "ours") as temporary:
+        temporary.write_text("x")
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "ours")]
+    assert modes[0] == modes[1]
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
+def test_failure_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, failure: type[BaseException]
+) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(failure), atomic_path(target, overwrite=True) as temporary:
+        temporary.write_text("half")
+        raise failure
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_existing_file_is_refused_before_the_work(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(OutputExistsError, match=r"a\.txt"), atomic_path(target):
+        pytest.fail("the body must not run")
+    with atomic_path(target, overwrite=True) as temporary:
+        temporary.write_text("new")
+    assert target.read_text() == "new"
+
+
+def test_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with pytest.raises(OutputExistsError), atomic_path(target) as temporary:
+        temporary.write_text("ours")
+        target.write_text("theirs")
+    assert target.read_text() == "theirs"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_folder_as_target_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputExistsError), atomic_path(tmp_path, overwrite=True):
+        pass
+
+
+def test_missing_parents_are_made_and_taken_back(tmp_path: Path) -> None:
+    target = tmp_path / "x" / "y" / "a.txt"
+    with pytest.raises(RuntimeError), atomic_path(target):
+        raise RuntimeError
+    assert names(tmp_path) == []
+    with atomic_path(target) as temporary:
+        temporary.write_text("x")
+    assert target.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
+        (OSError("1000 requested and 500 written"), "disk is full"),
+        (OSError(errno.EROFS, "Read-only file system"), "read-only"),
+        (PermissionError(errno.EACCES, "Permission denied"), "permission"),
+    ],
+)
+def test_refusals_of_the_disk_are_plain(tmp_path: Path, error: OSError, words: str) -> None:
+    for manager in (atomic_path, atomic_folder):
+        with pytest.raises(FociscopeError, match=words) as caught, manager(tmp_path / "out"):
+            raise error
+        assert "\n" not in str(caught.value)
+    assert names(tmp_path) == []
+
+
+def test_errors_about_other_files_pass_unchanged(tmp_path: Path) -> None:
+    elsewhere = PermissionError(errno.EACCES, "Permission denied", "/nowhere/input.tif")
+    with pytest.raises(PermissionError), atomic_path(tmp_path / "out"):
+        raise elsewhere
+
+
+def test_file_in_place_of_a_folder_is_plain(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(FociscopeError), atomic_path(tmp_path / "file" / "out.txt"):
+        pass
+
+
+def test_new_folder_appears_at_once(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "out"
+    with atomic_folder(target) as temporary:
+        (temporary / "sub").mkdir()
+        (temporary / "sub" / "b.txt").write_text("b")
+        (temporary / "a.txt").write_text("a")
+        assert not target.exists()
+    assert names(tmp_path) == ["deep", "deep/out", "deep/out/a.txt", "deep/out/sub",
+                               "deep/out/sub/b.txt"]  # fmt: skip
+
+
+def test_empty_folder_is_filled_and_full_one_refused(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    with atomic_folder(target) as temporary:
+        (temporary / "a.txt").write_text("a")
+    assert names(target) == ["a.txt"]
+    with pytest.raises(OutputExistsError, match="out"), atomic_folder(target):
+        pytest.fail("the body must not run")
+    with pytest.raises(OutputExistsError), atomic_folder(target / "a.txt", overwrite=True):
+        pytest.fail("the body must not run")
+
+
+def test_overwriting_a_folder_leaves_other_files_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    (tmp_path / "mine.txt").write_text("mine")
+    with atomic_folder(tmp_path, overwrite=True) as temporary:
+        (temporary / "a.txt").write_text("new")
+    assert names(tmp_path) == ["a.txt", "mine.txt"]
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_failure_leaves_no_folder(tmp_path: Path, exists: bool) -> None:
+    target = tmp_path / "out"
+    if exists:
+        target.mkdir()
+    with pytest.raises(KeyboardInterrupt), atomic_folder(target) as temporary:
+        (temporary / "a.txt").write_text("half")
+        raise KeyboardInterrupt
+    assert names(tmp_path) == (["out"] if exists else [])
+
+
+def test_failure_while_moving_takes_new_files_back(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "keep").write_text("x")
+    with (
+        pytest.raises(FociscopeError, match="folder stands"),
+        atomic_folder(tmp_path, True) as temporary,
+    ):
+        (temporary / "a").write_text("new")
+        (temporary / "b").write_text("cannot replace a folder")
+    assert names(tmp_path) == ["b", "b/keep"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with atomic_folder(tmp_path / "link") as temporary:
+        (temporary / "a").write_text("a")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "a").read_text() == "a"
