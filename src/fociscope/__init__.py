@@ -28,7 +28,7 @@ _HOME = {
     "simulate": "fociscope.simulation",
 }
 
-__all__ = ["Imager", "Reconstruction", "__version__", "load_model", "simulate"]  # noqa: F822
+__all__ = ["Imager", "Reconstruction", "__version__", "load_model", "simulate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,11 +14,9 @@ ArrayLike: TypeAlias = "Tensor | np.ndarray | float | list[float]"
 
 
 def as_tensor(array: ArrayLike, *, device: torch.device | None = None) -> Tensor:
-    """Return `array` as a floating tensor; a float64 input keeps its precision, others are float32."""
+    """Return `array` as a tensor: float64 input keeps its precision, all else becomes float32."""
     tensor = array if isinstance(array, Tensor) else torch.as_tensor(np.asarray(array))
-    if tensor.dtype not in (torch.float32, torch.float64):
-        tensor = tensor.to(torch.float32)
-    elif isinstance(array, float | list):
+    if tensor.dtype not in (torch.float32, torch.float64) or isinstance(array, float | list):
         tensor = tensor.to(torch.float32)
     return tensor if device is None else tensor.to(device)
 

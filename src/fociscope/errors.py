@@ -14,7 +14,7 @@ __all__ = [
 
 
 class FociscopeError(Exception):
-    """The parent of all errors that a user can mend; the command line prints it without a traceback."""
+    """The parent of all that a user can mend; the command line prints it without a traceback."""
 
 
 class FileFormatError(FociscopeError):

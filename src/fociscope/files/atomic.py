@@ -50,7 +50,9 @@ def atomic_path(path: Path, overwrite: bool = False) -> Iterator[Path]:
         temporary = _beside(path.parent, path)
         try:
             temporary.touch(exist_ok=False)  # permission trouble shows before the work
+            mode = temporary.stat().st_mode
             yield temporary
+            temporary.chmod(mode)  # a writer that makes its file anew may have made it private
             _sync(temporary)
             _refuse_existing(path, overwrite)
             temporary.replace(path)

@@ -68,7 +68,7 @@ class Camera(BaseModel):
         return counts.clamp_(0, self.largest_count)
 
     def photons(self, counts: Tensor) -> Tensor:
-        """Estimate the photons behind counts, without bias below saturation; noise may go negative."""
+        """Estimate the photons behind counts: unbiased below saturation, negative by noise."""
         electrons = (counts - self.black_level_counts) * self.gain_e_per_count - self.dark_e
         return electrons / self.quantum_efficiency
 
@@ -83,7 +83,7 @@ class Camera(BaseModel):
         return electrons / self.quantum_efficiency
 
     def highest_peak_snr_db(self) -> float:
-        """Return the peak SNR of a pixel that fills the well or the converter, whichever is less."""
+        """Return the peak SNR of a pixel that fills the well or the converter."""
         room_e = (self.largest_count - self.black_level_counts) * self.gain_e_per_count
         electrons = min(self.full_well_e, room_e) - self.dark_e
         return 20 * math.log10(electrons / math.sqrt(electrons + self.floor_variance_e2))

@@ -39,7 +39,7 @@ class Imager(BaseModel):
 
     name: str = "reference"
     pixel_pitch_um: Annotated[float, Field(gt=0, le=1000)] = 55.0
-    """Side of a square pixel. 55 um is an assumption that REFERENCES supports (60 to 64 at most)."""
+    """Side of a square pixel. 55 um is an assumption; the sibling chip has at most 60 to 64 um."""
     frame_px: tuple[Side, Side] = (51, 51)
     """(y, x) pixels."""
     sensors: Literal[1, 2] = 2
@@ -53,7 +53,7 @@ class Imager(BaseModel):
 
     @classmethod
     def reference(cls) -> Self:
-        """Return the imager of the reference conditions: 55 um, A and B 1000 um apart, 18 degrees."""
+        """Return the imager of the reference conditions: 55 um, a gap of 1000 um, 18 degrees."""
         return cls()
 
     def with_(self, **changes: object) -> Self:

@@ -41,7 +41,7 @@ class LayerProjector:
         """Project as `imager` does: its PSF, pixel pitch, sensors, gap and boundary."""
         self.imager = imager
 
-    def A(  # noqa: N802 - the field's name of the forward operator
+    def A(
         self, layers: ArrayLike, depth_um: ArrayLike, **psf_parameters: Tensor
     ) -> Tensor | np.ndarray:
         """Return the noise-free captures of layers.
@@ -74,7 +74,7 @@ class LayerProjector:
         captures = torch.fft.irfft2(seen, s=grid)[..., : frame[0], : frame[1]]
         return like(captures, layers)
 
-    def A_adjoint(  # noqa: N802
+    def A_adjoint(
         self, captures: ArrayLike, depth_um: ArrayLike, **psf_parameters: Tensor
     ) -> Tensor | np.ndarray:
         """Return the adjoint: <A layers, captures> = <layers, A_adjoint captures>.

@@ -13,7 +13,7 @@ that lands outside a circle is an integral over c = cos theta alone, whatever th
 
 A pixel's share is an integral of E over its square. Because E is radial, it is the divergence of
 -Q / (2 pi r^2) * (x, y), and Gauss's theorem turns the square into its four edges, where the
-integrand is smooth however close the emitter is: at z -> 0 the pixel underneath simply collects all.
+integrand is smooth however close the emitter is: at z -> 0 the pixel underneath collects all.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def angle_selective_quadrant(
 
 @lru_cache(maxsize=32)
 def _cosines(samples: int, radius_px: int) -> Tensor:
-    """Return (samples // 2 + 1, radius + 1) float64: 1 and 2 cos(2 pi n i / samples) for i = 0, 1..."""
+    """Return cos(2 pi n i / samples), doubled for i > 0: (samples // 2 + 1, radius + 1) float64."""
     n = torch.arange(samples // 2 + 1, dtype=torch.float64)[:, None]
     i = torch.arange(radius_px + 1, dtype=torch.float64)[None, :]
     return torch.cos(2 * math.pi * n * i / samples) * torch.where(i == 0, 1.0, 2.0)

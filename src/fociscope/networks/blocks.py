@@ -25,11 +25,11 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channel, y, x) -> the same shape."""
-        return x + self.body(x)
+        return x + torch.as_tensor(self.body(x))
 
 
 class Modulation(nn.Module):
-    """Scale and shift every channel by what is known of the whole picture (FiLM, Perez et al. 2018).
+    """Scale and shift each channel by what the whole picture tells (FiLM, Perez et al. 2018).
 
     How much a layer is blurred depends on its depth, which only the whole picture tells.
     """
@@ -44,4 +44,5 @@ class Modulation(nn.Module):
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """(batch, channel, y, x), (batch, context) -> (batch, channel, y, x)."""
         scale, shift = self.linear(context)[..., None, None].chunk(2, dim=1)
-        return x * (1 + scale) + torch.as_tensor(shift)
+        modulated: Tensor = x * (1 + scale) + shift
+        return modulated

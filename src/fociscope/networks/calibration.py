@@ -6,7 +6,7 @@ Fitted once per model on scenes that neither training nor selection has seen.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
@@ -70,10 +70,10 @@ def fit_calibration(output: LayerNetOutput, mask: Tensor, depth: Tensor) -> Cali
             optimizer.zero_grad()
             loss = F.binary_cross_entropy_with_logits(parameters[0] * logit + parameters[1], truth)
             loss.backward()  # type: ignore[no-untyped-call]
-            return float(loss)
+            return float(loss.detach())
 
         with torch.enable_grad():
-            optimizer.step(closure)
+            optimizer.step(closure)  # type: ignore[no-untyped-call]
         scales.append(float(parameters[0]))
         shifts.append(float(parameters[1]))
     normalised = (output.depth - depth) / torch.exp(output.depth_log_std)

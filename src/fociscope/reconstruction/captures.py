@@ -51,7 +51,7 @@ def check_captures(captures: Tensor, *, sensors: int) -> None:
     finite = torch.isfinite(captures).all(dim=-1).all(dim=-1)
     if not bool(finite.all()):
         raise CaptureError(
-            f"{_where(~finite, lead)} holds NaN or infinity; replace bad pixels before reconstructing"
+            f"{_where(~finite, lead)} holds NaN or infinity; replace such pixels beforehand"
         )
     dark = captures.mean(dim=(-2, -1)) <= 0
     if bool(dark.any()):

@@ -132,7 +132,7 @@ def _check_imager(imager: Imager, info: ModelInfo) -> None:
         if abs(has / wants - 1) > SCALE_TOLERANCE:
             raise ImagerError(
                 f"{info.name} was trained for {field} = {wants:g}; the imager {imager.name!r} has "
-                f"{has:g}, which would give wrong depths: train a model for it with 'fociscope train'"
+                f"{has:g}, which would give wrong depths; train a model for it: 'fociscope train'"
             )
     blur_px = imager.psf.base_blur_um / imager.pixel_pitch_um
     for what, value, (low, high), unit in (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +62,23 @@ class Reconstruction:
         """(..., sensor): |reprojection - capture| / |capture|, the physical self-check."""
         error = np.linalg.norm(self.reprojection - self.captures, axis=(-2, -1))
         return np.asarray(error / np.linalg.norm(self.captures, axis=(-2, -1)), dtype=np.float32)
+
+    def frame(self, number: int) -> Reconstruction:
+        """Return one capture of a series, or this one if it is no series."""
+        if self.captures.ndim == 3:
+            return self
+        arrays = {
+            name: getattr(self, name).reshape(-1, *getattr(self, name).shape[-axes:])[number]
+            for name, axes in (
+                ("probability", 3),
+                ("intensity", 3),
+                ("depth_um", 1),
+                ("depth_std_um", 1),
+                ("captures", 3),
+                ("reprojection", 3),
+            )
+        }
+        return replace(self, **arrays)
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of each layer, ready for JSON, with units in the names."""

@@ -1,4 +1,4 @@
-"""Cells inside the tumour masks and faint autofluorescence everywhere: the raw image of each layer."""
+"""The raw image of each layer: cells inside the tumour masks, faint autofluorescence everywhere."""
 
 from __future__ import annotations
 
@@ -80,4 +80,4 @@ def render_cells(
     level = rng.uniform(*autofluorescence, (layers, 1, 1))
     sigma = math.sqrt(math.log1p(autofluorescence_cv**2))
     haze = level * rng.lognormal(-(sigma**2) / 2, sigma, masks.shape)
-    return (cells * masks + haze).astype(np.float32)
+    return np.asarray(cells * masks + haze, dtype=np.float32)

@@ -227,14 +227,14 @@ def simulate(
         mask = np.stack([scene[1] for scene in drawn])
         captures = project(imager, light, depth_um, margin_px=margin)
         if peak_snr_db is not None:
-            noise = [
-                torch.Generator().manual_seed(int(rng.integers(2**62))) for rng in rngs
-            ]
+            noise = [torch.Generator().manual_seed(int(rng.integers(2**62))) for rng in rngs]
             captures = torch.stack(
                 [
                     imager.camera.at_peak_snr(capture, peak_snr_db, generator=generator)
                     for capture, generator in zip(captures, noise, strict=True)
                 ]
             )
-        parts.append((light[..., inner, inner], mask[..., inner, inner], depth_um, captures.numpy()))
+        parts.append(
+            (light[..., inner, inner], mask[..., inner, inner], depth_um, captures.numpy())
+        )
     return Scenes(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))

@@ -1,7 +1,8 @@
 """Training checkpoints without pickle: tensors as safetensors, all else as JSON beside them.
 
-A checkpoint is whatever nesting of dictionaries, lists, tuples, numbers, texts and tensors Lightning
-hands over. Keys that are not texts (the optimiser numbers its parameters) survive the round trip.
+A checkpoint is whatever nesting of dictionaries, lists, tuples, numbers, texts and tensors
+Lightning hands over. Keys that are not texts (the optimiser numbers its parameters)
+survive the round trip.
 """
 
 from __future__ import annotations
@@ -99,5 +100,3 @@ class SafetensorsCheckpoint(CheckpointIO):
     def remove_checkpoint(self, path: Any) -> None:
         """Delete a checkpoint that a better one replaces."""
         Path(path).unlink(missing_ok=True)
-
-

@@ -110,7 +110,8 @@ class Recipe(_Config):
     def _fits(self) -> Self:
         if self.imager.sensors != self.network.sensors:
             raise ValueError(
-                f"the imager has {self.imager.sensors} sensor(s), the network {self.network.sensors}"
+                f"the imager has {self.imager.sensors} sensor(s), "
+                f"the network {self.network.sensors}"
             )
         return self
 
@@ -124,9 +125,9 @@ class Recipe(_Config):
         """
         shipped = shipped_recipes()
         if str(name_or_path) in shipped:
-            text = (resources.files("fociscope.training") / f"recipes/{name_or_path}.toml").read_text(
-                encoding="utf-8"
-            )
+            text = (
+                resources.files("fociscope.training") / f"recipes/{name_or_path}.toml"
+            ).read_text(encoding="utf-8")
         else:
             path = Path(name_or_path)
             if path.suffix != ".toml":
@@ -149,4 +150,6 @@ class Recipe(_Config):
 def shipped_recipes() -> list[str]:
     """Return the names of the recipes in the package."""
     folder = resources.files("fociscope.training") / "recipes"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(
+        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
+    )

@@ -7,10 +7,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import lightning as L  # noqa: N812
+import lightning as L
 import tomli_w
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -59,19 +59,19 @@ def train(
     *,
     resume: bool = False,
     accelerator: str = "auto",
-    callbacks: list[Callback] | None = None,
+    show_progress: bool = False,
 ) -> Path:
     """Train by a recipe and return the best checkpoint.
 
-    The folder receives `recipe.toml`, `curves/metrics.csv`, and under `checkpoints/` the last and the
-    best state (by mean pixel accuracy on the validation scenes), both without pickle.
+    The folder receives `recipe.toml`, `curves/metrics.csv`, and under `checkpoints/` the last state
+    and the best one by mean pixel accuracy on the validation scenes, both without pickle.
 
     Args:
         recipe: what to train, and how.
         out: folder of the run.
         resume: go on from the last checkpoint in `out`.
         accelerator: Lightning's name of the device.
-        callbacks: more of Lightning's, such as a progress bar.
+        show_progress: draw a progress bar.
 
     Raises:
         OutputExistsError: there is a run already, and `resume` was not asked for.
@@ -116,13 +116,13 @@ def train(
         callbacks=[
             best,
             EMAWeightAveraging(decay=settings.ema_decay, use_buffers=True),
-            *(callbacks or []),
+            *([RichProgressBar()] if show_progress else []),
         ],
         logger=CSVLogger(out, name=None, version="curves"),
         log_every_n_steps=50,
         plugins=[SafetensorsCheckpoint()],
         enable_model_summary=False,
-        enable_progress_bar=any("Progress" in type(c).__name__ for c in callbacks or []),
+        enable_progress_bar=show_progress,
     )
     workers = recipe.stream.workers
     stream: DataLoader[Any] = DataLoader(

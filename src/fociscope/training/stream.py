@@ -47,13 +47,13 @@ class LiveScenes(IterableDataset[Batch]):
     """Training batches without end, from `first_step` on."""
 
     def __init__(self, recipe: Recipe, first_step: int = 0) -> None:
-        """Stream the scenes of `recipe`; nothing is simulated before the first batch is asked for."""
+        """Stream the scenes of `recipe`; the first batch that is asked for starts the work."""
         super().__init__()
         self.recipe = recipe
         self.first_step = first_step
 
     def chunk(self, number: int) -> Batch:
-        """Simulate one chunk of noise-free scenes, with one boundary and an imager for each scene."""
+        """Simulate a chunk of noise-free scenes: one boundary, and each scene its own imager."""
         recipe, family, scenes = self.recipe, self.recipe.family, self.recipe.scenes
         rng = np.random.default_rng([recipe.seeds.training, _CHUNK, number])
         count, layers = recipe.stream.chunk_scenes, recipe.network.layers
@@ -99,7 +99,9 @@ class LiveScenes(IterableDataset[Batch]):
         """Draw the batch of a step from the pool: any scene, any orientation, fresh noise."""
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seeds.training, _STEP, step])
-        picks = rng.integers(0, len(pool) * recipe.stream.chunk_scenes, recipe.optimisation.batch_scenes)
+        picks = rng.integers(
+            0, len(pool) * recipe.stream.chunk_scenes, recipe.optimisation.batch_scenes
+        )
         orientations = rng.integers(0, 8, len(picks))
         picked = []
         for pick, orientation in zip(picks, orientations, strict=True):

@@ -1,0 +1,87 @@
+"""Scoring a model on unseen scenes, under the reference conditions and around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fociscope.evaluation.metrics import MaskScores, expected_calibration_error, mask_scores
+from fociscope.imager.geometry import Imager
+from fociscope.reconstruction.engine import Model
+from fociscope.simulation.scene import Scenes, simulate
+
+__all__ = ["Condition", "Scores", "around_the_reference", "score"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way of taking captures, by an imager that the model is not told."""
+
+    name: str
+    imager: Imager
+    peak_snr_db: float = 40.0
+
+    def scenes(self, count: int, seed: int, layers: int) -> Scenes:
+        """Simulate scenes; the specimens of a seed are the same under every `zero` condition."""
+        return simulate(
+            count, seed=seed, layers=layers, imager=self.imager, peak_snr_db=self.peak_snr_db
+        )
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model scores on scenes of one condition."""
+
+    mask: MaskScores
+    calibration_error: float
+    depth_error_um: NDArray[np.float64]
+    """(layer,) mean absolute error."""
+    constant_depth_error_um: NDArray[np.float64]
+    """(layer,) the same for always giving the layer's mean depth."""
+    within_100_um: float
+    """Share of layers whose depth is right within 100 um."""
+    within_one_std: float
+    """Share of layers whose depth lies within one stated standard deviation; 0.683 if it is so."""
+    intensity_error: float
+    """|restored - true|^2 / |true|^2 over all layers, at each capture's best fitting gain."""
+    residual: NDArray[np.float64]
+    """(sensor,) mean self-check residual."""
+
+
+def around_the_reference(imager: Imager) -> Iterator[Condition]:
+    """Yield the reference conditions first, then one change at a time."""
+    yield Condition("reference", imager)
+    for half_angle_deg in (12.0, 15.0, 21.0, 25.0):
+        psf = imager.psf.model_copy(update={"half_angle_deg": half_angle_deg})
+        yield Condition(f"half angle {half_angle_deg:g} deg", imager.with_(psf=psf))
+    for blur_px in (0.6, 1.2):
+        psf = imager.psf.model_copy(update={"base_blur_um": blur_px * imager.pixel_pitch_um})
+        yield Condition(f"base blur {blur_px:g} px", imager.with_(psf=psf))
+    for peak_snr_db in (25.0, 30.0, 50.0):
+        yield Condition(f"peak SNR {peak_snr_db:g} dB", imager, peak_snr_db)
+    yield Condition("surround boundary", imager.with_(boundary="surround"))
+
+
+def score(model: Model, scenes: Scenes) -> Scores:
+    """Reconstruct the captures of scenes and hold the maps against the truth."""
+    result = model.reconstruct(scenes.captures)
+    error_um = np.abs(result.depth_um.astype(np.float64) - scenes.depth_um)
+    spread_um = np.abs(scenes.depth_um - scenes.depth_um.mean(axis=0, dtype=np.float64))
+    over = (-3, -2, -1)
+    overlap = (result.intensity * scenes.layers).sum(over, keepdims=True)
+    power = (result.intensity**2).sum(over, keepdims=True)
+    restored = result.intensity * overlap / power
+    difference = ((restored - scenes.layers) ** 2).sum(over) / (scenes.layers**2).sum(over)
+    return Scores(
+        mask=mask_scores(result.mask, scenes.mask),
+        calibration_error=expected_calibration_error(result.probability, scenes.mask),
+        depth_error_um=error_um.mean(axis=0),
+        constant_depth_error_um=spread_um.mean(axis=0),
+        within_100_um=float((error_um <= 100).mean()),
+        within_one_std=float((error_um <= result.depth_std_um).mean()),
+        intensity_error=float(difference.mean()),
+        residual=result.residual.mean(axis=0, dtype=np.float64),
+    )
