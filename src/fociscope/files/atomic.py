@@ -16,6 +16,7 @@ from fociscope.files.limits import one_line, shown
 
 __all__ = ["atomic_folder", "atomic_path"]
 
+_ALLOW = "allow overwriting (--overwrite, overwrite=True)"
 _DISK_ERRORS = {
     errno.EACCES: "permission denied; choose a folder you may write to",
     errno.EPERM: "permission denied; choose a folder you may write to",
@@ -104,9 +105,7 @@ def _refuse_existing(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise OutputExistsError(f"{shown(path)}: this is a folder, expected a file name to write.")
     if not overwrite and os.path.lexists(path):
-        raise OutputExistsError(
-            f"{shown(path)}: exists already; choose another name or allow overwriting."
-        )
+        raise OutputExistsError(f"{shown(path)}: exists already; choose another name or {_ALLOW}.")
 
 
 def _refuse_full_folder(path: Path, overwrite: bool) -> None:
@@ -116,7 +115,7 @@ def _refuse_full_folder(path: Path, overwrite: bool) -> None:
         raise OutputExistsError(f"{shown(path)}: this is a file, expected a folder to write into.")
     if not overwrite and any(path.iterdir()):
         raise OutputExistsError(
-            f"{shown(path)}: the folder is not empty; choose another or allow overwriting."
+            f"{shown(path)}: the folder is not empty; choose another or {_ALLOW}."
         )
 
 

@@ -13,9 +13,9 @@ __all__ = ["SMALLEST_FRAME_PX", "check_captures"]
 SMALLEST_FRAME_PX = 32
 
 
-def _where(flags: Tensor, lead: torch.Size) -> str:
+def _where(flags: Tensor) -> str:
     """Name the first flagged sensor image of (..., sensor) flags."""
-    *index, sensor = (int(i) for i in torch.nonzero(flags.reshape(*lead, -1))[0])
+    *index, sensor = (int(i) for i in torch.nonzero(flags)[0])
     frame = f", frame {index[0] if len(index) == 1 else tuple(index)}" if index else ""
     return f"sensor {'AB'[sensor] if sensor < 2 else sensor}{frame}"
 
@@ -47,18 +47,17 @@ def check_captures(captures: Tensor, *, sensors: int) -> None:
             f"frames of {shape[-2]}x{shape[-1]} pixels are too small; at least "
             f"{SMALLEST_FRAME_PX}x{SMALLEST_FRAME_PX} are needed to tell a depth from its blur"
         )
-    lead = captures.shape[:-2]
     finite = torch.isfinite(captures).all(dim=-1).all(dim=-1)
     if not bool(finite.all()):
         raise CaptureError(
-            f"{_where(~finite, lead)} holds NaN or infinity; replace such pixels beforehand"
+            f"{_where(~finite)} holds NaN or infinity; replace such pixels beforehand"
         )
     dark = captures.mean(dim=(-2, -1)) <= 0
     if bool(dark.any()):
         raise CaptureError(
-            f"{_where(dark, lead)} holds no light (its mean is not above 0); is it the right file, "
+            f"{_where(dark)} holds no light (its mean is not above 0); is it the right file, "
             "and was too much background subtracted?"
         )
     flat = captures.amax(dim=(-2, -1)) == captures.amin(dim=(-2, -1))
     if bool(flat.any()):
-        raise CaptureError(f"{_where(flat, lead)} has the same value in every pixel")
+        raise CaptureError(f"{_where(flat)} has the same value in every pixel")

@@ -88,7 +88,8 @@ def write_images_depth_set(
     for path in paths:
         if path.exists() and not overwrite:
             raise OutputExistsError(
-                f"{path}: exists already; choose another folder or allow overwriting."
+                f"{path}: exists already; choose another folder or allow overwriting "
+                "(--overwrite, overwrite=True)."
             )
     simulate(1, **settings)  # wrong settings show before the work
     per_file = [

@@ -1,0 +1,36 @@
+"""Starting up: quick imports, a version, a help text."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import fociscope as package
+
+
+def test_import_leaves_torch_alone():
+    code = "import sys, fociscope; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_help_leaves_torch_alone():
+    code = (
+        "import sys, fociscope.cli as cli\n"
+        "sys.argv = ['fociscope', '--help']\n"
+        "try:\n    cli.main()\n"
+        "except SystemExit as stop:\n    sys.exit('torch' in sys.modules or stop.code)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert ran.returncode == 0
+    for verb in ("demo", "simulate", "train", "reconstruct"):
+        assert verb in ran.stdout
+
+
+def test_version(fociscope):
+    ran = fociscope("--version")
+    assert ran.code == 0
+    assert ran.out.strip() == f"fociscope {package.__version__}"
+
+
+def test_an_unknown_verb_is_refused(fociscope):
+    assert fociscope("dance").code == 2

@@ -1,0 +1,81 @@
+"""`fociscope train`: a tiny recipe from nothing to a model that `reconstruct` takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from fociscope.evaluation import card
+from fociscope.training import finish
+
+TINY = """
+name = "tiny"
+[network]
+widths = [8, 16]
+blocks = [1, 1]
+context = 16
+[optimisation]
+steps = 4
+batch_scenes = 4
+warmup_steps = 1
+[stream]
+pool_chunks = 2
+chunk_scenes = 4
+steps_per_chunk = 2
+[validation]
+every_steps = 2
+scenes = 4
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    monkeypatch.setattr(card, "TEST_SCENES", 4)
+    monkeypatch.setattr(finish, "CALIBRATION_SCENES", 8)
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+def test_trains_calibrates_and_describes_a_model(fociscope, recipe, tmp_path):
+    run = tmp_path / "run"
+    ran = fociscope("train", recipe, "-o", run, "--device", "cpu")
+    assert ran.code == 0, ran.err
+    assert (run / "curves" / "metrics.csv").is_file()
+    assert "constant predictor" in (run / "card.md").read_text()
+    pair = tmp_path / "demo" / "sensor_a.tif", tmp_path / "demo" / "sensor_b.tif"
+    fociscope("demo", "-o", tmp_path / "demo")
+    model = run / "model.safetensors"
+    used = fociscope("reconstruct", *pair, "-o", tmp_path / "map", "--model", model)
+    assert used.code == 0, used.err
+
+
+def test_a_run_is_resumed_and_never_overwritten(fociscope, recipe, tmp_path):
+    run = tmp_path / "run"
+    assert fociscope("train", recipe, "-o", run, "--resume").code == 1
+    assert not run.exists()
+    assert fociscope("train", recipe, "-o", run, "--device", "cpu").code == 0
+    assert fociscope("train", recipe, "-o", run).code == 1
+    assert fociscope("train", recipe, "-o", run, "--resume", "--device", "cpu").code == 0
+    other = tmp_path / "other.toml"
+    other.write_text(TINY.replace("steps = 4", "steps = 8", 1))
+    ran = fociscope("train", other, "-o", run, "--resume")
+    assert ran.code == 1
+    assert "another recipe" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name = ", "not a TOML file"),
+        ('name = "x"\n', "optimisation"),
+        (TINY + "[seeds]\ntest = 101\n", "different seeds"),
+        (TINY.replace("widths", "breadths"), "breadths"),
+    ],
+)
+def test_a_bad_recipe_is_one_line(fociscope, tmp_path, text, says):
+    (tmp_path / "bad.toml").write_text(text)
+    ran = fociscope("train", tmp_path / "bad.toml", "-o", tmp_path / "run")
+    assert ran.code == 1
+    assert says in ran.err
+    assert ran.err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
