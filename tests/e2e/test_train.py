@@ -17,6 +17,7 @@ context = 16
 steps = 4
 batch_scenes = 4
 warmup_steps = 1
+threads = 1
 [stream]
 pool_chunks = 2
 chunk_scenes = 4

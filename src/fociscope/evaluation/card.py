@@ -96,7 +96,7 @@ LIMITS = """\
   and never says that a layer is absent.
 - Pixel pitch and gap are those above; another geometry is refused. The imager is not told to the
   network: it serves to check the result against the capture.
-- The layers' depths are far from even: four layers at least 250 um apart within 1000 um leave each
+- The layers' depths are far from free: four layers at least 250 um apart within 1000 um leave each
   only 250 um of room, so the constant depth's error stands beside the model's.
 - Not a medical device."""
 
@@ -104,9 +104,14 @@ LIMITS = """\
 def write_card(model_path: Path, recipe: Recipe, path: Path) -> str:
     """Score a model on the recipe's test seed, write its card as Markdown, and return the text."""
     model = load_model(model_path, device="cpu")
-    layers = recipe.network.layers
+    settings = {
+        "seed": recipe.seeds.test,
+        "layers": recipe.network.layers,
+        "min_separation_um": recipe.validation.min_separation_um,
+        "specimen": recipe.scenes.specimen,
+    }
     rows = [
-        (condition, score(model, condition.scenes(TEST_SCENES, recipe.seeds.test, layers)))
+        (condition, score(model, condition.scenes(TEST_SCENES, **settings)))
         for condition in around_the_reference(recipe.imager.with_(boundary="zero"))
     ]
     text = "\n".join(

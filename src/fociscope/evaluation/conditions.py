@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,9 @@ class Condition:
     imager: Imager
     peak_snr_db: float = 40.0
 
-    def scenes(self, count: int, seed: int, layers: int) -> Scenes:
+    def scenes(self, count: int, **settings: Any) -> Scenes:
         """Simulate scenes; the specimens of a seed are the same under every `zero` condition."""
-        return simulate(
-            count, seed=seed, layers=layers, imager=self.imager, peak_snr_db=self.peak_snr_db
-        )
+        return simulate(count, imager=self.imager, peak_snr_db=self.peak_snr_db, **settings)
 
 
 @dataclass(frozen=True)

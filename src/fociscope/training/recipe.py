@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fociscope.errors import RecipeError
 from fociscope.files.limits import require_file
@@ -17,7 +17,14 @@ from fociscope.simulation.scene import Specimen
 
 __all__ = ["ImagerFamily", "Optimisation", "Recipe", "SceneFamily", "shipped_recipes"]
 
-Range = tuple[float, float]
+
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    if not bounds[0] <= bounds[1]:
+        raise ValueError("the first number must not be above the second")
+    return bounds
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 
 
 class _Config(BaseModel):
@@ -74,6 +81,7 @@ class Validation(_Config):
 
     every_steps: Annotated[int, Field(ge=1)] = 500
     scenes: Annotated[int, Field(ge=2)] = 400
+    min_separation_um: Annotated[float, Field(ge=0)] = 250.0
 
 
 class Seeds(_Config):
@@ -113,6 +121,15 @@ class Recipe(_Config):
                 f"the imager has {self.imager.sensors} sensor(s), "
                 f"the network {self.network.sensors}"
             )
+        apart_um = max(self.scenes.min_separation_um[1], self.validation.min_separation_um)
+        if (self.network.layers - 1) * apart_um > self.imager.gap_um:
+            raise ValueError(
+                f"{self.network.layers} layers {apart_um:g} um apart do not fit into the gap of "
+                f"{self.imager.gap_um:g} um; lower min_separation_um in [scenes] and [validation]"
+            )
+        highest_db = self.imager.camera.highest_peak_snr_db()
+        if self.family.peak_snr_db[1] > highest_db:
+            raise ValueError(f"the camera reaches {highest_db:.1f} dB; lower family.peak_snr_db")
         return self
 
     @classmethod

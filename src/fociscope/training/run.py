@@ -27,13 +27,14 @@ LAST, BEST = "last", "best"
 
 
 def reference_scenes(recipe: Recipe, count: int, seed: int) -> Scenes:
-    """Simulate scenes under the reference conditions: 250 um apart, `zero` boundary, 40 dB."""
+    """Simulate scenes under the reference conditions: `zero` boundary, 40 dB of peak SNR."""
     return simulate(
         count,
         seed=seed,
         layers=recipe.network.layers,
         imager=recipe.imager.with_(boundary="zero"),
         peak_snr_db=40.0,
+        min_separation_um=recipe.validation.min_separation_um,
         specimen=recipe.scenes.specimen,
     )
 
