@@ -33,6 +33,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 simulate_app = typer.Typer(help="Simulate data sets.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate")
@@ -191,14 +192,14 @@ def reconstruct(
     from fociscope.reconstruction.provenance import provenance
     from fociscope.show.figures import draw_reconstruction
 
-    arrays = read_captures(captures)
-    trained = load_model(model, imager=_imager(imager), device=device)
-    with _progress("Reconstructing") as progress:
-        result = trained.reconstruct(arrays, progress=progress)
-    first = result.frame(0)
-    series = f" (1 of {len(arrays)})" if arrays.ndim > 3 else ""
-    title = " + ".join(path.name for path in captures) + series
     with atomic_folder(output, overwrite=overwrite) as part:
+        arrays = read_captures(captures)
+        trained = load_model(model, imager=_imager(imager), device=device)
+        with _progress("Reconstructing") as progress:
+            result = trained.reconstruct(arrays, progress=progress)
+        first = result.frame(0)
+        series = f" (1 of {len(arrays)})" if arrays.ndim > 3 else ""
+        title = " + ".join(path.name for path in captures) + series
         written = result.write_into(
             part,
             [str(f) for f in formats or [OutputFormat.ome_tiff]],

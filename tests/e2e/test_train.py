@@ -56,7 +56,9 @@ def test_a_run_is_resumed_and_never_overwritten(fociscope, recipe, tmp_path):
     assert not run.exists()
     assert fociscope("train", recipe, "-o", run, "--device", "cpu").code == 0
     assert fociscope("train", recipe, "-o", run).code == 1
+    curves = (run / "curves" / "metrics.csv").read_bytes()
     assert fociscope("train", recipe, "-o", run, "--resume", "--device", "cpu").code == 0
+    assert (run / "curves" / "metrics.csv").read_bytes() == curves
     other = tmp_path / "other.toml"
     other.write_text(TINY.replace("steps = 4", "steps = 8", 1))
     ran = fociscope("train", other, "-o", run, "--resume")

@@ -61,8 +61,8 @@ def outer_energy_table(half_angle_deg: Tensor) -> Tensor:
         light that passes the grating.
     """
     n = TABLE_INTERVALS
-    c = torch.linspace(0, 1, 2 * n + 1, dtype=torch.float64, device=half_angle_deg.device)
-    t = gaussian_transmission(torch.arccos(c).to(half_angle_deg.dtype), half_angle_deg[..., None])
+    theta_rad = torch.arccos(torch.linspace(0, 1, 2 * n + 1, dtype=torch.float64))
+    t = gaussian_transmission(theta_rad.to(half_angle_deg), half_angle_deg[..., None])
     panels = (t[..., 0:-1:2] + 4 * t[..., 1::2] + t[..., 2::2]) / (12 * n)
     return torch.cat([torch.zeros_like(panels[..., :1]), panels.cumsum(-1)], dim=-1)
 

@@ -50,6 +50,11 @@ def _validation_loader(recipe: Recipe) -> DataLoader[Any]:
     return DataLoader(data, batch_size=100)
 
 
+def _curves(first_step: int) -> str:
+    """Return the folder of the learning curves; a resumed run must not write over the first."""
+    return "curves" if first_step == 0 else f"curves-from-{first_step}"
+
+
 def _single_thread(_worker: int) -> None:
     torch.set_num_threads(1)
 
@@ -64,8 +69,9 @@ def train(
 ) -> Path:
     """Train by a recipe and return the best checkpoint.
 
-    The folder receives `recipe.toml`, `curves/metrics.csv`, and under `checkpoints/` the last state
-    and the best one by mean pixel accuracy on the validation scenes, both without pickle.
+    The folder receives `recipe.toml`, `curves/metrics.csv` (`curves-from-STEP` once resumed), and
+    under `checkpoints/` the last state and the best one by mean pixel accuracy on the validation
+    scenes, both without pickle.
 
     Args:
         recipe: what to train, and how.
@@ -119,7 +125,7 @@ def train(
             EMAWeightAveraging(decay=settings.ema_decay, use_buffers=True),
             *([RichProgressBar()] if show_progress else []),
         ],
-        logger=CSVLogger(out, name=None, version="curves"),
+        logger=CSVLogger(out, name=None, version=_curves(first_step)),
         log_every_n_steps=50,
         plugins=[SafetensorsCheckpoint()],
         enable_model_summary=False,
