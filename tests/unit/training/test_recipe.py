@@ -1,0 +1,118 @@
+from pathlib import Path
+
+import pytest
+
+from fociscope.errors import FileFormatError, RecipeError
+from fociscope.training.recipe import Recipe, shipped_recipes
+
+LEAST = 'name = "mine"\n[optimisation]\nsteps = 5\n'
+
+
+def load(tmp_path: Path, text: str | bytes) -> Recipe:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return Recipe.load(path)
+
+
+def refused(tmp_path: Path, text: str | bytes, *words: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load(tmp_path, text)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in ("mine.toml", *words):
+        assert word in message
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_shipped_recipes_load(name: str) -> None:
+    recipe = Recipe.load(name)
+    assert recipe.name == name
+    assert recipe.optimisation.steps > 0
+    low, high = recipe.family.half_angle_deg
+    assert low <= recipe.imager.psf.half_angle_deg <= high
+
+
+def test_layers_ab_is_shipped() -> None:
+    recipe = Recipe.load("layers-ab")
+    assert (recipe.network.sensors, recipe.network.layers) == (2, 4)
+
+
+def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+    least = load(tmp_path, LEAST)
+    assert least.optimisation.steps == 5
+    more = load(tmp_path, LEAST + "[seeds]\ntraining = 7\n[imager]\ngap_um = 900\n")
+    assert more.seeds.training == 7
+    assert more.imager.gap_um == 900
+    seeds = least.seeds.model_copy(update={"training": 7})
+    imager = least.imager.with_(gap_um=900.0)
+    assert more == least.model_copy(update={"seeds": seeds, "imager": imager})
+
+
+@pytest.mark.parametrize("kind", ["training", "validation", "calibration", "test"])
+def test_data_never_share_a_seed(tmp_path: Path, kind: str) -> None:
+    other = "test" if kind != "test" else "training"
+    equal = f"[seeds]\n{kind} = 12345\n{other} = 12345\n"
+    refused(tmp_path, LEAST + equal, "seeds", "different seeds")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (LEAST + "[seeds]\nfoo = 1", ["seeds.foo", "not permitted"]),
+        (LEAST + "[optimiser]\nsteps = 5", ["optimiser", "not permitted"]),
+        (LEAST + "[imager]\npixel_pitch = 5", ["imager.pixel_pitch", "not permitted"]),
+        (LEAST + "[scenes.specimen]\ncolour = 1", ["scenes.specimen.colour", "not permitted"]),
+        ('name = "mine"', ["optimisation", "required"]),
+        ('name = "mine"\n[optimisation]\nsteps = 0', ["optimisation.steps"]),
+        ('name = "../mine"\n[optimisation]\nsteps = 5', ["name"]),
+        (LEAST + "[imager]\nsensors = 1", ["1 sensor(s), the network 2"]),
+        (LEAST + '[family]\nboundaries = ["mirror"]', ["family.boundaries", "mirror"]),
+        (LEAST + "[network]\nlayers = 9", ["network.layers"]),
+        ("name = ", ["not a TOML file"]),
+        (b"name = '\xff'", ["not a TOML file"]),
+    ],
+)
+def test_what_does_not_hold_together_is_refused_in_one_line(
+    tmp_path: Path, text: str | bytes, words: list[str]
+) -> None:
+    refused(tmp_path, text, *words)
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 5000, "x = " + "1" * 5000])
+@pytest.mark.xfail(strict=True, reason="recipe.py:load lets tomllib's other errors through")
+def test_a_file_that_overtaxes_the_parser_is_refused(tmp_path: Path, text: str) -> None:
+    refused(tmp_path, text, "not a TOML file")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[family]\nhalf_angle_deg = [25, 12]",
+        "[family]\npeak_snr_db = [25, 500]",
+        "[scenes]\nmin_separation_um = [900, 900]",
+    ],
+)
+def test_families_that_cannot_be_simulated_are_refused(tmp_path: Path, text: str) -> None:
+    refused(tmp_path, LEAST + text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[family]\nboundaries = []",
+        "[family]\nhalf_angle_deg = [-5, 80]",
+        "[family]\nbase_blur_px = [-3, -1]",
+        "[scenes]\nmin_separation_um = [-900, 200]",
+        "[seeds]\ntraining = -4",
+    ],
+)
+@pytest.mark.xfail(strict=True, reason="recipe.py does not check the lower ends of its families")
+def test_families_without_sense_are_refused(tmp_path: Path, text: str) -> None:
+    refused(tmp_path, LEAST + text)
+
+
+def test_unknown_names_and_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"no-such-recipe.*layers-ab"):
+        Recipe.load("no-such-recipe")
+    with pytest.raises(FileFormatError, match=r"gone\.toml"):
+        Recipe.load(tmp_path / "gone.toml")

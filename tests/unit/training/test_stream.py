@@ -1,0 +1,184 @@
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from fociscope.imager import AngleSelectivePsf, Imager, LayerProjector
+from fociscope.networks.layer_net import Architecture
+from fociscope.training.recipe import ImagerFamily, Optimisation, Recipe, SceneFamily, Seeds, Stream
+from fociscope.training.stream import Batch, LiveScenes, orient
+
+
+def tiny(**changes: object) -> Recipe:
+    """A recipe whose batches take milliseconds."""
+    recipe = Recipe(
+        name="tiny",
+        imager=Imager(frame_px=(16, 16)),
+        network=Architecture(layers=3, widths=(4, 8), blocks=(1, 1), context=8),
+        stream=Stream(pool_chunks=2, chunk_scenes=3, steps_per_chunk=3),
+        optimisation=Optimisation(steps=10, batch_scenes=4),
+    )
+    return recipe.model_copy(update=changes)
+
+
+def bytes_of(batches: list[Batch]) -> list[list[bytes]]:
+    return [[field.numpy().tobytes() for field in batch] for batch in batches]
+
+
+def run(recipe: Recipe, first: int, count: int, skip: int = 0) -> list[Batch]:
+    return list(islice(LiveScenes(recipe, first), skip, skip + count))
+
+
+# --- a batch is a function of the step ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [1, 3, 5, 9])
+def test_going_on_at_a_step_gives_what_running_to_it_gives(step: int) -> None:
+    assert bytes_of(run(tiny(), first=step, count=4)) == bytes_of(run(tiny(), 0, 4, skip=step))
+
+
+def test_every_step_and_every_seed_gives_another_batch() -> None:
+    batches = bytes_of(run(tiny(), 0, 7)) + bytes_of(run(tiny(seeds=Seeds(training=7)), 0, 7))
+    assert len({captures for captures, *_ in batches}) == 14
+
+
+def test_the_stream_leaves_the_global_generators_alone() -> None:
+    before = torch.random.get_rng_state()
+    run(tiny(), 0, 2)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_shapes_and_ranges() -> None:
+    (batch,) = run(tiny(), 0, 1)
+    assert batch.captures.shape == (4, 2, 16, 16)
+    assert batch.mask.shape == batch.intensity.shape == (4, 3, 16, 16)
+    assert batch.depth.shape == (4, 3)
+    assert all(field.dtype == torch.float32 for field in batch)
+    assert set(batch.mask.unique().tolist()) <= {0.0, 1.0}
+    assert float(batch.depth.min()) >= 0
+    assert float(batch.depth.max()) <= 1 + 1e-6
+    assert float(batch.depth.diff(dim=1).min()) >= 0.25 - 1e-6
+
+
+# --- orientations -------------------------------------------------------------------------------
+
+
+def test_orientations_are_the_eight_symmetries_of_the_square() -> None:
+    image = np.arange(9.0).reshape(3, 3)
+    eight = [np.rot90(m, k) for m in (image, image.T) for k in range(4)]
+    found = [orient(torch.from_numpy(image)[None], k)[0].numpy() for k in range(8)]
+    assert {f.tobytes() for f in found} == {np.ascontiguousarray(e).tobytes() for e in eight}
+    assert np.array_equal(found[0], image)
+
+
+def source(batch: Batch, sample: int, pool: list[Batch]) -> tuple[int, Batch]:
+    """Find a sample's scene in the pool, and its orientation, by its intensity."""
+    for chunk in pool:
+        for scene in range(len(chunk.depth)):
+            for k in range(8):
+                if torch.equal(orient(chunk.intensity[scene], k), batch.intensity[sample]):
+                    return k, Batch(*(field[scene] for field in chunk))
+    pytest.fail("a sample of the batch is no scene of the pool")
+
+
+def test_a_batch_holds_oriented_scenes_of_the_pool_under_fresh_noise() -> None:
+    recipe = tiny(family=ImagerFamily(peak_snr_db=(30.0, 30.0)))
+    stream, camera = LiveScenes(recipe), recipe.imager.camera
+    pool = [stream.chunk(0), stream.chunk(1)]
+    peak_e = float(camera.peak_photons(30.0)) * camera.quantum_efficiency
+    orientations, deviations = set(), []
+    for step in range(12):
+        batch = stream.batch(pool, step)
+        for sample in range(4):
+            k, scene = source(batch, sample, pool)
+            orientations.add(k)
+            assert torch.equal(batch.mask[sample], orient(scene.mask, k))
+            assert torch.equal(batch.depth[sample], scene.depth)
+            clean = orient(scene.captures, k)
+            unit = clean.amax((-2, -1), keepdim=True) / peak_e
+            sigma = unit * torch.sqrt(clean / unit + camera.floor_variance_e2)
+            deviations.append((batch.captures[sample] - clean) / sigma)
+    assert orientations == set(range(8))
+    noise = torch.stack(deviations)
+    assert float(noise.std()) == pytest.approx(1.0, abs=0.03)
+    assert len({n.numpy().tobytes() for n in noise}) == len(noise)
+
+
+def test_the_pool_is_renewed_chunk_by_chunk() -> None:
+    recipe = tiny()
+    stream = LiveScenes(recipe)
+    for step, batch in enumerate(run(recipe, 0, 8)):
+        newest = step // recipe.stream.steps_per_chunk + 1
+        expected = stream.batch([stream.chunk(newest - 1), stream.chunk(newest)], step)
+        assert bytes_of([batch]) == bytes_of([expected])
+
+
+# --- chunks -------------------------------------------------------------------------------------
+
+
+def exact(boundary: str, half_angle_deg: float, base_blur_px: float) -> Recipe:
+    family = ImagerFamily.model_validate({
+        "half_angle_deg": (half_angle_deg,) * 2,
+        "base_blur_px": (base_blur_px,) * 2,
+        "boundaries": (boundary,),
+    })  # fmt: skip
+    return tiny(family=family)
+
+
+def projected(chunk: Batch, half_angle_deg: float, base_blur_px: float) -> Tensor:
+    psf = AngleSelectivePsf(half_angle_deg=half_angle_deg, base_blur_um=55.0 * base_blur_px)
+    imager = Imager(frame_px=(16, 16), psf=psf)
+    light = chunk.intensity / psf.energy_fraction
+    captures = LayerProjector(imager).A(light, chunk.depth * imager.gap_um)
+    assert isinstance(captures, Tensor)
+    return captures
+
+
+@pytest.mark.parametrize(("half_angle_deg", "base_blur_px"), [(18.0, 0.0), (12.0, 1.2)])
+def test_a_chunk_is_the_projection_of_its_layers(
+    half_angle_deg: float, base_blur_px: float
+) -> None:
+    chunk = LiveScenes(exact("zero", half_angle_deg, base_blur_px)).chunk(0)
+    expected = projected(chunk, half_angle_deg, base_blur_px)
+    torch.testing.assert_close(chunk.captures, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_surround_chunk_has_the_same_light_and_more_from_outside() -> None:
+    chunk = LiveScenes(exact("surround", 18.0, 0.0)).chunk(0)
+    extra = chunk.captures - projected(chunk, 18.0, 0.0)
+    assert float(extra.min()) > -1e-3 * float(chunk.captures.max())
+    edge = (extra[..., 0, :].mean() + extra[..., -1, :].mean()) / 2
+    assert float(edge) > 2 * float(extra[..., 7:9, 7:9].mean()) > 0
+
+
+def test_every_chunk_and_scene_is_another() -> None:
+    stream = LiveScenes(exact("zero", 18.0, 0.0))
+    for field in zip(*(stream.chunk(number) for number in range(4)), strict=True):
+        assert len({scene.numpy().tobytes() for chunk in field for scene in chunk}) == 12
+
+
+def test_boundaries_take_turns() -> None:
+    zero, both = LiveScenes(exact("zero", 18.0, 0.0)), tiny(
+        family=ImagerFamily(half_angle_deg=(18.0, 18.0), base_blur_px=(0.0, 0.0))
+    )  # fmt: skip
+    for number in range(4):
+        same = torch.equal(LiveScenes(both).chunk(number).captures, zero.chunk(number).captures)
+        assert same == (number % 2 == 0)
+
+
+def test_the_intensity_is_the_light_that_reaches_the_sensor() -> None:
+    """In a gap of one micrometre every layer lies on the sensor, which then sees their sum."""
+    recipe = tiny(
+        imager=Imager(frame_px=(16, 16), gap_um=1.0),
+        scenes=SceneFamily(min_separation_um=(0.0, 0.0)),
+        family=ImagerFamily(base_blur_px=(0.0, 0.0), boundaries=("zero",)),
+        stream=Stream(chunk_scenes=16),
+    )
+    chunk = LiveScenes(recipe).chunk(0)
+    for sensor in range(2):
+        torch.testing.assert_close(
+            chunk.captures[:, sensor], chunk.intensity.sum(1), rtol=2e-3, atol=1e-5
+        )
+    assert float(chunk.intensity.amax()) < 1  # it is a few per cent of what is emitted
