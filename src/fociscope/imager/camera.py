@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
 from torch import Tensor
+
+from fociscope.configuration import Configuration
 
 __all__ = ["Camera"]
 
@@ -15,15 +17,13 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
-class Camera(BaseModel):
+class Camera(Configuration):
     """One sensor's electronics.
 
     The defaults are an assumption: they hold 50 dB of peak SNR within half of the full well, and
     their read noise plays no part at 40 dB. The sibling chip's noise floor is known in volts only
     (2.2 mV rms, PMC9199368).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     quantum_efficiency: Annotated[float, Field(gt=0, le=1)] = 0.5
     exposure_s: Positive = 0.05
@@ -33,6 +33,20 @@ class Camera(BaseModel):
     gain_e_per_count: Positive = 4.0
     black_level_counts: NotNegative = 100.0
     adc_bits: Annotated[int, Field(ge=4, le=24)] = 16
+
+    @model_validator(mode="after")
+    def _has_room_for_light(self) -> Self:
+        if self._room_e() <= 0:
+            raise ValueError(
+                "the dark current fills the well, or the black level the converter: "
+                "no room is left for light"
+            )
+        return self
+
+    def _room_e(self) -> float:
+        """Electrons of light until the well or the converter is full."""
+        converter_e = (self.largest_count - self.black_level_counts) * self.gain_e_per_count
+        return min(self.full_well_e, converter_e) - self.dark_e
 
     @property
     def dark_e(self) -> float:
@@ -84,8 +98,7 @@ class Camera(BaseModel):
 
     def highest_peak_snr_db(self) -> float:
         """Return the peak SNR of a pixel that fills the well or the converter."""
-        room_e = (self.largest_count - self.black_level_counts) * self.gain_e_per_count
-        electrons = min(self.full_well_e, room_e) - self.dark_e
+        electrons = self._room_e()
         return 20 * math.log10(electrons / math.sqrt(electrons + self.floor_variance_e2))
 
     def at_peak_snr(

@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from fociscope.configuration import Configuration, parse_toml, plain_errors
 from fociscope.errors import ImagerError
 from fociscope.files.atomic import atomic_path
 from fociscope.files.limits import require_file
 from fociscope.imager.camera import Camera
 from fociscope.imager.psf import AngleSelectivePsf
 
-__all__ = ["Boundary", "Imager", "plain_errors"]
+__all__ = ["Boundary", "Imager"]
 
 Boundary = Literal["zero", "surround"]
 Side = Annotated[int, Field(ge=1, le=4096)]
 
 
-def plain_errors(error: ValidationError) -> str:
-    """Return what pydantic found as one line: `where: what (got value)`."""
-    return "; ".join(
-        f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']} (got {e['input']!r:.60})"
-        for e in error.errors()
-    )
-
-
-class Imager(BaseModel):
+class Imager(Configuration):
     """A chip-scale lensless imager: sensor A on top of the tissue and, where there is one, B below.
 
     Depth is the distance from sensor A; sensor B sees a layer from `gap_um` minus its depth.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "reference"
     pixel_pitch_um: Annotated[float, Field(gt=0, le=1000)] = 55.0
@@ -76,12 +66,7 @@ class Imager(BaseModel):
             ImagerError: it is not TOML, or it describes no possible imager.
         """
         path = require_file(Path(path))
-        try:
-            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ImagerError(f"{path}: not a TOML file: {error}") from None
-        except ValidationError as error:
-            raise ImagerError(f"{path}: not a possible imager: {plain_errors(error)}") from None
+        return parse_toml(cls, path.read_bytes(), source=path, error=ImagerError)
 
     def to_toml(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write the imager to a TOML file that `from_toml` reads back to an equal imager."""

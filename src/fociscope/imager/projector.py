@@ -56,7 +56,8 @@ class LayerProjector:
             (..., sensor, y, x) light per pixel, in the units of `layers`.
 
         Raises:
-            ImagerError: shapes that do not fit, or a depth outside the imager.
+            ImagerError: shapes that do not fit, a depth outside the imager, or a parameter outside
+                its range.
         """
         x = as_tensor(layers)
         if x.ndim < 3:
@@ -97,7 +98,7 @@ class LayerProjector:
                 f"got the shape {tuple(y.shape)}"
             )
         z = self._checked_depth(depth_um, y)
-        if y.shape[:-3] != z.shape[:-1]:
+        if z.ndim == 0 or y.shape[:-3] != z.shape[:-1]:
             raise ImagerError(
                 f"captures of shape {tuple(y.shape)} need depths of shape "
                 f"{(*y.shape[:-3], 'layer')}; got {tuple(z.shape)}"
@@ -122,21 +123,37 @@ class LayerProjector:
                 raise ImagerError(f"depths must lie within 0 to {gap:g} um; got {found}")
         return z.clamp(max=gap)
 
+    def _checked_parameters(
+        self, psf_parameters: dict[str, Tensor], depth_um: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the PSF parameters of each sample, like the depths in type and device."""
+        psf = self.imager.psf
+        known = {name for name in type(psf).model_fields if name != "kind"}
+        unknown = set(psf_parameters) - known
+        if unknown:
+            raise ImagerError(f"a PSF of kind {psf.kind} has no {', '.join(sorted(unknown))}")
+        checked = {n: torch.as_tensor(v).to(depth_um) for n, v in psf_parameters.items()}
+        for name, value in checked.items():
+            if value.shape not in (depth_um.shape[:-1], ()):
+                raise ImagerError(
+                    f"{name} needs one value per sample, {tuple(depth_um.shape[:-1])}; "
+                    f"got the shape {tuple(value.shape)}"
+                )
+            for extreme in (value.detach().min(), value.detach().max()):
+                self.imager.with_(psf={**psf.model_dump(), name: float(extreme)})
+        return {n: v.expand(depth_um.shape[:-1]) for n, v in checked.items()}
+
     def _transfer(
         self, depth_um: Tensor, frame: tuple[int, int], psf_parameters: dict[str, Tensor]
     ) -> tuple[Tensor, tuple[int, int]]:
         """Return the transfer functions (..., layer, sensor, ky, kx) and their grid."""
         psf, pitch = self.imager.psf, self.imager.pixel_pitch_um
-        unknown = set(psf_parameters) - set(type(psf).model_fields)
-        if unknown:
-            raise ImagerError(f"a PSF of kind {psf.kind} has no {', '.join(sorted(unknown))}")
-        per_layer = {
-            name: torch.as_tensor(value).to(depth_um)[..., None, None]
-            for name, value in psf_parameters.items()
-        }
+        per_sample = self._checked_parameters(psf_parameters, depth_um)
+        per_layer = {name: value[..., None, None] for name, value in per_sample.items()}
         distance = self.distance_um(depth_um)
-        widest = psf.model_copy(update={n: float(v.max()) for n, v in psf_parameters.items()})
-        reach_um = widest.energy_radius_um(float(distance.detach().max()), KERNEL_ENERGY)
+        # The gap, not the deepest layer of the batch: a capture must not depend on its neighbours.
+        widest = psf.model_copy(update={n: float(v.detach().max()) for n, v in per_sample.items()})
+        reach_um = widest.energy_radius_um(self.imager.gap_um, KERNEL_ENERGY)
         reach_px = math.ceil(reach_um / pitch + 0.5)
         radius = min(max(frame) - 1, reach_px)
         if self.imager.boundary == "surround":

@@ -24,10 +24,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor, like
+from fociscope.configuration import Configuration
+from fociscope.errors import ImagerError
 
 __all__ = [
     "AngleSelectivePsf",
@@ -40,8 +42,10 @@ __all__ = [
 
 #: Intervals of the table of Q over cos theta, linearly interpolated: 1e-4 of a kernel in L1.
 TABLE_INTERVALS = 2048
-#: Gauss-Legendre nodes on each pixel edge: a kernel is within 1e-3 in L1 of the converged integral.
-EDGE_NODES = 3
+#: Gauss-Legendre nodes on each pixel edge: a kernel is within 1e-4 in L1 of the converged integral.
+EDGE_NODES = 4
+#: The widest kernel; beyond it memory, not physics, sets the limit.
+LARGEST_RADIUS_PX = 1024
 
 
 def gaussian_transmission(theta_rad: Tensor, half_angle_deg: Tensor | float) -> Tensor:
@@ -67,7 +71,7 @@ def outer_energy_table(half_angle_deg: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(panels[..., :1]), panels.cumsum(-1)], dim=-1)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=4)
 def _edge_nodes(radius_px: int) -> tuple[Tensor, Tensor]:
     """Return the squared distance and the weight of each node on the edges facing +x, in pixels.
 
@@ -98,7 +102,15 @@ def angle_selective_quadrant(
     Returns:
         (..., radius + 1, radius + 1): the fraction of the emitted light that each pixel collects;
         entry [0, 0] lies under the emitter. Differentiable in both tensors.
+
+    Raises:
+        ImagerError: the kernel is wider than memory allows.
     """
+    if radius_px > LARGEST_RADIUS_PX:
+        raise ImagerError(
+            f"the light spreads over a radius of {radius_px} pixels, more than "
+            f"{LARGEST_RADIUS_PX}; take a narrower half angle, a smaller depth or larger pixels"
+        )
     r2, weight = (t.to(distance_um) for t in _edge_nodes(radius_px))
     z = (distance_um / pixel_pitch_um)[..., None, None, None]
     cos_theta = z * torch.rsqrt(z * z + r2)
@@ -166,10 +178,8 @@ def discrete_gaussian_transfer(variance_px2: Tensor, grid: tuple[int, int]) -> T
     return torch.exp(variance_px2[..., None, None] * drop)
 
 
-class AngleSelectivePsf(BaseModel):
+class AngleSelectivePsf(Configuration):
     """The spread of a point emitter's light behind an angle-selective grating."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["angle-selective"] = "angle-selective"
     half_angle_deg: Annotated[float, Field(ge=4, le=60)] = 18.0
@@ -219,7 +229,7 @@ class AngleSelectivePsf(BaseModel):
             Real (..., y, x // 2 + 1), in the order of `torch.fft.rfft2`.
         """
         if half_angle_deg is None:
-            half_angle_deg = torch.full((1,) * distance_um.ndim, self.half_angle_deg)
+            half_angle_deg = distance_um.new_full((1,) * distance_um.ndim, self.half_angle_deg)
         transfer = quadrant_transfer(
             angle_selective_quadrant(
                 distance_um,
@@ -230,7 +240,7 @@ class AngleSelectivePsf(BaseModel):
             grid,
         )
         if base_blur_um is None:
-            base_blur_um = torch.full((1,) * distance_um.ndim, self.base_blur_um)
+            base_blur_um = distance_um.new_full((1,) * distance_um.ndim, self.base_blur_um)
         if bool((base_blur_um != 0).any()):
             variance_px2 = (base_blur_um.to(transfer) / pixel_pitch_um) ** 2
             transfer = transfer * discrete_gaussian_transfer(variance_px2, grid)
@@ -250,8 +260,16 @@ class AngleSelectivePsf(BaseModel):
         Returns:
             (..., k, k) with k odd and the emitter above the centre of the middle pixel. Its sum
             tends to `energy_fraction`.
+
+        Raises:
+            ImagerError: a negative depth, a pitch that is none, or an energy outside 0 ... 1.
         """
         distance = as_tensor(depth_um)
+        if not (bool((distance >= 0).all()) and pixel_pitch_um > 0 and 0 < energy < 1):
+            raise ImagerError(
+                "a kernel needs depths from 0 um, a pitch above 0 um and an energy within 0 ... 1; "
+                f"got {float(distance.min()):g} um, {pixel_pitch_um:g} um and {energy:g}"
+            )
         reach_um = self.energy_radius_um(float(distance.max()), energy)
         radius = math.ceil(reach_um / pixel_pitch_um + 0.5)
         margin = math.ceil(8 * self.base_blur_um / pixel_pitch_um)

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from fociscope.configuration import Configuration
 from fociscope.networks.layer_net import LayerNetOutput
 
 __all__ = ["Calibration", "fit_calibration"]
 
 
-class Calibration(BaseModel):
+class Calibration(Configuration):
     """Corrections of a network's output, per layer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     logit_scale: tuple[float, ...]
     """Platt scaling: P = sigmoid(scale * logit + shift)."""
@@ -74,8 +72,9 @@ def fit_calibration(output: LayerNetOutput, mask: Tensor, depth: Tensor) -> Cali
 
         with torch.enable_grad():
             optimizer.step(closure)  # type: ignore[no-untyped-call]
-        scales.append(float(parameters[0]))
-        shifts.append(float(parameters[1]))
+        scale, shift = parameters.detach().tolist()
+        scales.append(scale)
+        shifts.append(shift)
     normalised = (output.depth - depth) / torch.exp(output.depth_log_std)
     spread = normalised.square().mean(dim=0).sqrt()
     return Calibration(

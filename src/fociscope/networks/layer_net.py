@@ -8,30 +8,42 @@ told from its neighbours only by how much it is blurred.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from fociscope.configuration import Configuration
 from fociscope.networks.blocks import Modulation, ResidualBlock
 
 __all__ = ["Architecture", "LayerNet", "LayerNetOutput", "relative_light"]
 
 
-class Architecture(BaseModel):
+class Architecture(Configuration):
     """The shape of a layer network; it travels with the weights."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sensors: int = Field(default=2, ge=1, le=2)
     layers: int = Field(default=4, ge=1, le=6)
-    widths: tuple[int, ...] = Field(default=(16, 32, 64), min_length=2, max_length=5)
+    widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        default=(16, 32, 64), min_length=2, max_length=5
+    )
     """Channels at full resolution and after each halving."""
-    blocks: tuple[int, ...] = Field(default=(1, 2, 4), min_length=2, max_length=5)
+    blocks: tuple[Annotated[int, Field(ge=0, le=64)], ...] = Field(
+        default=(1, 2, 4), min_length=2, max_length=5
+    )
     """Residual blocks on the way down at each resolution; as many on the way up but the last."""
     context: int = Field(default=128, ge=8, le=1024)
+
+    @model_validator(mode="after")
+    def _levels_fit(self) -> Self:
+        if len(self.widths) != len(self.blocks):
+            raise ValueError(
+                f"widths names {len(self.widths)} levels, blocks {len(self.blocks)}; "
+                "both need one number for each"
+            )
+        return self
 
     @property
     def stride(self) -> int:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import torch
+from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from fociscope.configuration import Configuration, Range, plain_errors
 from fociscope.errors import ModelError
 from fociscope.files.atomic import atomic_path
 from fociscope.files.limits import require_file
-from fociscope.imager.geometry import Imager, plain_errors
+from fociscope.imager.geometry import Imager
 from fociscope.networks.calibration import Calibration
 from fociscope.networks.layer_net import Architecture, LayerNet
 
@@ -26,13 +28,9 @@ FORMAT_VERSION = 1
 #: No model of ours comes near; a file that claims more is not believed.
 LARGEST_FILE_BYTES = 256 * 2**20
 
-Range = tuple[float, float]
 
-
-class ModelInfo(BaseModel):
+class ModelInfo(Configuration):
     """What a model is, what it was trained for, and how its output is calibrated."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     architecture: Architecture
@@ -43,6 +41,18 @@ class ModelInfo(BaseModel):
     base_blur_px: Range
     peak_snr_db: Range
     calibration: Calibration
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        layers, sensors = self.architecture.layers, self.architecture.sensors
+        if self.imager.sensors != sensors:
+            raise ValueError(
+                f"the imager has {self.imager.sensors} sensor(s), the network {sensors}"
+            )
+        for name, values in self.calibration.model_dump().items():
+            if len(values) != layers:
+                raise ValueError(f"calibration.{name} has {len(values)} values for {layers} layers")
+        return self
 
 
 def write_model(path: Path, network: LayerNet, info: ModelInfo, *, overwrite: bool = False) -> None:
@@ -83,10 +93,15 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
             info = ModelInfo.model_validate(json.loads(metadata.get("info", "null")))
             network = LayerNet(info.architecture)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        for key, tensor in network.state_dict().items():
+            if key in tensors and tensors[key].dtype != tensor.dtype:
+                raise ModelError(f"{path}: damaged: {key} is no {tensor.dtype}")
+            if key in tensors and not bool(torch.isfinite(tensors[key]).all()):
+                raise ModelError(f"{path}: damaged: {key} holds NaN or infinity")
         network.load_state_dict(tensors)
     except ValidationError as error:
         raise ModelError(f"{path}: damaged description: {plain_errors(error)}") from None
-    except (SafetensorError, json.JSONDecodeError, RuntimeError, OSError) as error:
+    except (SafetensorError, ValueError, RuntimeError, OSError) as error:
         raise ModelError(f"{path}: damaged or no model: {str(error).splitlines()[0]}") from None
     return network.eval(), info
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
+from fociscope.configuration import Configuration, Range
 from fociscope.errors import SceneError
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
@@ -24,12 +26,19 @@ CHUNK_SCENES = 50
 SURROUND_ENERGY = 0.99
 
 
-class Specimen(BaseModel):
+def _within_one(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] < 0 or bounds[1] > 1:
+        raise ValueError("both numbers must lie within 0 ... 1")
+    return bounds
+
+
+ShareRange = Annotated[Range, AfterValidator(_within_one)]
+
+
+class Specimen(Configuration):
     """What the tissue looks like; the defaults follow the statistics that REFERENCES measures."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    coverage: tuple[float, float] = (0.05, 0.55)
+    coverage: ShareRange = (0.05, 0.55)
     """Least and greatest share of a layer that is tumour; drawn evenly for each layer."""
     feature_um: Annotated[float, Field(gt=0)] = 1700.0
     """Lattice spacing of the coarsest octave of the noise that makes the foci."""
@@ -38,7 +47,7 @@ class Specimen(BaseModel):
     cells_per_mm2: Annotated[float, Field(gt=0)] = 300.0
     brightness_sigma: Annotated[float, Field(ge=0)] = 1.1
     spread_um: Annotated[float, Field(ge=0)] = 22.5
-    autofluorescence: tuple[float, float] = (0.05, 0.10)
+    autofluorescence: ShareRange = (0.05, 0.10)
     """Least and greatest mean light outside the foci, relative to the mean inside."""
     autofluorescence_cv: Annotated[float, Field(ge=0)] = 0.3
 
@@ -81,13 +90,16 @@ def draw_depths(
         (layer,) increasing.
 
     Raises:
-        SceneError: that many layers do not fit.
+        SceneError: that many layers do not fit, or the separation is negative.
     """
+    if not min_separation_um >= 0:
+        raise SceneError(f"layers need a separation of at least 0 um; got {min_separation_um:g} um")
     slack = deepest_um - (layers - 1) * min_separation_um
     if slack < 0:
+        most_um = math.floor(deepest_um / (layers - 1))
         raise SceneError(
             f"{layers} layers at least {min_separation_um:g} um apart do not fit into "
-            f"{deepest_um:g} um; ask for a separation of at most {deepest_um / (layers - 1):.0f} um"
+            f"{deepest_um:g} um; ask for a separation of at most {most_um} um"
         )
     free = np.sort(rng.uniform(0, slack, layers))
     return (free + min_separation_um * np.arange(layers)).astype(np.float32)

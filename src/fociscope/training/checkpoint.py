@@ -78,7 +78,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: not a checkpoint that can be resumed: {error}") from None
     if metadata.get("format") != _FORMAT:
         raise RecipeError(f"{path}: not a checkpoint of this version ({_FORMAT})")
-    state: dict[str, Any] = _decode(json.loads(metadata["state"]), tensors)
+    try:
+        state = _decode(json.loads(metadata["state"]), tensors)
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
+        raise RecipeError(f"{path}: a damaged checkpoint: {type(error).__name__}") from None
+    if not isinstance(state, dict):
+        raise RecipeError(f"{path}: a damaged checkpoint: its state is a {type(state).__name__}")
     return state
 
 

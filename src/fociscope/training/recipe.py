@@ -2,53 +2,40 @@
 
 from __future__ import annotations
 
-import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from fociscope.errors import RecipeError
+from fociscope.configuration import Configuration, Range, parse_toml
+from fociscope.errors import ImagerError, RecipeError
 from fociscope.files.limits import require_file
-from fociscope.imager.geometry import Boundary, Imager, plain_errors
+from fociscope.imager.geometry import Boundary, Imager
 from fociscope.networks.layer_net import Architecture
 from fociscope.simulation.scene import Specimen
 
 __all__ = ["ImagerFamily", "Optimisation", "Recipe", "SceneFamily", "shipped_recipes"]
 
 
-def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
-    if not bounds[0] <= bounds[1]:
-        raise ValueError("the first number must not be above the second")
-    return bounds
-
-
-Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
-
-
-class _Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ImagerFamily(_Config):
+class ImagerFamily(Configuration):
     """The imagers that training draws from, evenly, because the true one is not known exactly."""
 
     half_angle_deg: Range = (12.0, 25.0)
     base_blur_px: Range = (0.0, 1.2)
     peak_snr_db: Range = (25.0, 50.0)
-    boundaries: tuple[Boundary, ...] = ("zero", "surround")
+    boundaries: Annotated[tuple[Boundary, ...], Field(min_length=1)] = ("zero", "surround")
     """Equally often. The gain of each sensor is unknown by construction: captures are relative."""
 
 
-class SceneFamily(_Config):
+class SceneFamily(Configuration):
     """The scenes that training draws from."""
 
     min_separation_um: Range = (250.0, 250.0)
     specimen: Specimen = Specimen()
 
 
-class Stream(_Config):
+class Stream(Configuration):
     """The live simulation: scenes are drawn from a pool that is renewed as training goes on."""
 
     pool_chunks: Annotated[int, Field(ge=1)] = 64
@@ -61,7 +48,7 @@ class Stream(_Config):
     saves. 1 simulates beside it, for a network on a GPU."""
 
 
-class Optimisation(_Config):
+class Optimisation(Configuration):
     """How the weights are found."""
 
     steps: Annotated[int, Field(ge=1)]
@@ -76,7 +63,7 @@ class Optimisation(_Config):
     threads: Annotated[int, Field(ge=1)] = 2
 
 
-class Validation(_Config):
+class Validation(Configuration):
     """Scenes under the reference conditions by which the best weights are chosen and calibrated."""
 
     every_steps: Annotated[int, Field(ge=1)] = 500
@@ -84,14 +71,17 @@ class Validation(_Config):
     min_separation_um: Annotated[float, Field(ge=0)] = 250.0
 
 
-class Seeds(_Config):
+Seed = Annotated[int, Field(ge=0)]
+
+
+class Seeds(Configuration):
     """Training, selection and test never share a seed."""
 
-    weights: int = 1
-    training: int = 101
-    validation: int = 202
-    calibration: int = 303
-    test: int = 404
+    weights: Seed = 1
+    training: Seed = 101
+    validation: Seed = 202
+    calibration: Seed = 303
+    test: Seed = 404
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -101,7 +91,7 @@ class Seeds(_Config):
         return self
 
 
-class Recipe(_Config):
+class Recipe(Configuration):
     """All that a training run depends on."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -127,9 +117,22 @@ class Recipe(_Config):
                 f"{self.network.layers} layers {apart_um:g} um apart do not fit into the gap of "
                 f"{self.imager.gap_um:g} um; lower min_separation_um in [scenes] and [validation]"
             )
+        if self.scenes.min_separation_um[0] < 0:
+            raise ValueError("scenes.min_separation_um must not be negative")
+        pitch_um = self.imager.pixel_pitch_um
+        for half_angle_deg, blur_px in zip(
+            self.family.half_angle_deg, self.family.base_blur_px, strict=True
+        ):
+            psf = {"half_angle_deg": half_angle_deg, "base_blur_um": blur_px * pitch_um}
+            try:
+                self.imager.with_(psf={**self.imager.psf.model_dump(), **psf})
+            except ImagerError as error:
+                raise ValueError(f"family: {error}") from None
         highest_db = self.imager.camera.highest_peak_snr_db()
-        if self.family.peak_snr_db[1] > highest_db:
-            raise ValueError(f"the camera reaches {highest_db:.1f} dB; lower family.peak_snr_db")
+        if not 0 < self.family.peak_snr_db[0] <= self.family.peak_snr_db[1] <= highest_db:
+            raise ValueError(
+                f"family.peak_snr_db must lie within the camera's 0 ... {highest_db:.1f} dB"
+            )
         return self
 
     @classmethod
@@ -142,26 +145,15 @@ class Recipe(_Config):
         """
         shipped = shipped_recipes()
         if str(name_or_path) in shipped:
-            text = (
-                resources.files("fociscope.training") / f"recipes/{name_or_path}.toml"
-            ).read_text(encoding="utf-8")
+            folder = resources.files("fociscope.training") / "recipes"
+            content = (folder / f"{name_or_path}.toml").read_bytes()
+        elif Path(name_or_path).suffix == ".toml":
+            content = require_file(Path(name_or_path)).read_bytes()
         else:
-            path = Path(name_or_path)
-            if path.suffix != ".toml":
-                raise RecipeError(
-                    f"{name_or_path}: neither a .toml file nor a shipped recipe "
-                    f"({', '.join(shipped)})"
-                )
-            try:
-                text = require_file(path).read_text(encoding="utf-8")
-            except UnicodeDecodeError as error:
-                raise RecipeError(f"{path}: not a TOML file: {error}") from None
-        try:
-            return cls.model_validate(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise RecipeError(f"{name_or_path}: not a TOML file: {error}") from None
-        except ValidationError as error:
-            raise RecipeError(f"{name_or_path}: {plain_errors(error)}") from None
+            raise RecipeError(
+                f"{name_or_path}: neither a .toml file nor a shipped recipe ({', '.join(shipped)})"
+            )
+        return parse_toml(cls, content, source=name_or_path, error=RecipeError)
 
 
 def shipped_recipes() -> list[str]:

@@ -99,7 +99,6 @@ def test_impossible_architectures_are_refused(field: dict[str, int]) -> None:
 @pytest.mark.parametrize(
     "field", [{"widths": (16, 32)}, {"widths": (0, 32, 64)}, {"blocks": (-1, 2, 4)}], ids=str
 )
-@pytest.mark.xfail(strict=True, reason="layer_net.py: Architecture does not check its levels")
 def test_levels_that_do_not_fit_are_refused(field: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(ValidationError):
         Architecture(**field)

@@ -42,13 +42,7 @@ def test_seeds_share_no_scene() -> None:
         (8, 0),
         (30, 40),
         (50, 50),
-        pytest.param(
-            1, 7, marks=pytest.mark.xfail(
-                strict=True,
-                reason="projector.py:_transfer cuts kernels where the deepest layer of the batch "
-                "asks for it, so a capture depends on the scenes beside it",
-            ),
-        ),
+        (1, 7),
     ],
 )  # fmt: skip
 def test_a_scene_does_not_depend_on_how_many_are_asked_for(
@@ -164,11 +158,7 @@ def test_depths_that_just_fit_are_the_only_ones() -> None:
         (3, 1000.0),
         (4, 1000.0),
         (6, 1000.0),
-        pytest.param(
-            4, 800.0, marks=pytest.mark.xfail(
-                strict=True, reason="scene.py:draw_depths rounds what fits up: 266.7 -> 267"
-            ),
-        ),
+        (4, 800.0),
     ],
 )  # fmt: skip
 def test_layers_that_do_not_fit_are_refused_with_a_separation_that_does(
@@ -215,7 +205,6 @@ def test_what_makes_no_sense_is_refused(settings: dict[str, Any], words: list[st
 
 
 @pytest.mark.parametrize("separation_um", [-300.0, float("nan")])
-@pytest.mark.xfail(strict=True, reason="scene.py does not check the separation's own range")
 def test_a_separation_that_is_none_is_refused(separation_um: float) -> None:
     with pytest.raises(SceneError):
         simulate(3, seed=0, min_separation_um=separation_um)
@@ -232,7 +221,6 @@ def test_a_separation_that_is_none_is_refused(separation_um: float) -> None:
     ],
     ids=str,
 )
-@pytest.mark.xfail(strict=True, reason="scene.py: Specimen does not check its ranges")
 def test_an_impossible_specimen_is_refused(field: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(field))):
         Specimen(**field)

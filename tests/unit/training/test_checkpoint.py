@@ -152,7 +152,6 @@ def test_a_pickle_is_refused_and_runs_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "state", [None, "{", '{"tensor": "t9"}', '{"a": 1, "b": 2}', "[1]"], ids=str
 )
-@pytest.mark.xfail(strict=True, reason="checkpoint.py:read_checkpoint trusts what is in its format")
 def test_a_damaged_state_is_refused(tmp_path: Path, state: str | None) -> None:
     path = tmp_path / "last.ckpt"
     metadata = {"format": "fociscope-checkpoint-1"} | ({} if state is None else {"state": state})

@@ -1,0 +1,64 @@
+"""Configuration: what a user writes -> a checked, frozen model, or one plain line of complaint."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from fociscope.errors import FociscopeError
+
+__all__ = ["Configuration", "Range", "parse_toml", "plain_errors"]
+
+
+class Configuration(BaseModel):
+    """The parent of all configurations: no unknown fields, no change, finite numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    if not bounds[0] <= bounds[1]:
+        raise ValueError("the first number must not be above the second")
+    return bounds
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+"""Least and greatest value."""
+
+SomeConfiguration = TypeVar("SomeConfiguration", bound=Configuration)
+
+
+def plain_errors(error: ValidationError) -> str:
+    """Return what pydantic found as one line: `where: what (got value)`."""
+
+    def plain(key: int | str) -> str:
+        return key if isinstance(key, str) and key.isprintable() else repr(key)
+
+    return "; ".join(
+        f"{'.'.join(map(plain, e['loc'])) or 'file'}: {e['msg']} (got {e['input']!r:.60})"
+        for e in error.errors()
+    )
+
+
+def parse_toml(
+    kind: type[SomeConfiguration], content: bytes, *, source: object, error: type[FociscopeError]
+) -> SomeConfiguration:
+    """Read a configuration from the content of a TOML file.
+
+    Args:
+        kind: of configuration.
+        content: of the file.
+        source: how a message names it.
+        error: what to raise where it is not TOML or not such a configuration.
+    """
+    try:
+        values = tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as cause:  # bad TOML, bad UTF-8, endless numbers or nesting
+        what = str(cause).splitlines()[0]
+        raise error(f"{source}: not a TOML file: {what}") from None
+    try:
+        return kind.model_validate(values)
+    except ValidationError as cause:
+        raise error(f"{source}: {plain_errors(cause)}") from None
