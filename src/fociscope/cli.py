@@ -37,6 +37,7 @@ app = typer.Typer(
 )
 simulate_app = typer.Typer(help="Simulate data sets.", no_args_is_help=True)
 app.add_typer(simulate_app, name="simulate")
+INTERRUPTED = 130
 out, err = Console(), Console(stderr=True)
 
 
@@ -304,12 +305,19 @@ def _plain_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def main() -> None:
-    """Run the command line; a `FociscopeError` becomes one line and exit code 1."""
+    """Run the command line; a `FociscopeError` becomes one line and exit code 1.
+
+    Ctrl-C ends in exit code 130, as shells expect.
+    """
     warnings.simplefilter("ignore")
     warnings.simplefilter("always", FociscopeWarning)
     warnings.showwarning = _plain_warning
     try:
         app()
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            err.print("stopped; no half-written file is left")
+        raise
     except FociscopeError as error:
         err.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)

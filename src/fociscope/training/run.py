@@ -147,8 +147,11 @@ def train(
             val_dataloaders=_validation_loader(recipe),
             ckpt_path=last if resume else None,
         )
+    except SystemExit:  # how Lightning answers Ctrl-C
+        raise FociscopeError(
+            f"stopped at step {trainer.global_step}; --resume -o {out} goes on from the last "
+            "checkpoint before it"
+        ) from None
     except FloatingPointError as error:
         raise RecipeError(f"{out}: {error}; lower the learning rate") from None
-    if trainer.interrupted:
-        raise FociscopeError(f"stopped; go on with --resume -o {out}")
     return out / "checkpoints" / f"{BEST}.ckpt"
