@@ -1,7 +1,7 @@
 """Data sets: many scenes in the published `.mat` layout, generated on all cores.
 
-The same seed gives the same bytes whatever the number of workers: scenes are simulated in chunks of
-a fixed size, each on one thread.
+The same seed gives the same bytes whatever the number of workers: a scene depends on its own number
+alone, and is simulated on one thread.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import torch
 
 from fociscope.errors import OutputExistsError, SceneError
 from fociscope.files.mat import ImagesDepth, write_images_depth
-from fociscope.simulation.scene import CHUNK_SCENES, Scenes, simulate
+from fociscope.imager.geometry import Imager
+from fociscope.simulation.scene import Scenes, chunk_scenes, simulate
 
 __all__ = ["write_images_depth_set"]
 
@@ -92,10 +93,11 @@ def write_images_depth_set(
                 "(--overwrite, overwrite=True)."
             )
     simulate(1, **settings)  # wrong settings show before the work
+    step = chunk_scenes(settings.get("imager") or Imager.reference())
     per_file = [
         [
-            (file * samples + start, min(CHUNK_SCENES, samples - start), settings)
-            for start in range(0, samples, CHUNK_SCENES)
+            (file * samples + start, min(step, samples - start), settings)
+            for start in range(0, samples, step)
         ]
         for file in range(files)
     ]

@@ -18,10 +18,18 @@ from fociscope.imager.projector import LayerProjector
 from fociscope.simulation.cells import render_cells
 from fociscope.simulation.foci import foci_masks
 
-__all__ = ["Scenes", "Specimen", "draw_depths", "draw_specimens", "project", "simulate"]
+__all__ = [
+    "Scenes",
+    "Specimen",
+    "chunk_scenes",
+    "draw_depths",
+    "draw_specimens",
+    "project",
+    "simulate",
+]
 
-#: Scenes that are projected together; fixed, so that rounding does not depend on the caller.
-CHUNK_SCENES = 50
+#: Pixels of one layer that are projected together, and scenes at the most.
+CHUNK_PIXELS, CHUNK_SCENES = 2**20, 50
 #: Share of the light from the farthest layer that a `surround` scene's margin must hold.
 SURROUND_ENERGY = 0.99
 
@@ -213,40 +221,54 @@ def simulate(
             f"a peak SNR must lie above 0 and within the camera's {highest:.1f} dB; "
             f"got {peak_snr_db:g} dB"
         )
+    parts = []
+    step = chunk_scenes(imager)
+    for start in range(first, first + count, step):
+        numbers = range(start, min(start + step, first + count))
+        rngs = [np.random.default_rng([seed, number]) for number in numbers]
+        parts.append(
+            _simulate_chunk(rngs, layers, imager, peak_snr_db, min_separation_um, specimen)
+        )
+    return Scenes(
+        layers=np.concatenate([part.layers for part in parts]),
+        mask=np.concatenate([part.mask for part in parts]),
+        depth_um=np.concatenate([part.depth_um for part in parts]),
+        captures=np.concatenate([part.captures for part in parts]),
+    )
+
+
+def chunk_scenes(imager: Imager) -> int:
+    """Return how many scenes of an imager's frame are simulated together, to bound memory."""
+    pixels = imager.frame_px[0] * imager.frame_px[1]
+    return min(CHUNK_SCENES, max(1, CHUNK_PIXELS // pixels))
+
+
+def _simulate_chunk(
+    rngs: list[np.random.Generator],
+    layers: int,
+    imager: Imager,
+    peak_snr_db: float | None,
+    min_separation_um: float,
+    specimen: Specimen,
+) -> Scenes:
+    """Simulate one scene for each generator; all that is random in a scene comes from its own."""
     margin = surround_margin_px(imager)
     wide = (imager.frame_px[0] + 2 * margin, imager.frame_px[1] + 2 * margin)
     inner = slice(margin, -margin or None)
+    pitch_um = imager.pixel_pitch_um
 
-    parts = []
-    for start in range(first, first + count, CHUNK_SCENES):
-        numbers = range(start, min(start + CHUNK_SCENES, first + count))
-        rngs = [np.random.default_rng([seed, n]) for n in numbers]
-        depth_um = np.stack(
-            [
-                draw_depths(
-                    rng, layers, min_separation_um=min_separation_um, deepest_um=imager.gap_um
-                )
-                for rng in rngs
-            ]
+    depths, lights, masks = [], [], []
+    for rng in rngs:
+        depths.append(
+            draw_depths(rng, layers, min_separation_um=min_separation_um, deepest_um=imager.gap_um)
         )
-        drawn = [
-            draw_specimens(
-                rng, layers, specimen, frame_px=wide, pixel_pitch_um=imager.pixel_pitch_um
-            )
-            for rng in rngs
-        ]
-        light = np.stack([scene[0] for scene in drawn])
-        mask = np.stack([scene[1] for scene in drawn])
-        captures = project(imager, light, depth_um, margin_px=margin)
-        if peak_snr_db is not None:
-            noise = [torch.Generator().manual_seed(int(rng.integers(2**62))) for rng in rngs]
-            captures = torch.stack(
-                [
-                    imager.camera.at_peak_snr(capture, peak_snr_db, generator=generator)
-                    for capture, generator in zip(captures, noise, strict=True)
-                ]
-            )
-        parts.append(
-            (light[..., inner, inner], mask[..., inner, inner], depth_um, captures.numpy())
-        )
-    return Scenes(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+        light, mask = draw_specimens(rng, layers, specimen, frame_px=wide, pixel_pitch_um=pitch_um)
+        lights.append(light)
+        masks.append(mask)
+    light, mask, depth_um = np.stack(lights), np.stack(masks), np.stack(depths)
+    captures = project(imager, light, depth_um, margin_px=margin)
+    if peak_snr_db is not None:
+        for rng, capture in zip(rngs, captures, strict=True):
+            noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
+            capture.copy_(imager.camera.at_peak_snr(capture, peak_snr_db, generator=noise))
+    return Scenes(light[..., inner, inner], mask[..., inner, inner], depth_um, captures.numpy())
