@@ -15,10 +15,16 @@ ArrayLike: TypeAlias = "Tensor | np.ndarray | float | list[float]"
 
 def as_tensor(array: ArrayLike, *, device: torch.device | None = None) -> Tensor:
     """Return `array` as a tensor: float64 input keeps its precision, all else becomes float32."""
-    tensor = array if isinstance(array, Tensor) else torch.as_tensor(np.asarray(array))
+    tensor = array if isinstance(array, Tensor) else torch.from_numpy(_native(np.asarray(array)))
     if tensor.dtype not in (torch.float32, torch.float64) or isinstance(array, float | list):
         tensor = tensor.to(torch.float32)
     return tensor if device is None else tensor.to(device)
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """Return an array that torch can take over: this machine's byte order, no flipped axes."""
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return native.copy() if any(stride < 0 for stride in native.strides) else native
 
 
 def like(result: Tensor, given: ArrayLike) -> Tensor | np.ndarray:

@@ -6,6 +6,7 @@ mend ends in one plain line and a non-zero exit.
 
 from __future__ import annotations
 
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -88,7 +89,7 @@ def _layer_table(title: str, columns: dict[str, list[str]]) -> None:
     """Print one row per layer."""
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=escape(title), title_justify="left", title_style="bold")
     for name in columns:
         table.add_column(name, justify="right")
     for row in zip(*columns.values(), strict=True):
@@ -108,9 +109,7 @@ def _found(result: Reconstruction) -> dict[str, list[str]]:
 
 
 def _self_check(result: Reconstruction) -> str:
-    residuals = zip("AB", result.residual, strict=False)
-    parts = ", ".join(f"{sensor} {100 * r:.1f} %" for sensor, r in residuals)
-    return f"Self-check residual |reprojection - capture| / |capture|: {parts}"
+    return f"Self-check residual |reprojection - capture| / |capture|: {result.self_check}"
 
 
 @app.command()
@@ -129,7 +128,7 @@ def demo(
     out.print(f"\nWritten to [bold]{escape(str(output))}[/]:")
     for path in done.files:
         out.print(f"  {escape(path.name)}", highlight=False)
-    again = " ".join(str(output / name) for name in ("sensor_a.tif", "sensor_b.tif"))
+    again = " ".join(shlex.quote(str(output / name)) for name in ("sensor_a.tif", "sensor_b.tif"))
     out.print("\nNext:")
     for command in (
         f"fociscope reconstruct {again} -o map",
@@ -270,17 +269,27 @@ def train(
 ) -> None:
     """Train a model on live simulation, calibrate it, and score it on unseen scenes."""
     from fociscope.evaluation.card import write_card
+    from fociscope.reconstruction.engine import pick_device
     from fociscope.training.finish import finish
     from fociscope.training.recipe import Recipe
     from fociscope.training.run import train as run
 
     plan = Recipe.load(recipe)
-    best = run(plan, output, resume=resume, accelerator=device, show_progress=err.is_terminal)
+    best = run(
+        plan,
+        output,
+        resume=resume,
+        accelerator=pick_device(device).type,
+        show_progress=err.is_terminal,
+    )
     model = finish(plan, best, output / "model.safetensors")
     card = write_card(model, plan, output / "card.md")
-    out.print(card, markup=False, highlight=False)
-    out.print(f"Written: {model}, {output / 'card.md'}", markup=False, highlight=False)
-    out.print(f"Use it: fociscope reconstruct A B -o map --model {model}", markup=False)
+    for line in (
+        card,
+        f"Written: {model}, {output / 'card.md'}",
+        f"Use it: fociscope reconstruct A B -o map --model {shlex.quote(str(model))}",
+    ):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _version(wanted: bool) -> None:
@@ -307,7 +316,7 @@ def _plain_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 def main() -> None:
     """Run the command line; a `FociscopeError` becomes one line and exit code 1.
 
-    Ctrl-C ends in exit code 130, as shells expect.
+    Ctrl-C ends in exit code 130, as shells expect; in `train`, which says how to go on, in 1.
     """
     warnings.simplefilter("ignore")
     warnings.simplefilter("always", FociscopeWarning)

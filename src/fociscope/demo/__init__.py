@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fociscope.evaluation.metrics import MaskScores, mask_scores
 from fociscope.files import atomic_folder, read_captures, read_images_depth
 from fociscope.reconstruction import Reconstruction, load_model
+from fociscope.reconstruction.provenance import provenance
 from fociscope.show.figures import Truth, draw_comparison, draw_reconstruction
 
 __all__ = ["CAPTURES", "DemoResult", "run_demo"]
@@ -61,7 +62,8 @@ def run_demo(folder: Path, *, device: str = "auto", overwrite: bool = False) -> 
         truth = Truth(mask=scene.depth_map_um[0] > 0, depth_um=scene.depth_um[0])
 
         result = load_model("layers-ab", device=device).reconstruct(captures)
-        names = [path.name for path in result.write_into(part)]
+        sources = provenance([part / name for name in CAPTURES], "layers-ab")
+        names = [path.name for path in result.write_into(part, **sources)]
         for name, figure in (
             ("figure.png", draw_reconstruction(result, "Demo: one capture pair, reconstructed")),
             ("comparison.png", draw_comparison(result, truth, "Demo: map beside the truth")),

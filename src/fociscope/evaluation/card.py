@@ -7,7 +7,8 @@ from pathlib import Path
 from fociscope.evaluation.conditions import Condition, Scores, around_the_reference, score
 from fociscope.files.atomic import atomic_path
 from fociscope.reconstruction.engine import Model, load_model
-from fociscope.training.recipe import Recipe
+from fociscope.simulation.scene import surround_margin_px
+from fociscope.training.recipe import REFERENCE_PEAK_SNR_DB, Recipe
 
 __all__ = ["TEST_SCENES", "condition_table", "write_card"]
 
@@ -49,7 +50,7 @@ def condition_table(rows: list[tuple[Condition, Scores]]) -> list[str]:
     """Return the lines of a Markdown table with one condition in each row."""
     lines = [
         "| condition | mean accuracy | worst layer | constant | Dice | depth error (um) | ECE "
-        "| residual A, B |",
+        "| self-check residual |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for condition, s in rows:
@@ -88,17 +89,33 @@ def _about(model: Model, recipe: Recipe) -> list[str]:
     ]
 
 
-LIMITS = """\
-## Limits
-
-- Trained and scored on simulation; no capture of a real specimen with known truth was at hand.
-- It always answers with the number of layers it was trained for, each deeper than the one before,
-  and never says that a layer is absent.
-- Pixel pitch and gap are those above; another geometry is refused. The imager is not told to the
-  network: it serves to check the result against the capture.
-- The layers' depths are far from free: four layers at least 250 um apart within 1000 um leave each
-  only 250 um of room, so the constant depth's error stands beside the model's.
-- Not a medical device."""
+def _limits(recipe: Recipe) -> list[str]:
+    layers, gap_um = recipe.network.layers, recipe.imager.gap_um
+    apart_um = recipe.validation.min_separation_um
+    margin_px = surround_margin_px(recipe.imager.with_(boundary="surround"))
+    lines = [
+        "## Limits",
+        "",
+        "- Trained and scored on simulation; no capture of a real specimen with known truth was at "
+        "hand.",
+        "- It always answers with the number of layers it was trained for, each below the one "
+        "before, and never says that a layer is absent.",
+        "- Pixel pitch and gap are those above; another geometry is refused. The imager is not "
+        "told to the network: it serves to check the result against the capture.",
+    ]
+    if layers > 1:
+        lines.append(
+            f"- The depths are far from free: {layers} layers at least {apart_um:g} um apart "
+            f"within {gap_um:g} um leave each {gap_um - (layers - 1) * apart_um:g} um of room, so "
+            "the constant depth's error stands beside the model's."
+        )
+    if "surround" in recipe.family.boundaries:
+        lines.append(
+            f"- In training, the tissue around `surround` frames reached {margin_px} pixels, which "
+            f"holds 99 % of the light at {recipe.imager.psf.half_angle_deg:g} degrees and less of "
+            "it at wider angles."
+        )
+    return [*lines, "- Not a medical device."]
 
 
 def write_card(model_path: Path, recipe: Recipe, path: Path) -> str:
@@ -112,7 +129,7 @@ def write_card(model_path: Path, recipe: Recipe, path: Path) -> str:
     }
     rows = [
         (condition, score(model, condition.scenes(TEST_SCENES, **settings)))
-        for condition in around_the_reference(recipe.imager.with_(boundary="zero"))
+        for condition in around_the_reference(recipe.reference_imager)
     ]
     text = "\n".join(
         [
@@ -120,7 +137,8 @@ def write_card(model_path: Path, recipe: Recipe, path: Path) -> str:
             "",
             *_about(model, recipe),
             "",
-            f"## Scores under the reference conditions ({TEST_SCENES} unseen scenes, 40 dB)",
+            f"## Scores under the reference conditions ({TEST_SCENES} unseen scenes, "
+            f"{REFERENCE_PEAK_SNR_DB:g} dB, `{recipe.reference_imager.boundary}` boundary)",
             "",
             *_reference_table(rows[0][1]),
             "",
@@ -128,7 +146,7 @@ def write_card(model_path: Path, recipe: Recipe, path: Path) -> str:
             "",
             *condition_table(rows),
             "",
-            LIMITS,
+            *_limits(recipe),
             "",
         ]
     )

@@ -116,8 +116,8 @@ class Camera(Configuration):
             generator: source of the noise.
 
         Returns:
-            (..., y, x) noisy captures in the units of `light`; an image without light stays dark
-            but for the noise that the others' exposure brings.
+            (..., y, x) noisy captures in the units of `light`; an image without light is
+            exposed as if its peak were 1, and holds noise alone.
         """
         peak = light.amax(dim=(-2, -1), keepdim=True)
         peak = torch.where(peak > 0, peak, torch.ones_like(peak))

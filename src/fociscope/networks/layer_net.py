@@ -18,7 +18,10 @@ from torch import Tensor, nn
 from fociscope.configuration import Configuration
 from fociscope.networks.blocks import Modulation, ResidualBlock
 
-__all__ = ["Architecture", "LayerNet", "LayerNetOutput", "relative_light"]
+__all__ = ["SMALLEST_FRAME_PX", "Architecture", "LayerNet", "LayerNetOutput", "relative_light"]
+
+#: Shorter sides hold too little of a blurred layer to tell its depth.
+SMALLEST_FRAME_PX = 32
 
 
 class Architecture(Configuration):

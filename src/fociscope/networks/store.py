@@ -91,14 +91,15 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
                     f"{FORMAT_VERSION}; update Fociscope or train the model again"
                 )
             info = ModelInfo.model_validate(json.loads(metadata.get("info", "null")))
-            network = LayerNet(info.architecture)
+            with torch.device("meta"):  # nothing is allocated for what a file merely claims
+                network = LayerNet(info.architecture)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         for key, tensor in network.state_dict().items():
             if key in tensors and tensors[key].dtype != tensor.dtype:
                 raise ModelError(f"{path}: damaged: {key} is no {tensor.dtype}")
             if key in tensors and not bool(torch.isfinite(tensors[key]).all()):
                 raise ModelError(f"{path}: damaged: {key} holds NaN or infinity")
-        network.load_state_dict(tensors)
+        network.load_state_dict(tensors, assign=True)
     except ValidationError as error:
         raise ModelError(f"{path}: damaged description: {plain_errors(error)}") from None
     except (SafetensorError, ValueError, RuntimeError, OSError) as error:

@@ -6,11 +6,9 @@ import torch
 from torch import Tensor
 
 from fociscope.errors import CaptureError
+from fociscope.networks.layer_net import SMALLEST_FRAME_PX
 
-__all__ = ["SMALLEST_FRAME_PX", "check_captures"]
-
-#: Shorter sides hold too little of a blurred layer to tell its depth.
-SMALLEST_FRAME_PX = 32
+__all__ = ["check_captures"]
 
 
 def _where(flags: Tensor) -> str:

@@ -90,7 +90,7 @@ class Model:
             intensity=intensity,
             depth_um=depth_um,
             depth_std_um=depth_std_um,
-            captures=given.detach().cpu().numpy(),
+            captures=given.detach().cpu().numpy().copy(),
             reprojection=reprojection,
             imager=self.imager,
             model=self.info.name,

@@ -34,7 +34,7 @@ class Reconstruction:
     """(..., layer, y, x) restored image of each layer: the light it sends onto sensor A, in the
     units of that sensor's image."""
     depth_um: Floats
-    """(..., layer) distance from sensor A, increasing."""
+    """(..., layer) distance from sensor A, not decreasing."""
     depth_std_um: Floats
     """(..., layer) standard deviation of the depth."""
     captures: Floats
@@ -80,10 +80,19 @@ class Reconstruction:
         }
         return replace(self, **arrays)
 
+    @property
+    def self_check(self) -> str:
+        """The residual of each sensor in words; of one capture."""
+        residuals = zip("AB", self.residual, strict=False)
+        return ", ".join(f"{sensor} {100 * r:.1f} %" for sensor, r in residuals)
+
     def summary(self) -> dict[str, Any]:
         """Return the figures of each layer, ready for JSON, with units in the names."""
         lead = self.depth_um.shape[:-1]
-        frames = [self._frame_summary(index) for index in np.ndindex(lead)]
+        mask, residual = self.mask, self.residual
+        frames = [
+            self._frame_summary(index, mask[index], residual[index]) for index in np.ndindex(lead)
+        ]
         return {
             "model": self.model,
             "imager": self.imager.model_dump(mode="json"),
@@ -92,7 +101,9 @@ class Reconstruction:
             "captures": frames,
         }
 
-    def _frame_summary(self, index: tuple[int, ...]) -> dict[str, Any]:
+    def _frame_summary(
+        self, index: tuple[int, ...], mask: NDArray[np.bool_], residual: Floats
+    ) -> dict[str, Any]:
         sensors = "AB"[: self.captures.shape[-3]]
         pixel_mm2 = (self.imager.pixel_pitch_um / 1000) ** 2
         return {
@@ -100,21 +111,20 @@ class Reconstruction:
                 {
                     "depth_um": round(float(depth), 2),
                     "depth_std_um": round(float(std), 2),
-                    "coverage": round(float(mask.mean()), 4),
-                    "area_mm2": round(float(mask.sum() * pixel_mm2), 4),
+                    "coverage": round(float(cells.mean()), 4),
+                    "area_mm2": round(float(cells.sum() * pixel_mm2), 4),
                     "expected_coverage": round(float(probability.mean()), 4),
                 }
-                for depth, std, mask, probability in zip(
+                for depth, std, cells, probability in zip(
                     self.depth_um[index],
                     self.depth_std_um[index],
-                    self.mask[index],
+                    mask,
                     self.probability[index],
                     strict=True,
                 )
             ],
             "self_check_residual": {
-                sensor: round(float(r), 4)
-                for sensor, r in zip(sensors, self.residual[index], strict=True)
+                sensor: round(float(r), 4) for sensor, r in zip(sensors, residual, strict=True)
             },
         }
 

@@ -129,6 +129,7 @@ def _side_view(axes: Axes, result: Reconstruction, depths: Normalize) -> None:
     A layer's band spans one standard deviation of its depth to either side of the line.
     """
     width_mm = result.mask.shape[-1] * result.imager.pixel_pitch_um / 1000
+    half_um = 0.012 * result.imager.gap_um
     edges_mm = np.linspace(0, width_mm, result.mask.shape[-1] + 1)
     for mask, depth, std in zip(result.mask, result.depth_um, result.depth_std_um, strict=True):
         colour = DEPTH_MAP(depths(float(depth)))
@@ -136,8 +137,8 @@ def _side_view(axes: Axes, result: Reconstruction, depths: Normalize) -> None:
         cells = np.append(mask.any(axis=0), False)
         axes.fill_between(
             edges_mm,
-            depth - 12,
-            depth + 12,
+            depth - half_um,
+            depth + half_um,
             where=cells | np.roll(cells, 1),
             color=colour,
             step="post",
@@ -189,11 +190,6 @@ def _check_single(result: Reconstruction) -> None:
         )
 
 
-def _self_check(result: Reconstruction) -> str:
-    parts = (f"{s} {100 * r:.1f} %" for s, r in zip("AB", result.residual, strict=False))
-    return "self-check residual: " + ", ".join(parts)
-
-
 def draw_reconstruction(result: Reconstruction, title: str = "") -> Figure:
     """Draw one capture and its layered map.
 
@@ -233,7 +229,7 @@ def draw_reconstruction(result: Reconstruction, title: str = "") -> Figure:
             axes.set_title(f"cells on {100 * result.mask[layer].mean():.0f} % of the frame")
             _scale_bar(axes, pitch, width)
         _colour_bar(figure, grid[2, columns], shown, DEPTH_LABEL, downwards=True)
-        _headline(figure, title, f"model {result.model}, {_self_check(result)}")
+        _headline(figure, title, f"model {result.model}, self-check residual: {result.self_check}")
     return figure
 
 
@@ -253,10 +249,10 @@ def draw_comparison(result: Reconstruction, truth: Truth, title: str = "") -> Fi
     depth_range = Normalize(0, result.imager.gap_um)
     outcome_colours = ListedColormap([EMPTY, "#9fd3c7", "#e69f00", "#d55e9a"])
     with mpl.rc_context(STYLE):
-        columns = layers
+        columns = max(layers, len(result.captures) + 1)
         figure, grid = _new_figure(columns, 4, height / width)
         _captures(figure, grid, result, 0, ("Sensor A (on top)", "Sensor B (underneath)"))
-        legend = figure.add_subplot(grid[0, len(result.captures) :])
+        legend = figure.add_subplot(grid[0, len(result.captures) : columns])
         legend.axis("off")
         handles = [
             mpl.patches.Patch(facecolor=outcome_colours(i), edgecolor="0.4", label=label)
@@ -293,7 +289,7 @@ def draw_comparison(result: Reconstruction, truth: Truth, title: str = "") -> Fi
             axes.set_title(f"{100 * right:.1f} % of pixels right")
             _scale_bar(axes, pitch, width)
         _colour_bar(figure, grid[1:3, columns], shown, DEPTH_LABEL, downwards=True)
-        _headline(figure, title, f"model {result.model}, {_self_check(result)}")
+        _headline(figure, title, f"model {result.model}, self-check residual: {result.self_check}")
     return figure
 
 

@@ -12,10 +12,17 @@ from fociscope.configuration import Configuration, Range, parse_toml
 from fociscope.errors import ImagerError, RecipeError
 from fociscope.files.limits import require_file
 from fociscope.imager.geometry import Boundary, Imager
-from fociscope.networks.layer_net import Architecture
+from fociscope.networks.layer_net import SMALLEST_FRAME_PX, Architecture
 from fociscope.simulation.scene import Specimen
 
-__all__ = ["ImagerFamily", "Optimisation", "Recipe", "SceneFamily", "shipped_recipes"]
+__all__ = [
+    "REFERENCE_PEAK_SNR_DB",
+    "ImagerFamily",
+    "Optimisation",
+    "Recipe",
+    "SceneFamily",
+    "shipped_recipes",
+]
 
 
 class ImagerFamily(Configuration):
@@ -41,8 +48,8 @@ class Stream(Configuration):
     pool_chunks: Annotated[int, Field(ge=1)] = 64
     chunk_scenes: Annotated[int, Field(ge=1)] = 64
     steps_per_chunk: Annotated[int, Field(ge=1)] = 16
-    """Batches between two renewals of a chunk: how often a scene is used, each time in another of
-    its eight orientations and with fresh noise."""
+    """Batches between two renewals of a chunk. A scene is used steps_per_chunk * batch_scenes /
+    chunk_scenes times on average, in any of its orientations and with fresh noise."""
     workers: Annotated[int, Field(ge=0, le=1)] = 0
     """0 simulates between the steps: on two cores a second process costs the network more than it
     saves. 1 simulates beside it, for a network on a GPU."""
@@ -70,6 +77,9 @@ class Validation(Configuration):
     scenes: Annotated[int, Field(ge=2)] = 400
     min_separation_um: Annotated[float, Field(ge=0)] = 250.0
 
+
+#: Of the scenes that a model is chosen, calibrated and scored on.
+REFERENCE_PEAK_SNR_DB = 40.0
 
 Seed = Annotated[int, Field(ge=0)]
 
@@ -128,12 +138,41 @@ class Recipe(Configuration):
                 self.imager.with_(psf={**self.imager.psf.model_dump(), **psf})
             except ImagerError as error:
                 raise ValueError(f"family: {error}") from None
+        imager_psf = self.imager.psf
+        for name, value, (low, high) in (
+            ("half_angle_deg", imager_psf.half_angle_deg, self.family.half_angle_deg),
+            ("base_blur_px", imager_psf.base_blur_um / pitch_um, self.family.base_blur_px),
+        ):
+            if not low <= value <= high:
+                raise ValueError(
+                    f"the imager's {name} of {value:g} lies outside family.{name}, "
+                    f"{low:g} to {high:g}; it is the one that the model is chosen and scored on"
+                )
+        if min(self.imager.frame_px) < SMALLEST_FRAME_PX:
+            raise ValueError(f"imager.frame_px needs sides of at least {SMALLEST_FRAME_PX} pixels")
+        every, steps = self.validation.every_steps, self.optimisation.steps
+        if steps > every and steps % every:
+            raise ValueError(
+                f"optimisation.steps ({steps}) must be a multiple of validation.every_steps "
+                f"({every}), so that the last weights are scored"
+            )
         highest_db = self.imager.camera.highest_peak_snr_db()
+        if highest_db < REFERENCE_PEAK_SNR_DB:
+            raise ValueError(
+                f"the model is chosen and scored at {REFERENCE_PEAK_SNR_DB:g} dB; "
+                f"the camera holds {highest_db:.1f} dB"
+            )
         if not 0 < self.family.peak_snr_db[0] <= self.family.peak_snr_db[1] <= highest_db:
             raise ValueError(
                 f"family.peak_snr_db must lie within the camera's 0 ... {highest_db:.1f} dB"
             )
         return self
+
+    @property
+    def reference_imager(self) -> Imager:
+        """The imager of selection, calibration and card: `zero` where the family has it."""
+        boundaries = self.family.boundaries
+        return self.imager.with_(boundary="zero" if "zero" in boundaries else boundaries[0])
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Self:

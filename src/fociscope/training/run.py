@@ -15,10 +15,11 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, TensorDataset
 
 from fociscope.errors import FociscopeError, OutputExistsError, RecipeError
+from fociscope.files.atomic import atomic_path
 from fociscope.simulation.scene import Scenes, simulate
 from fociscope.training.checkpoint import SafetensorsCheckpoint, read_checkpoint
 from fociscope.training.module import TrainingModule
-from fociscope.training.recipe import Recipe
+from fociscope.training.recipe import REFERENCE_PEAK_SNR_DB, Recipe
 from fociscope.training.stream import LiveScenes
 
 __all__ = ["reference_scenes", "train"]
@@ -27,13 +28,13 @@ LAST, BEST = "last", "best"
 
 
 def reference_scenes(recipe: Recipe, count: int, seed: int) -> Scenes:
-    """Simulate scenes under the reference conditions: `zero` boundary, 40 dB of peak SNR."""
+    """Simulate scenes under the conditions that a model is chosen and calibrated on."""
     return simulate(
         count,
         seed=seed,
         layers=recipe.network.layers,
-        imager=recipe.imager.with_(boundary="zero"),
-        peak_snr_db=40.0,
+        imager=recipe.reference_imager,
+        peak_snr_db=REFERENCE_PEAK_SNR_DB,
         min_separation_um=recipe.validation.min_separation_um,
         specimen=recipe.scenes.specimen,
     )
@@ -48,6 +49,13 @@ def _validation_loader(recipe: Recipe) -> DataLoader[Any]:
         torch.from_numpy(scenes.depth_um) / recipe.imager.gap_um,
     )
     return DataLoader(data, batch_size=100)
+
+
+def _holds_more_than_a_failed_start(out: Path) -> bool:
+    """Whether a folder holds more than a run leaves that ended before its first checkpoint."""
+    if not out.is_dir():
+        return out.exists()
+    return any(entry.name not in ("recipe.toml", "curves") for entry in out.iterdir())
 
 
 def _curves(first_step: int) -> str:
@@ -93,10 +101,11 @@ def train(
         if (out / "recipe.toml").read_text(encoding="utf-8") != text:
             raise RecipeError(f"{out}: the run there follows another recipe; give that one")
         first_step = int(read_checkpoint(last)["global_step"])
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif last.exists() or _holds_more_than_a_failed_start(out):
         raise OutputExistsError(f"{out}: not empty; add --resume to go on, or name another folder")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.toml").write_text(text, encoding="utf-8")
+    validation = _validation_loader(recipe)
+    with atomic_path(out / "recipe.toml", overwrite=True) as part:
+        part.write_text(text, encoding="utf-8")
 
     settings = recipe.optimisation
     torch.set_num_threads(settings.threads)
@@ -114,6 +123,7 @@ def train(
     warnings.filterwarnings("ignore", module="lightning")
     trainer = L.Trainer(
         accelerator=accelerator,
+        devices=1,
         max_steps=settings.steps,
         max_epochs=-1,
         val_check_interval=min(recipe.validation.every_steps, settings.steps),
@@ -144,14 +154,16 @@ def train(
         trainer.fit(
             TrainingModule(recipe),
             train_dataloaders=stream,
-            val_dataloaders=_validation_loader(recipe),
+            val_dataloaders=validation,
             ckpt_path=last if resume else None,
         )
     except SystemExit:  # how Lightning answers Ctrl-C
-        raise FociscopeError(
-            f"stopped at step {trainer.global_step}; --resume -o {out} goes on from the last "
-            "checkpoint before it"
-        ) from None
+        after = (
+            f"--resume -o {out} goes on from the last checkpoint before it"
+            if last.is_file()
+            else "no checkpoint had been written yet, so the same command starts again"
+        )
+        raise FociscopeError(f"stopped at step {trainer.global_step}; {after}") from None
     except FloatingPointError as error:
         raise RecipeError(f"{out}: {error}; lower the learning rate") from None
     return out / "checkpoints" / f"{BEST}.ckpt"

@@ -102,7 +102,10 @@ class LiveScenes(IterableDataset[Batch]):
         picks = rng.integers(
             0, len(pool) * recipe.stream.chunk_scenes, recipe.optimisation.batch_scenes
         )
-        orientations = rng.integers(0, 8, len(picks))
+        # Quarter turns would change the shape of a frame that is not square.
+        height, width = recipe.imager.frame_px
+        ways = 8 if height == width else 4
+        orientations = rng.integers(0, ways, len(picks)) * (8 // ways)
         picked = []
         for pick, orientation in zip(picks, orientations, strict=True):
             chunk, scene = divmod(int(pick), recipe.stream.chunk_scenes)

@@ -272,3 +272,11 @@ def test_shipped_models_are_sound() -> None:
         network, info = read_model(find_model(name))
         assert info.name == name
         assert sum(p.numel() for p in network.parameters()) < 2e6
+
+
+def test_every_shipped_model_has_a_card_that_the_documentation_shows() -> None:
+    for name in shipped_models():
+        card = find_model(name).with_suffix(".md").read_text(encoding="utf-8")
+        assert card.startswith(f"# {name}\n")
+        shown = Path(__file__).parents[3] / "docs" / "models" / f"{name}.md"
+        assert shown.read_text(encoding="utf-8") == card

@@ -114,3 +114,18 @@ def test_unknown_names_and_missing_files(tmp_path: Path) -> None:
         Recipe.load("no-such-recipe")
     with pytest.raises(FileFormatError, match=r"gone\.toml"):
         Recipe.load(tmp_path / "gone.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("[imager]\nframe_px = [16, 51]", "frame_px"),
+        ("[imager.psf]\nhalf_angle_deg = 8", "half_angle_deg"),
+        ("[imager.camera]\nadc_bits = 10", "40 dB"),
+        ("[validation]\nevery_steps = 3", "multiple"),
+    ],
+)
+def test_what_would_fail_only_after_training_is_refused_before(
+    tmp_path: Path, text: str, word: str
+) -> None:
+    refused(tmp_path, LEAST + text, word)
