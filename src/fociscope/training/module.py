@@ -27,7 +27,7 @@ class TrainingModule(L.LightningModule):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seeds.weights)
             network = LayerNet(recipe.network)
-        # Measured on two cores: a training step takes 0.8 of the time of the default layout.
+        # Measured on two cores: 0.81 to 0.87 of the time of the default memory layout.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def losses(self, batch: Batch) -> tuple[dict[str, Tensor], Any]:

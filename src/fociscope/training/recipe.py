@@ -51,8 +51,7 @@ class Stream(Configuration):
     """Batches between two renewals of a chunk. A scene is used steps_per_chunk * batch_scenes /
     chunk_scenes times on average, in any of its orientations and with fresh noise."""
     workers: Annotated[int, Field(ge=0, le=1)] = 0
-    """0 simulates between the steps: on two cores a second process costs the network more than it
-    saves. 1 simulates beside it, for a network on a GPU."""
+    """0 simulates between the steps; 1 in a process beside it, for a network on a GPU."""
 
 
 class Optimisation(Configuration):
