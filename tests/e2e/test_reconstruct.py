@@ -16,6 +16,7 @@ from fociscope.files import ImagesDepth, write_images_depth
 from fociscope.imager import Imager
 from fociscope.simulation import Scenes, simulate
 
+PUBLISHED = Path(__file__).parents[3] / "shared" / "published-sample"
 ALL = {"probability.ome.tif", "intensity.ome.tif", "depth_map.ome.tif", "summary.json"}
 
 
@@ -204,3 +205,15 @@ def test_an_unknown_model_is_one_line(fociscope, pair, tmp_path, model):
     ran = fociscope("reconstruct", *pair, "-o", tmp_path / "m", "--model", model)
     assert ran.code == 1
     assert ran.err.count("\n") == 1
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published sample is not at hand")
+def test_a_pair_that_nobody_here_simulated(fociscope, tmp_path):
+    pair = PUBLISHED / "sensor_a.tif", PUBLISHED / "sensor_b.tif"
+    ran = fociscope("reconstruct", *pair, "-o", tmp_path / "map")
+    assert ran.code == 0, ran.err
+    (found,) = json.loads((tmp_path / "map" / "summary.json").read_text())["captures"]
+    depth_um = np.array([layer["depth_um"] for layer in found["layers"]])
+    assert (np.diff(depth_um) > 150).all()
+    assert all(0.05 < layer["coverage"] < 0.6 for layer in found["layers"])
+    assert max(found["self_check_residual"].values()) < 0.3
