@@ -41,7 +41,7 @@ def pick_device(name: str) -> torch.device:
         return torch.device(next(device for device, is_there in there.items() if is_there))
     if not there.get(name, False):
         usable = ", ".join(device for device, is_there in there.items() if is_there)
-        raise FociscopeError(f"no device {name!r} here; choose among: auto, {usable}")
+        raise FociscopeError(f"no device '{name}' here; choose among: auto, {usable}")
     return torch.device(name)
 
 
