@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from fociscope.files import ImagesDepth, write_images_depth
+from fociscope.files import write_images_depth
 from fociscope.simulation import simulate
+from fociscope.simulation.dataset import images_depth
 
 SEED = 505
 HERE = Path(__file__).parent.parent / "src" / "fociscope" / "demo"
@@ -30,13 +31,7 @@ def main() -> None:
             resolution=(1 / PITCH_UM, 1 / PITCH_UM),
             metadata={"unit": "um"},
         )
-    truth = ImagesDepth(
-        raw=scenes.layers,
-        captures=scenes.captures,
-        depth_map_um=scenes.depth_map_um,
-        depth_um=scenes.depth_um,
-    )
-    write_images_depth(HERE / "truth.mat", truth, overwrite=True)
+    write_images_depth(HERE / "truth.mat", images_depth(scenes), overwrite=True)
 
 
 if __name__ == "__main__":

@@ -121,12 +121,7 @@ def _limits(recipe: Recipe) -> list[str]:
 def write_card(model_path: Path, recipe: Recipe, path: Path) -> str:
     """Score a model on the recipe's test seed, write its card as Markdown, and return the text."""
     model = load_model(model_path, device="cpu")
-    settings = {
-        "seed": recipe.seeds.test,
-        "layers": recipe.network.layers,
-        "min_separation_um": recipe.validation.min_separation_um,
-        "specimen": recipe.scenes.specimen,
-    }
+    settings = {"seed": recipe.seeds.test, **recipe.scored_scenes}
     rows = [
         (condition, score(model, condition.scenes(TEST_SCENES, **settings)))
         for condition in around_the_reference(recipe.reference_imager)

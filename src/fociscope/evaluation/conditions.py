@@ -13,6 +13,7 @@ from fociscope.evaluation.metrics import MaskScores, expected_calibration_error,
 from fociscope.imager.geometry import Imager
 from fociscope.reconstruction.engine import Model
 from fociscope.simulation.scene import Scenes, simulate
+from fociscope.training.recipe import REFERENCE_PEAK_SNR_DB
 
 __all__ = ["Condition", "Scores", "around_the_reference", "score"]
 
@@ -23,7 +24,7 @@ class Condition:
 
     name: str
     imager: Imager
-    peak_snr_db: float = 40.0
+    peak_snr_db: float = REFERENCE_PEAK_SNR_DB
 
     def scenes(self, count: int, **settings: Any) -> Scenes:
         """Simulate scenes; the specimens of a seed are the same under every `zero` condition."""

@@ -71,6 +71,12 @@ def outer_energy_table(half_angle_deg: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(panels[..., :1]), panels.cumsum(-1)], dim=-1)
 
 
+@lru_cache(maxsize=64)
+def _outer_energy(half_angle_deg: float) -> Tensor:
+    """Return the table of one half angle in double precision; every projection asks for it."""
+    return outer_energy_table(torch.tensor(half_angle_deg, dtype=torch.float64))
+
+
 @lru_cache(maxsize=4)
 def _edge_nodes(radius_px: int) -> tuple[Tensor, Tensor]:
     """Return the squared distance and the weight of each node on the edges facing +x, in pixels.
@@ -194,12 +200,11 @@ class AngleSelectivePsf(Configuration):
     @property
     def energy_fraction(self) -> float:
         """The fraction of an emitter's light that lands on an unbounded plane, at any distance."""
-        half_angle = torch.tensor(self.half_angle_deg, dtype=torch.float64)
-        return float(outer_energy_table(half_angle)[-1])
+        return float(_outer_energy(self.half_angle_deg)[-1])
 
     def energy_radius_um(self, distance_um: float, energy: float) -> float:
         """Return the radius of the circle that holds the share `energy` of the collected light."""
-        outer = outer_energy_table(torch.tensor(self.half_angle_deg, dtype=torch.float64))
+        outer = _outer_energy(self.half_angle_deg)
         entry = int(torch.searchsorted(outer, (1 - energy) * outer[-1], right=True)) - 1
         cos_theta = max(entry, 1) / TABLE_INTERVALS
         blur = self.base_blur_um * math.sqrt(-2 * math.log(1 - energy))

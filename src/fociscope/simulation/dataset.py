@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from fociscope.errors import OutputExistsError, SceneError
@@ -22,7 +21,7 @@ from fociscope.files.mat import ImagesDepth, write_images_depth
 from fociscope.imager.geometry import Imager
 from fociscope.simulation.scene import Scenes, chunk_scenes, simulate
 
-__all__ = ["write_images_depth_set"]
+__all__ = ["images_depth", "write_images_depth_set"]
 
 
 @contextmanager
@@ -42,12 +41,13 @@ def _chunk(job: tuple[int, int, dict[str, Any]]) -> Scenes:
         return simulate(count, first=first, **settings)
 
 
-def _stack(chunks: list[Scenes]) -> ImagesDepth:
+def images_depth(scenes: Scenes) -> ImagesDepth:
+    """Return scenes as the samples of the published layout."""
     return ImagesDepth(
-        raw=np.concatenate([c.layers for c in chunks]),
-        captures=np.concatenate([c.captures for c in chunks]),
-        depth_map_um=np.concatenate([c.depth_map_um for c in chunks]),
-        depth_um=np.concatenate([c.depth_um for c in chunks]),
+        raw=scenes.layers,
+        captures=scenes.captures,
+        depth_map_um=scenes.depth_map_um,
+        depth_um=scenes.depth_um,
     )
 
 
@@ -112,7 +112,7 @@ def write_images_depth_set(
                 done += len(chunks[-1])
                 if progress is not None:
                     progress(done, total)
-            write_images_depth(path, _stack(chunks), overwrite=overwrite)
+            write_images_depth(path, images_depth(Scenes.joined(chunks)), overwrite=overwrite)
     return paths
 
 

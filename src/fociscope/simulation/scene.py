@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from types import EllipsisType
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from fociscope.simulation.cells import render_cells
 from fociscope.simulation.foci import foci_masks
 
 __all__ = [
+    "DrawnFrame",
     "Scenes",
     "Specimen",
     "chunk_scenes",
@@ -77,6 +80,16 @@ class Scenes:
     def depth_map_um(self) -> NDArray[np.float32]:
         """(scene, layer, y, x): the layer's depth where there are cells, 0 elsewhere."""
         return self.mask * self.depth_um[..., None, None]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Scenes]) -> Scenes:
+        """Return the scenes of all parts, in their order."""
+        return cls(
+            layers=np.concatenate([part.layers for part in parts]),
+            mask=np.concatenate([part.mask for part in parts]),
+            depth_um=np.concatenate([part.depth_um for part in parts]),
+            captures=np.concatenate([part.captures for part in parts]),
+        )
 
     def __len__(self) -> int:
         """Return the number of scenes."""
@@ -143,6 +156,23 @@ def draw_specimens(
     return light, masks
 
 
+class DrawnFrame(NamedTuple):
+    """The frame in which tissue is drawn: the imager's, and a margin that is cut off in the end."""
+
+    margin_px: int
+    size_px: tuple[int, int]
+    inside: tuple[EllipsisType, slice, slice]
+    """Cuts (..., y, x) down to the imager's frame."""
+
+    @classmethod
+    def around(cls, imager: Imager) -> DrawnFrame:
+        """Return the drawn frame of an imager and its boundary."""
+        margin = surround_margin_px(imager)
+        inner = slice(margin, -margin or None)
+        height, width = imager.frame_px
+        return cls(margin, (height + 2 * margin, width + 2 * margin), (..., inner, inner))
+
+
 def surround_margin_px(imager: Imager) -> int:
     """Return how much tissue around the frame a scene needs: none with a dark surround."""
     if imager.boundary == "zero":
@@ -156,16 +186,16 @@ def project(
     light: NDArray[np.float32],
     depth_um: NDArray[np.float32],
     *,
-    margin_px: int,
+    drawn: DrawnFrame,
     **psf_parameters: torch.Tensor,
 ) -> torch.Tensor:
-    """Return the noise-free captures of layers that reach `margin_px` beyond the frame.
+    """Return the noise-free captures of layers that were drawn with a margin around the frame.
 
     Args:
         imager: the instrument; what lies beyond the margin is dark.
-        light: (scene, layer, y + 2 margin, x + 2 margin).
+        light: (scene, layer, y, x) of the drawn frame.
         depth_um: (scene, layer).
-        margin_px: cut off the captures on all sides.
+        drawn: frame, which the captures are cut down from.
         psf_parameters: as for `LayerProjector.A`.
 
     Returns:
@@ -174,8 +204,7 @@ def project(
     wide = LayerProjector(imager.with_(boundary="zero"))
     seen = wide.A(torch.from_numpy(light), torch.from_numpy(depth_um), **psf_parameters)
     assert isinstance(seen, torch.Tensor)
-    inner = slice(margin_px, -margin_px or None)
-    return seen[..., inner, inner].clamp_(min=0)
+    return seen[drawn.inside].clamp_(min=0)
 
 
 def simulate(
@@ -229,12 +258,7 @@ def simulate(
         parts.append(
             _simulate_chunk(rngs, layers, imager, peak_snr_db, min_separation_um, specimen)
         )
-    return Scenes(
-        layers=np.concatenate([part.layers for part in parts]),
-        mask=np.concatenate([part.mask for part in parts]),
-        depth_um=np.concatenate([part.depth_um for part in parts]),
-        captures=np.concatenate([part.captures for part in parts]),
-    )
+    return Scenes.joined(parts)
 
 
 def chunk_scenes(imager: Imager) -> int:
@@ -252,9 +276,7 @@ def _simulate_chunk(
     specimen: Specimen,
 ) -> Scenes:
     """Simulate one scene for each generator; all that is random in a scene comes from its own."""
-    margin = surround_margin_px(imager)
-    wide = (imager.frame_px[0] + 2 * margin, imager.frame_px[1] + 2 * margin)
-    inner = slice(margin, -margin or None)
+    drawn = DrawnFrame.around(imager)
     pitch_um = imager.pixel_pitch_um
 
     depths, lights, masks = [], [], []
@@ -262,13 +284,15 @@ def _simulate_chunk(
         depths.append(
             draw_depths(rng, layers, min_separation_um=min_separation_um, deepest_um=imager.gap_um)
         )
-        light, mask = draw_specimens(rng, layers, specimen, frame_px=wide, pixel_pitch_um=pitch_um)
+        light, mask = draw_specimens(
+            rng, layers, specimen, frame_px=drawn.size_px, pixel_pitch_um=pitch_um
+        )
         lights.append(light)
         masks.append(mask)
     light, mask, depth_um = np.stack(lights), np.stack(masks), np.stack(depths)
-    captures = project(imager, light, depth_um, margin_px=margin)
+    captures = project(imager, light, depth_um, drawn=drawn)
     if peak_snr_db is not None:
         for rng, capture in zip(rngs, captures, strict=True):
             noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
             capture.copy_(imager.camera.at_peak_snr(capture, peak_snr_db, generator=noise))
-    return Scenes(light[..., inner, inner], mask[..., inner, inner], depth_um, captures.numpy())
+    return Scenes(light[drawn.inside], mask[drawn.inside], depth_um, captures.numpy())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -166,6 +166,15 @@ class Recipe(Configuration):
                 f"family.peak_snr_db must lie within the camera's 0 ... {highest_db:.1f} dB"
             )
         return self
+
+    @property
+    def scored_scenes(self) -> dict[str, Any]:
+        """What `simulate` needs for scenes of selection, calibration and card, but the imager."""
+        return {
+            "layers": self.network.layers,
+            "min_separation_um": self.validation.min_separation_um,
+            "specimen": self.scenes.specimen,
+        }
 
     @property
     def reference_imager(self) -> Imager:

@@ -32,11 +32,9 @@ def reference_scenes(recipe: Recipe, count: int, seed: int) -> Scenes:
     return simulate(
         count,
         seed=seed,
-        layers=recipe.network.layers,
         imager=recipe.reference_imager,
         peak_snr_db=REFERENCE_PEAK_SNR_DB,
-        min_separation_um=recipe.validation.min_separation_um,
-        specimen=recipe.scenes.specimen,
+        **recipe.scored_scenes,
     )
 
 
@@ -61,10 +59,6 @@ def _holds_more_than_a_failed_start(out: Path) -> bool:
 def _curves(first_step: int) -> str:
     """Return the folder of the learning curves; a resumed run must not write over the first."""
     return "curves" if first_step == 0 else f"curves-from-{first_step}"
-
-
-def _single_thread(_worker: int) -> None:
-    torch.set_num_threads(1)
 
 
 def train(
@@ -148,7 +142,6 @@ def train(
         num_workers=workers,
         prefetch_factor=8 if workers else None,
         multiprocessing_context="spawn" if workers else None,
-        worker_init_fn=_single_thread,
     )
     try:
         trainer.fit(

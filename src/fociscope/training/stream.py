@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from fociscope.imager.psf import outer_energy_table
-from fociscope.simulation.scene import draw_depths, draw_specimens, project, surround_margin_px
+from fociscope.simulation.scene import DrawnFrame, draw_depths, draw_specimens, project
 from fociscope.training.recipe import Recipe
 
 __all__ = ["Batch", "LiveScenes", "orient"]
@@ -59,8 +59,7 @@ class LiveScenes(IterableDataset[Batch]):
         count, layers = recipe.stream.chunk_scenes, recipe.network.layers
         boundary = family.boundaries[number % len(family.boundaries)]
         imager = recipe.imager.with_(boundary=boundary)
-        margin = surround_margin_px(imager)
-        wide = (imager.frame_px[0] + 2 * margin, imager.frame_px[1] + 2 * margin)
+        frame = DrawnFrame.around(imager)
         separation = rng.uniform(*scenes.min_separation_um, count)
         depth_um = np.stack(
             [
@@ -70,7 +69,11 @@ class LiveScenes(IterableDataset[Batch]):
         )
         drawn = [
             draw_specimens(
-                rng, layers, scenes.specimen, frame_px=wide, pixel_pitch_um=imager.pixel_pitch_um
+                rng,
+                layers,
+                scenes.specimen,
+                frame_px=frame.size_px,
+                pixel_pitch_um=imager.pixel_pitch_um,
             )
             for _ in range(count)
         ]
@@ -82,16 +85,15 @@ class LiveScenes(IterableDataset[Batch]):
             imager,
             light,
             depth_um,
-            margin_px=margin,
+            drawn=frame,
             half_angle_deg=half_angle_deg,
             base_blur_um=base_blur_px * imager.pixel_pitch_um,
         )
         collected = outer_energy_table(half_angle_deg)[:, -1].reshape(-1, 1, 1, 1)
-        inner = slice(margin, -margin or None)
         return Batch(
             captures=captures,
-            mask=torch.from_numpy(mask[..., inner, inner]).float(),
-            intensity=torch.from_numpy(light[..., inner, inner]) * collected,
+            mask=torch.from_numpy(mask[frame.inside]).float(),
+            intensity=torch.from_numpy(light[frame.inside]) * collected,
             depth=torch.from_numpy(depth_um) / imager.gap_um,
         )
 

@@ -168,21 +168,13 @@ def test_a_header_that_lies_is_refused(model: Path, lie: dict[str, object]) -> N
     refused(model, "damaged")
 
 
-class Touch:
-    """Unpickled, it would leave a file behind."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (self.path,)
-
-
-def test_a_pickle_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+def test_a_pickle_is_refused_and_runs_nothing(
+    tmp_path: Path, touch: Callable[[Path], object]
+) -> None:
     path, trace = tmp_path / "a.safetensors", tmp_path / "trace"
-    path.write_bytes(pickle.dumps(Touch(trace)))
+    path.write_bytes(pickle.dumps(touch(trace)))
     refused(path, "damaged")
-    torch.save({"weight": torch.ones(2), "hook": Touch(trace)}, path)
+    torch.save({"weight": torch.ones(2), "hook": touch(trace)}, path)
     refused(path, "damaged")
     assert not trace.exists()
 

@@ -1,4 +1,5 @@
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -130,21 +131,13 @@ def test_foreign_and_missing_files_are_refused(tmp_path: Path) -> None:
     refused(path)
 
 
-class Touch:
-    """Unpickled, it would leave a file behind."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (self.path,)
-
-
-def test_a_pickle_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+def test_a_pickle_is_refused_and_runs_nothing(
+    tmp_path: Path, touch: Callable[[Path], object]
+) -> None:
     path, trace = tmp_path / "last.ckpt", tmp_path / "trace"
-    torch.save({"epoch": 1, "hook": Touch(trace)}, path)
+    torch.save({"epoch": 1, "hook": touch(trace)}, path)
     refused(path)
-    path.write_bytes(pickle.dumps(Touch(trace)))
+    path.write_bytes(pickle.dumps(touch(trace)))
     refused(path)
     assert not trace.exists()
 

@@ -89,15 +89,6 @@ def test_a_file_that_overtaxes_the_parser_is_refused(tmp_path: Path, text: str) 
         "[family]\nhalf_angle_deg = [25, 12]",
         "[family]\npeak_snr_db = [25, 500]",
         "[scenes]\nmin_separation_um = [900, 900]",
-    ],
-)
-def test_families_that_cannot_be_simulated_are_refused(tmp_path: Path, text: str) -> None:
-    refused(tmp_path, LEAST + text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
         "[family]\nboundaries = []",
         "[family]\nhalf_angle_deg = [-5, 80]",
         "[family]\nbase_blur_px = [-3, -1]",
@@ -105,7 +96,7 @@ def test_families_that_cannot_be_simulated_are_refused(tmp_path: Path, text: str
         "[seeds]\ntraining = -4",
     ],
 )
-def test_families_without_sense_are_refused(tmp_path: Path, text: str) -> None:
+def test_families_that_cannot_be_simulated_are_refused(tmp_path: Path, text: str) -> None:
     refused(tmp_path, LEAST + text)
 
 
