@@ -1,4 +1,4 @@
-"""The camera against the statistics of photons: transfer line, signal to noise, saturation."""
+"""The camera against the statistics of photons: transfer line, round trip, saturation, SNR."""
 
 import math
 
@@ -38,6 +38,61 @@ def test_the_photon_transfer_line(camera: Camera) -> None:
     assert ((variance - floor) / signal).numpy() == pytest.approx(1 / gain, rel=0.015)
 
 
+NOISY = {"read_noise_e": 9.0, "reset_noise_e": 40.0, "dark_current_e_per_s": 3_000.0}
+
+
+@pytest.mark.parametrize("double_sampling", [False, True], ids=["one read", "cds"])
+@pytest.mark.parametrize("gain", [1.5, 6.0])
+def test_the_photon_transfer_line_has_its_slope_and_its_intercept(
+    double_sampling: bool, gain: float
+) -> None:
+    camera = Camera(gain_e_per_count=gain, correlated_double_sampling=double_sampling, **NOISY)
+    signal_e = np.array([0, 60, 200, 600, 2_000, 6_000, 20_000, 60_000], dtype=float)
+    counts = exposures(camera, (signal_e / camera.quantum_efficiency).tolist()).double().numpy()
+    dark = camera.black_level_counts + camera.dark_e / gain
+    # The variance of n samples is itself known to sqrt(2 / n) of its value.
+    variance = counts.var(axis=-1, ddof=1)
+    (slope, intercept), covariance = np.polyfit(
+        counts.mean(-1) - dark,
+        variance,
+        deg=1,
+        w=1 / (variance * math.sqrt(2 / PIXELS)),
+        cov="unscaled",
+    )
+    # 3,000 e/s for 0.05 s; one read and the reset, or two reads; a step of the converter.
+    readout_e2 = 2 * 9.0**2 if double_sampling else 9.0**2 + 40.0**2
+    floor = (150 + readout_e2) / gain**2 + 1 / 12
+    slope_error, intercept_error = np.sqrt(np.diag(covariance))
+    assert slope_error < 0.004 / gain
+    assert intercept_error < 0.004 * floor
+    assert slope == pytest.approx(1 / gain, rel=0.02)
+    assert intercept == pytest.approx(floor, rel=0.02)
+    assert camera.floor_variance_e2 == pytest.approx(floor * gain**2)
+
+
+def test_a_full_well_silences_the_shot_noise() -> None:
+    camera = Camera(full_well_e=50_000.0, dark_current_e_per_s=0.0)
+    below, at, above = exposures(camera, [90_000.0, 100_000.0, 110_000.0]).double().var(-1)
+    floor = (camera.read_noise_e / camera.gain_e_per_count) ** 2 + 1 / 12
+    assert float(below) > 100 * floor
+    # Half of a normal distribution piles up in one value: (1 - 1 / pi) / 2 of the variance stays.
+    at_the_brim = 50_000 / camera.gain_e_per_count**2 * (1 - 1 / math.pi) / 2
+    assert float(at) == pytest.approx(at_the_brim + floor, rel=0.05)
+    assert float(above) == pytest.approx(floor, rel=0.02)
+
+
+def test_double_sampling_reads_twice_and_takes_the_reset_noise_away() -> None:
+    def read_noise_e(**changes: object) -> float:
+        camera = Camera(dark_current_e_per_s=0.0, gain_e_per_count=1.0, **changes)
+        return float(exposures(camera, [0.0]).double().std())
+
+    assert read_noise_e() == pytest.approx(15.0, rel=0.01)
+    assert read_noise_e(reset_noise_e=20.0) == pytest.approx(25.0, rel=0.01)
+    twice = {"correlated_double_sampling": True}
+    assert read_noise_e(**twice) == pytest.approx(15.0 * math.sqrt(2), rel=0.01)
+    assert read_noise_e(reset_noise_e=20.0, **twice) == read_noise_e(**twice)
+
+
 @pytest.mark.parametrize("camera", CAMERAS, ids=["default", "fine", "coarse"])
 def test_in_the_dark_only_the_floor_is_left(camera: Camera) -> None:
     counts = exposures(camera, [0.0]).double()
@@ -56,6 +111,25 @@ def test_counts_turn_back_into_photons_without_bias(camera: Camera) -> None:
     levels = [300.0, 3_000.0, 30_000.0]
     found = camera.photons(exposures(camera, levels)).double().mean(-1)
     assert found.tolist() == pytest.approx(levels, rel=0.01)
+
+
+@pytest.mark.parametrize("photons", [10.0, 100.0, 1_000.0, 10_000.0, 100_000.0])
+@pytest.mark.parametrize("double_sampling", [False, True], ids=["one read", "cds"])
+def test_the_round_trip_is_unbiased_from_ten_photons_on(
+    photons: float, double_sampling: bool
+) -> None:
+    camera = Camera(
+        read_noise_e=4.0,
+        reset_noise_e=6.0,
+        gain_e_per_count=3.0,
+        correlated_double_sampling=double_sampling,
+    )
+    light = torch.full((1_000, 1_000), photons)
+    found = camera.photons(camera.expose(light, generator=seeded())).double().mean()
+    # The bound of 1 % is at least four standard errors of this many pixels.
+    noise = math.sqrt(photons * 0.5 + camera.floor_variance_e2) / 0.5
+    assert 4 * noise / 1_000 < 0.01 * photons
+    assert float(found) == pytest.approx(photons, rel=0.01)
 
 
 def test_photons_may_come_out_negative_in_the_dark() -> None:
@@ -124,6 +198,13 @@ def test_an_image_without_light_stays_dark() -> None:
     noisy = Camera().at_peak_snr(light, 40.0, generator=seeded())
     assert torch.isfinite(noisy).all()
     assert float(noisy[0].mean()) == pytest.approx(0.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("double_sampling", [False, True], ids=["one read", "cds"])
+def test_reset_noise_and_double_sampling_count_toward_the_peak_snr(double_sampling: bool) -> None:
+    camera = Camera(correlated_double_sampling=double_sampling, **NOISY)
+    noisy = camera.at_peak_snr(torch.ones(400, 400), 20.0, generator=seeded())
+    assert measured_snr_db(noisy, 1.0) == pytest.approx(20.0, abs=0.05)
 
 
 @pytest.mark.parametrize("camera", CAMERAS, ids=["default", "fine", "coarse"])

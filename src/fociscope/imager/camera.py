@@ -10,11 +10,13 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from fociscope.configuration import Configuration
+from fociscope.imager.fixed_pattern import FixedPattern, draw_fixed_pattern
 
 __all__ = ["Camera"]
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Camera(Configuration):
@@ -22,69 +24,184 @@ class Camera(Configuration):
 
     The defaults are an assumption: they hold 50 dB of peak SNR within half of the full well, and
     their read noise plays no part at 40 dB. The sibling chip's noise floor is known in volts only
-    (2.2 mV rms, PMC9199368).
+    (2.2 mV rms, PMC9199368). Its pixels are all alike until the fields of the fixed pattern say
+    otherwise; `fixed_pattern` draws one, and `expose` takes it.
     """
 
     quantum_efficiency: Annotated[float, Field(gt=0, le=1)] = 0.5
     exposure_s: Positive = 0.05
     dark_current_e_per_s: NotNegative = 200.0
     read_noise_e: NotNegative = 15.0
+    """Standard deviation of one read; correlated double sampling reads twice."""
+    reset_noise_e: NotNegative = 0.0
+    """Standard deviation of the charge left by a reset (kTC noise), new in each exposure."""
+    correlated_double_sampling: bool = False
+    """Subtract a read right after the reset from the read after the exposure, before the converter.
+
+    Both hold the same reset noise and the same offset of the pixel's readout (`dsnu_e`), which
+    cancel; the noise of the two reads adds up to sqrt(2) of one. The response to light (`prnu`) and
+    the dark current, hot pixels' included, differ between pixels as before.
+    """
     full_well_e: Positive = 200_000.0
     gain_e_per_count: Positive = 4.0
     black_level_counts: NotNegative = 100.0
     adc_bits: Annotated[int, Field(ge=4, le=24)] = 16
 
+    prnu: Annotated[float, Field(ge=0, le=0.2)] = 0.0
+    """Relative standard deviation of the pixels' response to light (EMVA 1288).
+
+    It is normal; far above 0.2 there would be pixels that respond negatively.
+    """
+    dsnu_e: NotNegative = 0.0
+    """Standard deviation of the pixels' dark offset (EMVA 1288) that does not grow with exposure.
+
+    Some authors mean by DSNU the part that does grow: here that is the hot pixels.
+    """
+    hot_pixel_share: Share = 0.0
+    hot_pixel_e_per_s: NotNegative = 0.0
+    """Mean of the hot pixels' dark current above `dark_current_e_per_s`; it is exponential."""
+    dead_pixel_share: Share = 0.0
+    """Share of the pixels that do not respond to light and read the dark level."""
+    fixed_pattern_seed: Annotated[int, Field(ge=0)] = 0
+    """Tells chips apart that share all other numbers."""
+
     @model_validator(mode="after")
     def _has_room_for_light(self) -> Self:
-        if self._room_e() <= 0:
+        if self.light_room_e <= 0:
             raise ValueError(
                 "the dark current fills the well, or the black level the converter: "
                 "no room is left for light"
             )
         return self
 
-    def _room_e(self) -> float:
-        """Electrons of light until the well or the converter is full."""
+    @model_validator(mode="after")
+    def _has_a_possible_pattern(self) -> Self:
+        if self.hot_pixel_share + self.dead_pixel_share > 1:
+            raise ValueError("hot and dead pixels together are more than all pixels")
+        if self.hot_pixel_share > 0 and self.hot_pixel_e_per_s == 0:
+            raise ValueError("hot pixels need a dark current: set hot_pixel_e_per_s above 0")
+        return self
+
+    @property
+    def light_room_e(self) -> float:
+        """Electrons of light until the well or the converter is full; less in a hot pixel."""
         converter_e = (self.largest_count - self.black_level_counts) * self.gain_e_per_count
         return min(self.full_well_e, converter_e) - self.dark_e
 
     @property
     def dark_e(self) -> float:
-        """Mean electrons of dark current per exposure."""
+        """Mean electrons of dark current per exposure, in a pixel that is not hot."""
         return self.dark_current_e_per_s * self.exposure_s
 
     @property
+    def readout_noise_e(self) -> float:
+        """Standard deviation of what the readout adds to the charge: read and reset noise."""
+        if self.correlated_double_sampling:
+            return math.sqrt(2) * self.read_noise_e
+        return math.hypot(self.read_noise_e, self.reset_noise_e)
+
+    @property
     def floor_variance_e2(self) -> float:
-        """Variance of the noise in the dark: dark shot noise, read noise and rounding, in e^2."""
-        return self.dark_e + self.read_noise_e**2 + self.gain_e_per_count**2 / 12
+        """Variance of the noise in the dark, in e^2: dark shot noise, readout noise and rounding.
+
+        It is temporal noise, from exposure to exposure of one pixel; the fixed pattern is none.
+        """
+        return self.dark_e + self.readout_noise_e**2 + self.gain_e_per_count**2 / 12
 
     @property
     def largest_count(self) -> int:
         """The count at which the converter saturates."""
         return int(2**self.adc_bits - 1)
 
-    def expose(self, photons: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    def fixed_pattern(self, sensors: int, frame_px: tuple[int, int]) -> FixedPattern | None:
+        """Return what is peculiar to each pixel, or None where all are alike.
+
+        It is always the same for the same camera, whatever the exposure: `fixed_pattern_seed` and
+        the number of the sensor determine it, torch's and NumPy's global generators do not.
+
+        Args:
+            sensors: of the chip; sensor A's pattern does not depend on how many there are.
+            frame_px: (y, x) pixels.
+
+        Raises:
+            ImagerError: no sensor, or a frame without pixels.
+        """
+        if not (self.prnu or self.dsnu_e or self.hot_pixel_share or self.dead_pixel_share):
+            return None
+        return draw_fixed_pattern(
+            sensors,
+            frame_px,
+            seed=self.fixed_pattern_seed,
+            prnu=self.prnu,
+            dsnu_e=self.dsnu_e,
+            hot_pixel_share=self.hot_pixel_share,
+            hot_pixel_e_per_s=self.hot_pixel_e_per_s,
+            dead_pixel_share=self.dead_pixel_share,
+        )
+
+    def expose(
+        self,
+        photons: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        fixed_pattern: FixedPattern | None = None,
+    ) -> Tensor:
         """Turn the mean number of photons that reach each pixel into counts.
 
         Args:
-            photons: (...) per exposure, not negative.
+            photons: (...) per exposure, not negative; (..., sensor, y, x) for a fixed pattern.
             generator: source of the noise; without one, torch's global generator.
+            fixed_pattern: how the pixels differ; without one, they are all alike.
 
         Returns:
             (...) whole counts as float32, from 0 to `largest_count`.
+
+        Raises:
+            ImagerError: the fixed pattern is that of other sensors or another frame.
         """
-        mean_e = photons * self.quantum_efficiency + self.dark_e
+        pattern = None if fixed_pattern is None else fixed_pattern.matching(photons)
+        if pattern is None:
+            mean_e = photons * self.quantum_efficiency + self.dark_e
+        else:
+            converted = photons * pattern.gain * self.quantum_efficiency
+            mean_e = converted + self.dark_e + pattern.hot_e_per_s * self.exposure_s
         electrons = torch.poisson(mean_e, generator=generator).clamp_(max=self.full_well_e)
-        if self.read_noise_e > 0:
-            read = torch.empty_like(electrons).normal_(generator=generator)
-            electrons = electrons + self.read_noise_e * read
+        if self.readout_noise_e > 0:
+            # Reset noise and the noise of each read are normal and independent: one draw is enough.
+            readout = torch.empty_like(electrons).normal_(generator=generator)
+            electrons = electrons + self.readout_noise_e * readout
+        if pattern is not None and not self.correlated_double_sampling:
+            electrons = electrons + pattern.offset_e
         counts = torch.round(electrons / self.gain_e_per_count + self.black_level_counts)
         return counts.clamp_(0, self.largest_count)
 
-    def photons(self, counts: Tensor) -> Tensor:
-        """Estimate the photons behind counts: unbiased below saturation, negative by noise."""
+    def photons(self, counts: Tensor, fixed_pattern: FixedPattern | None = None) -> Tensor:
+        """Estimate the photons behind counts: unbiased below saturation, negative by noise.
+
+        Unbiased needs noise that spans at least half a count, or rounding is felt (and there is no
+        undoing of what the converter clipped in the dark, where the black level is too low).
+
+        Args:
+            counts: (...), or (..., sensor, y, x) for a fixed pattern.
+            fixed_pattern: corrects each pixel's offset, dark current and gain. Without one, the
+                pattern stays in the estimate: PRNU and DSNU leave its mean over the pixels right,
+                hot and dead pixels do not.
+
+        Returns:
+            The shape of `counts`. A dead pixel gives 0: `fixed_pattern.usable` tells it from dark.
+
+        Raises:
+            ImagerError: the fixed pattern is that of other sensors or another frame.
+        """
         electrons = (counts - self.black_level_counts) * self.gain_e_per_count - self.dark_e
-        return electrons / self.quantum_efficiency
+        if fixed_pattern is None:
+            return electrons / self.quantum_efficiency
+        pattern = fixed_pattern.matching(counts)
+        electrons = electrons - pattern.hot_e_per_s * self.exposure_s
+        if not self.correlated_double_sampling:
+            electrons = electrons - pattern.offset_e
+        response = self.quantum_efficiency * torch.where(pattern.dead, torch.inf, pattern.gain)
+        return electrons / response
 
     def peak_photons(self, peak_snr_db: Tensor | float) -> Tensor:
         """Return the photons in the brightest pixel that give a peak SNR.
@@ -98,7 +215,7 @@ class Camera(Configuration):
 
     def highest_peak_snr_db(self) -> float:
         """Return the peak SNR of a pixel that fills the well or the converter."""
-        electrons = self._room_e()
+        electrons = self.light_room_e
         return 20 * math.log10(electrons / math.sqrt(electrons + self.floor_variance_e2))
 
     def at_peak_snr(
@@ -107,21 +224,31 @@ class Camera(Configuration):
         peak_snr_db: Tensor | float,
         *,
         generator: torch.Generator | None = None,
+        fixed_pattern: FixedPattern | None = None,
+        corrected: bool = False,
     ) -> Tensor:
         """Expose images so that each reaches a peak SNR, and return them in the units they came in.
 
         Args:
-            light: (..., y, x) noise-free captures in any unit.
+            light: (..., y, x) noise-free captures in any unit; (..., sensor, y, x) for a fixed
+                pattern.
             peak_snr_db: a number, or one per image (...).
             generator: source of the noise.
+            fixed_pattern: how the pixels differ; without one, they are all alike.
+            corrected: the fixed pattern is known and corrected, as `photons` does it; else it
+                stays in the captures, as in those of a chip that nobody calibrated.
 
         Returns:
             (..., y, x) noisy captures in the units of `light`; an image without light is
             exposed as if its peak were 1, and holds noise alone.
+
+        Raises:
+            ImagerError: the fixed pattern is that of other sensors or another frame.
         """
         peak = light.amax(dim=(-2, -1), keepdim=True)
         peak = torch.where(peak > 0, peak, torch.ones_like(peak))
         level = self.peak_photons(peak_snr_db).to(light)
         level = level.reshape(*level.shape, 1, 1) if level.ndim else level
         scale = level / peak
-        return self.photons(self.expose(light * scale, generator=generator)) / scale
+        counts = self.expose(light * scale, generator=generator, fixed_pattern=fixed_pattern)
+        return self.photons(counts, fixed_pattern if corrected else None) / scale
