@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
@@ -12,10 +12,20 @@ from fociscope.errors import FociscopeError
 __all__ = ["Configuration", "Range", "parse_toml", "plain_errors"]
 
 
+#: Names of alternatives, which pydantic puts among the fields when it says where an error is.
+_KINDS: set[str] = set()
+
+
 class Configuration(BaseModel):
     """The parent of all configurations: no unknown fields, no change, finite numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        kind = cls.model_fields.get("kind")
+        if kind is not None and isinstance(kind.default, str):
+            _KINDS.add(kind.default)
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -37,13 +47,18 @@ def plain_errors(error: ValidationError) -> str:
         return key if isinstance(key, str) and key.isprintable() else repr(key)
 
     return "; ".join(
-        f"{'.'.join(map(plain, e['loc'])) or 'file'}: {e['msg']} (got {e['input']!r:.60})"
+        f"{'.'.join(plain(key) for key in e['loc'] if key not in _KINDS) or 'file'}: {e['msg']} (got {e['input']!r:.60})"
         for e in error.errors()
     )
 
 
 def parse_toml(
-    kind: type[SomeConfiguration], content: bytes, *, source: object, error: type[FociscopeError]
+    kind: type[SomeConfiguration],
+    content: bytes,
+    *,
+    source: object,
+    error: type[FociscopeError],
+    context: dict[str, Any] | None = None,
 ) -> SomeConfiguration:
     """Read a configuration from the content of a TOML file.
 
@@ -52,6 +67,7 @@ def parse_toml(
         content: of the file.
         source: how a message names it.
         error: what to raise where it is not TOML or not such a configuration.
+        context: what validators may need to know, such as the folder of the file.
     """
     try:
         values = tomllib.loads(content.decode("utf-8"))
@@ -59,6 +75,6 @@ def parse_toml(
         what = str(cause).splitlines()[0]
         raise error(f"{source}: not a TOML file: {what}") from None
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(values, context=context)
     except ValidationError as cause:
         raise error(f"{source}: {plain_errors(cause)}") from None

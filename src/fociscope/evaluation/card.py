@@ -112,7 +112,7 @@ def _limits(recipe: Recipe) -> list[str]:
     if "surround" in recipe.family.boundaries:
         lines.append(
             f"- In training, the tissue around `surround` frames reached {margin_px} pixels, which "
-            f"holds 99 % of the light at {recipe.imager.psf.half_angle_deg:g} degrees and less of "
+            f"holds 99 % of the light at {recipe.grating.half_angle_deg:g} degrees and less of "
             "it at wider angles."
         )
     return [*lines, "- Not a medical device."]

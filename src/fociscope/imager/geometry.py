@@ -12,13 +12,16 @@ from fociscope.configuration import Configuration, parse_toml, plain_errors
 from fociscope.errors import ImagerError
 from fociscope.files.atomic import atomic_path
 from fociscope.files.limits import require_file
+from fociscope.files.ome import write_ome_tiff
 from fociscope.imager.camera import Camera
-from fociscope.imager.psf import AngleSelectivePsf
+from fociscope.imager.psf import AngleSelectivePsf, AnyPsf, MeasuredPsf
+from fociscope.imager.registration import Registration
 
 __all__ = ["Boundary", "Imager"]
 
 Boundary = Literal["zero", "surround"]
 Side = Annotated[int, Field(ge=1, le=4096)]
+Gain = Annotated[float, Field(gt=0, le=1e6)]
 
 
 class Imager(Configuration):
@@ -38,7 +41,11 @@ class Imager(Configuration):
     """From sensor A to sensor B; with A alone, the greatest depth that is considered."""
     boundary: Boundary = "zero"
     """`zero`: nothing outside the frame; `surround`: tissue goes on outside it."""
-    psf: AngleSelectivePsf = AngleSelectivePsf()
+    psf: AnyPsf = AngleSelectivePsf()
+    registration: Registration = Registration()
+    """Where sensor B lies with respect to sensor A."""
+    sensor_gains: tuple[Gain, Gain] = (1.0, 1.0)
+    """Response of sensors A and B to the same light, relative to one another."""
     camera: Camera = Camera()
 
     @classmethod
@@ -53,7 +60,7 @@ class Imager(Configuration):
             ImagerError: a field is unknown or out of its range.
         """
         try:
-            return type(self).model_validate({**self.model_dump(), **changes})
+            return type(self).model_validate({**dict(self), **changes})
         except ValidationError as error:
             raise ImagerError(f"not a possible imager: {plain_errors(error)}") from None
 
@@ -61,14 +68,43 @@ class Imager(Configuration):
     def from_toml(cls, path: Path | str) -> Self:
         """Read an imager from a TOML file; what the file does not name keeps its default.
 
+        A measured PSF's `file` lies beside it.
+
         Raises:
             FileFormatError: there is no such file.
             ImagerError: it is not TOML, or it describes no possible imager.
         """
         path = require_file(Path(path))
-        return parse_toml(cls, path.read_bytes(), source=path, error=ImagerError)
+        return parse_toml(
+            cls,
+            path.read_bytes(),
+            source=path,
+            error=ImagerError,
+            context={"folder": path.parent},
+        )
 
     def to_toml(self, path: Path | str, *, overwrite: bool = False) -> None:
-        """Write the imager to a TOML file that `from_toml` reads back to an equal imager."""
-        with atomic_path(Path(path), overwrite=overwrite) as part:
-            part.write_text(tomli_w.dumps(self.model_dump(mode="json")), encoding="utf-8")
+        """Write the imager to a TOML file that `from_toml` reads back to an equal imager.
+
+        A measured PSF goes into an OME-TIFF beside it, in `float32`: `imager.toml` and
+        `imager.psf.ome.tif`.
+
+        Raises:
+            OutputExistsError: one of the files is there, and `overwrite` was not asked for.
+        """
+        path = Path(path)
+        with atomic_path(path, overwrite=overwrite) as part:
+            content = self.model_dump(mode="json", exclude_none=True)
+            if isinstance(self.psf, MeasuredPsf):
+                kernels = path.with_name(f"{path.stem}.psf.ome.tif")
+                del content["psf"]["stack"]
+                content["psf"]["file"] = kernels.name
+                write_ome_tiff(
+                    kernels,
+                    self.psf.stack,
+                    pixel_pitch_um=self.psf.pixel_pitch_um,
+                    depth_um=self.psf.depth_um,
+                    channel_name="point spread function",
+                    overwrite=overwrite,
+                )
+            part.write_text(tomli_w.dumps(content), encoding="utf-8")

@@ -1,11 +1,9 @@
 """The projector: layers at depths -> sensor images, and back by the adjoint.
 
-Each layer is convolved with the PSF of its distance from a sensor, and the sensor sums them. Both
-boundaries are circular convolutions in Fourier space, exact for the kernel they are given:
-
-- `zero`: the frame is padded with dark by the kernel's radius;
-- `surround`: tissue goes on outside as the mirror image of the frame, which has twice its period.
-  A uniform layer then gives a uniform capture.
+Each layer is convolved with the PSF of its distance from a sensor, and the sensor sums them. Beyond
+the frame there is nothing (`zero`), or tissue goes on as the frame's mirror image (`surround`), so
+that a uniform layer gives a uniform capture. Sensor B's image is then shifted, turned and scaled as
+the imager's registration says, and each sensor's gain is put to it.
 """
 
 from __future__ import annotations
@@ -15,19 +13,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor, like
 from fociscope.errors import ImagerError
+from fociscope.imager.convolution import Span, convolve_and_sum
+from fociscope.imager.psf.bank import kernel_bank
+from fociscope.imager.psf.base import KERNEL_ENERGY
+from fociscope.imager.registration import Resampling
 
 if TYPE_CHECKING:
     from fociscope.imager.geometry import Imager
 
 __all__ = ["LayerProjector"]
 
-#: Share of the collected light that a kernel must hold before it may be cut off.
-KERNEL_ENERGY = 0.999
+#: Memory for the Fourier space of one tile, where the caller names none.
+MEMORY_BYTES = 2**28
+#: Light from farther away than this many frames is not followed in `surround`.
+FARTHEST_FRAMES = 2
 
 
 class LayerProjector:
@@ -37,9 +40,31 @@ class LayerProjector:
     layers, depths and PSF parameters. The frame is the layers' own, of any size.
     """
 
-    def __init__(self, imager: Imager) -> None:
-        """Project as `imager` does: its PSF, pixel pitch, sensors, gap and boundary."""
+    def __init__(
+        self,
+        imager: Imager,
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+        family: tuple[str, tuple[float, float]] | None = None,
+    ) -> None:
+        """Project as `imager` does: its PSF, pixels, sensors, gap, registration and boundary.
+
+        Args:
+            imager: the instrument.
+            memory_bytes: working memory beside what goes in and comes out; larger frames are
+                projected in tiles. What torch keeps to differentiate comes on top.
+            family: name and bounds of a PSF parameter that will come one value per sample, such as
+                ("half_angle_deg", (12.0, 25.0)). Kernels are then interpolated in it, ten times as
+                fast as they are computed; without it, or outside the bounds, they are computed.
+
+        Raises:
+            ImagerError: no memory to work with.
+        """
+        if memory_bytes < 1:
+            raise ImagerError(f"memory_bytes must be at least 1; got {memory_bytes}")
         self.imager = imager
+        self.memory_bytes = memory_bytes
+        self.family = family
 
     def A(
         self, layers: ArrayLike, depth_um: ArrayLike, **psf_parameters: Tensor
@@ -68,12 +93,9 @@ class LayerProjector:
                 f"layers of shape {tuple(x.shape)} need depths of shape {tuple(x.shape[:-2])}; "
                 f"got {tuple(z.shape)}"
             )
-        frame = (x.shape[-2], x.shape[-1])
-        transfer, grid = self._transfer(z, frame, psf_parameters)
-        spectrum = torch.fft.rfft2(self._extend(x), s=grid)
-        seen = torch.einsum("...lyx,...lsyx->...syx", spectrum, transfer.to(spectrum.dtype))
-        captures = torch.fft.irfft2(seen, s=grid)[..., : frame[0], : frame[1]]
-        return like(captures, layers)
+        projection = _Projection(self, z, (x.shape[-2], x.shape[-1]), psf_parameters)
+        captures = projection.forward(x.reshape(-1, *x.shape[-3:]))
+        return like(captures.reshape(*x.shape[:-3], *captures.shape[-3:]), layers)
 
     def A_adjoint(
         self, captures: ArrayLike, depth_um: ArrayLike, **psf_parameters: Tensor
@@ -103,11 +125,9 @@ class LayerProjector:
                 f"captures of shape {tuple(y.shape)} need depths of shape "
                 f"{(*y.shape[:-3], 'layer')}; got {tuple(z.shape)}"
             )
-        frame = (y.shape[-2], y.shape[-1])
-        transfer, grid = self._transfer(z, frame, psf_parameters)
-        spectrum = torch.fft.rfft2(y, s=grid)
-        back = torch.einsum("...syx,...lsyx->...lyx", spectrum, transfer.to(spectrum.dtype).conj())
-        return like(self._fold(torch.fft.irfft2(back, s=grid), frame), captures)
+        projection = _Projection(self, z, (y.shape[-2], y.shape[-1]), psf_parameters)
+        layers = projection.adjoint(y.reshape(-1, *y.shape[-3:]))
+        return like(layers.reshape(*y.shape[:-3], *layers.shape[-3:]), captures)
 
     def distance_um(self, depth_um: Tensor) -> Tensor:
         """Return (..., layer, sensor): the distance of each layer from each sensor."""
@@ -121,17 +141,161 @@ class LayerProjector:
             if z.numel() == 0 or not bool(((z >= 0) & (z <= gap * (1 + 1e-6))).all()):
                 found = f"{float(z.min()):g} to {float(z.max()):g}" if z.numel() else "none"
                 raise ImagerError(f"depths must lie within 0 to {gap:g} um; got {found}")
+            least, most = self.imager.psf.depth_range_um
+            distance = self.distance_um(z)
+            if not bool(((distance >= least) & (distance <= most)).all()):
+                raise ImagerError(
+                    f"the PSF is known {least:g} to {most:g} um from a sensor; got layers "
+                    f"{float(distance.min()):g} to {float(distance.max()):g} um away"
+                )
         return z.clamp(max=gap)
+
+
+class _Projection:
+    """One call's projection: its kernels, and the way from layers to sensors and back."""
+
+    def __init__(
+        self,
+        projector: LayerProjector,
+        depth_um: Tensor,
+        frame_px: tuple[int, int],
+        psf_parameters: dict[str, Tensor],
+    ) -> None:
+        imager = self.imager = projector.imager
+        self.psf, self.memory_bytes = imager.psf, projector.memory_bytes
+        self.family = projector.family
+        per_sample = self._checked_parameters(psf_parameters, depth_um)
+        # (scene, layer, sensor) and (scene, 1, 1): all leading axes are one here.
+        distance = projector.distance_um(depth_um)
+        self.distance_um = distance.reshape(-1, *distance.shape[-2:])
+        self.per_sample = {name: v.reshape(-1, 1, 1) for name, v in per_sample.items()}
+
+        # The gap, not the deepest layer of the batch: a capture must not depend on its neighbours.
+        most = {name: float(value.detach().max()) for name, value in per_sample.items()}
+        if self.family and self.family[0] in most:
+            most[self.family[0]] = max(most[self.family[0]], self.family[1][1])
+        widest = self.psf.with_(**most)
+        farthest_um = min(imager.gap_um, widest.depth_range_um[1])
+        reach_um = widest.energy_radius_um(farthest_um, KERNEL_ENERGY)
+        offset_um = imager.registration.shift_in_a_um() if imager.sensors == 2 else None
+        shift_px = math.ceil(math.hypot(*(offset_um or (0, 0))) / imager.pixel_pitch_um)
+        radius_px = math.ceil(reach_um / imager.pixel_pitch_um + 0.5) + shift_px
+        turned = imager.sensors == 2 and imager.registration.turned
+        margin = imager.registration.margin_px(frame_px) if turned else 0
+        self.resampling = Resampling.of(imager.registration, frame_px, depth_um) if turned else None
+        farthest_px = max(frame_px) - 1 + margin
+        if imager.boundary == "surround":
+            farthest_px = FARTHEST_FRAMES * max(frame_px)
+        self.radius_px = min(radius_px, farthest_px)
+        self.offsets_um = (None, offset_um)[: imager.sensors]
+        self.frame_px, self.margin = frame_px, margin
+
+        outside = margin + self.radius_px if imager.boundary == "surround" else 0
+        height, width = frame_px
+        self.source = Span(-outside, height + outside), Span(-outside, width + outside)
+        self.target = Span(-margin, height + margin), Span(-margin, width + margin)
+        self.gains = depth_um.new_tensor(imager.sensor_gains[: imager.sensors])[:, None, None]
+
+    def forward(self, layers: Tensor) -> Tensor:
+        """(scene, layer, y, x) -> (scene, sensor, y, x)."""
+        seen = convolve_and_sum(
+            self._extended(layers),
+            self._transfer,
+            outputs=self.imager.sensors,
+            source=self.source,
+            target=self.target,
+            radius_px=self.radius_px,
+            memory_bytes=self.memory_bytes,
+        )
+        if self.resampling is not None:
+            first = seen[:, :1, self.margin : -self.margin, self.margin : -self.margin]
+            seen = torch.cat([first, self.resampling(seen[:, 1:])], dim=1)
+        return seen * self.gains
+
+    def adjoint(self, captures: Tensor) -> Tensor:
+        """(scene, sensor, y, x) -> (scene, layer, y, x)."""
+        seen = captures * self.gains
+        if self.resampling is not None:
+            first = torch.nn.functional.pad(seen[:, :1], (self.margin,) * 4)
+            seen = torch.cat([first, self.resampling.adjoint(seen[:, 1:])], dim=1)
+        back = convolve_and_sum(
+            seen,
+            lambda scenes, grid: self._transfer(scenes, grid).transpose(1, 2).conj(),
+            outputs=self.distance_um.shape[1],
+            source=self.target,
+            target=self.source,
+            radius_px=self.radius_px,
+            memory_bytes=self.memory_bytes,
+        )
+        return self._folded(back)
+
+    def _transfer(self, scenes: slice, grid: tuple[int, int]) -> Tensor:
+        """Return the transfer functions (scene, layer, sensor, ky, kx) of some scenes."""
+        if self.offsets_um[-1] is None:
+            return self._transfer_to(self.distance_um[scenes], None, scenes, grid)
+        sensors = [
+            self._transfer_to(self.distance_um[scenes, :, n, None], offset_um, scenes, grid)
+            for n, offset_um in enumerate(self.offsets_um)
+        ]
+        return torch.cat(sensors, dim=2)  # of mixed type where only B is displaced
+
+    def _transfer_to(
+        self,
+        distance_um: Tensor,
+        offset_um: tuple[float, float] | None,
+        scenes: slice,
+        grid: tuple[int, int],
+    ) -> Tensor:
+        """Return (scene, layer, sensor, ky, kx) for distances (scene, layer, sensor)."""
+        per_sample = {name: value[scenes] for name, value in self.per_sample.items()}
+        return self.psf.shares_transfer(
+            self._shares(distance_um, offset_um, per_sample),
+            distance_um,
+            per_sample.get("base_blur_um", distance_um.new_tensor(self.psf.base_blur_um)),
+            pixel_pitch_um=self.imager.pixel_pitch_um,
+            grid=grid,
+            quadrant=self.psf.even and offset_um is None,
+        )
+
+    def _shares(
+        self,
+        distance_um: Tensor,
+        offset_um: tuple[float, float] | None,
+        per_sample: dict[str, Tensor],
+    ) -> Tensor:
+        least_um, most_um = self.psf.depth_range_um
+        later = self.psf.after_shares
+        now = {name: value for name, value in per_sample.items() if name not in later}
+        parameter = self.family if self.family and set(now) == {self.family[0]} else None
+        if not now or (parameter and _within(now[parameter[0]], parameter[1])):
+            bank = kernel_bank(
+                self.psf.model_copy(update=dict.fromkeys(later, 0.0)),
+                pixel_pitch_um=self.imager.pixel_pitch_um,
+                radius_px=self.radius_px,
+                depth_um=(least_um, min(most_um, self.imager.gap_um)),
+                offset_um=offset_um,
+                parameter=parameter,
+            )
+            if bank is not None:
+                return bank.shares(distance_um, **now)
+        return self.psf.shares(
+            distance_um,
+            pixel_pitch_um=self.imager.pixel_pitch_um,
+            radius_px=self.radius_px,
+            offset_um=offset_um,
+            **per_sample,
+        )
 
     def _checked_parameters(
         self, psf_parameters: dict[str, Tensor], depth_um: Tensor
     ) -> dict[str, Tensor]:
         """Return the PSF parameters of each sample, like the depths in type and device."""
-        psf = self.imager.psf
-        known = {name for name in type(psf).model_fields if name != "kind"}
-        unknown = set(psf_parameters) - known
+        unknown = set(psf_parameters) - set(self.psf.per_sample)
         if unknown:
-            raise ImagerError(f"a PSF of kind {psf.kind} has no {', '.join(sorted(unknown))}")
+            raise ImagerError(
+                f"a PSF of kind {self.psf.kind} takes no {', '.join(sorted(unknown))} per sample, "
+                f"only {', '.join(self.psf.per_sample)}"
+            )
         checked = {n: torch.as_tensor(v).to(depth_um) for n, v in psf_parameters.items()}
         for name, value in checked.items():
             if value.shape not in (depth_um.shape[:-1], ()):
@@ -140,42 +304,33 @@ class LayerProjector:
                     f"got the shape {tuple(value.shape)}"
                 )
             for extreme in (value.detach().min(), value.detach().max()):
-                self.imager.with_(psf={**psf.model_dump(), name: float(extreme)})
+                self.psf.with_(**{name: float(extreme)})
         return {n: v.expand(depth_um.shape[:-1]) for n, v in checked.items()}
 
-    def _transfer(
-        self, depth_um: Tensor, frame: tuple[int, int], psf_parameters: dict[str, Tensor]
-    ) -> tuple[Tensor, tuple[int, int]]:
-        """Return the transfer functions (..., layer, sensor, ky, kx) and their grid."""
-        psf, pitch = self.imager.psf, self.imager.pixel_pitch_um
-        per_sample = self._checked_parameters(psf_parameters, depth_um)
-        per_layer = {name: value[..., None, None] for name, value in per_sample.items()}
-        distance = self.distance_um(depth_um)
-        # The gap, not the deepest layer of the batch: a capture must not depend on its neighbours.
-        widest = psf.model_copy(update={n: float(v.detach().max()) for n, v in per_sample.items()})
-        reach_um = widest.energy_radius_um(self.imager.gap_um, KERNEL_ENERGY)
-        reach_px = math.ceil(reach_um / pitch + 0.5)
-        radius = min(max(frame) - 1, reach_px)
-        if self.imager.boundary == "surround":
-            radius, grid = reach_px, (2 * frame[0], 2 * frame[1])
-        else:
-            grid = (next_fast_len(frame[0] + radius), next_fast_len(frame[1] + radius))
-        transfer = psf.transfer(
-            distance, pixel_pitch_um=pitch, radius_px=radius, grid=grid, **per_layer
-        )
-        return transfer, grid
+    def _mirror(self, axis: int, device: torch.device) -> Tensor:
+        """Return the pixel of the frame that each pixel of the extended frame mirrors."""
+        span, n = self.source[axis], self.frame_px[axis]
+        position = torch.arange(span.start, span.stop, device=device) % (2 * n)
+        return torch.minimum(position, 2 * n - 1 - position)
 
-    def _extend(self, frame: Tensor) -> Tensor:
-        """Continue a frame beyond its edges: mirrored for `surround`; the FFT pads with zeros."""
+    def _extended(self, frame: Tensor) -> Tensor:
+        """Continue a frame as its mirror image for `surround`."""
         if self.imager.boundary == "zero":
             return frame
-        tall = torch.cat([frame, frame.flip(-2)], dim=-2)
-        return torch.cat([tall, tall.flip(-1)], dim=-1)
+        columns = self._mirror(1, frame.device).expand(*frame.shape[:-1], -1)
+        wide = torch.gather(frame, -1, columns)  # along rows it outruns index_select
+        return wide.index_select(-2, self._mirror(0, frame.device))
 
-    def _fold(self, extended: Tensor, frame: tuple[int, int]) -> Tensor:
-        """The adjoint of `_extend` and the padding: cut off, or add the mirror images up."""
-        y, x = frame
+    def _folded(self, extended: Tensor) -> Tensor:
+        """The adjoint of `_extended`: add the mirror images up."""
         if self.imager.boundary == "zero":
-            return extended[..., :y, :x]
-        tall = extended[..., :x] + extended[..., x:].flip(-1)
-        return tall[..., :y, :] + tall[..., y:, :].flip(-2)
+            return extended
+        height, width = self.frame_px
+        tall = extended.new_zeros(*extended.shape[:-1], width)
+        tall = tall.index_add(-1, self._mirror(1, extended.device), extended)
+        out = tall.new_zeros(*tall.shape[:-2], height, width)
+        return out.index_add(-2, self._mirror(0, extended.device), tall)
+
+
+def _within(value: Tensor, bounds: tuple[float, float]) -> bool:
+    return bool(((value >= bounds[0]) & (value <= bounds[1])).all())

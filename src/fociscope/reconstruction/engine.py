@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from fociscope.arrays import ArrayLike, as_tensor
 from fociscope.errors import FociscopeError, FociscopeWarning, ImagerError
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
+from fociscope.imager.psf.angle_selective import equivalent_half_angle_deg
 from fociscope.networks.layer_net import LayerNet
 from fociscope.networks.store import ModelInfo, find_model, read_model
 from fociscope.reconstruction.captures import check_captures
@@ -24,6 +26,8 @@ __all__ = ["Model", "load_model", "pick_device"]
 BATCH_PIXELS = 64 * 51 * 51
 #: Pitch and gap may differ from the model's by this share: 2 um of depth in 1 mm.
 SCALE_TOLERANCE = 0.002
+#: Displacement of sensor B in pixels that a model takes for none.
+ALIGNED_PX = 0.5
 
 
 def pick_device(name: str) -> torch.device:
@@ -103,7 +107,9 @@ class Model:
         output = self.network(captures)
         depth_um = (output.depth * gap_um).clamp(0, gap_um)
         intensity = output.intensity * captures[:, 0].mean(dim=(-2, -1))[:, None, None, None]
-        seen = LayerProjector(self.imager).A(intensity / self.imager.psf.energy_fraction, depth_um)
+        seen = LayerProjector(self.imager).A(
+            intensity / self.imager.psf.energy_fraction(), depth_um
+        )
         assert isinstance(seen, Tensor)
         overlap = (seen * captures).sum(dim=(-2, -1), keepdim=True)
         gain = overlap / seen.square().sum(dim=(-2, -1), keepdim=True).clamp(min=1e-30)
@@ -135,9 +141,13 @@ def _check_imager(imager: Imager, info: ModelInfo) -> None:
                 f"{has:g}, which would give wrong depths; train a model for it: 'fociscope train'"
             )
     blur_px = imager.psf.base_blur_um / imager.pixel_pitch_um
+    half_angle_deg = equivalent_half_angle_deg(imager.psf, imager.gap_um / 2)
+    shift_px = math.hypot(*imager.registration.shift_um) / imager.pixel_pitch_um
     for what, value, (low, high), unit in (
-        ("acceptance half angle", imager.psf.half_angle_deg, info.half_angle_deg, "degrees"),
+        ("acceptance half angle", half_angle_deg, info.half_angle_deg, "degrees"),
         ("base blur", blur_px, info.base_blur_px, "pixels"),
+        ("displacement of sensor B", shift_px, (0.0, ALIGNED_PX), "pixels"),
+        ("rotation of sensor B", imager.registration.rotation_deg, (-1.0, 1.0), "degrees"),
     ):
         if not low <= value <= high:
             warnings.warn(
