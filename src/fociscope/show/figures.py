@@ -12,37 +12,32 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.patches
-import matplotlib.patheffects
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Colormap, ListedColormap, Normalize, PowerNorm
+from matplotlib.colors import ListedColormap, Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from numpy.typing import NDArray
 
 from fociscope.reconstruction.result import Reconstruction
+from fociscope.show.panels import (
+    CAPTURE_MAP,
+    DEPTH_LABEL,
+    DEPTH_MAP,
+    EMPTY,
+    PROBABILITY_MAP,
+    STYLE,
+    depth_colours,
+    draw_image,
+    draw_scale_bar,
+)
 
 __all__ = ["Truth", "draw_comparison", "draw_reconstruction"]
 
 CELL_INCH = 1.75
 ROW_GAP_INCH = 0.32
 HEAD_INCH = 0.78
-CAPTURE_MAP = "gray"
-PROBABILITY_MAP = "magma"
-DEPTH_MAP = ListedColormap(mpl.colormaps["viridis"](np.linspace(1.0, 0.25, 256)), "depth")
-"""Near is bright; the darkest part of viridis is left out, to stand off from `EMPTY`."""
-DEPTH_LABEL = "depth below sensor A (µm)"
-EMPTY = "#1b1b1f"
-"""Where there are no cells; darker than any depth's colour."""
-
-STYLE: Any = {
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.titlepad": 4,
-    "figure.facecolor": "white",
-}
 
 
 @dataclass(frozen=True)
@@ -53,43 +48,6 @@ class Truth:
     """(layer, y, x)."""
     depth_um: NDArray[np.float32]
     """(layer,)."""
-
-
-def _scale_bar(axes: Axes, pixel_pitch_um: float, width_px: int) -> None:
-    """Draw a bar of a round length of about a quarter of the frame, with its length above."""
-    target = width_px * pixel_pitch_um / 4
-    decade = 10 ** np.floor(np.log10(target))
-    length_um = max(step * decade for step in (1, 2, 5) if step * decade <= target)
-    length_px = length_um / pixel_pitch_um
-    start = 0.05 * width_px
-    y = axes.get_ylim()[0] - 0.06 * width_px
-    outline: dict[str, Any] = {"color": "black", "linewidth": 4, "solid_capstyle": "butt"}
-    axes.plot([start, start + length_px], [y, y], **outline)
-    axes.plot([start, start + length_px], [y, y], **{**outline, "color": "white", "linewidth": 2.5})
-    text = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"
-    label = axes.text(
-        start, y - 0.03 * width_px, text, color="white", fontsize=7, ha="left", va="bottom"
-    )
-    label.set_path_effects([mpl.patheffects.withStroke(linewidth=1.5, foreground="black")])
-
-
-def _frame(axes: Axes) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_linewidth(0.6)
-        spine.set_color("0.4")
-
-
-def _image(axes: Axes, image: Any, cmap: str | Colormap, **options: Any) -> Any:
-    drawn = axes.imshow(image, cmap=cmap, interpolation="nearest", **options)
-    _frame(axes)
-    return drawn
-
-
-def _depth_colours() -> Colormap:
-    """Return the depth colours, with places without cells dark."""
-    return DEPTH_MAP.with_extremes(bad=EMPTY)
 
 
 def _where_cells(mask: NDArray[np.bool_], depth_um: float) -> Any:
@@ -106,9 +64,9 @@ def _captures(
     for sensor, image in enumerate(result.captures):
         axes = figure.add_subplot(grid[row, sensor])
         grey = PowerNorm(0.5, 0.0, float(image.max()), clip=True)
-        _image(axes, image, CAPTURE_MAP, norm=grey)
+        draw_image(axes, image, CAPTURE_MAP, norm=grey)
         axes.set_title(titles[sensor])
-        _scale_bar(axes, result.imager.pixel_pitch_um, image.shape[1])
+        draw_scale_bar(axes, result.imager.pixel_pitch_um, image.shape[1])
 
 
 def _colour_bar(
@@ -212,22 +170,22 @@ def draw_reconstruction(result: Reconstruction, title: str = "") -> Figure:
         _captures(figure, grid, result, 0, names)
         nearest = np.where(result.mask, result.depth_um[:, None, None], np.inf).min(axis=0)
         axes = figure.add_subplot(grid[0, sensors])
-        _image(axes, np.ma.masked_invalid(nearest), _depth_colours(), norm=depth_range)
+        draw_image(axes, np.ma.masked_invalid(nearest), depth_colours(), norm=depth_range)
         axes.set_title("From above: nearest cells")
-        _scale_bar(axes, pitch, width)
+        draw_scale_bar(axes, pitch, width)
         _side_view(figure.add_subplot(grid[0, sensors + 1]), result, depth_range)
         for layer in range(layers):
             axes = figure.add_subplot(grid[1, layer])
-            shown = _image(axes, result.probability[layer], PROBABILITY_MAP, vmin=0, vmax=1)
+            shown = draw_image(axes, result.probability[layer], PROBABILITY_MAP, vmin=0, vmax=1)
             axes.set_title(f"Layer {layer + 1}: {_depth_text(result, layer)}")
-            _scale_bar(axes, pitch, width)
+            draw_scale_bar(axes, pitch, width)
         _colour_bar(figure, grid[1, columns], shown, "P(cells)")
         for layer in range(layers):
             axes = figure.add_subplot(grid[2, layer])
             cells = _where_cells(result.mask[layer], float(result.depth_um[layer]))
-            shown = _image(axes, cells, _depth_colours(), norm=depth_range)
+            shown = draw_image(axes, cells, depth_colours(), norm=depth_range)
             axes.set_title(f"cells on {100 * result.mask[layer].mean():.0f} % of the frame")
-            _scale_bar(axes, pitch, width)
+            draw_scale_bar(axes, pitch, width)
         _colour_bar(figure, grid[2, columns], shown, DEPTH_LABEL, downwards=True)
         _headline(figure, title, f"model {result.model}, self-check residual: {result.self_check}")
     return figure
@@ -277,17 +235,19 @@ def draw_comparison(result: Reconstruction, truth: Truth, title: str = "") -> Fi
                 start=1,
             ):
                 axes = figure.add_subplot(grid[row, layer])
-                shown = _image(axes, _where_cells(mask, depth), _depth_colours(), norm=depth_range)
+                shown = draw_image(
+                    axes, _where_cells(mask, depth), depth_colours(), norm=depth_range
+                )
                 axes.set_title(name)
-                _scale_bar(axes, pitch, width)
+                draw_scale_bar(axes, pitch, width)
             outcome = truth.mask[layer] * (1 + 2 * ~result.mask[layer]) + 2 * (
                 ~truth.mask[layer] & result.mask[layer]
             )
             axes = figure.add_subplot(grid[3, layer])
-            _image(axes, outcome, outcome_colours, vmin=-0.5, vmax=3.5)
+            draw_image(axes, outcome, outcome_colours, vmin=-0.5, vmax=3.5)
             right = (truth.mask[layer] == result.mask[layer]).mean()
             axes.set_title(f"{100 * right:.1f} % of pixels right")
-            _scale_bar(axes, pitch, width)
+            draw_scale_bar(axes, pitch, width)
         _colour_bar(figure, grid[1:3, columns], shown, DEPTH_LABEL, downwards=True)
         _headline(figure, title, f"model {result.model}, self-check residual: {result.self_check}")
     return figure

@@ -1,5 +1,25 @@
-"""What is imaged, and its picture: foci, cells, scenes and data sets."""
+"""What is imaged, and its picture: specimens, scenes and data sets."""
 
-from fociscope.simulation.scene import Scenes, Specimen, draw_depths, simulate
+from fociscope.simulation.scene import Scenes, draw_depths, simulate
+from fociscope.simulation.specimens import SPECIMEN_KINDS, Specimen, load_specimen
+from fociscope.simulation.surfaces import Surface
+from fociscope.simulation.targets import Lines, ResolutionTarget, Rings
+from fociscope.simulation.tissue import MicroFoci, PerlinFoci, SingleCells
+from fociscope.simulation.user_layers import UserLayers
 
-__all__ = ["Scenes", "Specimen", "draw_depths", "simulate"]
+__all__ = [
+    "SPECIMEN_KINDS",
+    "Lines",
+    "MicroFoci",
+    "PerlinFoci",
+    "ResolutionTarget",
+    "Rings",
+    "Scenes",
+    "SingleCells",
+    "Specimen",
+    "Surface",
+    "UserLayers",
+    "draw_depths",
+    "load_specimen",
+    "simulate",
+]

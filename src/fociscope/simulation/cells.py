@@ -1,4 +1,8 @@
-"""The raw image of each layer: cells inside the tumour masks, faint autofluorescence everywhere."""
+"""The raw image of each layer: cells, and faint autofluorescence everywhere.
+
+Cells fill masks (`render_cells`), or stand where they are put (`render_discs`). A cell is a disc of
+an even glow; a disc of diameter d has the variance d^2 / 16 along each axis.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import convolve1d
 from scipy.special import ive
 
-__all__ = ["discrete_gaussian_taps", "render_cells"]
+__all__ = ["autofluorescence_light", "discrete_gaussian_taps", "render_cells", "render_discs"]
+
+#: Points of equal area that stand for a cell's disc, at least, and for each pixel of its area.
+DISC_POINTS, DISC_POINTS_PER_PIXEL = 64, 16
+#: Between neighbours on the spiral on which they lie (Vogel, Math. Biosciences 44:179-189, 1979).
+GOLDEN_ANGLE_RAD = math.pi * (3 - math.sqrt(5))
 
 
 def discrete_gaussian_taps(variance_px2: float) -> NDArray[np.float64]:
@@ -22,6 +31,26 @@ def discrete_gaussian_taps(variance_px2: float) -> NDArray[np.float64]:
     return np.asarray(taps / taps.sum())
 
 
+def autofluorescence_light(
+    rng: np.random.Generator,
+    shape: tuple[int, int, int],
+    *,
+    level: tuple[float, float],
+    variation: float,
+) -> NDArray[np.float64]:
+    """Draw (layer, y, x) of autofluorescence.
+
+    Args:
+        rng: source of all that is random.
+        shape: (layer, y, x).
+        level: lowest and highest mean; drawn once per layer.
+        variation: coefficient of variation among pixels, which are log-normal.
+    """
+    mean = rng.uniform(*level, (shape[0], 1, 1))
+    sigma = math.sqrt(math.log1p(variation**2))
+    return np.asarray(mean * rng.lognormal(-(sigma**2) / 2, sigma, shape))
+
+
 def render_cells(
     rng: np.random.Generator,
     masks: NDArray[np.bool_],
@@ -29,14 +58,15 @@ def render_cells(
     pixel_pitch_um: float,
     density_per_mm2: float,
     brightness_sigma: float,
-    spread_um: float,
+    cell_diameter_um: float,
     autofluorescence: tuple[float, float],
     autofluorescence_cv: float,
 ) -> NDArray[np.float32]:
     """Draw cells where the masks say so, and autofluorescence around and among them.
 
     Cells lie anywhere within the mask (a Poisson process), with log-normal brightness. A cell's
-    light is shared by the four pixels around its centre and spread by a Gaussian.
+    light is shared by the four pixels around its centre and spread by a Gaussian that has the
+    variance of the cell's disc.
 
     Args:
         rng: source of all that is random.
@@ -44,7 +74,7 @@ def render_cells(
         pixel_pitch_um: side of a pixel.
         density_per_mm2: mean number of cells within the mask.
         brightness_sigma: standard deviation of the logarithm of a cell's brightness.
-        spread_um: standard deviation of the Gaussian that spreads a cell's light in its layer.
+        cell_diameter_um: of the disc.
         autofluorescence: lowest and highest mean level, relative to the cells' mean light; drawn
             once per layer.
         autofluorescence_cv: coefficient of variation of the autofluorescence among pixels.
@@ -74,10 +104,59 @@ def render_cells(
         light += np.bincount(corner + step, brightness * share, light.size)
     cells = light.reshape(layers, height + 2, width + 2)
 
-    taps = discrete_gaussian_taps((spread_um / pixel_pitch_um) ** 2)
+    taps = discrete_gaussian_taps((cell_diameter_um / 4 / pixel_pitch_um) ** 2)
     cells = convolve1d(convolve1d(cells, taps, axis=1), taps, axis=2)[:, 1:-1, 1:-1]
 
-    level = rng.uniform(*autofluorescence, (layers, 1, 1))
-    sigma = math.sqrt(math.log1p(autofluorescence_cv**2))
-    haze = level * rng.lognormal(-(sigma**2) / 2, sigma, masks.shape)
+    haze = autofluorescence_light(
+        rng, (layers, height, width), level=autofluorescence, variation=autofluorescence_cv
+    )
     return np.asarray(cells * masks + haze, dtype=np.float32)
+
+
+def render_discs(
+    layer: NDArray[np.intp],
+    y_px: NDArray[np.float64],
+    x_px: NDArray[np.float64],
+    light: NDArray[np.float64],
+    *,
+    shape: tuple[int, int, int],
+    diameter_px: float,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Draw cells at given places; what lies beyond the frame is dropped.
+
+    Args:
+        layer: (cell,) in which each lies.
+        y_px: (cell,) place of the centre; the first pixel's centre lies at 0.5.
+        x_px: (cell,).
+        light: (cell,) that each emits.
+        shape: (layer, y, x) to draw.
+        diameter_px: of the discs, in pixels.
+
+    Returns:
+        (layer, y, x) light per pixel, and the mask: the pixel that holds a cell's centre, and every
+        pixel whose own centre lies within a cell's disc.
+    """
+    radius = diameter_px / 2
+    image, mask = np.zeros(shape), np.zeros(shape, dtype=np.bool_)
+
+    def inside(row: NDArray[np.intp], column: NDArray[np.intp]) -> NDArray[np.bool_]:
+        return (row >= 0) & (row < shape[1]) & (column >= 0) & (column < shape[2])
+
+    points = max(DISC_POINTS, round(DISC_POINTS_PER_PIXEL * math.pi * radius**2))
+    for point in range(points):
+        distance, azimuth = radius * math.sqrt((point + 0.5) / points), point * GOLDEN_ANGLE_RAD
+        row = np.floor(y_px + distance * math.sin(azimuth)).astype(np.intp)
+        column = np.floor(x_px + distance * math.cos(azimuth)).astype(np.intp)
+        lands = inside(row, column)
+        np.add.at(image, (layer[lands], row[lands], column[lands]), light[lands] / points)
+
+    home_row, home_column = np.floor(y_px).astype(np.intp), np.floor(x_px).astype(np.intp)
+    reach = math.ceil(radius)
+    for down in range(-reach, reach + 1):
+        for right in range(-reach, reach + 1):
+            row, column = home_row + down, home_column + right
+            covered = np.hypot(row + 0.5 - y_px, column + 0.5 - x_px) <= radius
+            covered |= (down == 0) & (right == 0)
+            covered &= inside(row, column)
+            mask[layer[covered], row[covered], column[covered]] = True
+    return image, mask

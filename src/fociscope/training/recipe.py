@@ -12,8 +12,11 @@ from fociscope.configuration import Configuration, Range, parse_toml
 from fociscope.errors import ImagerError, RecipeError
 from fociscope.files.limits import require_file
 from fociscope.imager.geometry import Boundary, Imager
+from fociscope.imager.psf import AngleSelectivePsf
 from fociscope.networks.layer_net import SMALLEST_FRAME_PX, Architecture
-from fociscope.simulation.scene import Specimen
+from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
+from fociscope.simulation.specimens import Specimen
+from fociscope.simulation.tissue import PerlinFoci
 
 __all__ = [
     "REFERENCE_PEAK_SNR_DB",
@@ -39,7 +42,7 @@ class SceneFamily(Configuration):
     """The scenes that training draws from."""
 
     min_separation_um: Range = (250.0, 250.0)
-    specimen: Specimen = Specimen()
+    specimen: Specimen = PerlinFoci()
 
 
 class Stream(Configuration):
@@ -76,9 +79,6 @@ class Validation(Configuration):
     scenes: Annotated[int, Field(ge=2)] = 400
     min_separation_um: Annotated[float, Field(ge=0)] = 250.0
 
-
-#: Of the scenes that a model is chosen, calibrated and scored on.
-REFERENCE_PEAK_SNR_DB = 40.0
 
 Seed = Annotated[int, Field(ge=0)]
 
@@ -128,19 +128,18 @@ class Recipe(Configuration):
             )
         if self.scenes.min_separation_um[0] < 0:
             raise ValueError("scenes.min_separation_um must not be negative")
+        grating = self.grating
         pitch_um = self.imager.pixel_pitch_um
         for half_angle_deg, blur_px in zip(
             self.family.half_angle_deg, self.family.base_blur_px, strict=True
         ):
-            psf = {"half_angle_deg": half_angle_deg, "base_blur_um": blur_px * pitch_um}
             try:
-                self.imager.with_(psf={**self.imager.psf.model_dump(), **psf})
+                grating.with_(half_angle_deg=half_angle_deg, base_blur_um=blur_px * pitch_um)
             except ImagerError as error:
                 raise ValueError(f"family: {error}") from None
-        imager_psf = self.imager.psf
         for name, value, (low, high) in (
-            ("half_angle_deg", imager_psf.half_angle_deg, self.family.half_angle_deg),
-            ("base_blur_px", imager_psf.base_blur_um / pitch_um, self.family.base_blur_px),
+            ("half_angle_deg", grating.half_angle_deg, self.family.half_angle_deg),
+            ("base_blur_px", grating.base_blur_um / pitch_um, self.family.base_blur_px),
         ):
             if not low <= value <= high:
                 raise ValueError(
@@ -166,6 +165,17 @@ class Recipe(Configuration):
                 f"family.peak_snr_db must lie within the camera's 0 ... {highest_db:.1f} dB"
             )
         return self
+
+    @property
+    def grating(self) -> AngleSelectivePsf:
+        """The imager's PSF, of the one kind that a family of half angles is drawn around."""
+        psf = self.imager.psf
+        if not isinstance(psf, AngleSelectivePsf):
+            raise ValueError(
+                "training draws half angles, so imager.psf must be of kind angle-selective; "
+                f"got {psf.kind}"
+            )
+        return psf
 
     @property
     def scored_scenes(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def _validation_loader(recipe: Recipe) -> DataLoader[Any]:
     data = TensorDataset(
         torch.from_numpy(scenes.captures),
         torch.from_numpy(scenes.mask).float(),
-        torch.from_numpy(scenes.layers) * recipe.imager.psf.energy_fraction,
+        torch.from_numpy(scenes.layers) * recipe.imager.psf.energy_fraction(),
         torch.from_numpy(scenes.depth_um) / recipe.imager.gap_um,
     )
     return DataLoader(data, batch_size=100)

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from fociscope.imager.psf import outer_energy_table
 from fociscope.simulation.scene import DrawnFrame, draw_depths, draw_specimens, project
 from fociscope.training.recipe import Recipe
 
@@ -51,6 +50,8 @@ class LiveScenes(IterableDataset[Batch]):
         super().__init__()
         self.recipe = recipe
         self.first_step = first_step
+        imager = recipe.imager
+        self.fixed_pattern = imager.camera.fixed_pattern(imager.sensors, imager.frame_px)
 
     def chunk(self, number: int) -> Batch:
         """Simulate a chunk of noise-free scenes: one boundary, and each scene its own imager."""
@@ -74,6 +75,7 @@ class LiveScenes(IterableDataset[Batch]):
                 scenes.specimen,
                 frame_px=frame.size_px,
                 pixel_pitch_um=imager.pixel_pitch_um,
+                margin_px=frame.margin_px,
             )
             for _ in range(count)
         ]
@@ -86,10 +88,11 @@ class LiveScenes(IterableDataset[Batch]):
             light,
             depth_um,
             drawn=frame,
+            family=("half_angle_deg", family.half_angle_deg),
             half_angle_deg=half_angle_deg,
             base_blur_um=base_blur_px * imager.pixel_pitch_um,
         )
-        collected = outer_energy_table(half_angle_deg)[:, -1].reshape(-1, 1, 1, 1)
+        collected = recipe.grating.collected(half_angle_deg).reshape(-1, 1, 1, 1)
         return Batch(
             captures=captures,
             mask=torch.from_numpy(mask[frame.inside]).float(),
@@ -119,6 +122,7 @@ class LiveScenes(IterableDataset[Batch]):
             clean,
             torch.from_numpy(peak_snr_db).float().expand(clean.shape[:2]),
             generator=torch.Generator().manual_seed(int(rng.integers(2**62))),
+            fixed_pattern=self.fixed_pattern,
         )
         return Batch(captures, mask, intensity, depth)
 

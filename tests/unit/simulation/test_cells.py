@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fociscope.simulation.cells import discrete_gaussian_taps, render_cells
+from fociscope.simulation.cells import discrete_gaussian_taps, render_cells, render_discs
 
 SETTINGS: dict[str, Any] = {
     "pixel_pitch_um": 55.0,
     "density_per_mm2": 300.0,
     "brightness_sigma": 0.5,
-    "spread_um": 22.5,
+    "cell_diameter_um": 90.0,
     "autofluorescence": (0.0, 0.0),
     "autofluorescence_cv": 0.3,
 }
@@ -52,17 +52,17 @@ def test_the_mean_inside_is_one_up_to_the_very_edge_of_the_mask() -> None:
     assert light[:, 3, 3:27].mean() == pytest.approx(1.0, abs=0.05)
 
 
-@pytest.mark.parametrize("spread_um", [0.0, 22.5, 60.0])
-def test_the_texture_is_that_of_shot_noise(spread_um: float) -> None:
+@pytest.mark.parametrize("diameter_um", [0.0, 90.0, 240.0])
+def test_the_texture_is_that_of_shot_noise(diameter_um: float) -> None:
     """Campbell's theorem: the covariance of a Poisson process seen through a kernel.
 
     With cells of mean light 1 / density, it is <brightness^2> / density times the autocorrelation
     of a cell's image: of its shares between pixels, whose mean over all positions is 2/3 and 1/6 at
-    lags 0 and 1, and of the Gaussian.
+    lags 0 and 1, and of the Gaussian of a disc's variance, d^2 / 16.
     """
-    light = render(np.ones((200, 51, 51), bool), spread_um=spread_um).astype(float)
+    light = render(np.ones((200, 51, 51), bool), cell_diameter_um=diameter_um).astype(float)
     inner = light[:, 8:-8, 8:-8] - 1
-    taps = discrete_gaussian_taps((spread_um / 55.0) ** 2)
+    taps = discrete_gaussian_taps(diameter_um**2 / 16 / 55.0**2)
     along = np.convolve(np.convolve([1 / 6, 2 / 3, 1 / 6], taps), taps)
     lag0, lag1, lag2 = along[len(along) // 2 :][:3]
     power = math.exp(0.5**2) / PER_PIXEL
@@ -96,3 +96,51 @@ def test_autofluorescence_lies_among_the_cells_too() -> None:
     bare, lit = (render(masks, autofluorescence=level) for level in ((0.0, 0.0), (0.5, 0.5)))
     assert (lit - bare).mean() == pytest.approx(0.5, abs=0.03)
     assert (lit > bare).all()
+
+
+# --- cells one by one ---------------------------------------------------------------------------
+
+
+def discs(
+    places: list[tuple[int, float, float]], diameter_px: float, shape: tuple[int, int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Cells of light 1 at (layer, y, x)."""
+    layer, y, x = (np.array(values) for values in zip(*places, strict=True))
+    ones = np.ones(len(places))
+    return render_discs(layer, y, x, ones, shape=shape, diameter_px=diameter_px)
+
+
+@pytest.mark.parametrize("diameter_px", [0.0, 0.3, 4.0, 11.0])
+def test_a_disc_keeps_its_light_its_place_and_its_variance(diameter_px: float) -> None:
+    image, _ = discs([(1, 20.3, 14.8)], diameter_px, (2, 40, 30))
+    assert image[0].sum() == 0
+    assert image[1].sum() == pytest.approx(1.0)
+    for axis, centre in ((0, 20.3), (1, 14.8)):
+        profile, at = image[1].sum(1 - axis), np.arange(image.shape[1 + axis]) + 0.5
+        assert (profile * at).sum() == pytest.approx(centre, abs=0.5 if diameter_px < 1 else 0.05)
+        if diameter_px > 1:
+            # Pixels of a unit side add their own variance.
+            variance = (profile * (at - centre) ** 2).sum() - 1 / 12
+            assert variance == pytest.approx(diameter_px**2 / 16, rel=0.1)
+
+
+def test_a_pixel_under_a_large_disc_gets_the_share_of_its_area() -> None:
+    image, mask = discs([(0, 15.5, 15.5)], 20.0, (1, 31, 31))
+    middle = image[0, 12:19, 12:19]
+    np.testing.assert_allclose(middle, 4 / (math.pi * 20**2), rtol=0.15)
+    assert middle.mean() == pytest.approx(4 / (math.pi * 20**2), rel=0.02)
+    assert mask.sum() == pytest.approx(math.pi * 100, rel=0.03)
+
+
+def test_the_mask_is_the_cells_own_pixel_and_those_whose_centre_it_covers() -> None:
+    own = discs([(0, 5.01, 7.01)], 0.2, (1, 12, 12))[1]
+    assert np.argwhere(own[0]).tolist() == [[5, 7]]
+    cross = discs([(0, 5.5, 7.5)], 2.2, (1, 12, 12))[1]
+    assert np.argwhere(cross[0]).tolist() == [[4, 7], [5, 6], [5, 7], [5, 8], [6, 7]]
+
+
+def test_what_lies_beyond_the_frame_is_dropped() -> None:
+    image, mask = discs([(0, 0.0, 6.0), (0, -9.0, 6.0), (0, 6.0, 12.0)], 4.0, (1, 12, 12))
+    assert image.sum() == pytest.approx(1.0, abs=0.03)  # two halves
+    assert mask[0, -1].sum() == 0
+    assert mask[0, 0].any()

@@ -8,7 +8,13 @@ from scipy import stats
 
 from fociscope.errors import SceneError
 from fociscope.imager import Imager, LayerProjector
-from fociscope.simulation import Scenes, Specimen, draw_depths, simulate
+from fociscope.simulation import (
+    PerlinFoci,
+    Scenes,
+    Surface,
+    draw_depths,
+    simulate,
+)
 
 FIELDS = ["layers", "mask", "depth_um", "captures"]
 SURROUND = Imager.reference().with_(boundary="surround")
@@ -114,7 +120,7 @@ def test_captures_carry_the_noise_of_their_peak_snr(peak_snr_db: float) -> None:
 
 
 def test_a_surround_scene_is_lit_from_outside_its_frame() -> None:
-    even = Specimen(coverage=(1.0, 1.0), cells_per_mm2=50_000.0, brightness_sigma=0.0)
+    even = PerlinFoci(coverage=(1.0, 1.0), cells_per_mm2=50_000.0, brightness_sigma=0.0)
 
     def edge_over_middle(imager: Imager) -> float:
         scenes = simulate(8, seed=2, layers=1, imager=imager, specimen=even, peak_snr_db=None)
@@ -125,6 +131,88 @@ def test_a_surround_scene_is_lit_from_outside_its_frame() -> None:
     # In the dark a pixel at the edge sees half of the plane that one in the middle sees.
     assert edge_over_middle(Imager.reference()) == pytest.approx(0.53, abs=0.06)
     assert edge_over_middle(SURROUND) == pytest.approx(1.0, abs=0.02)
+
+
+# --- the exposure -------------------------------------------------------------------------------
+
+
+def test_a_peak_snr_and_a_brightness_are_not_both_taken() -> None:
+    with pytest.raises(SceneError, match=r"peak_snr_db and cell_photons_per_s .* 40 dB and 1000"):
+        simulate(1, seed=0, peak_snr_db=40.0, cell_photons_per_s=1000.0)
+
+
+@pytest.mark.parametrize("photons", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_cell_without_light_is_refused(photons: float) -> None:
+    with pytest.raises(SceneError, match="cell_photons_per_s must lie above 0"):
+        simulate(1, seed=0, cell_photons_per_s=photons)
+
+
+def test_forty_decibels_go_without_saying() -> None:
+    assert bytes_of(simulate(2, seed=8)) == bytes_of(simulate(2, seed=8, peak_snr_db=40.0))
+    bright = simulate(2, seed=8, cell_photons_per_s=1e6)
+    assert bytes_of(bright) == bytes_of(
+        simulate(2, seed=8, peak_snr_db=None, cell_photons_per_s=1e6)
+    )
+
+
+@pytest.mark.parametrize("exposure", [{}, {"cell_photons_per_s": 1e6}], ids=str)
+def test_the_fixed_pattern_of_the_camera_is_in_every_capture(exposure: dict[str, float]) -> None:
+    imager = Imager.reference()
+    dead = imager.with_(camera={**imager.camera.model_dump(), "dead_pixel_share": 0.02})
+    pattern = dead.camera.fixed_pattern(2, (51, 51))
+    assert pattern is not None
+    captures = simulate(10, seed=1, imager=dead, **exposure).captures  # type: ignore[arg-type]
+    clean = simulate(10, seed=1, imager=dead, peak_snr_db=None).captures
+    ratio = captures.mean(0) / clean.mean(0)
+    assert np.abs(ratio[pattern.dead.numpy()]).max() < 0.3
+    assert ratio[~pattern.dead.numpy()].min() > 0.7
+
+
+# --- layers that are not flat -------------------------------------------------------------------
+
+
+TILTED = Surface(tilt_deg=8.0, sagitta_um=60.0)
+
+
+@pytest.mark.parametrize("imager", [Imager.reference(), SURROUND], ids=["zero", "surround"])
+def test_curved_scenes_carry_the_depth_of_every_pixel(imager: Imager) -> None:
+    scenes = simulate(3, seed=4, surface=TILTED, imager=imager)
+    assert scenes.surface_um is not None
+    assert scenes.surface_um.shape == scenes.mask.shape
+    assert scenes.surface_um.dtype == scenes.depth_um.dtype == scenes.depth_map_um.dtype
+    np.testing.assert_allclose(scenes.depth_um, scenes.surface_um.mean((-2, -1)), rtol=1e-5)
+    assert (scenes.depth_map_um[scenes.mask] == scenes.surface_um[scenes.mask]).all()
+    assert (scenes.depth_map_um[~scenes.mask] == 0).all()
+    assert np.ptp(scenes.surface_um, axis=(-2, -1)).max() > 100
+
+
+def test_only_the_depths_and_the_captures_know_of_the_surface() -> None:
+    flat, curved = (simulate(3, seed=4, surface=s, peak_snr_db=None) for s in (None, TILTED))
+    assert flat.layers.tobytes() == curved.layers.tobytes()
+    assert flat.surface_um is None
+    assert flat.captures.tobytes() != curved.captures.tobytes()
+
+
+def test_a_surface_that_is_flat_is_the_flat_scene() -> None:
+    flat, level = (simulate(3, seed=4, surface=s, peak_snr_db=None) for s in (None, Surface()))
+    np.testing.assert_array_equal(flat.depth_map_um, level.depth_map_um)
+    np.testing.assert_allclose(level.captures, flat.captures, rtol=0, atol=2e-7)
+
+
+def test_a_curved_scene_does_not_depend_on_how_many_are_asked_for() -> None:
+    three = simulate(3, seed=4, surface=TILTED)
+    last = simulate(1, seed=4, first=2, surface=TILTED)
+    assert three.captures[2:].tobytes() == last.captures.tobytes()
+    assert three.depth_map_um[2:].tobytes() == last.depth_map_um.tobytes()
+
+
+def test_flat_and_curved_scenes_are_joined() -> None:
+    flat, curved = simulate(2, seed=4), simulate(1, seed=5, surface=TILTED)
+    joined = Scenes.joined([flat, curved])
+    assert joined.surface_um is not None
+    np.testing.assert_array_equal(joined.depth_map_um[:2], flat.depth_map_um)
+    np.testing.assert_array_equal(joined.depth_map_um[2:], curved.depth_map_um)
+    assert Scenes.joined([flat, flat]).surface_um is None
 
 
 # --- depths -------------------------------------------------------------------------------------
@@ -223,4 +311,4 @@ def test_a_separation_that_is_none_is_refused(separation_um: float) -> None:
 )
 def test_an_impossible_specimen_is_refused(field: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(field))):
-        Specimen(**field)
+        PerlinFoci(**field)

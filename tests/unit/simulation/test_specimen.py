@@ -1,74 +1,154 @@
-"""The default specimen against what REFERENCES measures on the published sample figure.
+"""Specimens by name, from files and in recipes."""
 
-That is one figure of four layers, so "about": the tolerances below are about its scatter.
-"""
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from fociscope.simulation import Scenes, simulate
+from fociscope.errors import FileFormatError, SceneError
+from fociscope.imager import Imager
+from fociscope.simulation import (
+    SPECIMEN_KINDS,
+    MicroFoci,
+    PerlinFoci,
+    Rings,
+    Specimen,
+    UserLayers,
+    load_specimen,
+    simulate,
+)
+from fociscope.training.recipe import SceneFamily
 
-Image = NDArray[np.float64]
-
-
-@pytest.fixture(scope="module")
-def scenes() -> Scenes:
-    return simulate(60, seed=11, peak_snr_db=None)
-
-
-@pytest.fixture(scope="module")
-def layers(scenes: Scenes) -> list[tuple[Image, NDArray[np.bool_]]]:
-    light = scenes.layers.reshape(-1, 51, 51).astype(float)
-    return list(zip(light, scenes.mask.reshape(-1, 51, 51), strict=True))
-
-
-def test_coverage(scenes: Scenes) -> None:
-    coverage = scenes.mask.mean((-2, -1))
-    assert 0.05 - 1e-3 <= coverage.min() < 0.07  # measured: 0.07 to 0.52
-    assert 0.52 < coverage.max() <= 0.55 + 1e-3
+SURROUND = Imager.reference().with_(boundary="surround")
 
 
-@pytest.mark.parametrize(("lag", "measured"), [(2, 0.75), (4, 0.6), (8, 0.3), (12, 0.15)])
-def test_autocorrelation_of_the_mask_along_a_row(scenes: Scenes, lag: int, measured: float) -> None:
-    mask = scenes.mask - scenes.mask.mean((-2, -1), keepdims=True)
-    variance = (mask**2).mean((-2, -1))
-    found = ((mask[..., lag:] * mask[..., :-lag]).mean((-2, -1)) / variance).mean()
-    assert found == pytest.approx(measured, abs=0.05)
+@pytest.mark.parametrize("name", SPECIMEN_KINDS)
+def test_every_kind_is_found_by_its_name(name: str) -> None:
+    specimen = load_specimen(name)
+    assert specimen.kind == name
+    assert specimen == type(specimen)()  # type: ignore[call-arg]
+
+
+def test_the_names_are_known() -> None:
+    assert list(SPECIMEN_KINDS) == [
+        "perlin-foci",
+        "micro-foci",
+        "single-cells",
+        "rings",
+        "lines",
+        "resolution-target",
+    ]
+
+
+@pytest.mark.parametrize("imager", [Imager.reference(), SURROUND], ids=["zero", "surround"])
+@pytest.mark.parametrize("specimen", SPECIMEN_KINDS.values(), ids=SPECIMEN_KINDS)
+def test_every_kind_makes_scenes(specimen: Specimen, imager: Imager) -> None:
+    scenes = simulate(2, seed=0, specimen=specimen, imager=imager)
+    assert scenes.layers.shape == scenes.mask.shape == (2, 4, 51, 51)
+    assert scenes.layers.dtype == np.float32
+    assert scenes.mask.dtype == np.bool_
+    assert scenes.layers.min() >= 0
+    assert scenes.mask.any((-2, -1)).all()
+    assert 0.7 < scenes.layers[scenes.mask].mean() < 2
+    assert scenes.layers[~scenes.mask].mean() < 0.12
+    again = simulate(1, first=1, seed=0, specimen=specimen, imager=imager)
+    assert again.captures.tobytes() == scenes.captures[1:].tobytes()
+
+
+@pytest.mark.parametrize("specimen", SPECIMEN_KINDS.values(), ids=SPECIMEN_KINDS)
+def test_a_frame_may_have_any_shape(specimen: Specimen) -> None:
+    imager = Imager.reference().with_(frame_px=(36, 80))
+    scenes = simulate(1, seed=0, layers=2, specimen=specimen, imager=imager)
+    assert scenes.layers.shape == (1, 2, 36, 80)
+
+
+def test_a_file_tells_the_kind_and_what_differs(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('kind = "micro-foci"\nfoci_per_mm2 = 0.5\ncells_per_focus = [3, 4]\n')
+    assert load_specimen(file) == MicroFoci(foci_per_mm2=0.5, cells_per_focus=(3, 4))
+    assert load_specimen(str(file)) == load_specimen(file)
+
+
+def test_a_file_without_a_kind_is_of_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("coverage = [0.1, 0.2]\n")
+    assert load_specimen(file) == PerlinFoci(coverage=(0.1, 0.2))
 
 
 @pytest.mark.parametrize(
-    ("quantile", "measured"),
-    [(0.05, 0.15), (0.25, 0.45), (0.5, 0.77), (0.75, 1.2), (0.95, 2.3), (0.99, 5.3)],
+    ("text", "words"),
+    [
+        ('kind = "blobs"', ["no such kind", "micro-foci", "user-layers", "blobs"]),
+        ('kind = "rings"\nradius_um = -1', ["specimen.radius_um", "-1"]),
+        ('kind = "rings"\nfeature_um = 1', ["specimen.feature_um"]),
+        ('kind = "user-layers"', ["specimen.files"]),
+        ("kind = ", ["not a TOML file"]),
+        ("kind = 3", ["no such kind"]),
+        ("kind = []", ["no such kind"]),
+    ],
 )
-def test_quantiles_of_the_intensity_inside(
-    layers: list[tuple[Image, NDArray[np.bool_]]], quantile: float, measured: float
+def test_a_file_that_makes_no_sense_is_refused(tmp_path: Path, text: str, words: list[str]) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(SceneError) as caught:
+        load_specimen(file)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in [str(file), *words]:
+        assert word in message
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(SceneError) as caught:
+        load_specimen("ring")
+    assert all(name in str(caught.value) for name in ["ring:", *SPECIMEN_KINDS])
+    with pytest.raises(FileFormatError, match="no such file"):
+        load_specimen("nowhere.toml")
+
+
+# --- in recipes ---------------------------------------------------------------------------------
+
+
+def test_recipes_without_a_kind_are_still_read() -> None:
+    assert SceneFamily.model_validate({}).specimen == PerlinFoci()
+    family = SceneFamily.model_validate({"specimen": {"octaves": 3}})
+    assert family.specimen == PerlinFoci(octaves=3)
+
+
+def test_the_former_spread_is_a_quarter_of_the_diameter() -> None:
+    family = SceneFamily.model_validate({"specimen": {"spread_um": 22.5}})
+    assert family.specimen == PerlinFoci()
+    with pytest.raises(ValidationError):
+        PerlinFoci.model_validate({"spread_um": "wide"})
+
+
+@pytest.mark.parametrize(
+    "specimen", [*SPECIMEN_KINDS.values(), UserLayers(files=(Path("a.tif"),))], ids=lambda s: s.kind
+)
+def test_a_recipe_comes_back_as_it_was(specimen: Specimen) -> None:
+    family = SceneFamily(specimen=specimen)
+    assert SceneFamily.model_validate_json(family.model_dump_json()) == family
+    assert SceneFamily.model_validate(family.model_dump()) == family
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "words"),
+    [
+        (MicroFoci, {"cells_per_focus": (0, 4)}, "cells_per_focus"),
+        (MicroFoci, {"cells_per_focus": (5, 4)}, "cells_per_focus"),
+        (MicroFoci, {"foci_per_mm2": 20.0}, "at most 4.2 per mm"),
+        (MicroFoci, {"cell_diameter_um": 2000.0}, "cell_diameter_um"),
+        (PerlinFoci, {"cells_per_mm2": 1e12}, "cells_per_mm2"),
+        (PerlinFoci, {"brightness_sigma": 1e3}, "brightness_sigma"),
+        (PerlinFoci, {"autofluorescence_cv": 1e300}, "autofluorescence_cv"),
+        (Rings, {"width_um": 400.0}, "run together"),
+        (Rings, {"ring_count": 4}, "no hole"),
+    ],
+)
+def test_an_impossible_specimen_is_refused(
+    kind: type[Specimen], fields: dict[str, Any], words: str
 ) -> None:
-    inside = np.concatenate([light[mask] / light[mask].mean() for light, mask in layers])
-    assert np.quantile(inside, quantile) == pytest.approx(measured, rel=0.2, abs=0.07)
-
-
-def test_coefficient_of_variation_inside(layers: list[tuple[Image, NDArray[np.bool_]]]) -> None:
-    found = np.mean([light[mask].std() / light[mask].mean() for light, mask in layers])
-    assert found == pytest.approx(1.0, abs=0.1)
-
-
-@pytest.mark.parametrize(("lag", "measured"), [(1, 0.4), (2, 0.05)])
-def test_correlation_of_neighbours_inside(
-    layers: list[tuple[Image, NDArray[np.bool_]]], lag: int, measured: float
-) -> None:
-    found = []
-    for light, mask in layers:
-        both = mask[:, lag:] & mask[:, :-lag]
-        spread = light - light[mask].mean()
-        product = (spread[:, lag:] * spread[:, :-lag])[both].mean()
-        found.append(product / light[mask].var())
-    assert np.mean(found) == pytest.approx(measured, abs=0.04)
-
-
-def test_light_outside(layers: list[tuple[Image, NDArray[np.bool_]]]) -> None:
-    outside = np.array([light[~mask].mean() / light[mask].mean() for light, mask in layers])
-    # Relative to the light inside, which holds the autofluorescence too and scatters by 15 %.
-    assert outside.mean() == pytest.approx(0.07, abs=0.01)
-    assert outside.min() > 0.035
-    assert outside.max() < 0.13
+    with pytest.raises(ValidationError, match=words):
+        kind(**fields)

@@ -1,0 +1,82 @@
+"""What all pictures share: colours, style, scale bars and panels.
+
+Colours are perceptually even and safe for colour-blind readers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.patheffects
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, ListedColormap
+
+__all__ = [
+    "CAPTURE_MAP",
+    "DEPTH_LABEL",
+    "DEPTH_MAP",
+    "EMPTY",
+    "PROBABILITY_MAP",
+    "STYLE",
+    "bare_frame",
+    "depth_colours",
+    "draw_image",
+    "draw_scale_bar",
+]
+
+CAPTURE_MAP = "gray"
+PROBABILITY_MAP = "magma"
+DEPTH_MAP = ListedColormap(mpl.colormaps["viridis"](np.linspace(1.0, 0.25, 256)), "depth")
+"""Near is bright; the darkest part of viridis is left out, to stand off from `EMPTY`."""
+DEPTH_LABEL = "depth below sensor A (µm)"
+EMPTY = "#1b1b1f"
+"""Where there are no cells; darker than any depth's colour."""
+
+STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titlepad": 4,
+    "figure.facecolor": "white",
+}
+
+
+def draw_scale_bar(axes: Axes, pixel_pitch_um: float, width_px: int) -> None:
+    """Draw a bar of a round length of about a quarter of the frame, with its length above."""
+    target = width_px * pixel_pitch_um / 4
+    decade = 10 ** np.floor(np.log10(target))
+    length_um = max(step * decade for step in (1, 2, 5) if step * decade <= target)
+    length_px = length_um / pixel_pitch_um
+    start = 0.05 * width_px
+    y = axes.get_ylim()[0] - 0.06 * width_px
+    outline: dict[str, Any] = {"color": "black", "linewidth": 4, "solid_capstyle": "butt"}
+    axes.plot([start, start + length_px], [y, y], **outline)
+    axes.plot([start, start + length_px], [y, y], **{**outline, "color": "white", "linewidth": 2.5})
+    text = f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"
+    label = axes.text(
+        start, y - 0.03 * width_px, text, color="white", fontsize=7, ha="left", va="bottom"
+    )
+    label.set_path_effects([mpl.patheffects.withStroke(linewidth=1.5, foreground="black")])
+
+
+def bare_frame(axes: Axes) -> None:
+    """Take the ticks off a picture and draw a thin grey frame."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.6)
+        spine.set_color("0.4")
+
+
+def draw_image(axes: Axes, image: Any, cmap: str | Colormap, **options: Any) -> Any:
+    """Draw a picture pixel by pixel, without ticks; return what a colour bar needs."""
+    drawn = axes.imshow(image, cmap=cmap, interpolation="nearest", **options)
+    bare_frame(axes)
+    return drawn
+
+
+def depth_colours() -> Colormap:
+    """Return the depth colours, with places without cells dark."""
+    return DEPTH_MAP.with_extremes(bad=EMPTY)

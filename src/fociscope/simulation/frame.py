@@ -1,0 +1,85 @@
+"""The drawn frame: the imager's, and the tissue around it that lights it from outside."""
+
+from __future__ import annotations
+
+import math
+from types import EllipsisType
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fociscope.imager.geometry import Imager
+from fociscope.imager.projector import LayerProjector
+
+__all__ = ["DrawnFrame", "chunk_scenes", "project", "surround_margin_px"]
+
+#: Pixels of one layer that are projected together, and scenes at the most.
+CHUNK_PIXELS, CHUNK_SCENES = 2**20, 50
+#: Share of the light from the farthest layer that a `surround` scene's margin must hold.
+SURROUND_ENERGY = 0.99
+
+
+class DrawnFrame(NamedTuple):
+    """The frame in which tissue is drawn: the imager's, and a margin that is cut off in the end."""
+
+    margin_px: int
+    size_px: tuple[int, int]
+    inside: tuple[EllipsisType, slice, slice]
+    """Cuts (..., y, x) down to the imager's frame."""
+
+    @classmethod
+    def around(cls, imager: Imager) -> DrawnFrame:
+        """Return the drawn frame of an imager and its boundary."""
+        margin = surround_margin_px(imager)
+        inner = slice(margin, -margin or None)
+        height, width = imager.frame_px
+        return cls(margin, (height + 2 * margin, width + 2 * margin), (..., inner, inner))
+
+
+def surround_margin_px(imager: Imager) -> int:
+    """Return how much tissue around the frame a scene needs: none with a dark surround."""
+    if imager.boundary == "zero":
+        return 0
+    farthest_um = min(imager.gap_um, imager.psf.depth_range_um[1])
+    reach_um = imager.psf.energy_radius_um(farthest_um, SURROUND_ENERGY)
+    margin = min(round(reach_um / imager.pixel_pitch_um), max(imager.frame_px))
+    if imager.sensors == 1:
+        return margin
+    shift_px = math.hypot(*imager.registration.shift_um) / imager.pixel_pitch_um
+    return margin + math.ceil(shift_px) + imager.registration.margin_px(imager.frame_px)
+
+
+def project(
+    imager: Imager,
+    light: NDArray[np.float32],
+    depth_um: NDArray[np.float32],
+    *,
+    drawn: DrawnFrame,
+    family: tuple[str, tuple[float, float]] | None = None,
+    **psf_parameters: torch.Tensor,
+) -> torch.Tensor:
+    """Return the noise-free captures of layers that were drawn with a margin around the frame.
+
+    Args:
+        imager: the instrument; what lies beyond the margin is dark.
+        light: (scene, layer, y, x) of the drawn frame.
+        depth_um: (scene, layer).
+        drawn: frame, which the captures are cut down from.
+        family: as for `LayerProjector`.
+        psf_parameters: as for `LayerProjector.A`.
+
+    Returns:
+        (scene, sensor, y, x).
+    """
+    wide = LayerProjector(imager.with_(boundary="zero"), family=family)
+    seen = wide.A(torch.from_numpy(light), torch.from_numpy(depth_um), **psf_parameters)
+    assert isinstance(seen, torch.Tensor)
+    return seen[drawn.inside].clamp_(min=0)
+
+
+def chunk_scenes(imager: Imager) -> int:
+    """Return how many scenes of an imager's frame are simulated together, to bound memory."""
+    pixels = imager.frame_px[0] * imager.frame_px[1]
+    return min(CHUNK_SCENES, max(1, CHUNK_PIXELS // pixels))

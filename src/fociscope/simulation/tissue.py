@@ -1,0 +1,288 @@
+"""Tissue: tumour foci of many cells, isolated micro-foci of a few, and single cells.
+
+Each kind is a configuration with one method that draws a scene's layers from a random generator.
+The defaults of `PerlinFoci` follow the statistics measured on the published sample figure
+(REFERENCES: "The specimen"); numbers of the other kinds are assumptions.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field, model_validator
+
+from fociscope.configuration import Configuration, Range
+from fociscope.simulation.cells import autofluorescence_light, render_cells, render_discs
+from fociscope.simulation.foci import foci_masks
+
+__all__ = ["DrawnLayers", "MicroFoci", "PerlinFoci", "ShareRange", "SingleCells", "Tissue"]
+
+#: How often a place is sought for a micro-focus before it is left out.
+PLACING_TRIES = 200
+#: Share of the plane that discs of half the separation may cover: well below the 0.547 at which
+#: random sequential placing jams (Feder, J. Theor. Biol. 87:237-254, 1980).
+LARGEST_PACKING = 0.3
+
+
+def _within_one(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] < 0 or bounds[1] > 1:
+        raise ValueError("both numbers must lie within 0 ... 1")
+    return bounds
+
+
+ShareRange = Annotated[Range, AfterValidator(_within_one)]
+"""Least and greatest share, within 0 ... 1."""
+Diameter = Annotated[float, Field(ge=0, le=1000)]
+#: Cells of 10 um that touch are about 10 000 per mm^2.
+Density = Annotated[float, Field(gt=0, le=100_000)]
+CellCount = Annotated[int, Field(ge=1, le=1000)]
+
+
+class DrawnLayers(NamedTuple):
+    """The layers of one scene."""
+
+    light: NDArray[np.float32]
+    """(layer, y, x) emitted light per pixel; about 1 where there are cells."""
+    mask: NDArray[np.bool_]
+    """(layer, y, x) True where there are cells."""
+
+
+class Tissue(Configuration):
+    """What all specimens have: cells that glow, and autofluorescence."""
+
+    brightness_sigma: Annotated[float, Field(ge=0, le=4)] = 1.1
+    """Standard deviation of the logarithm of a cell's brightness."""
+    cell_diameter_um: Diameter = 15.0
+    autofluorescence: ShareRange = (0.05, 0.10)
+    """Least and greatest mean light outside the cells, relative to the mean where they are."""
+    autofluorescence_cv: Annotated[float, Field(ge=0, le=10)] = 0.3
+
+    @abstractmethod
+    def draw(
+        self,
+        rng: np.random.Generator,
+        layers: int,
+        *,
+        frame_px: tuple[int, int],
+        pixel_pitch_um: float,
+        margin_px: int = 0,
+    ) -> DrawnLayers:
+        """Draw the layers of one scene.
+
+        Args:
+            rng: source of all that is random.
+            layers: how many.
+            frame_px: (y, x) to draw.
+            pixel_pitch_um: side of a pixel.
+            margin_px: how much of the drawn frame, at each edge, lies outside the imager's.
+
+        Raises:
+            SceneError: the specimen does not fit the frame or the number of layers.
+        """
+
+    @abstractmethod
+    def cells_per_unit_light(self, pixel_pitch_um: float) -> float:
+        """Return how many mean cells emit what a pixel of light 1 emits."""
+
+    def haze(self, rng: np.random.Generator, shape: tuple[int, int, int]) -> NDArray[np.float64]:
+        """Draw (layer, y, x) of autofluorescence."""
+        return autofluorescence_light(
+            rng, shape, level=self.autofluorescence, variation=self.autofluorescence_cv
+        )
+
+
+class FilledTissue(Tissue):
+    """A specimen whose masks are filled with cells."""
+
+    cells_per_mm2: Density = 300.0
+    """Mean density of the cells inside the mask."""
+
+    def cells_per_unit_light(self, pixel_pitch_um: float) -> float:
+        """Return the mean number of cells in a pixel of the mask, whose mean light is 1."""
+        return self.cells_per_mm2 * (pixel_pitch_um / 1000) ** 2
+
+    def filled(
+        self, rng: np.random.Generator, masks: NDArray[np.bool_], pixel_pitch_um: float
+    ) -> NDArray[np.float32]:
+        """Draw the light of (layer, y, x) masks that are filled with cells."""
+        return render_cells(
+            rng,
+            masks,
+            pixel_pitch_um=pixel_pitch_um,
+            density_per_mm2=self.cells_per_mm2,
+            brightness_sigma=self.brightness_sigma,
+            cell_diameter_um=self.cell_diameter_um,
+            autofluorescence=self.autofluorescence,
+            autofluorescence_cv=self.autofluorescence_cv,
+        )
+
+
+class PerlinFoci(FilledTissue):
+    """Tumour foci as thresholded gradient noise: the published specimen, and the default."""
+
+    kind: Literal["perlin-foci"] = "perlin-foci"
+    coverage: ShareRange = (0.05, 0.55)
+    """Least and greatest share of a layer that is tumour; drawn evenly for each layer."""
+    feature_um: Annotated[float, Field(gt=0)] = 1700.0
+    """Lattice spacing of the coarsest octave of the noise that makes the foci."""
+    octaves: Annotated[int, Field(ge=1, le=8)] = 4
+    persistence: Annotated[float, Field(gt=0, le=1)] = 0.5
+    cell_diameter_um: Diameter = 90.0
+    """Fitted to the texture of the sample figure, whose grain is wider than a cell: it is a clump
+    of cells, or the blur of the figure's resampling."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former_name(cls, values: Any) -> Any:
+        """Read recipes of version 0.1, where `spread_um` was a quarter of the diameter."""
+        if isinstance(values, dict) and isinstance(values.get("spread_um"), int | float):
+            former = {k: v for k, v in values.items() if k != "spread_um"}
+            return {"cell_diameter_um": 4 * values["spread_um"], **former}
+        return values
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        layers: int,
+        *,
+        frame_px: tuple[int, int],
+        pixel_pitch_um: float,
+        margin_px: int = 0,
+    ) -> DrawnLayers:
+        """Draw the masks, and cells inside them."""
+        masks = foci_masks(
+            rng,
+            coverage=rng.uniform(*self.coverage, layers),
+            frame_px=frame_px,
+            feature_px=self.feature_um / pixel_pitch_um,
+            octaves=self.octaves,
+            persistence=self.persistence,
+        )
+        return DrawnLayers(self.filled(rng, masks, pixel_pitch_um), masks)
+
+
+class _PlacedCells(Tissue):
+    """A specimen of cells that are drawn one by one; a mean cell's light is 1 where it lies."""
+
+    def cells_per_unit_light(self, pixel_pitch_um: float) -> float:
+        """Return the share of a mean cell that lies in a pixel which it fills, or in its own."""
+        return 1 / self._cell_light(pixel_pitch_um)
+
+    def _cell_light(self, pixel_pitch_um: float) -> float:
+        return max(1.0, math.pi / 4 * (self.cell_diameter_um / pixel_pitch_um) ** 2)
+
+    def _placed(
+        self,
+        rng: np.random.Generator,
+        places_px: list[NDArray[np.float64]],
+        frame_px: tuple[int, int],
+        pixel_pitch_um: float,
+    ) -> DrawnLayers:
+        """Draw cells at the (cell, 2) places of each layer, and autofluorescence."""
+        layer = np.repeat(np.arange(len(places_px)), [len(places) for places in places_px])
+        y_px, x_px = np.concatenate(places_px).T
+        sigma = self.brightness_sigma
+        brightness = rng.lognormal(-(sigma**2) / 2, sigma, len(layer))
+        shape = (len(places_px), *frame_px)
+        light, mask = render_discs(
+            layer,
+            y_px,
+            x_px,
+            brightness * self._cell_light(pixel_pitch_um),
+            shape=shape,
+            diameter_px=self.cell_diameter_um / pixel_pitch_um,
+        )
+        return DrawnLayers((light + self.haze(rng, shape)).astype(np.float32), mask)
+
+
+class SingleCells(_PlacedCells):
+    """Cells that lie alone: a Poisson process over the frame."""
+
+    kind: Literal["single-cells"] = "single-cells"
+    cells_per_mm2: Density = 5.0
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        layers: int,
+        *,
+        frame_px: tuple[int, int],
+        pixel_pitch_um: float,
+        margin_px: int = 0,
+    ) -> DrawnLayers:
+        """Draw cells anywhere in the frame."""
+        per_layer = self.cells_per_mm2 * math.prod(frame_px) * (pixel_pitch_um / 1000) ** 2
+        places = [rng.uniform(0, frame_px, (rng.poisson(per_layer), 2)) for _ in range(layers)]
+        return self._placed(rng, places, frame_px, pixel_pitch_um)
+
+
+class MicroFoci(_PlacedCells):
+    """Isolated clusters of a few cells."""
+
+    kind: Literal["micro-foci"] = "micro-foci"
+    foci_per_mm2: Annotated[float, Field(gt=0, le=1000)] = 1.5
+    cells_per_focus: tuple[CellCount, CellCount] = (2, 8)
+    """Fewest and most cells of a focus."""
+    focus_radius_um: Annotated[float, Field(gt=0, le=10_000)] = 60.0
+    """The cells of a focus lie evenly within this distance of its centre."""
+    separation_um: Annotated[float, Field(ge=0)] = 300.0
+    """Least distance between the centres of two foci of a layer."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.cells_per_focus[0] > self.cells_per_focus[1]:
+            raise ValueError("cells_per_focus: the first number must not be above the second")
+        packing = self.foci_per_mm2 * math.pi / 4 * (self.separation_um / 1000) ** 2
+        if packing > LARGEST_PACKING:
+            most = self.foci_per_mm2 * LARGEST_PACKING / packing
+            raise ValueError(
+                f"foci {self.separation_um:g} um apart can be at most {most:.2g} per mm^2; "
+                "lower foci_per_mm2 or separation_um"
+            )
+        return self
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        layers: int,
+        *,
+        frame_px: tuple[int, int],
+        pixel_pitch_um: float,
+        margin_px: int = 0,
+    ) -> DrawnLayers:
+        """Draw foci anywhere in the frame; one that finds no place between others is left out."""
+        per_layer = self.foci_per_mm2 * math.prod(frame_px) * (pixel_pitch_um / 1000) ** 2
+        places = []
+        for _ in range(layers):
+            centres = self._centres(rng, rng.poisson(per_layer), frame_px, pixel_pitch_um)
+            fewest, most = self.cells_per_focus
+            centre = np.repeat(centres, rng.integers(fewest, most + 1, len(centres)), axis=0)
+            # The square root spreads the cells evenly over the area.
+            distance = (
+                self.focus_radius_um / pixel_pitch_um * np.sqrt(rng.uniform(size=len(centre)))
+            )
+            azimuth = rng.uniform(0, 2 * math.pi, len(centre))
+            towards = np.stack([np.sin(azimuth), np.cos(azimuth)], axis=-1)
+            places.append(centre + distance[:, None] * towards)
+        return self._placed(rng, places, frame_px, pixel_pitch_um)
+
+    def _centres(
+        self,
+        rng: np.random.Generator,
+        count: int,
+        frame_px: tuple[int, int],
+        pixel_pitch_um: float,
+    ) -> NDArray[np.float64]:
+        """Place (focus, 2) centres one after another, each away from those before it."""
+        apart_px2 = (self.separation_um / pixel_pitch_um) ** 2
+        centres = np.empty((0, 2))
+        for _ in range(count):
+            tries = rng.uniform(0, frame_px, (PLACING_TRIES, 2))
+            between = ((tries[:, None] - centres) ** 2).sum(-1)
+            free = tries[(between >= apart_px2).all(-1)]
+            centres = np.concatenate([centres, free[:1]])
+        return centres
