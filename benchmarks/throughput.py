@@ -62,15 +62,29 @@ def main() -> None:
     optimizer = torch.optim.AdamW(module.parameters())
     batch = recipe.optimisation.batch_scenes
 
+    drawn = stream.batch(pool, 0)
+
     def training_step() -> None:
-        loss = module.losses(stream.batch(pool, 0))[0]["loss"]
+        loss = module.losses(drawn)[0]["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
     chunk = recipe.stream.chunk_scenes
+    uses = recipe.stream.steps_per_chunk * batch / chunk
+    pooled = LiveScenes(recipe)
+    batches = iter(pooled)
+    next(batches)  # fills the pool
+    per_renewal = recipe.stream.steps_per_chunk * len(recipe.family.boundaries)
+
+    def stream_batches() -> None:
+        for _ in range(per_renewal):
+            next(batches)
+
     rows = {
-        "simulate (specimens, captures, noise)": rate(lambda: simulate(SCENES, seed=1), SCENES),
+        "`simulate` (specimens, captures, noise), one process": rate(
+            lambda: simulate(SCENES, seed=1), SCENES
+        ),
         "`LayerProjector.A`, kernels included": rate(lambda: projector.A(layers, depth_um), SCENES),
         "`LayerProjector.A_adjoint`, kernels included": rate(
             lambda: projector.A_adjoint(captures, depth_um), SCENES
@@ -78,18 +92,22 @@ def main() -> None:
         "`scipy.signal.fftconvolve` per layer, kernels given": rate(scipy_a, 8),
         "`reconstruct`, batch of 64": rate(lambda: model.reconstruct(captures), SCENES),
         "`reconstruct`, one capture": rate(lambda: model.reconstruct(captures[0]), 1, 30),
-        "live chunk for training, both boundaries": rate(
+        "live chunk for training: fresh scenes, both boundaries": rate(
             lambda: [stream.chunk(n) for n in range(2)], 2 * chunk, 3
         ),
-        "training step (batch drawn, forward, backward, update)": rate(training_step, batch, 9),
+        f"live stream: batches for training, each scene used {uses:g} times": rate(
+            stream_batches, per_renewal * batch, 3
+        ),
+        "training step: forward, backward, update": rate(training_step, batch, 9),
     }
     reference = rows["`scipy.signal.fftconvolve` per layer, kernels given"]
+    network = rows["training step: forward, backward, update"]
     parameters = sum(p.numel() for p in LayerNet(recipe.network).parameters())
     print(f"{threads} threads, {parameters:,} parameters.\n")
-    print("| step | scenes/s | times SciPy's convolution |")
-    print("|---|---|---|")
+    print("| step | scenes/s | times SciPy's convolution | times the training step |")
+    print("|---|---|---|---|")
     for name, value in rows.items():
-        print(f"| {name} | {value:.0f} | {value / reference:.2f} |")
+        print(f"| {name} | {value:.0f} | {value / reference:.2f} | {value / network:.2f} |")
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ def project(
     *,
     drawn: DrawnFrame,
     family: tuple[str, tuple[float, float]] | None = None,
+    device: torch.device | str = "cpu",
     **psf_parameters: torch.Tensor,
 ) -> torch.Tensor:
     """Return the noise-free captures of layers that were drawn with a margin around the frame.
@@ -68,13 +69,15 @@ def project(
         depth_um: (scene, layer).
         drawn: frame, which the captures are cut down from.
         family: as for `LayerProjector`.
+        device: where to project.
         psf_parameters: as for `LayerProjector.A`.
 
     Returns:
         (scene, sensor, y, x).
     """
     wide = LayerProjector(imager.with_(boundary="zero"), family=family)
-    seen = wide.A(torch.from_numpy(light), torch.from_numpy(depth_um), **psf_parameters)
+    light_there, depth_there = (torch.from_numpy(a).to(device) for a in (light, depth_um))
+    seen = wide.A(light_there, depth_there, **psf_parameters)
     assert isinstance(seen, torch.Tensor)
     return seen[drawn.inside].clamp_(min=0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -55,6 +55,14 @@ class Stream(Configuration):
     chunk_scenes times on average, in any of its orientations and with fresh noise."""
     workers: Annotated[int, Field(ge=0, le=1)] = 0
     """0 simulates between the steps; 1 in a process beside it, for a network on a GPU."""
+    device: Literal["cpu", "network"] = "cpu"
+    """Where scenes are projected and given their noise: the CPU, or the network's device."""
+
+    @model_validator(mode="after")
+    def _one_process_per_device(self) -> Self:
+        if self.device == "network" and self.workers:
+            raise ValueError('workers must be 0 with device = "network", which one process uses')
+        return self
 
 
 class Optimisation(Configuration):

@@ -136,8 +136,9 @@ def train(
         enable_progress_bar=show_progress,
     )
     workers = recipe.stream.workers
+    stream_device = trainer.strategy.root_device if recipe.stream.device == "network" else "cpu"
     stream: DataLoader[Any] = DataLoader(
-        LiveScenes(recipe, first_step),
+        LiveScenes(recipe, first_step, stream_device),
         batch_size=None,
         num_workers=workers,
         prefetch_factor=8 if workers else None,

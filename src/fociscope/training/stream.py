@@ -45,11 +45,21 @@ def orient(image: Tensor, orientation: int) -> Tensor:
 class LiveScenes(IterableDataset[Batch]):
     """Training batches without end, from `first_step` on."""
 
-    def __init__(self, recipe: Recipe, first_step: int = 0) -> None:
-        """Stream the scenes of `recipe`; the first batch that is asked for starts the work."""
+    def __init__(
+        self, recipe: Recipe, first_step: int = 0, device: torch.device | str = "cpu"
+    ) -> None:
+        """Stream the scenes of `recipe`; the first batch that is asked for starts the work.
+
+        Args:
+            recipe: what to simulate.
+            first_step: of the first batch.
+            device: where scenes are projected, kept and given their noise. Specimens are drawn on
+                the CPU in any case; the noise of another device is other noise.
+        """
         super().__init__()
         self.recipe = recipe
         self.first_step = first_step
+        self.device = torch.device(device)
         imager = recipe.imager
         self.fixed_pattern = imager.camera.fixed_pattern(imager.sensors, imager.frame_px)
 
@@ -89,15 +99,16 @@ class LiveScenes(IterableDataset[Batch]):
             depth_um,
             drawn=frame,
             family=("half_angle_deg", family.half_angle_deg),
+            device=self.device,
             half_angle_deg=half_angle_deg,
             base_blur_um=base_blur_px * imager.pixel_pitch_um,
         )
         collected = recipe.grating.collected(half_angle_deg).reshape(-1, 1, 1, 1)
         return Batch(
             captures=captures,
-            mask=torch.from_numpy(mask[frame.inside]).float(),
-            intensity=torch.from_numpy(light[frame.inside]) * collected,
-            depth=torch.from_numpy(depth_um) / imager.gap_um,
+            mask=torch.from_numpy(mask[frame.inside]).to(self.device).float(),
+            intensity=torch.from_numpy(light[frame.inside] * collected.numpy()).to(self.device),
+            depth=torch.from_numpy(depth_um).to(self.device) / imager.gap_um,
         )
 
     def batch(self, pool: list[Batch], step: int) -> Batch:
@@ -120,8 +131,8 @@ class LiveScenes(IterableDataset[Batch]):
         peak_snr_db = rng.uniform(*recipe.family.peak_snr_db, (len(picks), 1))
         captures = recipe.imager.camera.at_peak_snr(
             clean,
-            torch.from_numpy(peak_snr_db).float().expand(clean.shape[:2]),
-            generator=torch.Generator().manual_seed(int(rng.integers(2**62))),
+            torch.from_numpy(peak_snr_db).float().to(self.device).expand(clean.shape[:2]),
+            generator=torch.Generator(self.device).manual_seed(int(rng.integers(2**62))),
             fixed_pattern=self.fixed_pattern,
         )
         return Batch(captures, mask, intensity, depth)

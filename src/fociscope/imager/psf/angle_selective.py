@@ -16,6 +16,7 @@ outside r is what left outside theta_t: `transmission.outer_energy_table`.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -29,6 +30,7 @@ from torch import Tensor
 from fociscope.arrays import ArrayLike, as_tensor, like
 from fociscope.imager.psf.base import Psf
 from fociscope.imager.psf.pixels import radial_shares
+from fociscope.imager.psf.tissue import scattered
 from fociscope.imager.psf.transmission import (
     TABLE_INTERVALS,
     Shape,
@@ -132,14 +134,26 @@ class AngleSelectivePsf(Psf):
         outer = _table(self)
         outside = outer > (1 - energy) * outer[0]
         u = _STEPS[min(int(outside.sum()), TABLE_INTERVALS - 1)]
-        return float(self._landing_radius_um(u, distance_um))
+        spread_um2 = self.tissue.variance_um2(torch.tensor(distance_um, dtype=torch.float64))
+        return math.sqrt(
+            float(self._landing_radius_um(u, distance_um)) ** 2
+            - 2 * math.log(1 - energy) * float(spread_um2)
+        )
 
     def _bare_variance_um2(self, distance_um: float, energy: float) -> float:
         outer = _table(self)
         inside = outer >= (1 - energy) * outer[0]
         r2 = self._landing_radius_um(_STEPS[inside], distance_um) ** 2
         shell = -outer[inside].diff()
-        return float((shell * (r2[1:] + r2[:-1]) / 2).sum() / shell.sum() / 2)
+        spread_um2 = self.tissue.variance_um2(torch.tensor(distance_um, dtype=torch.float64))
+        return float((shell * (r2[1:] + r2[:-1]) / 2).sum() / shell.sum() / 2 + spread_um2)
+
+    def _grid_variance_um2(
+        self, distance_um: Tensor, base_blur_um: Tensor | float | None = None
+    ) -> Tensor:
+        # Scattering is in `shares`: where it is less than a pixel, no blur on the grid is like it.
+        base_blur_um = self.base_blur_um if base_blur_um is None else base_blur_um
+        return torch.zeros_like(distance_um) + base_blur_um**2
 
     def _landing_radius_um(self, u: Tensor, distance_um: float) -> Tensor:
         """Return where a ray lands that leaves the emitter at u = sqrt(1 - cos theta)."""
@@ -192,7 +206,12 @@ class AngleSelectivePsf(Psf):
             lower = flat[index + start]
             return lower + fraction * (flat[index + start + 1] - lower)
 
-        return outer_energy, table[..., 0].expand(distance_um.shape)
+        total = table[..., 0].expand(distance_um.shape)
+        if self.tissue.reduced_scattering_per_mm:
+            spread_um2 = self.tissue.variance_um2(distance_um)
+            reach_um = distance_um + self.cover_um
+            return scattered(outer_energy, total, reach_um, spread_um2), total
+        return outer_energy, total
 
     def shares(
         self,

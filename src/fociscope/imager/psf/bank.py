@@ -61,11 +61,13 @@ class KernelBank:
         coefficients = self._copies[key]
         axes = [(parameters[name], bounds) for name, bounds in self.parameters.items()]
         orders = coefficients.ndim - 1
-        basis = torch.ones(1, 1, dtype=torch.float64, device=distance_um.device)
+        basis = None
         for axis, (value, bounds) in enumerate([*axes, (distance_um, self.depth_um)]):
             x = _on_the_unit(value, bounds).expand(distance_um.shape).reshape(-1)
-            polynomials = chebyshev(x, coefficients.shape[axis])
-            basis = (basis[:, :, None] * polynomials[:, None, :]).flatten(1)
+            further = chebyshev(x, coefficients.shape[axis])
+            products = further if basis is None else basis[:, :, None] * further[:, None, :]
+            basis = products.flatten(1)
+        assert basis is not None
         kernels = basis.to(distance_um.dtype) @ coefficients.flatten(0, orders - 1)
         return kernels.reshape(*distance_um.shape, self.side, self.side)
 
@@ -85,9 +87,10 @@ def chebyshev(x: Tensor, length: int) -> Tensor:
 
 
 def _on_the_unit(value: Tensor, bounds: Bounds) -> Tensor:
-    """Map values within bounds onto -1 ... 1, in double precision."""
+    """Map values within bounds onto -1 ... 1, in double precision where the device has it."""
     start, end = bounds
-    return (2 * value.double() - (start + end)) / (end - start)
+    precise = value if value.device.type == "mps" else value.double()
+    return (2 * precise - (start + end)) / (end - start)
 
 
 def _nodes(length: int, bounds: Bounds) -> Tensor:

@@ -1,0 +1,232 @@
+"""A projection at given depths: its kernels, and the way from layers to sensors and back."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fociscope.errors import ImagerError
+from fociscope.imager.convolution import Span, convolve_and_sum
+from fociscope.imager.psf.bank import kernel_bank
+from fociscope.imager.psf.base import KERNEL_ENERGY
+from fociscope.imager.registration import Resampling
+
+if TYPE_CHECKING:
+    from fociscope.imager.projector import LayerProjector
+
+__all__ = ["Projection"]
+
+#: Light from farther away than this many frames is not followed in `surround`.
+FARTHEST_FRAMES = 2
+
+
+class Projection:
+    """The projection of scenes whose depths are known: `LayerProjector.at` makes it.
+
+    `A` and `A_adjoint` take and return tensors with one axis of scenes.
+    """
+
+    def __init__(
+        self,
+        projector: LayerProjector,
+        depth_um: Tensor,
+        frame_px: tuple[int, int],
+        psf_parameters: dict[str, Tensor],
+        *,
+        keep: bool,
+    ) -> None:
+        """Prepare a projection.
+
+        Args:
+            projector: the instrument, and the memory to work in.
+            depth_um: (..., layer), within the imager.
+            frame_px: (y, x) of layers and captures.
+            psf_parameters: as for `LayerProjector.A`.
+            keep: compute transfer functions once and keep them, for many uses of `A`.
+        """
+        self._kept: dict[tuple[int, int, tuple[int, int]], Tensor] | None = {} if keep else None
+        imager = self.imager = projector.imager
+        self.psf, self.memory_bytes = imager.psf, projector.memory_bytes
+        self.family = projector.family
+        per_sample = self._checked_parameters(psf_parameters, depth_um)
+        # (scene, layer, sensor) and (scene, 1, 1): all leading axes are one here.
+        distance = projector.distance_um(depth_um)
+        self.distance_um = distance.reshape(-1, *distance.shape[-2:])
+        self.per_sample = {name: v.reshape(-1, 1, 1) for name, v in per_sample.items()}
+
+        # The gap, not the deepest layer of the batch: a capture must not depend on its neighbours.
+        most = {name: float(value.detach().max()) for name, value in per_sample.items()}
+        if self.family and self.family[0] in most:
+            most[self.family[0]] = max(most[self.family[0]], self.family[1][1])
+        widest = self.psf.with_(**most)
+        farthest_um = min(imager.gap_um, widest.depth_range_um[1])
+        reach_um = widest.energy_radius_um(farthest_um, KERNEL_ENERGY)
+        offset_um = imager.registration.shift_in_a_um() if imager.sensors == 2 else None
+        shift_px = math.ceil(math.hypot(*(offset_um or (0, 0))) / imager.pixel_pitch_um)
+        radius_px = math.ceil(reach_um / imager.pixel_pitch_um + 0.5) + shift_px
+        turned = imager.sensors == 2 and imager.registration.turned
+        margin = imager.registration.margin_px(frame_px) if turned else 0
+        self.resampling = Resampling.of(imager.registration, frame_px, depth_um) if turned else None
+        farthest_px = max(frame_px) - 1 + margin
+        if imager.boundary == "surround":
+            farthest_px = FARTHEST_FRAMES * max(frame_px)
+        self.radius_px = min(radius_px, farthest_px)
+        self.offsets_um = (None, offset_um)[: imager.sensors]
+        self.frame_px, self.margin = frame_px, margin
+
+        outside = margin + self.radius_px if imager.boundary == "surround" else 0
+        height, width = frame_px
+        self.source = Span(-outside, height + outside), Span(-outside, width + outside)
+        self.target = Span(-margin, height + margin), Span(-margin, width + margin)
+        self.gains = depth_um.new_tensor(imager.sensor_gains[: imager.sensors])[:, None, None]
+
+    def A(self, layers: Tensor) -> Tensor:
+        """(scene, layer, y, x) -> (scene, sensor, y, x)."""
+        seen = convolve_and_sum(
+            self._extended(layers),
+            self._transfer,
+            outputs=self.imager.sensors,
+            source=self.source,
+            target=self.target,
+            radius_px=self.radius_px,
+            memory_bytes=self.memory_bytes,
+        )
+        if self.resampling is not None:
+            first = seen[:, :1, self.margin : -self.margin, self.margin : -self.margin]
+            seen = torch.cat([first, self.resampling(seen[:, 1:])], dim=1)
+        return seen * self.gains
+
+    def A_adjoint(self, captures: Tensor) -> Tensor:
+        """(scene, sensor, y, x) -> (scene, layer, y, x)."""
+        seen = captures * self.gains
+        if self.resampling is not None:
+            first = torch.nn.functional.pad(seen[:, :1], (self.margin,) * 4)
+            seen = torch.cat([first, self.resampling.adjoint(seen[:, 1:])], dim=1)
+        back = convolve_and_sum(
+            seen,
+            lambda scenes, grid: self._transfer(scenes, grid).transpose(1, 2).conj(),
+            outputs=self.distance_um.shape[1],
+            source=self.target,
+            target=self.source,
+            radius_px=self.radius_px,
+            memory_bytes=self.memory_bytes,
+        )
+        return self._folded(back)
+
+    def _transfer(self, scenes: slice, grid: tuple[int, int]) -> Tensor:
+        """Return the transfer functions (scene, layer, sensor, ky, kx) of some scenes."""
+        key = (scenes.start, scenes.stop, grid)
+        if self._kept is not None and key in self._kept:
+            return self._kept[key]
+        transfer = self._computed_transfer(scenes, grid)
+        if self._kept is not None:
+            self._kept[key] = transfer
+        return transfer
+
+    def _computed_transfer(self, scenes: slice, grid: tuple[int, int]) -> Tensor:
+        if self.offsets_um[-1] is None:
+            return self._transfer_to(self.distance_um[scenes], None, scenes, grid)
+        sensors = [
+            self._transfer_to(self.distance_um[scenes, :, n, None], offset_um, scenes, grid)
+            for n, offset_um in enumerate(self.offsets_um)
+        ]
+        return torch.cat(sensors, dim=2)  # of mixed type where only B is displaced
+
+    def _transfer_to(
+        self,
+        distance_um: Tensor,
+        offset_um: tuple[float, float] | None,
+        scenes: slice,
+        grid: tuple[int, int],
+    ) -> Tensor:
+        """Return (scene, layer, sensor, ky, kx) for distances (scene, layer, sensor)."""
+        per_sample = {name: value[scenes] for name, value in self.per_sample.items()}
+        return self.psf.shares_transfer(
+            self._shares(distance_um, offset_um, per_sample),
+            distance_um,
+            per_sample.get("base_blur_um", distance_um.new_tensor(self.psf.base_blur_um)),
+            pixel_pitch_um=self.imager.pixel_pitch_um,
+            grid=grid,
+            quadrant=self.psf.even and offset_um is None,
+        )
+
+    def _shares(
+        self,
+        distance_um: Tensor,
+        offset_um: tuple[float, float] | None,
+        per_sample: dict[str, Tensor],
+    ) -> Tensor:
+        least_um, most_um = self.psf.depth_range_um
+        later = self.psf.after_shares
+        now = {name: value for name, value in per_sample.items() if name not in later}
+        parameter = self.family if self.family and set(now) == {self.family[0]} else None
+        if not now or (parameter and _within(now[parameter[0]], parameter[1])):
+            bank = kernel_bank(
+                self.psf.model_copy(update=dict.fromkeys(later, 0.0)),
+                pixel_pitch_um=self.imager.pixel_pitch_um,
+                radius_px=self.radius_px,
+                depth_um=(least_um, min(most_um, self.imager.gap_um)),
+                offset_um=offset_um,
+                parameter=parameter,
+            )
+            if bank is not None:
+                return bank.shares(distance_um, **now)
+        return self.psf.shares(
+            distance_um,
+            pixel_pitch_um=self.imager.pixel_pitch_um,
+            radius_px=self.radius_px,
+            offset_um=offset_um,
+            **per_sample,
+        )
+
+    def _checked_parameters(
+        self, psf_parameters: dict[str, Tensor], depth_um: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the PSF parameters of each sample, like the depths in type and device."""
+        unknown = set(psf_parameters) - set(self.psf.per_sample)
+        if unknown:
+            raise ImagerError(
+                f"a PSF of kind {self.psf.kind} takes no {', '.join(sorted(unknown))} per sample, "
+                f"only {', '.join(self.psf.per_sample)}"
+            )
+        checked = {n: torch.as_tensor(v).to(depth_um) for n, v in psf_parameters.items()}
+        for name, value in checked.items():
+            if value.shape not in (depth_um.shape[:-1], ()):
+                raise ImagerError(
+                    f"{name} needs one value per sample, {tuple(depth_um.shape[:-1])}; "
+                    f"got the shape {tuple(value.shape)}"
+                )
+            for extreme in (value.detach().min(), value.detach().max()):
+                self.psf.with_(**{name: float(extreme)})
+        return {n: v.expand(depth_um.shape[:-1]) for n, v in checked.items()}
+
+    def _mirror(self, axis: int, device: torch.device) -> Tensor:
+        """Return the pixel of the frame that each pixel of the extended frame mirrors."""
+        span, n = self.source[axis], self.frame_px[axis]
+        position = torch.arange(span.start, span.stop, device=device) % (2 * n)
+        return torch.minimum(position, 2 * n - 1 - position)
+
+    def _extended(self, frame: Tensor) -> Tensor:
+        """Continue a frame as its mirror image for `surround`."""
+        if self.imager.boundary == "zero":
+            return frame
+        columns = self._mirror(1, frame.device).expand(*frame.shape[:-1], -1)
+        wide = torch.gather(frame, -1, columns)  # along rows it outruns index_select
+        return wide.index_select(-2, self._mirror(0, frame.device))
+
+    def _folded(self, extended: Tensor) -> Tensor:
+        """The adjoint of `_extended`: add the mirror images up."""
+        if self.imager.boundary == "zero":
+            return extended
+        height, width = self.frame_px
+        tall = extended.new_zeros(*extended.shape[:-1], width)
+        tall = tall.index_add(-1, self._mirror(1, extended.device), extended)
+        out = tall.new_zeros(*tall.shape[:-2], height, width)
+        return out.index_add(-2, self._mirror(0, extended.device), tall)
+
+
+def _within(value: Tensor, bounds: tuple[float, float]) -> bool:
+    return bool(((value >= bounds[0]) & (value <= bounds[1])).all())
