@@ -5,11 +5,18 @@ then decodes; what goes wrong is a `FileFormatError` of one line. Writers leave 
 none.
 """
 
-from fociscope.files.atomic import atomic_folder, atomic_path
+from fociscope.files.atomic import atomic_folder, atomic_path, atomic_tree
 from fociscope.files.captures import list_images, read_captures
 from fociscope.files.images import IMAGE_SUFFIXES, read_image
+from fociscope.files.images_depth import (
+    ImagesDepth,
+    ImagesDepthFile,
+    is_images_depth,
+    read_images_depth,
+)
+from fociscope.files.images_depth_write import LayoutFormat, write_images_depth
 from fociscope.files.limits import DEFAULT_LIMITS, Limits, check_claim, require_file
-from fociscope.files.mat import ImagesDepth, is_mat, read_images_depth, write_images_depth
+from fociscope.files.mat import is_mat
 from fociscope.files.ome import write_ome_tiff
 from fociscope.files.tiff import read_pixel_size_um
 
@@ -17,10 +24,14 @@ __all__ = [
     "DEFAULT_LIMITS",
     "IMAGE_SUFFIXES",
     "ImagesDepth",
+    "ImagesDepthFile",
+    "LayoutFormat",
     "Limits",
     "atomic_folder",
     "atomic_path",
+    "atomic_tree",
     "check_claim",
+    "is_images_depth",
     "is_mat",
     "list_images",
     "read_captures",

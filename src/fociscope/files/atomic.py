@@ -5,16 +5,21 @@ A crash, a full disk or Ctrl-C leaves what was there before and no half-written 
 
 import errno
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fociscope.errors import FociscopeError, OutputExistsError
 from fociscope.files.limits import one_line, shown
 
-__all__ = ["atomic_folder", "atomic_path"]
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["atomic_folder", "atomic_path", "atomic_tree", "discard_leftovers", "locked_folder"]
 
 _ALLOW = "allow overwriting (--overwrite, overwrite=True)"
 _DISK_ERRORS = {
@@ -101,6 +106,89 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         _sync_folder(path)
 
 
+@contextmanager
+def atomic_tree(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a fresh temporary folder that becomes `path` as a whole on success.
+
+    Unlike with `atomic_folder`, nothing of a folder that was there stays: it is one thing, such as
+    a Zarr store. Killed in the last moment, it may be absent, but never mixed.
+
+    Args:
+        path: the folder to write.
+        overwrite: replace a folder that is there already.
+
+    Raises:
+        OutputExistsError: `path` exists and `overwrite` is False, or `path` is a file.
+        FociscopeError: the disk refuses (permission, full, read-only).
+    """
+    path = Path(path).absolute()
+    with _plain_disk_errors(path):
+        _refuse_full_folder(path, overwrite)
+    with _plain_disk_errors(path), _parents_of(path):
+        temporary, old = _beside(path.parent, path), _beside(path.parent, path)
+        try:
+            temporary.mkdir()
+            yield temporary
+            for entry in temporary.rglob("*"):
+                if not entry.is_dir():
+                    _sync(entry)
+            _refuse_full_folder(path, overwrite)
+            if os.path.lexists(path):
+                path.rename(old)
+            temporary.rename(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+        _sync_folder(path.parent)
+
+
+def discard_leftovers(paths: Iterable[Path]) -> list[Path]:
+    """Remove what killed writers of `paths` have left beside them; return what was removed."""
+    removed = []
+    for path in paths:
+        start, end = _hidden(path)
+        name = re.compile(re.escape(start) + "[0-9a-f]{12}" + re.escape(end))
+        for entry in sorted(path.parent.iterdir()) if path.parent.is_dir() else []:
+            if name.fullmatch(entry.name):
+                removed.append(entry)
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
+    return removed
+
+
+@contextmanager
+def locked_folder(path: Path) -> Iterator[None]:
+    """Make a folder and keep it to this process for a while; a killed process keeps nothing.
+
+    Where the system has no such locks (Windows), nothing is kept.
+
+    Raises:
+        FociscopeError: another process is writing there, or the disk refuses.
+    """
+    with _plain_disk_errors(path):
+        if path.exists() and not path.is_dir():
+            _refuse_full_folder(path, overwrite=True)
+        path.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        yield
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise FociscopeError(
+                    f"{shown(path)}: another process is writing into this folder; wait for it, or "
+                    "choose another folder."
+                ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
 def _refuse_existing(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise OutputExistsError(f"{shown(path)}: this is a folder, expected a file name to write.")
@@ -138,8 +226,14 @@ def _move_into(path: Path, temporary: Path, files: list[Path]) -> None:
 
 def _beside(folder: Path, path: Path) -> Path:
     """Return a hidden, unused name in `folder` that keeps the suffixes of `path`."""
+    start, end = _hidden(path)
+    return folder / f"{start}{secrets.token_hex(6)}{end}"
+
+
+def _hidden(path: Path) -> tuple[str, str]:
+    """Return how the hidden names beside `path` start and end; 12 random digits are between."""
     stem, dot, suffixes = path.name.lstrip(".").partition(".")
-    return folder / f".{stem[:30]}-{secrets.token_hex(6)}{dot}{suffixes[-30:]}"
+    return f".{stem[:30]}-", f"{dot}{suffixes[-30:]}"
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What a user points at -> captures: (sensor, y, x), or (frame, sensor, y, x) for several.
 
 One sensor image, or two from both sides of the tissue; as images, stacks, folders of images, or one
-`.mat` file of the published layout.
+file of the published layout (`.mat`, HDF5, Zarr).
 """
 
 import re
@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from fociscope.errors import FileFormatError
 from fociscope.files.images import IMAGE_SUFFIXES, read_image
+from fociscope.files.images_depth import is_images_depth, read_images_depth
 from fociscope.files.limits import DEFAULT_LIMITS, Limits, shown
-from fociscope.files.mat import is_mat, read_images_depth
+from fociscope.files.zarr_store import is_zarr
 
 __all__ = ["list_images", "read_captures"]
 
@@ -29,7 +30,7 @@ def read_captures(paths: Sequence[Path], limits: Limits = DEFAULT_LIMITS) -> Flo
     | one image | (1, y, x) |
     | one file with 2 pages: A, B | (2, y, x) |
     | one `.npy` (frame, sensor, y, x) | as it is |
-    | one `.mat` of the published layout | (sample, sensor, y, x) |
+    | one `.mat`, `.h5` or `.zarr` of the published layout | (sample, sensor, y, x) |
     | one folder of images of sensor A | (frame, 1, y, x) |
     | A and B: two images | (2, y, x) |
     | A and B: two stacks or folders | (frame, 2, y, x) |
@@ -49,10 +50,10 @@ def read_captures(paths: Sequence[Path], limits: Limits = DEFAULT_LIMITS) -> Flo
     if len(paths) == 2:
         return _pair(paths[0], paths[1], limits)
     path = paths[0]
+    if _names_images_depth(path):
+        return read_images_depth(path, limits).captures
     if path.is_dir():
         return _read_folder(path, limits)[:, None]
-    if _names_mat(path):
-        return read_images_depth(path, limits).captures
     return _single(path, read_image(path, limits))
 
 
@@ -85,10 +86,11 @@ def _natural(path: Path) -> tuple[list[str | int], str]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)], path.name
 
 
-def _names_mat(path: Path) -> bool:
-    return path.suffix.lower() == ".mat" or (
-        path.suffix.lower() not in IMAGE_SUFFIXES and is_mat(path)
-    )
+def _names_images_depth(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return is_zarr(path)
+    return suffix == ".mat" or (suffix not in IMAGE_SUFFIXES and is_images_depth(path))
 
 
 def _single(path: Path, image: FloatArray) -> FloatArray:
@@ -133,13 +135,14 @@ def _pair(path_a: Path, path_b: Path, limits: Limits) -> FloatArray:
 
 def _one_sensor(path: Path, limits: Limits) -> FloatArray:
     """Read (y, x) or (frame, y, x) of one sensor."""
+    if _names_images_depth(path):
+        kind = path.suffix.lower() or "data"
+        raise FileFormatError(
+            f"{shown(path)}: a {kind} file holds both sensors, expected an image, stack or folder "
+            "of one sensor; give the file alone."
+        )
     if path.is_dir():
         return _read_folder(path, limits)
-    if _names_mat(path):
-        raise FileFormatError(
-            f"{shown(path)}: a .mat file holds both sensors, expected an image, stack or folder of "
-            "one sensor; give the .mat file alone."
-        )
     image = read_image(path, limits)
     if image.ndim == 4:
         raise FileFormatError(

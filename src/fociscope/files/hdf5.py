@@ -1,4 +1,4 @@
-"""Numeric arrays out of an HDF5 file (MAT v7.3) that nobody has vouched for.
+"""Numeric arrays out of an HDF5 file (MAT v7.3 or plain) that nobody has vouched for.
 
 HDF5 can point into other files (external links, external storage, virtual data sets) and can load
 code for its filters. All of that is refused, from the file's description, before data are read.
@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 import numpy.typing as npt
 
 from fociscope.errors import FileFormatError
 from fociscope.files.limits import Limits, decoding, shown
+from fociscope.files.sources import Claims, Part
 
-__all__ = ["Hdf5Source", "is_hdf5"]
+__all__ = ["SAMPLES_FIRST", "Hdf5Source", "is_hdf5"]
+
+SAMPLES_FIRST = {"layout": "images_depth", "samples": "first axis"}
+"""Attributes of the root of our own files: the shapes leave nothing open."""
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _SIGNATURE_OFFSETS = (0, 512)  # MATLAB keeps the first 512 bytes for its own header
@@ -47,6 +50,7 @@ class Hdf5Source:
         self.path = path
         self._file = file
         self._limits = limits
+        self.samples_first = self._says_samples_first()
 
     @classmethod
     @contextmanager
@@ -63,7 +67,7 @@ class Hdf5Source:
         finally:
             file.close()
 
-    def claims(self, names: tuple[str, ...]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    def claims(self, names: tuple[str, ...]) -> Claims:
         """Return shape and dtype of those of `names` that are there; nothing is read.
 
         Shapes are in MATLAB's order of axes, which a v7.3 file stores reversed.
@@ -89,14 +93,25 @@ class Hdf5Source:
                 found[name] = (tuple(int(side) for side in shape), item.dtype)
         return found
 
-    def read(self, name: str) -> npt.NDArray[Any]:
-        """Return one array that `claims` accepted, in MATLAB's order of axes."""
+    def is_sliceable(self, name: str) -> bool:
+        """Return whether a part can be read without decoding the whole: in HDF5 it always can."""
+        return True
+
+    def read(self, name: str, part: Part | None = None) -> npt.NDArray[Any]:
+        """Return one array that `claims` accepted, or a part of it, in MATLAB's order of axes."""
         with decoding(self.path, "MAT v7.3 (HDF5) file"):
             item = self._file[name]
             self._check(name, item)
-            self._check_inflation(name, item)
-            array: npt.NDArray[Any] = item[()]
+            index = (slice(None),) * item.ndim if part is None else part.index(item.ndim)
+            index = index[::-1] if _is_matlab(item) else index
+            self._check_inflation(name, item, index)
+            array: npt.NDArray[Any] = item[index]
             return array.T if _is_matlab(item) else array
+
+    def _says_samples_first(self) -> bool:
+        with decoding(self.path, "MAT v7.3 (HDF5) file"):
+            found = {key: self._file.attrs.get(key) for key in SAMPLES_FIRST}
+        return all(isinstance(v, str) and v == SAMPLES_FIRST[key] for key, v in found.items())
 
     def _check(self, name: str, item: Any) -> None:
         where = f"{shown(self.path)}: {name}"
@@ -127,8 +142,11 @@ class Hdf5Source:
         if "MATLAB_empty" in item.attrs:
             raise FileFormatError(f"{where} is an empty matrix, expected data; export it again.")
 
-    def _check_inflation(self, name: str, item: Any) -> None:
-        """Refuse a chunk that inflates to more than it should: HDF5 itself sets no bound."""
+    def _check_inflation(self, name: str, item: Any, index: tuple[slice, ...]) -> None:
+        """Refuse a chunk that inflates to more than it should: HDF5 itself sets no bound.
+
+        Only the chunks that `index` touches are tried.
+        """
         if item.chunks is None:
             return
         expected = math.prod(item.chunks) * item.dtype.itemsize
@@ -147,9 +165,9 @@ class Hdf5Source:
         if _GZIP not in filters:
             return
         skipped_bit = 1 << filters.index(_GZIP)
-        for index in range(item.id.get_num_chunks()):
-            chunk = item.id.get_chunk_info(index)
-            if chunk.filter_mask & skipped_bit:
+        for number in range(item.id.get_num_chunks()):
+            chunk = item.id.get_chunk_info(number)
+            if chunk.filter_mask & skipped_bit or not _touches(item, chunk.chunk_offset, index):
                 continue
             _, stored = item.id.read_direct_chunk(chunk.chunk_offset)
             inflater = zlib.decompressobj()
@@ -164,3 +182,12 @@ class Hdf5Source:
 def _is_matlab(item: Any) -> bool:
     """Whether MATLAB wrote the data set, and so reversed its axes."""
     return "MATLAB_class" in item.attrs
+
+
+def _touches(item: Any, offset: tuple[int, ...], index: tuple[slice, ...]) -> bool:
+    """Whether the chunk at `offset` holds any value of `index`."""
+    for start, side, length, cut in zip(offset, item.chunks, item.shape, index, strict=True):
+        first, last, _ = cut.indices(length)
+        if start + side <= first or start >= last:
+            return False
+    return True

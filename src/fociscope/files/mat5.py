@@ -22,10 +22,15 @@ import scipy.io
 
 from fociscope.errors import FileFormatError
 from fociscope.files.limits import decoding, shown
+from fociscope.files.sources import Claims, Part
 
-__all__ = ["HEADER_TEXT_BYTES", "Mat5Source", "header_text", "is_mat5"]
+__all__ = ["HEADER_TEXT_BYTES", "SAMPLES_FIRST_TEXT", "Mat5Source", "header_text", "is_mat5"]
 
 HEADER_TEXT_BYTES = 116
+SAMPLES_FIRST_TEXT = (
+    b"MATLAB 5.0 MAT-file, images_depth layout, samples along the first axis (Fociscope)"
+)
+"""How our own files begin, so that their shapes never leave open which axis counts the samples."""
 _HEADER_BYTES = 128
 _PEEK_BYTES = 4096  # flags, sizes, name and the tag of the data fit well into this
 _LONGEST_NAME = 256  # MATLAB allows 63
@@ -36,7 +41,8 @@ _NUMERIC_CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: 
                     14: "i8", 15: "u8"}  # fmt: skip
 _OTHER_CLASSES = {1: "a cell array", 2: "a struct", 3: "an object", 4: "text", 5: "sparse"}
 _OPAQUE_CLASS = 17
-_DATA_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8}
+_DATA_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8",
+               13: "u8"}  # fmt: skip
 _COMPLEX_FLAG = 0x0800
 
 
@@ -50,6 +56,8 @@ class _Header:
     shape: tuple[int, ...]
     data_type: int
     data_bytes: int
+    data_start: int | None
+    """Where in the file the values begin; None where they are compressed."""
 
 
 def is_mat5(path: Path) -> bool:
@@ -70,7 +78,11 @@ class Mat5Source:
     def __init__(self, path: Path) -> None:
         """Walk the headers; use `Mat5Source.open`."""
         self.path = path
+        self.samples_first = header_text(path) == SAMPLES_FIRST_TEXT
+        self._found: dict[str, _Header] = {}
         with decoding(path, "MAT v5 file"), path.open("rb") as stream:
+            self._order = _byte_order(stream.read(_HEADER_BYTES)) or "<"
+            stream.seek(0)
             self._headers = list(_walk(path, stream))
 
     @classmethod
@@ -83,14 +95,14 @@ class Mat5Source:
         """
         yield cls(path)
 
-    def claims(self, names: tuple[str, ...]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    def claims(self, names: tuple[str, ...]) -> Claims:
         """Return shape and dtype of those of `names` that are there; nothing is read.
 
         Raises:
             FileFormatError: a variable is a struct, cell, object, text, sparse or complex, is
                 there twice, or its data are not of the size that its shape asks for.
         """
-        found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
+        found: Claims = {}
         for header in self._headers:
             if header.name not in names:
                 continue
@@ -104,17 +116,35 @@ class Mat5Source:
                 )
             if header.name in found:
                 raise FileFormatError(f"{where} is there twice, expected once; save it again.")
-            item_bytes = _DATA_BYTES.get(header.data_type)
-            if item_bytes is None or header.data_bytes != math.prod(header.shape) * item_bytes:
+            stored = np.dtype(_DATA_TYPES.get(header.data_type, "V0"))
+            expected_bytes = math.prod(header.shape) * stored.itemsize
+            if stored.kind == "V" or header.data_bytes != expected_bytes:
                 raise FileFormatError(
                     f"{where} claims the shape {header.shape} but holds {header.data_bytes} bytes, "
                     "which do not fit; the file is damaged, export it again."
                 )
             found[header.name] = (header.shape, np.dtype(code))
+            self._found[header.name] = header
         return found
 
-    def read(self, name: str) -> npt.NDArray[Any]:
-        """Return one array that `claims` accepted."""
+    def is_sliceable(self, name: str) -> bool:
+        """Return whether a part can be read without decoding the whole: it is not compressed."""
+        return self._found[name].data_start is not None
+
+    def read(self, name: str, part: Part | None = None) -> npt.NDArray[Any]:
+        """Return one array that `claims` accepted, or a part of it."""
+        header = self._found[name]
+        if part is not None and header.data_start is not None:
+            with decoding(self.path, "MAT v5 file"):
+                stored = np.memmap(
+                    self.path,
+                    np.dtype(self._order + _DATA_TYPES[header.data_type]),
+                    "r",
+                    header.data_start,
+                    header.shape,
+                    "F",
+                )
+                return np.array(stored[part.index(stored.ndim)])
         with decoding(self.path, "MAT v5 file"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scipy warns of damage in variables not asked for
             array = scipy.io.loadmat(self.path, appendmat=False, variable_names=[name])[name]
@@ -123,7 +153,7 @@ class Mat5Source:
                 f"{shown(self.path)}: {name} cannot be decoded, expected a numeric matrix; "
                 "export the file again."
             )
-        return array
+        return array if part is None else array[part.index(array.ndim)]
 
 
 def _byte_order(header: bytes) -> str | None:
@@ -150,27 +180,32 @@ def _walk(path: Path, stream: BinaryIO) -> Iterator[_Header]:
                 "it is truncated, copy or export it again."
             )
         head = stream.read(min(length, _PEEK_BYTES))
+        start: int | None = position - length
         if kind == _COMPRESSED:
+            start = None
             head = zlib.decompressobj().decompress(head, _PEEK_BYTES)
             kind = struct.unpack(f"{order}II", head[:8])[0]
             head = head[8:]
         if kind != _MATRIX:
             raise ValueError(f"an element of type {kind} where a variable should be")
-        yield _parse(head, order)
+        yield _parse(head, order, start)
     raise ValueError(f"more than {_MOST_VARIABLES} variables")
 
 
-def _parse(head: bytes, order: str | None) -> _Header:
-    """Read flags, sizes, name and the data's tag from the start of a matrix element."""
+def _parse(head: bytes, order: str | None, start: int | None) -> _Header:
+    """Read flags, sizes, name and the data's tag from the beginning of a matrix element.
+
+    `start` is where in the file the element's content begins; None where it is compressed.
+    """
     flags = struct.unpack_from(f"{order}IIII", head)
     matlab_class = flags[2] & 0xFF
     if matlab_class == _OPAQUE_CLASS:  # laid out differently: strings, tables, dates
-        return _Header("", matlab_class, False, (), 0, 0)
+        return _Header("", matlab_class, False, (), 0, 0, None)
     sizes, position = _element(head, 16, order, 4 * 32)
     name, position = _element(head, position, order, _LONGEST_NAME)
-    data_type, data_bytes = 0, 0
+    data_type, data_bytes, data_offset = 0, 0, 0
     if matlab_class in _NUMERIC_CLASSES:
-        data_type, data_bytes, _, _ = _tag(head, position, order)
+        data_type, data_bytes, data_offset, _ = _tag(head, position, order)
     return _Header(
         name=name.decode("latin-1"),
         matlab_class=matlab_class,
@@ -178,6 +213,7 @@ def _parse(head: bytes, order: str | None) -> _Header:
         shape=struct.unpack(f"{order}{len(sizes) // 4}i", sizes),
         data_type=data_type,
         data_bytes=data_bytes,
+        data_start=None if start is None else start + data_offset,
     )
 
 

@@ -65,11 +65,22 @@ def find_order(
         FileFormatError: no reading fits, or more than one does.
     """
     listed = ", ".join(f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items())
+    shapes = {
+        name: _without_inner_ones(shape) if roles[name] == "sensor" else shape
+        for name, shape in shapes.items()
+    }
     readings = list(_readings(shapes, roles))
     if samples_first:
         readings = [order for order in readings if order.kind == "first"]
     if len(readings) > 1:
         readings = [order for order in readings if order.frame[0] == order.frame[1]] or readings
+    others = {name: shape for name, shape in shapes.items() if roles[name] != "depths"}
+    if not readings and len(others) < len(shapes) and any(_readings(others, roles)):
+        raise FileFormatError(
+            f"{shown(path)}: the shape of the depths does not fit the images, or leaves open which "
+            f"of its axes counts the samples ({listed}), expected N x layers; check the export, or "
+            "save one sample more."
+        )
     if not readings:
         raise FileFormatError(
             f"{shown(path)}: the shapes do not fit together ({listed}), expected images "
@@ -95,6 +106,7 @@ def _readings(shapes: Mapping[str, Shape], roles: Mapping[str, Role]) -> Iterato
             ("first", sensor[0], (sensor[1], sensor[2])),
             ("last", sensor[2], (sensor[0], sensor[1])),
         ]
+    has_layers = "layers" in {roles[name] for name in shapes}
     for kind, samples, frame in candidates:
         if min(frame) < _SMALLEST_SIDE_PX:
             continue
@@ -102,6 +114,8 @@ def _readings(shapes: Mapping[str, Shape], roles: Mapping[str, Role]) -> Iterato
         layers: set[int] = set()
         for name, shape in shapes.items():
             place = _place(kind, samples, frame, shape, roles[name])
+            if place is None and has_layers and roles[name] == "depths" and shape == (1, samples):
+                place = Placed((samples, 1), True)  # of one layer, turned into a row
             if place is None:
                 break
             placed[name] = place
@@ -109,6 +123,14 @@ def _readings(shapes: Mapping[str, Shape], roles: Mapping[str, Role]) -> Iterato
                 layers.add(place.shape[1])
         if len(placed) == len(shapes) and len(layers) <= 1:
             yield Order(kind, frame, placed)
+
+
+def _without_inner_ones(shape: Shape) -> Shape:
+    """Drop axes of length 1 between the first and the last until three are left."""
+    sides = list(shape)
+    while len(sides) > 3 and 1 in sides[1:-1]:
+        del sides[sides.index(1, 1, -1)]
+    return tuple(sides)
 
 
 def _place(

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fociscope.errors import FociscopeError
+from fociscope.files import ImagesDepth, write_images_depth
 from fociscope.files.atomic import atomic_folder
-from fociscope.files.mat import ImagesDepth, write_images_depth
 from fociscope.files.ome import write_ome_tiff
 from fociscope.imager.geometry import Imager
 

@@ -1,48 +1,64 @@
-"""Data sets: many scenes in the published `.mat` layout, generated on all cores.
+"""Data sets: many scenes in the published layout, generated on all cores.
 
-The same seed gives the same bytes whatever the number of workers: a scene depends on its own number
-alone, and is simulated on one thread.
+The same plan gives the same bytes whatever the number of workers, and whether or not it was
+interrupted: a scene depends on its own number alone, and a file is either whole or absent.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
+import numpy as np
 
-from fociscope.errors import OutputExistsError, SceneError
-from fociscope.files.mat import ImagesDepth, write_images_depth
-from fociscope.imager.geometry import Imager
-from fociscope.simulation.scene import Scenes, chunk_scenes, simulate
+from fociscope.errors import FociscopeError, OutputExistsError, SceneError
+from fociscope.files.atomic import discard_leftovers, locked_folder
+from fociscope.files.checksum import sha256, total_bytes
+from fociscope.files.images_depth import ImagesDepth
+from fociscope.files.images_depth_write import LayoutFormat, write_images_depth
+from fociscope.files.limits import shown
+from fociscope.simulation.dataset_check import file_state
+from fociscope.simulation.dataset_record import (
+    RECORD_NAME,
+    DatasetPlan,
+    DatasetRecord,
+    FileRecord,
+    Statistics,
+    current_versions,
+    read_record,
+)
+from fociscope.simulation.dataset_workers import Job, available_cores, simulated
+from fociscope.simulation.frame import chunk_scenes
+from fociscope.simulation.scene import Scenes
 
-__all__ = ["images_depth", "write_images_depth_set"]
+__all__ = ["WrittenSet", "images_depth", "write_dataset"]
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+@dataclass(frozen=True)
+class WrittenSet:
+    """What `write_dataset` did."""
 
-
-def _chunk(job: tuple[int, int, dict[str, Any]]) -> Scenes:
-    """Simulate `count` scenes from number `first` on, on one thread."""
-    first, count, settings = job
-    with _one_thread():
-        return simulate(count, first=first, **settings)
+    record: DatasetRecord
+    made: tuple[str, ...]
+    """Names of the files that it wrote."""
+    kept: tuple[str, ...]
+    """Names of those that were there already, whole and with the recorded checksum."""
+    discarded: tuple[str, ...]
+    """Names of half-written files of a killed run, which it removed."""
 
 
 def images_depth(scenes: Scenes) -> ImagesDepth:
-    """Return scenes as the samples of the published layout."""
+    """Return scenes as the samples of the published layout.
+
+    Raises:
+        SceneError: layers are tilted or curved, which the layout cannot say.
+    """
+    if scenes.surface_um is not None:
+        raise SceneError(
+            "the published layout has one depth per layer; these layers are tilted or curved"
+        )
     return ImagesDepth(
         raw=scenes.layers,
         captures=scenes.captures,
@@ -51,91 +67,161 @@ def images_depth(scenes: Scenes) -> ImagesDepth:
     )
 
 
-def write_images_depth_set(
+def write_dataset(
     folder: Path,
+    plan: DatasetPlan,
     *,
-    files: int = 6,
-    samples: int = 2000,
     workers: int | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
-    **settings: Any,
-) -> list[Path]:
-    """Simulate `1.mat`, `2.mat` ... of the published `images_depth` layout.
+) -> WrittenSet:
+    """Simulate the files `1.mat`, `2.mat` ... of a plan, and `dataset.json` beside them.
 
-    Each file is written when it is complete, and is either whole or absent.
+    `dataset.json` is there from the start, and names each file once it is whole.
 
     Args:
         folder: where to; it is made where it is missing.
-        files: how many.
-        samples: scenes per file.
+        plan: what to simulate.
         workers: processes; without it, one per core.
-        overwrite: replace files that are there already.
+        overwrite: replace files of the same names.
+        resume: go on where a run of the same plan was interrupted; files that are whole are kept.
         progress: called with the scenes done and their total.
-        settings: `seed` and whatever else `simulate` takes.
-
-    Returns:
-        The files.
 
     Raises:
-        OutputExistsError: one of the files is there, and `overwrite` was not asked for.
-        SceneError: settings that make no scene.
+        OutputExistsError: a file is there, and neither `overwrite` nor `resume` was asked for.
+        SceneError: settings that make no scene, or not those of the set to go on with.
+        FociscopeError: the disk refuses.
     """
-    if files < 1 or samples < 1 or (workers is not None and workers < 1):
-        raise SceneError(
-            f"files, samples and workers must be at least 1; got {files}, {samples}, {workers}"
-        )
-    paths = [folder / f"{number}.mat" for number in range(1, files + 1)]
-    for path in paths:
-        if path.exists() and not overwrite:
+    folder = Path(folder)
+    if workers is not None and workers < 1:
+        raise SceneError(f"workers must be at least 1; got {workers}")
+    _check_plan(plan)
+    going_on = resume and (folder / RECORD_NAME).exists()
+    if going_on:
+        _check_same(folder, read_record(folder), plan)
+    elif not overwrite:
+        _refuse_existing(folder, plan)
+    with locked_folder(folder):
+        targets = [folder / plan.file_name(index) for index in range(plan.files)]
+        discarded = discard_leftovers([*targets, folder / RECORD_NAME])
+        record = DatasetRecord(versions=current_versions(plan.format), plan=plan)
+        if going_on:
+            kept = tuple(f for f in read_record(folder).files if file_state(folder, f) == "whole")
+            for file in kept:
+                record = record.with_file(file)
+        record.write(folder, overwrite=overwrite or resume)
+        names = tuple(file.name for file in record.files)
+        missing = [i for i in range(plan.files) if plan.file_name(i) not in names]
+        total = plan.files * plan.samples
+
+        def moved(done: int) -> None:
+            if progress is not None:
+                progress(len(names) * plan.samples + done, total)
+
+        moved(0)
+        with closing(_files(plan, missing, workers or available_cores(), moved)) as files:
+            for index, data in files:
+                path = folder / plan.file_name(index)
+                write_images_depth(path, data, overwrite=overwrite or resume, format=plan.format)
+                record = record.with_file(_describe(path, plan, index, data))
+                del data  # before the next file fills as much memory
+                record.write(folder, overwrite=True)
+    made = tuple(plan.file_name(index) for index in missing)
+    return WrittenSet(record, made, names, tuple(path.name for path in discarded))
+
+
+def _settings(plan: DatasetPlan) -> dict[str, object]:
+    """Return what `simulate` takes of a plan."""
+    names = ("seed", "layers", "imager", "peak_snr_db", "min_separation_um", "specimen")
+    return {name: getattr(plan, name) for name in names}
+
+
+def _check_plan(plan: DatasetPlan) -> None:
+    """Simulate one scene, so that wrong settings show before anything is written."""
+    with simulated([Job(0, 1, _settings(plan))], workers=1) as scenes:
+        next(scenes)
+
+
+def _refuse_existing(folder: Path, plan: DatasetPlan) -> None:
+    names = [RECORD_NAME, *(plan.file_name(index) for index in range(plan.files))]
+    for path in (folder / name for name in names):
+        if path.exists():
+            go_on = ", go on with an interrupted set (--resume)" if path.name == RECORD_NAME else ""
             raise OutputExistsError(
-                f"{path}: exists already; choose another folder or allow overwriting "
-                "(--overwrite, overwrite=True)."
+                f"{shown(path)}: exists already; choose another folder{go_on} or allow "
+                "overwriting (--overwrite, overwrite=True)."
             )
-    simulate(1, **settings)  # wrong settings show before the work
-    step = chunk_scenes(settings.get("imager") or Imager.reference())
-    per_file = [
-        [
-            (file * samples + start, min(step, samples - start), settings)
-            for start in range(0, samples, step)
-        ]
-        for file in range(files)
+
+
+def _check_same(folder: Path, record: DatasetRecord, plan: DatasetPlan) -> None:
+    """Refuse to go on with other settings or versions: the files would not fit together."""
+    asked = {**plan.model_dump(mode="json"), **current_versions(plan.format)}
+    there = {**record.plan.model_dump(mode="json"), **record.versions}
+    for name in (*asked, *there):
+        if asked.get(name) != there.get(name):
+            found, wanted = (f"{values.get(name)!r:.200}" for values in (there, asked))
+            raise SceneError(
+                f"{shown(folder)}: cannot go on with this set: its {name} is {found}, now it is "
+                f"{wanted}; ask for the same or start anew in another folder"
+            )
+
+
+def _files(
+    plan: DatasetPlan, missing: list[int], workers: int, moved: Callable[[int], None]
+) -> Generator[tuple[int, ImagesDepth]]:
+    """Yield the number and the samples of one missing file after the other."""
+    step = chunk_scenes(plan.imager)
+    starts = range(0, plan.samples, step)
+    jobs = [
+        Job(index * plan.samples + start, min(step, plan.samples - start), _settings(plan))
+        for index in missing
+        for start in starts
     ]
-    jobs = [job for chunk_jobs in per_file for job in chunk_jobs]
-    workers = min(workers or os.cpu_count() or 1, len(jobs))
-    done, total = 0, files * samples
-    with _chunks(jobs, workers) as results:
-        for path, chunk_jobs in zip(paths, per_file, strict=True):
-            chunks = []
-            for _ in chunk_jobs:
-                chunks.append(next(results))
-                done += len(chunks[-1])
-                if progress is not None:
-                    progress(done, total)
-            write_images_depth(path, images_depth(Scenes.joined(chunks)), overwrite=overwrite)
-    return paths
-
-
-@contextmanager
-def _chunks(
-    jobs: list[tuple[int, int, dict[str, Any]]], workers: int
-) -> Iterator[Iterator[Scenes]]:
-    """Yield the jobs' scenes in their order, with at most a few chunks ahead of the reader."""
-    if workers == 1:
-        yield map(_chunk, jobs)
+    if not jobs:
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context)
+    with simulated(jobs, workers) as chunks:
+        for number, index in enumerate(missing):
+            data = _empty(plan)
+            for start in starts:
+                scenes = next(chunks)
+                _put(data, start, scenes)
+                moved(number * plan.samples + start + len(scenes))
+            yield index, data
+            del data
 
-    def ahead() -> Iterator[Scenes]:
-        waiting = [pool.submit(_chunk, job) for job in jobs[: 2 * workers]]
-        for following in [*jobs[2 * workers :], *[None] * len(waiting)]:
-            result = waiting.pop(0).result()
-            if following is not None:
-                waiting.append(pool.submit(_chunk, following))
-            yield result
 
+def _empty(plan: DatasetPlan) -> ImagesDepth:
+    """Return room for one file; MATLAB's formats are written in Fortran's order."""
+    of_matlab = plan.format in (LayoutFormat.mat5, LayoutFormat.mat73)
+    layers = (plan.samples, plan.layers, *plan.imager.frame_px)
+    captures = (plan.samples, plan.imager.sensors, *plan.imager.frame_px)
     try:
-        yield ahead()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        room = (
+            np.empty(shape, np.float32, order="F" if of_matlab else "C")
+            for shape in (captures, layers, layers, layers[:2])
+        )
+        return ImagesDepth(*room)
+    except MemoryError:
+        raise FociscopeError(
+            f"{plan.samples} samples of one file need more memory than this machine has free; "
+            "ask for fewer samples and more files"
+        ) from None
+
+
+def _put(data: ImagesDepth, start: int, scenes: Scenes) -> None:
+    """Copy a chunk of scenes to its place."""
+    chunk, place = images_depth(scenes), slice(start, start + len(scenes))
+    for name in ("captures", "raw", "depth_map_um", "depth_um"):
+        getattr(data, name)[place] = getattr(chunk, name)
+
+
+def _describe(path: Path, plan: DatasetPlan, index: int, data: ImagesDepth) -> FileRecord:
+    return FileRecord(
+        name=path.name,
+        samples=plan.samples,
+        first_scene=index * plan.samples,
+        bytes=total_bytes(path),
+        sha256=sha256(path),
+        statistics=Statistics.of(data),
+    )

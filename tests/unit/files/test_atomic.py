@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fociscope.errors import FociscopeError, OutputExistsError
-from fociscope.files import atomic_folder, atomic_path
+from fociscope.files import atomic_folder, atomic_path, atomic_tree
+from fociscope.files.atomic import discard_leftovers, locked_folder
 
 
 def names(folder: Path) -> list[str]:
@@ -172,3 +173,49 @@ def test_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
         (temporary / "a").write_text("a")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real" / "a").read_text() == "a"
+
+
+def test_a_tree_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a.zarr"
+    for name in ("old", "new"):
+        with atomic_tree(target, overwrite=name == "new") as folder:
+            (folder / "c").mkdir()
+            (folder / "c" / name).write_text("x")
+    assert names(tmp_path) == ["a.zarr", "a.zarr/c", "a.zarr/c/new"]
+    with pytest.raises(OutputExistsError), atomic_tree(target):
+        pytest.fail("the body must not run")
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
+def test_a_tree_that_fails_leaves_the_old_one(tmp_path: Path, failure: type[BaseException]) -> None:
+    target = tmp_path / "a.zarr"
+    with atomic_tree(target) as folder:
+        (folder / "old").write_text("x")
+    with pytest.raises(failure), atomic_tree(target, overwrite=True) as folder:
+        (folder / "new").write_text("x")
+        raise failure
+    assert names(tmp_path) == ["a.zarr", "a.zarr/old"]
+
+
+def test_leftovers_of_killed_writers_are_found_by_their_name(tmp_path: Path) -> None:
+    left = [".1-0123456789ab.mat", ".dataset-0123456789ab.json", ".2-0123456789ab.mat"]
+    others = [".1-0123456789.mat", ".3-0123456789ab.mat", "1-0123456789ab.mat", ".1-notes.mat"]
+    for name in (*left, *others):
+        (tmp_path / name).touch()
+    (tmp_path / ".4-0123456789ab.zarr" / "c").mkdir(parents=True)
+    targets = [tmp_path / name for name in ("1.mat", "2.mat", "dataset.json", "4.zarr")]
+    removed = discard_leftovers(targets)
+    assert {path.name for path in removed} == {*left, ".4-0123456789ab.zarr"}
+    assert sorted(names(tmp_path)) == sorted(others)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such locks")
+def test_a_folder_is_locked_for_one_writer(tmp_path: Path) -> None:
+    with (
+        locked_folder(tmp_path / "d"),
+        pytest.raises(FociscopeError, match="another process"),
+        locked_folder(tmp_path / "d"),
+    ):
+        pytest.fail("the body must not run")
+    with locked_folder(tmp_path / "d"):
+        pass

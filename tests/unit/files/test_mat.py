@@ -8,8 +8,16 @@ import scipy.io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fociscope.errors import FileFormatError, OutputExistsError
-from fociscope.files import ImagesDepth, Limits, is_mat, read_images_depth, write_images_depth
+from fociscope.errors import FileFormatError
+from fociscope.files import (
+    ImagesDepth,
+    ImagesDepthFile,
+    LayoutFormat,
+    Limits,
+    is_mat,
+    read_images_depth,
+    write_images_depth,
+)
 
 RAW, A, B = "tumorImage_noPSF", "tumorImage_withPSF_A", "tumorImage_withPSF_B"
 MAP, Z = "depth_map", "zdist_PSF"
@@ -137,7 +145,11 @@ def test_small_integers_and_foreign_variables(tmp_path: Path, byte_order: str) -
         ({A: np.ones((6, 6, 6))}, "leave open"),
         ({A: np.ones((7, 6, 5))}, "leave open"),
         ({A: np.ones((2, 6, 6)), B: np.ones((2, 6, 5))}, "do not fit"),
-        ({A: np.ones((2, 6, 6)), RAW: np.ones((2, 4, 6, 6)), Z: np.ones((2, 3))}, "do not fit"),
+        (
+            {A: np.ones((2, 6, 6)), RAW: np.ones((2, 4, 6, 6)), Z: np.ones((2, 3))},
+            "not fit the images",
+        ),
+        ({A: np.ones((6, 6, 4)), RAW: np.ones((4, 6, 6, 4)), Z: np.eye(4)}, "leaves open"),
         ({A: np.ones((2, 6, 6)), RAW: np.ones((3, 4, 6, 6))}, "do not fit"),
         ({A: np.ones((2, 3, 6, 6))}, "do not fit"),
         ({A: np.ones((2, 6, 6)), Z: np.full((2, 4), 300.0)}, "look like um"),
@@ -169,71 +181,144 @@ def test_limits_count_all_variables(tmp_path: Path) -> None:
             read_images_depth(tmp_path / name, Limits(max_bytes=total - 1))
 
 
+def squeezed(array: np.ndarray) -> np.ndarray:
+    """As MATLAB's squeeze leaves it: at least two axes."""
+    left = array.squeeze()
+    return left.reshape(-1, 1) if left.ndim == 1 else left
+
+
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    samples=st.integers(1, 7), layers=st.integers(1, 5), height=st.integers(2, 7),
-    width=st.integers(2, 7), fields=st.sets(st.sampled_from(["raw", "map", "depth", "b"])),
+    samples=st.integers(1, 7), layers=st.integers(1, 4), side=st.integers(2, 7),
+    names=st.sets(st.sampled_from([RAW, B, MAP, Z])), samples_last=st.booleans(),
+    squeeze=st.booleans(), depths=st.sampled_from(["as the rest", "N x layers", "with a 1"]),
+    kind=st.sampled_from(["f8", "f4"]), v73=st.booleans(),
 )  # fmt: skip
-def test_what_is_written_comes_back(
-    tmp_path: Path, samples: int, layers: int, height: int, width: int, fields: set[str]
-) -> None:
-    rng = np.random.default_rng(0)
-
-    def some(name: str, *shape: int) -> np.ndarray | None:
-        return rng.random(shape, dtype=np.float32) * 900 if name in fields else None
-
-    data = ImagesDepth(
-        captures=rng.random((samples, 2 if "b" in fields else 1, height, width), dtype=np.float32),
-        raw=some("raw", samples, layers, height, width),
-        depth_map_um=some("map", samples, layers, height, width),
-        depth_um=some("depth", samples, layers),
-    )
+def test_any_order_of_axes_is_read_right_or_refused(
+    tmp_path: Path, samples: int, layers: int, side: int, names: set[str], samples_last: bool,
+    squeeze: bool, depths: str, kind: str, v73: bool,
+) -> None:  # fmt: skip
+    expected = published(samples, layers, side)
+    stored = {name: expected[name] for name in (RAW, A, B, MAP, Z) if name in {A, *names}}
+    if samples_last:
+        stored = last(stored)
+    if Z in stored and depths == "N x layers":
+        stored[Z] = expected[Z]
+    elif Z in stored and depths == "with a 1":
+        stored[Z] = expected[Z].T[None] if samples_last else expected[Z][:, None]
+    if squeeze:
+        stored = {name: squeezed(array) for name, array in stored.items()}
+    stored = {name: array.astype(kind) for name, array in stored.items()}
     path = tmp_path / "a.mat"
-    write_images_depth(path, data, overwrite=True)
-    found = read_images_depth(path)
-    for name in ("captures", "raw", "depth_map_um", "depth_um"):
-        expected, array = getattr(data, name), getattr(found, name)
-        assert (expected is None) == (array is None)
-        if expected is not None:
-            assert array.shape == expected.shape
-            np.testing.assert_allclose(array, expected, rtol=3e-7)
+    write_v73(path, stored) if v73 else scipy.io.savemat(path, stored)
+    try:
+        data = read_images_depth(path)
+    except FileFormatError as error:
+        # Ambiguous only where a count of samples looks like a side or like the layers.
+        assert samples in (side, layers) or (samples == 1 and "leave" in str(error)), str(error)
+        return
+    np.testing.assert_allclose(data.captures[:, 0], expected[A], rtol=1e-6)
+    for name, found, unit in ((RAW, data.raw, 1), (MAP, data.depth_map_um, 1000),
+                              (Z, data.depth_um, 1000)):  # fmt: skip
+        assert (found is None) == (name not in stored)
+        if found is not None:
+            np.testing.assert_allclose(found, expected[name] * unit, rtol=1e-6)
 
 
-def test_published_names_shapes_and_mm_on_disk(tmp_path: Path) -> None:
-    data = ImagesDepth(
-        captures=np.ones((3, 2, 6, 6), np.float32),
-        raw=np.ones((3, 4, 6, 6), np.float32),
-        depth_map_um=np.full((3, 4, 6, 6), 500, np.float32),
-        depth_um=np.full((3, 4), 500, np.float32),
-    )
-    for name in ("a.mat", "b.mat"):
-        write_images_depth(tmp_path / name, data)
-    assert scipy.io.whosmat(tmp_path / "a.mat") == [
-        (RAW, (3, 4, 6, 6), "single"),
-        (A, (3, 6, 6), "single"),
-        (B, (3, 6, 6), "single"),
-        (MAP, (3, 4, 6, 6), "single"),
-        (Z, (3, 4), "single"),
-    ]
-    assert scipy.io.loadmat(tmp_path / "a.mat")[Z].max() == 0.5
-    assert (tmp_path / "a.mat").read_bytes() == (tmp_path / "b.mat").read_bytes()
-    with pytest.raises(OutputExistsError):
-        write_images_depth(tmp_path / "a.mat", data)
+def test_a_single_layer_with_its_depths_in_a_row(tmp_path: Path) -> None:
+    expected = published(5, layers=1)
+    stored = {name: array.squeeze() for name, array in expected.items()}
+    scipy.io.savemat(tmp_path / "a.mat", stored, oned_as="row")
+    check(read_images_depth(tmp_path / "a.mat"), expected)
+
+
+def test_an_axis_for_one_sensor_is_dropped(tmp_path: Path) -> None:
+    expected = published(5)
+    stored = expected | {A: expected[A][:, None], B: expected[B][:, None]}
+    scipy.io.savemat(tmp_path / "a.mat", stored)
+    check(read_images_depth(tmp_path / "a.mat"), expected)
+
+
+@pytest.mark.parametrize("file_format", LayoutFormat)
+def test_a_part_is_what_the_whole_holds_there(tmp_path: Path, file_format: LayoutFormat) -> None:
+    path = tmp_path / f"a{file_format.suffix}"
+    expected = published(150)
+    scipy.io.savemat(tmp_path / "in.mat", expected)
+    whole = read_images_depth(tmp_path / "in.mat")
+    write_images_depth(path, whole, format=file_format)
+    with ImagesDepthFile.open(path) as file:
+        assert file.is_sliceable
+        assert file.samples == 150
+        for start, stop in ((0, 1), (60, 70), (100, 150), (149, 999)):
+            part = file.read(start, stop)
+            for name, array in vars(part).items():
+                np.testing.assert_allclose(array, getattr(whole, name)[start:stop], rtol=3e-7)
+
+
+@pytest.mark.parametrize("how", ["v5 compressed", "v5 last", "v7.3 last", "v7.3 gzip"])
+def test_a_part_of_others_files(tmp_path: Path, how: str) -> None:
+    expected = published(9)
+    stored = last(expected) if how.endswith("last") else expected
+    if how.startswith("v5"):
+        scipy.io.savemat(tmp_path / "a.mat", stored, do_compression=how == "v5 compressed")
+    else:
+        write_v73(tmp_path / "a.mat", stored, **({"compression": "gzip"} if "gzip" in how else {}))
+    with ImagesDepthFile.open(tmp_path / "a.mat") as file:
+        assert file.is_sliceable == (how != "v5 compressed")
+        check(file.read(2, 7), {name: array[2:7] for name, array in expected.items()})
+
+
+def test_a_part_of_a_file_beyond_the_limits(tmp_path: Path) -> None:
+    scipy.io.savemat(tmp_path / "a.mat", published(50))
+    limits = Limits(max_bytes=40_000)
+    with pytest.raises(FileFormatError, match="GiB"):
+        read_images_depth(tmp_path / "a.mat", limits)
+    with ImagesDepthFile.open(tmp_path / "a.mat", limits) as file:
+        assert len(file.read(40, 44).captures) == 4
+
+
+def wrong(change: str, variables: dict[str, Any]) -> None:
+    variables[MAP][1, 2, 3, 3] = {
+        "another depth": variables[Z][1, 2] + 0.01, "infinite": np.inf, "negative": -0.1,
+    }[change]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("change", "words"),
     [
-        {"captures": np.ones((2, 6, 6))},
-        {"captures": np.ones((2, 3, 6, 6))},
-        {"captures": np.ones((2, 1, 6, 6)), "raw": np.ones((2, 4, 6, 5))},
-        {"captures": np.ones((2, 1, 6, 6)), "depth_um": np.ones(2)},
-        {"captures": np.ones((2, 1, 6, 6)), "raw": np.ones((2, 4, 6, 6)), "depth_um":
-         np.ones((2, 3))},
+        ("another depth", "layer 3 of sample 2"),
+        ("infinite", "NaN or infinity in sample 2"),
+        ("negative", "0 mm and more"),
     ],
-)  # fmt: skip
-def test_shapes_of_images_depth_must_fit(fields: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        ImagesDepth(**fields)
+)
+def test_a_depth_map_must_agree_with_the_depths(tmp_path: Path, change: str, words: str) -> None:
+    variables = published(4)
+    wrong(change, variables)
+    scipy.io.savemat(tmp_path / "a.mat", variables)
+    with pytest.raises(FileFormatError, match=words):
+        read_images_depth(tmp_path / "a.mat")
+
+
+def test_depths_that_were_rounded_to_um_still_agree(tmp_path: Path) -> None:
+    variables = published(4)
+    variables[MAP] = np.round(variables[MAP], 3)
+    scipy.io.savemat(tmp_path / "a.mat", variables)
+    check(read_images_depth(tmp_path / "a.mat"), variables | {Z: variables[Z]})
+
+
+@pytest.mark.parametrize("name", [RAW, A, B, Z])
+def test_numbers_that_are_none_are_refused(tmp_path: Path, name: str) -> None:
+    variables = published(4)
+    variables[name].reshape(4, -1)[2, 0] = np.nan
+    scipy.io.savemat(tmp_path / "a.mat", variables)
+    with pytest.raises(FileFormatError, match=f"{name} holds NaN or infinity in sample 3"):
+        read_images_depth(tmp_path / "a.mat")
+
+
+def test_layers_come_in_the_order_of_their_depth(tmp_path: Path) -> None:
+    expected = published(3)
+    turned = {n: a[:, ::-1] if n in (RAW, MAP, Z) else a for n, a in expected.items()}
+    scipy.io.savemat(tmp_path / "a.mat", turned)
+    check(read_images_depth(tmp_path / "a.mat"), expected)

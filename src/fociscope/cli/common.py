@@ -1,0 +1,98 @@
+"""What the verbs share: consoles, a progress bar, options, and tables of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from fociscope.imager import Imager
+    from fociscope.reconstruction import Reconstruction
+
+__all__ = [
+    "Device",
+    "DeviceOption",
+    "ImagerOption",
+    "OverwriteOption",
+    "err",
+    "found_columns",
+    "out",
+    "print_table",
+    "progress_bar",
+    "read_imager",
+    "self_check",
+]
+
+out, err = Console(), Console(stderr=True)
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files of the same names that are there.")
+]
+ImagerOption = Annotated[
+    Path | None, typer.Option(help="TOML file of the imager; without it, the reference imager.")
+]
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on a terminal; yield the function that moves it."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = TextColumn(what), BarColumn(), MofNCompleteColumn(), Remaining()
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def read_imager(path: Path | None) -> Imager | None:
+    """Read the imager that `--imager` names; None without one."""
+    from fociscope.imager import Imager
+
+    return None if path is None else Imager.from_toml(path)
+
+
+def print_table(title: str, columns: dict[str, list[str]]) -> None:
+    """Print one row per layer."""
+    from rich.table import Table
+
+    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
+    out.print(table)
+
+
+def found_columns(result: Reconstruction) -> dict[str, list[str]]:
+    """Return the columns that describe one capture's layers."""
+    return {
+        "layer": [str(n + 1) for n in range(len(result.depth_um))],
+        "depth\n(µm)": [
+            f"{z:.0f} ± {s:.0f}" for z, s in zip(result.depth_um, result.depth_std_um, strict=True)
+        ],
+        "cells\non (%)": [f"{100 * mask.mean():.1f}" for mask in result.mask],
+    }
+
+
+def self_check(result: Reconstruction) -> str:
+    """Return the line that says how well a reconstruction explains its capture."""
+    return f"Self-check residual |reprojection - capture| / |capture|: {result.self_check}"

@@ -1,0 +1,66 @@
+"""The door: the application that the verbs register with, and how a run of it ends."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from fociscope.cli.common import err, out
+from fociscope.errors import FociscopeError, FociscopeWarning
+
+__all__ = ["app", "main"]
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Layered 3D maps of tumour-cell foci from chip-scale lensless imagers.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from fociscope import __version__
+
+        out.print(f"fociscope {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _plain_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    err.print(f"[yellow]warning:[/] {escape(str(message))}", highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command line; a `FociscopeError` becomes one line and exit code 1.
+
+    Ctrl-C ends in exit code 130, as shells expect; in `train`, which says how to go on, in 1.
+    """
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("always", FociscopeWarning)
+    warnings.showwarning = _plain_warning
+    try:
+        app()
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            err.print("stopped; no half-written file is left")
+        raise
+    except FociscopeError as error:
+        err.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(1)

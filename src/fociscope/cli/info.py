@@ -1,0 +1,253 @@
+"""`fociscope info`: what a thing is, what it claims, and whether it is sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from fociscope.cli.common import OverwriteOption, out, progress_bar, read_imager
+from fociscope.cli.entry import app
+
+if TYPE_CHECKING:
+    from fociscope.imager import Imager
+    from fociscope.simulation.dataset_check import SetState
+
+SHEET_SAMPLES = 6
+
+
+@app.command()
+def info(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR|FILE|MODEL",
+            help="A data set, a file of the published layout, an image, an imager's TOML file, or "
+            "a model.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="PNG file for a contact sheet of a data set or file."),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, max=50, help="Of the contact sheet.")] = (
+        SHEET_SAMPLES
+    ),
+    imager: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of the imager of files without dataset.json, for the scales."),
+    ] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Say what something is, what it claims, and whether it is sound; verify checksums."""
+    from fociscope.errors import FociscopeError, OutputExistsError
+    from fociscope.files import IMAGE_SUFFIXES
+    from fociscope.files.zarr_store import is_zarr
+    from fociscope.simulation.dataset_check import check_dataset, dataset_files
+    from fociscope.simulation.dataset_record import RECORD_NAME
+
+    if output is not None and output.exists() and not overwrite:
+        raise OutputExistsError(
+            f"{output}: exists already; choose another name or allow overwriting (--overwrite)."
+        )
+    suffix = path.suffix.lower()
+    sheet: list[Path] = []
+    problem, found_imager = None, read_imager(imager)
+    if path.is_dir() and not is_zarr(path):
+        if (path / RECORD_NAME).exists():
+            with progress_bar("Verifying checksums") as progress:
+                state = check_dataset(path, progress)
+            _describe_set(path, state)
+            sheet = [path / n for n, s in state.states.items() if s == "whole"]
+            problem = _problem(path, state)
+            found_imager = found_imager or state.record.plan.imager
+        else:
+            sheet = dataset_files(path)
+            _line("Folder of", f"{len(sheet)} file(s) without {RECORD_NAME}: no checksums to hold")
+            for file in sheet:
+                _describe_layout(file)
+    elif suffix == ".toml":
+        _describe_imager(path)
+    elif suffix == ".safetensors" or not path.exists():
+        _describe_model(path)
+    elif suffix in IMAGE_SUFFIXES:
+        _describe_image(path)
+    else:
+        _describe_layout(path)
+        sheet = [path]
+    if output is not None:
+        if not sheet:
+            raise FociscopeError(f"{path}: no samples here to draw; leave out -o.")
+        _draw_sheet(path, sheet, output, samples, found_imager, overwrite)
+    if problem is not None:
+        raise FociscopeError(problem)
+
+
+def _line(name: str, value: str) -> None:
+    """Print one property."""
+    out.print(f"[bold]{name:<12}[/] {escape(value)}", highlight=False, soft_wrap=True)
+
+
+def _describe_set(folder: Path, state: SetState) -> None:
+    from rich.table import Table
+
+    record, plan = state.record, state.record.plan
+    noise = "none" if plan.peak_snr_db is None else f"{plan.peak_snr_db:g} dB peak SNR"
+    versions = ", ".join(f"{name} {number}" for name, number in record.versions.items())
+    _line("Data set", f"{folder} ({plan.kind}, {plan.format})")
+    _line("Scenes", f"{plan.files} x {plan.samples}, {plan.layers} layer(s), seed {plan.seed}")
+    _line("Imager", _in_short(plan.imager))
+    _line("Specimen", plan.specimen.kind)
+    _line("Noise", noise)
+    _line("Made with", versions)
+    table = Table()
+    for name in ("file", "samples", "first\nscene", "size\n(MB)", "cells on\n(%)", "depth\n(µm)",
+                 "capture\npeak", "checksum"):  # fmt: skip
+        table.add_column(name, justify="left" if name in ("file", "checksum") else "right")
+    for file in record.files:
+        s, how = file.statistics, state.states[file.name]
+        table.add_row(
+            file.name,
+            str(file.samples),
+            str(file.first_scene),
+            f"{file.bytes / 1e6:.1f}",
+            f"{100 * s.coverage_mean:.1f}",
+            f"{s.depth_um_mean:.0f}",
+            f"{s.capture_peak:.2f}",
+            "holds" if how == "whole" else f"[bold red]{how}[/]",
+        )
+    out.print(table)
+    if record.statistics is not None:
+        s = record.statistics
+        _line(
+            "Over all",
+            f"cells on {100 * s.coverage_mean:.1f} % of a layer ({100 * s.coverage_min:.0f} … "
+            f"{100 * s.coverage_max:.0f}), depth {s.depth_um_mean:.0f} µm ({s.depth_um_min:.0f} … "
+            f"{s.depth_um_max:.0f}), captures {s.capture_mean:.3f} and at most "
+            f"{s.capture_peak:.2f} (1 = mean light where cells are)",
+        )
+
+
+def _problem(folder: Path, state: SetState) -> str | None:
+    """Return the one line that says what is wrong with a set; None if nothing is."""
+    bad = [f"{name} is {how}" for name, how in state.states.items() if how != "whole"]
+    if state.not_made:
+        bad.append(f"{', '.join(state.not_made)} not made yet")
+    advice = (
+        "make the set whole with the same 'fociscope simulate' command and --resume" if bad else ""
+    )
+    if state.extra:
+        bad.append(f"{', '.join(state.extra)} not of this set")
+        advice += f"{'; ' if advice else ''}move what is not of it elsewhere"
+    return f"{folder}: {'; '.join(bad)}; {advice}." if bad else None
+
+
+def _in_short(imager: Imager) -> str:
+    height, width = imager.frame_px
+    sides = "sensors A and B" if imager.sensors == 2 else "sensor A alone"
+    return (
+        f"{imager.name}: {width} x {height} pixels of {imager.pixel_pitch_um:g} µm, {sides}, "
+        f"depths to {imager.gap_um:g} µm, {imager.psf.kind} PSF, boundary {imager.boundary}"
+    )
+
+
+def _describe_layout(path: Path) -> None:
+    """Read all samples, which checks them, in parts of a bounded size."""
+    from fociscope.files import ImagesDepthFile
+
+    with ImagesDepthFile.open(path) as file:
+        _line("File", f"{path}, published layout, {file.samples} sample(s)")
+        for name in file.names:
+            _line("", f"{name}: {' x '.join(map(str, file.shape(name)))}")
+        low, high, peak = float("inf"), 0.0, 0.0
+        step = 256 if file.is_sliceable else file.samples
+        for start in range(0, file.samples, step):
+            data = file.read(start, start + step)
+            peak = max(peak, float(data.captures.max()))
+            if data.depth_um is not None:
+                low, high = (
+                    min(low, float(data.depth_um.min())),
+                    max(high, float(data.depth_um.max())),
+                )
+    if high > 0:
+        _line("Depths", f"{low:.1f} … {high:.1f} µm from sensor A")
+    _line("Captures", f"at most {peak:.4g}")
+    _line("Sound", "shapes, numbers and depths fit together")
+
+
+def _describe_image(path: Path) -> None:
+    from fociscope.files import read_image, read_pixel_size_um
+
+    image = read_image(path)
+    pitch_um = read_pixel_size_um(path)
+    _line("Image", f"{path}, {' x '.join(map(str, image.shape))} (last two: y, x)")
+    _line("Values", f"{image.min():g} … {image.max():g}, mean {image.mean():.4g}")
+    _line("Pixel", "size not stated" if pitch_um is None else f"{pitch_um:g} µm")
+
+
+def _describe_imager(path: Path) -> None:
+    from fociscope.imager import Imager
+
+    imager = Imager.from_toml(path)
+    _line("Imager", _in_short(imager))
+    for part in ("psf", "camera"):
+        values = getattr(imager, part).model_dump(mode="json")
+        _line(
+            part.upper() if part == "psf" else "Camera",
+            ", ".join(f"{k} {v}" for k, v in values.items() if not isinstance(v, list | dict)),
+        )
+
+
+def _describe_model(name: Path) -> None:
+    from fociscope.networks.store import find_model, read_model
+
+    path = find_model(str(name))
+    network, about = read_model(path)
+    count = sum(p.numel() for p in network.parameters())
+    a = about.architecture
+    _line("Model", f"{about.name}, {count:,} parameters, {path}")
+    _line("Takes", f"{a.sensors} sensor image(s); gives {a.layers} layer(s)")
+    _line("Imager", _in_short(about.imager))
+    _line(
+        "Trained for",
+        f"half angles {_span(about.half_angle_deg)} degrees, base blur "
+        f"{_span(about.base_blur_px)} pixels, peak SNR {_span(about.peak_snr_db)} dB",
+    )
+    _line("Sound", "weights fit the architecture, all finite")
+
+
+def _span(bounds: tuple[float, float]) -> str:
+    return f"{bounds[0]:g} … {bounds[1]:g}"
+
+
+def _draw_sheet(
+    path: Path,
+    files: list[Path],
+    output: Path,
+    samples: int,
+    imager: Imager | None,
+    overwrite: bool,
+) -> None:
+    """Draw samples that are spread over the files."""
+    from fociscope.files import atomic_path
+    from fociscope.show.contact_sheet import draw_contact_sheet, spread_samples
+
+    data, names = spread_samples(files, samples)
+    figure = draw_contact_sheet(
+        data,
+        names,
+        title=path.resolve().name,
+        line="" if imager is None else _in_short(imager),
+        pixel_pitch_um=None if imager is None else imager.pixel_pitch_um,
+        deepest_um=None if imager is None else imager.gap_um,
+    )
+    with atomic_path(output, overwrite=overwrite) as part:
+        figure.savefig(part, format="png")
+    out.print(
+        f"Contact sheet of {len(names)} sample(s): [bold]{escape(str(output))}[/]",
+        highlight=False,
+        soft_wrap=True,
+    )

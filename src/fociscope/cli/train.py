@@ -1,0 +1,46 @@
+"""`fociscope train`: a recipe in, a model and its card out."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fociscope.cli.common import Device, DeviceOption, err, out
+from fociscope.cli.entry import app
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe, or a TOML file of your own.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")
+    ] = False,
+    device: DeviceOption = Device.auto,
+) -> None:
+    """Train a model on live simulation, calibrate it, and score it on unseen scenes."""
+    from fociscope.evaluation.card import write_card
+    from fociscope.reconstruction.engine import pick_device
+    from fociscope.training.finish import finish
+    from fociscope.training.recipe import Recipe
+    from fociscope.training.run import train as run
+
+    plan = Recipe.load(recipe)
+    best = run(
+        plan,
+        output,
+        resume=resume,
+        accelerator=pick_device(device).type,
+        show_progress=err.is_terminal,
+    )
+    model = finish(plan, best, output / "model.safetensors")
+    card = write_card(model, plan, output / "card.md")
+    for line in (
+        card,
+        f"Written: {model}, {output / 'card.md'}",
+        f"Use it: fociscope reconstruct A B -o map --model {shlex.quote(str(model))}",
+    ):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)

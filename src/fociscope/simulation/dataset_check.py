@@ -1,0 +1,104 @@
+"""Whether the files of a data set are there and as they were written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fociscope.errors import FileFormatError
+from fociscope.files.checksum import sha256, total_bytes
+from fociscope.files.limits import shown
+from fociscope.simulation.dataset_record import RECORD_NAME, DatasetRecord, FileRecord, read_record
+
+__all__ = ["FileState", "SetState", "check_dataset", "dataset_files", "file_state"]
+
+SUFFIXES = (".mat", ".h5", ".hdf5", ".zarr")
+FileState = Literal["whole", "damaged", "missing"]
+
+
+@dataclass(frozen=True)
+class SetState:
+    """What is in the folder of a data set, held against its `dataset.json`."""
+
+    record: DatasetRecord
+    states: dict[str, FileState]
+    """Recorded file -> how it is."""
+    not_made: tuple[str, ...]
+    """Planned files that were never recorded: the set was interrupted."""
+    extra: tuple[str, ...]
+    """Files of the layout's formats that no one recorded."""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether all planned files are whole, and nothing else is beside them."""
+        whole = all(state == "whole" for state in self.states.values())
+        return whole and not self.not_made and not self.extra
+
+
+def dataset_files(folder: Path) -> list[Path]:
+    """Return the files of a data set: those that `dataset.json` records, else all by their suffix.
+
+    Raises:
+        FileFormatError: there is none, or a recorded one is missing.
+    """
+    if (folder / RECORD_NAME).exists():
+        paths = [folder / file.name for file in read_record(folder).files]
+        for path in paths:
+            if not path.exists():
+                raise FileFormatError(
+                    f"{shown(path)}: missing, though {RECORD_NAME} records it; make it again with "
+                    "'fociscope simulate ... --resume'."
+                )
+    else:
+        paths = _layout_files(folder)
+    if not paths:
+        raise FileFormatError(
+            f"{shown(folder)}: no file of the published layout here, expected "
+            f"{', '.join(SUFFIXES)}."
+        )
+    return paths
+
+
+def check_dataset(folder: Path, progress: Callable[[int, int], None] | None = None) -> SetState:
+    """Compute the checksums of a data set and compare.
+
+    Args:
+        folder: of the set.
+        progress: called with the bytes read and their total.
+
+    Raises:
+        FileFormatError: `dataset.json` is missing or damaged.
+    """
+    record = read_record(folder)
+    total = sum(file.bytes for file in record.files)
+    states: dict[str, FileState] = {}
+    done = 0
+    for file in record.files:
+        states[file.name] = file_state(folder, file)
+        done += file.bytes
+        if progress is not None:
+            progress(done, total)
+    planned = [record.plan.file_name(index) for index in range(record.plan.files)]
+    return SetState(
+        record=record,
+        states=states,
+        not_made=tuple(name for name in planned if name not in states),
+        extra=tuple(p.name for p in _layout_files(folder) if p.name not in states),
+    )
+
+
+def file_state(folder: Path, file: FileRecord) -> FileState:
+    """Return whether a recorded file is there with its recorded content."""
+    path = folder / file.name
+    if not path.exists():
+        return "missing"
+    same = total_bytes(path) == file.bytes and sha256(path) == file.sha256
+    return "whole" if same else "damaged"
+
+
+def _layout_files(folder: Path) -> list[Path]:
+    """Return what looks like a file of the layout, by numbers where names are numbers."""
+    found = [p for p in folder.iterdir() if p.suffix in SUFFIXES and not p.name.startswith(".")]
+    return sorted(found, key=lambda p: (len(p.stem) if p.stem.isdigit() else 99, p.name))

@@ -1,0 +1,206 @@
+"""`dataset.json`: all that a data set depends on, and what each of its files holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from fociscope.configuration import Configuration, plain_errors
+from fociscope.errors import FileFormatError
+from fociscope.files.atomic import atomic_path
+from fociscope.files.images_depth import ImagesDepth
+from fociscope.files.images_depth_write import LayoutFormat
+from fociscope.files.limits import require_file, shown
+from fociscope.imager.geometry import Imager
+from fociscope.simulation.specimens import Specimen
+from fociscope.simulation.tissue import PerlinFoci
+
+__all__ = [
+    "RECORD_NAME",
+    "DatasetPlan",
+    "DatasetRecord",
+    "FileRecord",
+    "Kind",
+    "Statistics",
+    "current_versions",
+    "read_record",
+]
+
+RECORD_NAME = "dataset.json"
+FORMAT = "fociscope-dataset"
+FORMAT_VERSION = 1
+_LARGEST_RECORD_BYTES = 64 * 2**20
+
+Kind = Literal["images-depth", "single-layer"]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class DatasetPlan(Configuration):
+    """What a data set is to be; the same plan on the same versions gives the same bytes."""
+
+    kind: Kind = "images-depth"
+    """`images-depth`: several layers at once; `single-layer`: one, seen by sensor A alone."""
+    format: LayoutFormat = LayoutFormat.mat5
+    files: Count = 6
+    samples: Count = 2000
+    """Scenes per file."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    layers: Annotated[int, Field(ge=1, le=6)] = 4
+    min_separation_um: Annotated[float, Field(ge=0)] = 250.0
+    peak_snr_db: float | None = None
+    """Of the captures; None for no noise, as in the published set."""
+    imager: Imager = Imager()
+    specimen: Specimen = PerlinFoci()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.kind == "single-layer" and (self.layers, self.imager.sensors) != (1, 1):
+            raise ValueError("a single-layer set has one layer and sensor A alone")
+        return self
+
+    @classmethod
+    def single_layer(cls, *, imager: Imager | None = None, **settings: object) -> Self:
+        """Return the plan of a single-layer set: sensor A alone, depths evenly over the gap."""
+        alone = (imager or Imager.reference()).with_(sensors=1)
+        fixed = {"kind": "single-layer", "layers": 1, "min_separation_um": 0.0, "imager": alone}
+        return cls.model_validate({**settings, **fixed})
+
+    def file_name(self, index: int) -> str:
+        """Return the name of a file; `index` counts from 0, names from 1."""
+        return f"{index + 1}{self.format.suffix}"
+
+
+class Statistics(Configuration):
+    """What the values of some samples are like."""
+
+    coverage_mean: Share
+    """Share of a layer with cells, over all layers."""
+    coverage_min: Share
+    coverage_max: Share
+    depth_um_mean: float
+    depth_um_min: float
+    depth_um_max: float
+    capture_mean: float
+    """Light per pixel, 1 being the mean light of a pixel with cells before blur."""
+    capture_peak: float
+
+    @classmethod
+    def of(cls, data: ImagesDepth) -> Self:
+        """Measure samples that have a depth map and depths."""
+        assert data.depth_map_um is not None
+        assert data.depth_um is not None
+        coverage = (data.depth_map_um > 0).mean(axis=(2, 3), dtype=np.float64)
+        return cls(
+            coverage_mean=coverage.mean(),
+            coverage_min=coverage.min(),
+            coverage_max=coverage.max(),
+            depth_um_mean=data.depth_um.mean(dtype=np.float64),
+            depth_um_min=data.depth_um.min(),
+            depth_um_max=data.depth_um.max(),
+            capture_mean=data.captures.mean(dtype=np.float64),
+            capture_peak=data.captures.max(),
+        )
+
+    @classmethod
+    def over(cls, parts: list[Statistics]) -> Self:
+        """Join the statistics of files with equally many samples."""
+        ends: dict[str, Callable[[list[float]], Any]]
+        ends = {"min": min, "max": max, "peak": max, "mean": np.mean}
+        return cls(
+            **{
+                name: float(ends[name.rpartition("_")[2]]([getattr(part, name) for part in parts]))
+                for name in cls.model_fields
+            }
+        )
+
+
+class FileRecord(Configuration):
+    """One whole file of the set."""
+
+    name: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}\.(mat|h5|zarr)$")]
+    samples: Count
+    first_scene: Annotated[int, Field(ge=0)]
+    """Number of its first scene under the seed."""
+    bytes: Annotated[int, Field(ge=1)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of the file; of a Zarr store, of what `sha256sum` prints for its sorted files."""
+    statistics: Statistics
+
+
+class DatasetRecord(Configuration):
+    """The content of `dataset.json`."""
+
+    format: Literal["fociscope-dataset"] = "fociscope-dataset"
+    format_version: Literal[1] = 1
+    versions: dict[str, str]
+    plan: DatasetPlan
+    files: tuple[FileRecord, ...] = ()
+    """Those that are whole; a set that was interrupted has fewer than planned."""
+    statistics: Statistics | None = None
+    """Over all files, once the set is complete."""
+
+    @model_validator(mode="after")
+    def _files_follow_the_plan(self) -> Self:
+        names = [file.name for file in self.files]
+        planned = [self.plan.file_name(index) for index in range(self.plan.files)]
+        if len(names) != len(set(names)) or not set(names) <= set(planned):
+            raise ValueError("its files are not those of its plan")
+        return self
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all planned files are recorded."""
+        return len(self.files) == self.plan.files
+
+    def with_file(self, file: FileRecord) -> DatasetRecord:
+        """Return a record that holds one file more, in the order of the plan."""
+        files = sorted((*self.files, file), key=lambda f: f.first_scene)
+        complete = len(files) == self.plan.files
+        statistics = Statistics.over([f.statistics for f in files]) if complete else None
+        return self.model_copy(update={"files": tuple(files), "statistics": statistics})
+
+    def write(self, folder: Path, *, overwrite: bool) -> None:
+        """Write `dataset.json` into a folder; the same record gives the same bytes."""
+        with atomic_path(folder / RECORD_NAME, overwrite=overwrite) as part:
+            part.write_text(json.dumps(self.model_dump(mode="json"), indent=1) + "\n")
+
+
+def current_versions(format: LayoutFormat) -> dict[str, str]:
+    """Return the versions that the bytes of a data set depend on."""
+    writer = {"mat5": "scipy", "zarr": "zarr"}.get(format.value, "h5py")
+    return {name: version(name) for name in ("fociscope", "torch", "numpy", writer)}
+
+
+def read_record(folder: Path) -> DatasetRecord:
+    """Read `dataset.json` of a folder.
+
+    Raises:
+        FileFormatError: it is missing, damaged, or of a format this version does not read.
+    """
+    path = require_file(folder / RECORD_NAME)
+    if path.stat().st_size > _LARGEST_RECORD_BYTES:
+        raise FileFormatError(f"{shown(path)}: too large for the description of a data set.")
+    try:
+        values = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        raise FileFormatError(
+            f"{shown(path)}: not JSON, expected the description of a data set; simulate it again."
+        ) from None
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise FileFormatError(f"{shown(path)}: not the description of a Fociscope data set.")
+    if values.get("format_version") != FORMAT_VERSION:
+        raise FileFormatError(
+            f"{shown(path)}: its format is version {values.get('format_version')!r:.20}, this "
+            f"Fociscope reads version {FORMAT_VERSION}; update Fociscope."
+        )
+    try:
+        return DatasetRecord.model_validate(values)
+    except ValidationError as error:
+        raise FileFormatError(f"{shown(path)}: {plain_errors(error)}") from None

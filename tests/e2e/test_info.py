@@ -1,0 +1,137 @@
+"""`fociscope info`: what a thing is, whether it is sound, and a contact sheet."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fociscope.files import read_images_depth, write_images_depth
+from fociscope.imager import Imager
+from fociscope.simulation.dataset import write_dataset
+from fociscope.simulation.dataset_record import DatasetPlan
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sets") / "d"
+    write_dataset(folder, DatasetPlan(files=2, samples=3, seed=7), workers=1)
+    return folder
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "d")
+
+
+def test_a_sound_set_with_a_contact_sheet(fociscope, folder, tmp_path):
+    ran = fociscope("info", folder, "-o", tmp_path / "sheet.png")
+    assert ran.code == 0, ran.err
+    for word in ("images-depth", "seed 7", "2 x 3", "1.mat", "2.mat", "holds", "µm"):
+        assert word in ran.out
+    pixels = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    assert min(pixels.shape) > 500
+    assert pixels.std() > 20
+
+
+def test_without_an_output_nothing_is_written(fociscope, folder):
+    before = sorted(folder.iterdir())
+    assert fociscope("info", folder).code == 0
+    assert sorted(folder.iterdir()) == before
+
+
+def test_an_existing_sheet_is_kept(fociscope, folder, tmp_path):
+    (tmp_path / "sheet.png").write_bytes(b"mine")
+    assert fociscope("info", folder, "-o", tmp_path / "sheet.png").code == 1
+    assert (tmp_path / "sheet.png").read_bytes() == b"mine"
+
+
+def damage(folder):
+    content = bytearray((folder / "2.mat").read_bytes())
+    content[1000] ^= 1
+    (folder / "2.mat").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (damage, "2.mat is damaged"),
+        (lambda folder: (folder / "1.mat").unlink(), "1.mat is missing"),
+        (lambda folder: (folder / "9.mat").touch(), "9.mat not of this set"),
+    ],
+)
+def test_what_is_wrong_with_a_set_is_named(fociscope, folder, change, says):
+    change(folder)
+    ran = fociscope("info", folder)
+    assert ran.code == 1
+    assert says in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_an_interrupted_set_is_named(fociscope, folder):
+    record = folder / "dataset.json"
+    record.write_text(record.read_text().replace('"files": 2', '"files": 3'))
+    ran = fociscope("info", folder)
+    assert ran.code == 1
+    assert "3.mat not made yet" in ran.err
+
+
+def test_a_damaged_description_is_one_line(fociscope, folder):
+    for content in ("{", "[]", '{"format": "fociscope-dataset", "format_version": 2}', "{}"):
+        (folder / "dataset.json").write_text(content)
+        ran = fociscope("info", folder)
+        assert ran.code == 1
+        assert ran.err.count("\n") == 1
+
+
+def test_a_recorded_name_cannot_leave_the_folder(fociscope, folder):
+    record = folder / "dataset.json"
+    record.write_text(record.read_text().replace('"1.mat"', '"../1.mat"'))
+    ran = fociscope("info", folder)
+    assert ran.code == 1
+    assert "files.0.name" in ran.err
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".h5", ".zarr"])
+def test_one_file_of_the_layout(fociscope, folder, tmp_path, suffix):
+    path = tmp_path / f"some{suffix}"
+    write_images_depth(path, read_images_depth(folder / "1.mat"))
+    ran = fociscope("info", path, "-o", tmp_path / "sheet.png")
+    assert ran.code == 0, ran.err
+    assert "3 sample(s)" in ran.out
+    assert "tumorImage_noPSF: 3 x 4 x 51 x 51" in ran.out
+    assert (tmp_path / "sheet.png").is_file()
+
+
+def test_a_folder_of_others_files(fociscope, folder):
+    (folder / "dataset.json").unlink()
+    ran = fociscope("info", folder)
+    assert ran.code == 0, ran.err
+    assert "no checksums" in ran.out
+    assert ran.out.count("published layout") == 2
+
+
+def test_an_imager_an_image_and_a_model(fociscope, tmp_path):
+    Imager.reference().with_(pixel_pitch_um=40.0).to_toml(tmp_path / "imager.toml")
+    assert "40 µm" in fociscope("info", tmp_path / "imager.toml").out
+    np.save(tmp_path / "a.npy", np.full((4, 6), 3.0))
+    assert "4 x 6" in fociscope("info", tmp_path / "a.npy").out
+    ran = fociscope("info", "layers-ab")
+    assert "4 layer(s)" in ran.out
+    assert "12 … 25 degrees" in ran.out
+
+
+@pytest.mark.parametrize("name", ["nowhere", "nowhere.toml", "nowhere.safetensors"])
+def test_what_is_not_there_is_one_line(fociscope, tmp_path, name):
+    ran = fociscope("info", tmp_path / name)
+    assert ran.code == 1
+    assert ran.err.count("\n") == 1
+
+
+def test_a_sheet_needs_samples(fociscope, tmp_path):
+    ran = fociscope("info", "layers-ab", "-o", tmp_path / "sheet.png")
+    assert ran.code == 1
+    assert "no samples" in ran.err
+    assert not (tmp_path / "sheet.png").exists()
