@@ -50,6 +50,24 @@ def test_trains_calibrates_and_describes_a_model(fociscope, recipe, tmp_path):
     assert used.code == 0, used.err
 
 
+def test_trains_on_files_that_fit_the_recipe(fociscope, recipe, tmp_path):
+    data = tmp_path / "data"
+    fociscope("simulate", "images-depth", "-o", data, "--files", "1", "--samples", "10")
+    ran = fociscope("train", recipe, "-o", tmp_path / "run", "--data", data, "--device", "cpu")
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_files_that_do_not_fit_the_recipe_are_refused(fociscope, recipe, tmp_path):
+    data = tmp_path / "data"
+    fociscope("simulate", "single-layer", "-o", data, "--files", "1", "--samples", "10")
+    ran = fociscope("train", recipe, "-o", tmp_path / "run", "--data", data)
+    assert ran.code == 1
+    assert "layers" in ran.err
+    assert ran.err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_is_resumed_and_never_overwritten(fociscope, recipe, tmp_path):
     run = tmp_path / "run"
     assert fociscope("train", recipe, "-o", run, "--resume").code == 1

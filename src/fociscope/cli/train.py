@@ -16,12 +16,19 @@ from fociscope.cli.entry import app
 def train(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe, or a TOML file of your own.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of files of the published layout to train on, best without noise; without "
+            "it, scenes are simulated live."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")
     ] = False,
     device: DeviceOption = Device.auto,
 ) -> None:
-    """Train a model on live simulation, calibrate it, and score it on unseen scenes."""
+    """Train a model on live simulation or on files, calibrate it, and score it on unseen scenes."""
     from fociscope.evaluation.card import write_card
     from fociscope.reconstruction.engine import pick_device
     from fociscope.training.finish import finish
@@ -33,6 +40,7 @@ def train(
         plan,
         output,
         resume=resume,
+        data=data,
         accelerator=pick_device(device).type,
         show_progress=err.is_terminal,
     )

@@ -18,6 +18,7 @@ from fociscope.errors import FociscopeError, OutputExistsError, RecipeError
 from fociscope.files.atomic import atomic_path
 from fociscope.simulation.scene import Scenes, simulate
 from fociscope.training.checkpoint import SafetensorsCheckpoint, read_checkpoint
+from fociscope.training.file_stream import FileBatches
 from fociscope.training.module import TrainingModule
 from fociscope.training.recipe import REFERENCE_PEAK_SNR_DB, Recipe
 from fociscope.training.stream import LiveScenes
@@ -66,6 +67,7 @@ def train(
     out: Path,
     *,
     resume: bool = False,
+    data: Path | None = None,
     accelerator: str = "auto",
     show_progress: bool = False,
 ) -> Path:
@@ -79,6 +81,8 @@ def train(
         recipe: what to train, and how.
         out: folder of the run.
         resume: go on from the last checkpoint in `out`.
+        data: files to train on, in place of live simulation; selection and calibration simulate
+            their scenes in any case.
         accelerator: Lightning's name of the device.
         show_progress: draw a progress bar.
 
@@ -97,6 +101,7 @@ def train(
         first_step = int(read_checkpoint(last)["global_step"])
     elif last.exists() or _holds_more_than_a_failed_start(out):
         raise OutputExistsError(f"{out}: not empty; add --resume to go on, or name another folder")
+    batches = None if data is None else FileBatches(recipe, data, first_step)
     validation = _validation_loader(recipe)
     with atomic_path(out / "recipe.toml", overwrite=True) as part:
         part.write_text(text, encoding="utf-8")
@@ -135,10 +140,10 @@ def train(
         enable_model_summary=False,
         enable_progress_bar=show_progress,
     )
-    workers = recipe.stream.workers
+    workers = recipe.stream.workers if data is None else 0
     stream_device = trainer.strategy.root_device if recipe.stream.device == "network" else "cpu"
     stream: DataLoader[Any] = DataLoader(
-        LiveScenes(recipe, first_step, stream_device),
+        LiveScenes(recipe, first_step, stream_device) if batches is None else batches,
         batch_size=None,
         num_workers=workers,
         prefetch_factor=8 if workers else None,

@@ -7,7 +7,7 @@ sees the scenes that it would have seen.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from fociscope.imager.fixed_pattern import FixedPattern
 from fociscope.simulation.scene import DrawnFrame, draw_depths, draw_specimens, project
 from fociscope.training.recipe import Recipe
 
-__all__ = ["Batch", "LiveScenes", "orient"]
+__all__ = ["Batch", "LiveScenes", "exposed", "orient", "oriented"]
 
 _CHUNK, _STEP = 0, 1  # the two kinds of random streams under the training seed
 
@@ -40,6 +41,33 @@ def orient(image: Tensor, orientation: int) -> Tensor:
     """Return one of the eight rotations and reflections of (..., y, x)."""
     turned = torch.rot90(image, orientation % 4, dims=(-2, -1))
     return turned.flip(-1) if orientation >= 4 else turned
+
+
+def oriented(
+    scenes: Sequence[tuple[Tensor, ...]], rng: np.random.Generator
+) -> list[tuple[Tensor, ...]]:
+    """Turn and mirror each scene at random; its last field, the depths, stays as it is."""
+    height, width = scenes[0][0].shape[-2:]
+    # Quarter turns would change the shape of a frame that is not square.
+    ways = 8 if height == width else 4
+    orientations = rng.integers(0, ways, len(scenes)) * (8 // ways)
+    return [
+        (*(orient(image, int(orientation)) for image in images), depth)
+        for (*images, depth), orientation in zip(scenes, orientations, strict=True)
+    ]
+
+
+def exposed(
+    clean: Tensor, recipe: Recipe, rng: np.random.Generator, *, fixed_pattern: FixedPattern | None
+) -> Tensor:
+    """Return captures (batch, sensor, y, x) with noise at peak SNRs drawn from the family."""
+    peak_snr_db = rng.uniform(*recipe.family.peak_snr_db, (len(clean), 1))
+    return recipe.imager.camera.at_peak_snr(
+        clean,
+        torch.from_numpy(peak_snr_db).float().to(clean.device).expand(clean.shape[:2]),
+        generator=torch.Generator(clean.device).manual_seed(int(rng.integers(2**62))),
+        fixed_pattern=fixed_pattern,
+    )
 
 
 class LiveScenes(IterableDataset[Batch]):
@@ -118,24 +146,12 @@ class LiveScenes(IterableDataset[Batch]):
         picks = rng.integers(
             0, len(pool) * recipe.stream.chunk_scenes, recipe.optimisation.batch_scenes
         )
-        # Quarter turns would change the shape of a frame that is not square.
-        height, width = recipe.imager.frame_px
-        ways = 8 if height == width else 4
-        orientations = rng.integers(0, ways, len(picks)) * (8 // ways)
-        picked = []
-        for pick, orientation in zip(picks, orientations, strict=True):
+        scenes = []
+        for pick in picks:
             chunk, scene = divmod(int(pick), recipe.stream.chunk_scenes)
-            *images, depth = (field[scene] for field in pool[chunk])
-            picked.append((*(orient(image, int(orientation)) for image in images), depth))
-        clean, mask, intensity, depth = (torch.stack(field) for field in zip(*picked, strict=True))
-        peak_snr_db = rng.uniform(*recipe.family.peak_snr_db, (len(picks), 1))
-        captures = recipe.imager.camera.at_peak_snr(
-            clean,
-            torch.from_numpy(peak_snr_db).float().to(self.device).expand(clean.shape[:2]),
-            generator=torch.Generator(self.device).manual_seed(int(rng.integers(2**62))),
-            fixed_pattern=self.fixed_pattern,
-        )
-        return Batch(captures, mask, intensity, depth)
+            scenes.append(tuple(field[scene] for field in pool[chunk]))
+        clean, *truth = (torch.stack(field) for field in zip(*oriented(scenes, rng), strict=True))
+        return Batch(exposed(clean, recipe, rng, fixed_pattern=self.fixed_pattern), *truth)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batch after batch."""
