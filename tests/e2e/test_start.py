@@ -22,7 +22,7 @@ def test_help_leaves_torch_alone():
     )
     ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert ran.returncode == 0
-    for verb in ("demo", "simulate", "train", "reconstruct"):
+    for verb in ("demo", "simulate", "info", "calibrate", "train", "reconstruct"):
         assert verb in ran.stdout
 
 
