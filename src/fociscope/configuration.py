@@ -23,6 +23,7 @@ class Configuration(BaseModel):
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Note the name of a kind."""
         kind = cls.model_fields.get("kind")
         if kind is not None and isinstance(kind.default, str):
             _KINDS.add(kind.default)
@@ -46,9 +47,14 @@ def plain_errors(error: ValidationError) -> str:
     def plain(key: int | str) -> str:
         return key if isinstance(key, str) and key.isprintable() else repr(key)
 
+    def where(location: tuple[int | str, ...]) -> str:
+        return ".".join(plain(key) for key in location if key not in _KINDS) or "file"
+
+    def found(value: object) -> str:
+        return " ".join(repr(value).split())[:60]  # an array's goes over many lines
+
     return "; ".join(
-        f"{'.'.join(plain(key) for key in e['loc'] if key not in _KINDS) or 'file'}: {e['msg']} (got {e['input']!r:.60})"
-        for e in error.errors()
+        f"{where(e['loc'])}: {e['msg']} (got {found(e['input'])})" for e in error.errors()
     )
 
 

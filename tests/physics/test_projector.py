@@ -11,14 +11,18 @@ from torch import Tensor
 
 from fociscope.errors import ImagerError
 from fociscope.imager import Boundary, Imager, LayerProjector
-from fociscope.imager.projector import KERNEL_ENERGY
+from fociscope.imager.psf import KERNEL_ENERGY
 
 FRAMES = [(51, 51), (36, 80), (33, 47), (8, 8), (9, 40)]
 BOUNDARIES: list[Boundary] = ["zero", "surround"]
 GAP_UM = 1000.0
-WHOLE = Imager.reference().psf.energy_fraction
+WHOLE = Imager.reference().psf.energy_fraction()
 #: What a cut-off kernel may lose of one layer's light.
 LOSS = (1 - KERNEL_ENERGY) * WHOLE
+#: What the series of kernels over depth may be off, in L1.
+SERIES = 2e-4 * WHOLE
+#: Light from farther away than this is not followed in `surround`.
+FARTHEST_FRAMES = 2
 #: A frame so small that every kernel reaches beyond it, so that none is cut off within.
 SMALL = (12, 12)
 
@@ -40,9 +44,11 @@ def random_layers(seed: int, *shape: int, dtype: torch.dtype = torch.float64) ->
 
 def convolved(layer: Image, distance_um: float, boundary: Boundary, energy: float) -> Image:
     """One layer as one sensor sees it, convolved directly."""
-    kernel = Imager.reference().psf.kernel(np.array(distance_um), 55.0, energy=energy)
+    kernel = np.asarray(Imager.reference().psf.kernel(np.array(distance_um), 55.0, energy=energy))
     if boundary == "zero":
         return np.asarray(fftconvolve(layer, kernel, mode="same"))
+    beyond = max(0, len(kernel) // 2 - FARTHEST_FRAMES * max(layer.shape))
+    kernel = kernel[beyond : len(kernel) - beyond, beyond : len(kernel) - beyond]
     mirrored = np.pad(layer, len(kernel) // 2, mode="symmetric")
     return np.asarray(fftconvolve(mirrored, kernel, mode="valid"))
 
@@ -95,10 +101,11 @@ def test_one_layer_is_convolved_with_the_kernel_of_its_depth(
     z_um: float, frame: tuple[int, int], boundary: Boundary
 ) -> None:
     layer = random_layers(0, 1, *frame).numpy()
-    # With its depth for a gap, the kernel is cut off where `kernel` cuts it: they agree exactly.
+    # With its depth for a gap, the kernel is cut off where `kernel` cuts it: only the series
+    # over depth stands between them.
     found = projector(boundary, sensors=1, gap_um=max(z_um, 1.0)).A(layer, np.array([z_um]))
     expected = convolved(layer[0], z_um, boundary, KERNEL_ENERGY)
-    np.testing.assert_allclose(found[0], expected, rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(found[0], expected, rtol=0, atol=SERIES)
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -127,8 +134,9 @@ def test_a_uniform_layer_surrounded_by_its_like_gives_a_uniform_capture(
     layers = np.ones((2, *frame)) * np.array([[[1.0]], [[3.0]]])
     found = projector("surround").A(layers, np.array([200.0, 900.0]))
     assert np.ptp(found, axis=(-2, -1)).max() < 1e-12
-    assert found.max() <= 4 * WHOLE * (1 + 1e-6)
-    assert found.min() >= 4 * (WHOLE - LOSS)
+    assert found.max() <= 4 * (WHOLE + SERIES)
+    if max(frame) * FARTHEST_FRAMES > 28:  # pixels that the widest kernel reaches
+        assert found.min() >= 4 * (WHOLE - LOSS - SERIES)
 
 
 def test_surrounded_tissue_keeps_its_light_whatever_it_looks_like() -> None:
@@ -136,14 +144,14 @@ def test_surrounded_tissue_keeps_its_light_whatever_it_looks_like() -> None:
     found = projector("surround").A(layers, np.array([0.0, 300.0, 600.0, GAP_UM]))
     expected = layers.sum() * WHOLE
     for capture in found:
-        assert (1 - 1e-3) * expected <= capture.sum() <= (1 + 1e-6) * expected
+        assert (1 - 1.2e-3) * expected <= capture.sum() <= (1 + 2e-4) * expected
 
 
 def test_in_the_dark_nothing_is_lost_far_from_the_edges() -> None:
     layers = np.zeros((1, 51, 51))
     layers[0, 20:31, 20:31] = random_layers(3, 11, 11).numpy()
     share = projector(sensors=1).A(layers, np.array([150.0])).sum() / (layers.sum() * WHOLE)
-    assert 1 - 1e-3 <= share <= 1 + 1e-6
+    assert 1 - 1.2e-3 <= share <= 1 + 2e-4
 
 
 def test_in_the_dark_an_emitter_gives_the_same_image_wherever_it_lies() -> None:
@@ -159,8 +167,8 @@ def test_in_the_dark_an_emitter_gives_the_same_image_wherever_it_lies() -> None:
 def test_a_layer_on_a_sensor_is_its_image(boundary: Boundary) -> None:
     layers = random_layers(4, 1, 9, 13).numpy()
     on_a, on_b = (projector(boundary).A(layers, np.array([z])) for z in (0.0, GAP_UM))
-    np.testing.assert_allclose(on_a[0], WHOLE * layers[0], rtol=1e-9)
-    np.testing.assert_allclose(on_b[1], WHOLE * layers[0], rtol=1e-9)
+    np.testing.assert_allclose(on_a[0], WHOLE * layers[0], rtol=0, atol=SERIES)
+    np.testing.assert_allclose(on_b[1], WHOLE * layers[0], rtol=0, atol=SERIES)
 
 
 # --- linear, symmetric, sample by sample --------------------------------------------------------
@@ -217,7 +225,8 @@ def test_a_batch_is_its_samples_each_with_its_own_depths_and_psf(
         # In one batch all kernels are as wide as the widest. In the dark of a small frame, none
         # is cut off; elsewhere the own, narrower one may lose its share.
         exact = boundary == "zero" and frame == SMALL
-        allowed = 1e-9 if exact else 2 * (1 - KERNEL_ENERGY) * psf.energy_fraction
+        loss = 0.0 if exact else 2 * (1 - KERNEL_ENERGY)
+        allowed = (loss + 2 * 2e-4) * psf.energy_fraction()
         assert float((together[i] - own).abs().max()) < allowed
 
 

@@ -95,10 +95,12 @@ class Imager(Configuration):
         path = Path(path)
         with atomic_path(path, overwrite=overwrite) as part:
             content = self.model_dump(mode="json", exclude_none=True)
+            kernels = path.with_name(f"{path.stem}.psf.ome.tif")
             if isinstance(self.psf, MeasuredPsf):
-                kernels = path.with_name(f"{path.stem}.psf.ome.tif")
                 del content["psf"]["stack"]
                 content["psf"]["file"] = kernels.name
+            part.write_text(tomli_w.dumps(content), encoding="utf-8")
+            if isinstance(self.psf, MeasuredPsf):  # last, so that it does not stay alone
                 write_ome_tiff(
                     kernels,
                     self.psf.stack,
@@ -107,4 +109,3 @@ class Imager(Configuration):
                     channel_name="point spread function",
                     overwrite=overwrite,
                 )
-            part.write_text(tomli_w.dumps(content), encoding="utf-8")

@@ -116,6 +116,14 @@ class Projection:
         )
         return self._folded(back)
 
+    def transfer(self, grid: tuple[int, int]) -> Tensor:
+        """Return (scene, layer, sensor, ky, kx): the kernels' transfer functions on a Fourier grid.
+
+        In the order of `torch.fft.rfft2`; real where kernels are even and sensor B is not
+        displaced. The sensors' gains, and sensor B's turn, are not in them.
+        """
+        return self._computed_transfer(slice(None), grid)
+
     def _transfer(self, scenes: slice, grid: tuple[int, int]) -> Tensor:
         """Return the transfer functions (scene, layer, sensor, ky, kx) of some scenes."""
         key = (scenes.start, scenes.stop, grid)

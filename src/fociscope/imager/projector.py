@@ -156,8 +156,8 @@ class LayerProjector:
                 found = f"{float(z.min()):g} to {float(z.max()):g}" if z.numel() else "none"
                 raise ImagerError(f"depths must lie within 0 to {gap:g} um; got {found}")
             least, most = self.imager.psf.depth_range_um
-            distance = self.distance_um(z)
-            if not bool(((distance >= least) & (distance <= most)).all()):
+            distance, rounding = self.distance_um(z.clamp(max=gap)), gap * 1e-6
+            if not bool(((distance >= least - rounding) & (distance <= most + rounding)).all()):
                 raise ImagerError(
                     f"the PSF is known {least:g} to {most:g} um from a sensor; got layers "
                     f"{float(distance.min()):g} to {float(distance.max()):g} um away"

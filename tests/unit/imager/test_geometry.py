@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from fociscope.errors import FileFormatError, ImagerError, OutputExistsError
-from fociscope.imager import AngleSelectivePsf, Camera, Imager
+from fociscope.imager import AngleSelectivePsf, Camera, GaussianPsf, Imager, Registration, Tissue
 
 CHANGED = Imager(
     name='the lab\'s "chip"\nÅ, revision 2',
@@ -14,7 +15,20 @@ CHANGED = Imager(
     sensors=1,
     gap_um=1 / 3 * 1e4,
     boundary="surround",
-    psf=AngleSelectivePsf(half_angle_deg=21.7, base_blur_um=12.345678901234567),
+    psf=AngleSelectivePsf(
+        half_angle_deg=21.7,
+        base_blur_um=12.345678901234567,
+        tissue=Tissue(attenuation_per_mm=1 / 3, reduced_scattering_per_mm=0.7),
+        shape="tabulated",
+        table=((0.0, 0.9), (10.5, 0.7), (1 / 3 * 100, 0.0)),
+        leakage=1e-3,
+        cover_um=150.5,
+        cover_index=1.46,
+        tissue_index=1.4,
+        fill_factor=0.62,
+    ),
+    registration=Registration(shift_um=(-1 / 3, 12.5), rotation_deg=-0.7, scale=1.01),
+    sensor_gains=(1.1, 0.9),
     camera=Camera(
         quantum_efficiency=0.61,
         exposure_s=1e-3,
@@ -24,7 +38,18 @@ CHANGED = Imager(
         gain_e_per_count=0.7,
         black_level_counts=64.5,
         adc_bits=14,
+        reset_noise_e=30.5,
+        correlated_double_sampling=True,
+        prnu=0.012,
+        dsnu_e=20.0,
+        hot_pixel_share=1e-3,
+        hot_pixel_e_per_s=5e3,
+        dead_pixel_share=2e-4,
+        fixed_pattern_seed=7,
     ),
+)
+GAUSSIAN = Imager(
+    psf=GaussianPsf(spread=0.3, collected_fraction=0.2, fill_factor=0.5, base_blur_um=3.0)
 )
 
 
@@ -49,7 +74,12 @@ def test_the_reference_imager() -> None:
     assert imager.psf.base_blur_um == 0.0
 
 
-@pytest.mark.parametrize("imager", [Imager.reference(), CHANGED], ids=["reference", "changed"])
+every_imager = pytest.mark.parametrize(
+    "imager", [Imager.reference(), CHANGED, GAUSSIAN], ids=["reference", "changed", "gaussian"]
+)
+
+
+@every_imager
 def test_toml_round_trip(tmp_path: Path, imager: Imager) -> None:
     path = tmp_path / "imager.toml"
     imager.to_toml(path)
@@ -57,11 +87,22 @@ def test_toml_round_trip(tmp_path: Path, imager: Imager) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["imager.toml"]
 
 
+@every_imager
+def test_json_round_trip(imager: Imager) -> None:
+    """Models and data sets store imagers so."""
+    again = Imager.model_validate_json(imager.model_dump_json())
+    assert again == imager
+    assert hash(again) == hash(imager)
+    assert Imager.model_validate(json.loads(json.dumps(imager.model_dump(mode="json")))) == imager
+
+
 def test_the_changed_imager_differs_in_every_field() -> None:
     reference = Imager.reference()
     for ours, theirs in (
         (CHANGED, reference),
         (CHANGED.psf, reference.psf),
+        (CHANGED.psf.tissue, reference.psf.tissue),
+        (CHANGED.registration, reference.registration),
         (CHANGED.camera, reference.camera),
     ):
         same = {n for n in type(ours).model_fields if getattr(ours, n) == getattr(theirs, n)}
@@ -73,6 +114,23 @@ def test_what_a_file_does_not_name_keeps_its_default(tmp_path: Path) -> None:
     path.write_text("gap_um = 800\n[psf]\nhalf_angle_deg = 15\n")
     expected = Imager(gap_um=800.0, psf=AngleSelectivePsf(half_angle_deg=15.0))
     assert Imager.from_toml(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("gap_um = 900", AngleSelectivePsf),
+        ("[psf]\nbase_blur_um = 5", AngleSelectivePsf),
+        ("[psf]\nkind = 'angle-selective'", AngleSelectivePsf),
+        ("[psf]\nkind = 'gaussian'\nspread = 0.2", GaussianPsf),
+    ],
+)
+def test_a_psf_is_angle_selective_unless_it_says_otherwise(
+    tmp_path: Path, text: str, kind: type
+) -> None:
+    path = tmp_path / "imager.toml"
+    path.write_text(text)
+    assert type(Imager.from_toml(path).psf) is kind
 
 
 def test_an_imager_is_not_overwritten_unless_asked(tmp_path: Path) -> None:
@@ -105,7 +163,23 @@ def test_an_imager_is_not_overwritten_unless_asked(tmp_path: Path) -> None:
         ("sensors = 3", ["sensors", "1 or 2"]),
         ("boundary = 'mirror'", ["boundary", "mirror"]),
         ("psf = 18", ["psf", "18"]),
-        ("[psf]\nkind = 'gaussian'", ["psf.kind", "gaussian"]),
+        ("[psf]\nkind = 'airy'", ["psf", "airy", "angle-selective", "gaussian", "measured"]),
+        ("[psf]\nkind = 3", ["psf", "3"]),
+        ("[psf]\nkind = 'gaussian'\nhalf_angle_deg = 18", ["psf.half_angle_deg", "not permitted"]),
+        ("[psf]\nkind = 'gaussian'\nspread = -1", ["psf.spread", "-1"]),
+        ("[psf]\nkind = 'measured'", ["psf.depth_um", "required"]),
+        ("[psf]\nshape = 'square'", ["psf.shape", "square"]),
+        ("[psf]\nshape = 'tabulated'", ["psf", "table"]),
+        ("[psf]\nshape = 'tabulated'\ntable = [[0, 0], [20, 0]]", ["psf", "above 0"]),
+        ("[psf]\nshape = 'tabulated'\ntable = [[0], [20, 0]]", ["psf.table.0"]),
+        ("[psf]\nshape = 'tabulated'\ntable = 3", ["psf.table"]),
+        ("[psf]\nshape = 'tabulated'\ntable = {a = 3}", ["psf.table"]),
+        ("[psf.tissue]\nattenuation_per_mm = -1", ["psf.tissue.attenuation_per_mm"]),
+        ("[psf]\ntissue = 3", ["psf.tissue"]),
+        ("[registration]\nrotation_deg = 200", ["registration.rotation_deg", "180"]),
+        ("[registration]\nshift_um = [1.0]", ["registration.shift_um"]),
+        ("[registration]\nscale = 0", ["registration.scale"]),
+        ("sensor_gains = [1.0, 0.0]", ["sensor_gains.1", "greater than 0"]),
         ("[psf]\nhalf_angle_deg = 3", ["psf.half_angle_deg", "4"]),
         ("[psf]\nhalf_angle_deg = 61", ["psf.half_angle_deg", "60"]),
         ("[psf]\nbase_blur_um = -1", ["psf.base_blur_um"]),

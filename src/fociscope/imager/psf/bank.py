@@ -29,6 +29,8 @@ DEPTH_LENGTHS = (17, 33, 65, 129, 257)
 PARAMETER_LENGTHS = (5, 9, 17, 33)
 #: Coefficients that a bank may hold, 64 MiB of them.
 LARGEST = 2**23
+#: Kernels that are interpolated together at least.
+LEAST_ROWS = 8
 
 
 class KernelBank:
@@ -68,8 +70,10 @@ class KernelBank:
             products = further if basis is None else basis[:, :, None] * further[:, None, :]
             basis = products.flatten(1)
         assert basis is not None
-        kernels = basis.to(distance_um.dtype) @ coefficients.flatten(0, orders - 1)
-        return kernels.reshape(*distance_um.shape, self.side, self.side)
+        # A product of fewer rows is rounded differently: scenes would depend on their neighbours.
+        rows = torch.nn.functional.pad(basis, (0, 0, 0, max(0, LEAST_ROWS - len(basis))))
+        kernels = rows.to(distance_um.dtype) @ coefficients.flatten(0, orders - 1)
+        return kernels[: len(basis)].reshape(*distance_um.shape, self.side, self.side)
 
 
 def chebyshev(x: Tensor, length: int) -> Tensor:

@@ -30,8 +30,11 @@ Edges = tuple[np.ndarray, np.ndarray, np.ndarray]
 #: Gauss-Legendre nodes on an edge of a pixel whose middle lies below the emitter or a whole number
 #: of pixels beside it: a kernel is within 1e-4 in L1 of the converged integral.
 EDGE_NODES = 4
-#: The same where an edge may run close past the emitter, which spreads it over half a turn.
-OFFSET_EDGE_NODES = 24
+#: The same for an edge that may run close past the emitter, which spreads it over half a turn, and
+#: for one that lies farther from it than `NEAR_PX` pixels.
+NEAR_EDGE_NODES = 24
+FAR_EDGE_NODES = 6
+NEAR_PX = 2.0
 #: An edge this near to the emitter passes through it.
 TOUCHING_UM = 1e-9
 
@@ -135,7 +138,12 @@ def _window(
             (along - half_um)[None, :],
             (along + half_um)[None, :],
         )
-        flux = _flux(outer_energy, (x_um, start, end), OFFSET_EDGE_NODES)
+        beside = np.hypot(x_um, np.maximum(np.maximum(start, -end), 0))
+        near = beside < NEAR_PX * pixel_pitch_um
+        flux = total.new_zeros(*total.shape, *near.shape)
+        for some, nodes in ((near, NEAR_EDGE_NODES), (~near, FAR_EDGE_NODES)):
+            edges = tuple(e[some][None, :] for e in (x_um, start, end))
+            flux[..., torch.from_numpy(some)] = _flux(outer_energy, edges, nodes)[..., 0, :]
         return flux[..., : len(across), :] - flux[..., len(across) :, :]
 
     def inside(position: np.ndarray) -> np.ndarray:
