@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import NamedTuple
 
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-__all__ = ["Span", "convolve_and_sum"]
+__all__ = ["Span", "Window", "convolve_and_sum"]
 
 #: Scenes that go through the Fourier space together; more of them leave the cache.
 CHUNK_SCENES = 16
@@ -51,40 +52,86 @@ class Span(NamedTuple):
             yield Span(start, min(start + side, self.stop))
 
 
+class Window(NamedTuple):
+    """Pixels that images cover, or that are asked for."""
+
+    y: Span
+    x: Span
+    mirrors: tuple[int, int] | None = None
+    """(y, x) of the frame that starts at pixel 0, where the window runs on beyond it as its mirror
+    image. Images then cover the frame alone: reading repeats its pixels, and writing adds up."""
+
+    def source(self, asked: tuple[Span, Span], radius_px: int) -> tuple[Span, Span]:
+        """Return the part of this window whose light reaches the spans (y, x)."""
+        return asked[0].source(self.y, radius_px), asked[1].source(self.x, radius_px)
+
+    def shape(self) -> tuple[int, int]:
+        """Return the (y, x) size of images."""
+        return self.mirrors or (self.y.stop - self.y.start, self.x.stop - self.x.start)
+
+    def read(self, images: Tensor, spans: tuple[Span, Span]) -> Tensor:
+        """Return the pixels of spans (y, x) within the window."""
+        if self.mirrors is None:
+            return images[..., *self._slices(spans)]
+        y, x = (self._mirrored(axis, span, images.device) for axis, span in enumerate(spans))
+        columns = x.expand(*images.shape[:-1], -1)
+        return torch.gather(images, -1, columns).index_select(-2, y)  # outruns index_select twice
+
+    def write(self, images: Tensor, spans: tuple[Span, Span], tile: Tensor) -> None:
+        """Put a tile into spans (y, x) of images that start as 0."""
+        if self.mirrors is None:
+            images[..., *self._slices(spans)] = tile
+            return
+        y, x = (self._mirrored(axis, span, images.device) for axis, span in enumerate(spans))
+        tall = tile.new_zeros(*tile.shape[:-1], self.mirrors[1]).index_add_(-1, x, tile)
+        images.index_add_(-2, y, tall)
+
+    def _slices(self, spans: tuple[Span, Span]) -> tuple[slice, slice]:
+        (y, x), (y0, x0) = spans, (self.y.start, self.x.start)
+        return slice(y.start - y0, y.stop - y0), slice(x.start - x0, x.stop - x0)
+
+    def _mirrored(self, axis: int, span: Span, device: torch.device) -> Tensor:
+        """Return the pixel of the frame that each pixel of a span mirrors."""
+        assert self.mirrors is not None
+        n = self.mirrors[axis]
+        position = torch.arange(span.start, span.stop, device=device) % (2 * n)
+        return torch.minimum(position, 2 * n - 1 - position)
+
+
 def convolve_and_sum(
     images: Tensor,
     transfer: Transfer,
     *,
     outputs: int,
-    source: tuple[Span, Span],
-    target: tuple[Span, Span],
+    source: Window,
+    target: Window,
     radius_px: int,
     memory_bytes: int,
 ) -> Tensor:
     """Convolve each of `from` images with a kernel for each of `to` outputs, and sum over `from`.
 
     Args:
-        images: (scene, from, y, x), dark outside.
+        images: (scene, from, y, x) of `source`, dark outside of it.
         transfer: of the kernels.
         outputs: how many `to` images there are.
-        source: (y, x) pixels that `images` cover.
-        target: (y, x) pixels to return.
+        source: what `images` cover.
+        target: what to return.
         radius_px: of the kernels.
-        memory_bytes: that the Fourier space of one tile of one scene may take; more scenes go
-            together while it lasts.
+        memory_bytes: to work in, beside `images` and what is returned. A tile takes no more; more
+            scenes go together while it lasts.
 
     Returns:
-        (scene, to, y, x).
+        (scene, to, y, x) of `target`.
     """
     inputs, size = images.shape[1], images.element_size()
-    # Spectra in, transfer functions real and complex, sums and their inverse transforms.
-    per_sample = size * (3 * inputs + 2 * inputs * outputs + 3 * outputs)
-    side = max(target[0].stop - target[0].start, target[1].stop - target[1].start)
+    # Spectra, transfer functions real and complex, sums, their inverse transforms and the tile.
+    per_sample = size * (2 * inputs + 3 * inputs * outputs + 8 * outputs)
+    side = max(span.stop - span.start for span in (target.y, target.x))
     while True:
-        tiles = [list(span.tiles(side)) for span in target]
+        tiles = [list(span.tiles(side)) for span in (target.y, target.x)]
         grid_y, grid_x = (
             max(tile.grid(tile.source(span, radius_px), radius_px) for tile in row)
-            for row, span in zip(tiles, source, strict=True)
+            for row, span in zip(tiles, (source.y, source.x), strict=True)
         )
         grid = grid_y, grid_x
         scene_bytes = per_sample * grid_y * (grid_x // 2 + 1)
@@ -92,51 +139,34 @@ def convolve_and_sum(
             break
         side = max(LEAST_TILE_PX, math.ceil(side / 2))
     chunk = max(1, min(CHUNK_SCENES, memory_bytes // scene_bytes))
-    chunks = []
+    result = images.new_zeros(len(images), outputs, *target.shape())
     for start in range(0, len(images), chunk):
         scenes = slice(start, start + chunk)
         kernels = transfer(scenes, grid)
-        rows = [
-            torch.cat(
-                [
-                    _tile(images[scenes], kernels, grid, source, (tile_y, tile_x), radius_px)
-                    for tile_x in tiles[1]
-                ],
-                dim=-1,
-            )
-            for tile_y in tiles[0]
-        ]
-        chunks.append(torch.cat(rows, dim=-2) if len(rows) > 1 else rows[0])
-    return torch.cat(chunks) if len(chunks) > 1 else chunks[0]
+        for asked in product(tiles[0], tiles[1]):
+            near = source.source(asked, radius_px)
+            if all(span.stop > span.start for span in near):
+                tile = _tile(source.read(images[scenes], near), kernels, grid, near, asked)
+                target.write(result[scenes], asked, tile)
+    return result
 
 
 def _tile(
-    images: Tensor,
+    seen: Tensor,
     kernels: Tensor,
     grid: tuple[int, int],
-    source: tuple[Span, Span],
-    target: tuple[Span, Span],
-    radius_px: int,
+    near: tuple[Span, Span],
+    asked: tuple[Span, Span],
 ) -> Tensor:
-    """Return one tile (scene, to, y, x) on the grid of `kernels`."""
-    near_y, near_x = (t.source(s, radius_px) for t, s in zip(target, source, strict=True))
-    seen = images[
-        ...,
-        near_y.start - source[0].start : near_y.stop - source[0].start,
-        near_x.start - source[1].start : near_x.stop - source[1].start,
-    ]
-    if 0 in seen.shape:
-        shape = [t.stop - t.start for t in target]
-        return images.new_zeros(len(images), kernels.shape[2], *shape)
+    """Return the tile `asked` for (scene, to, y, x) of what is `seen` in `near`."""
     spectrum = torch.fft.rfft2(seen, s=grid)
     kernels = kernels.to(spectrum.dtype)
     total = spectrum[:, 0, None] * kernels[:, 0]
     for n in range(1, spectrum.shape[1]):
         total = total.addcmul_(spectrum[:, n, None], kernels[:, n])
-    circular = torch.fft.irfft2(total, s=grid)
-    out: Tensor = circular
-    for axis, near, wanted in ((-2, near_y, target[0]), (-1, near_x, target[1])):
-        out = _unwrapped(out, axis, wanted.start - near.start, wanted.stop - near.start)
+    out: Tensor = torch.fft.irfft2(total, s=grid)
+    for axis, there, wanted in zip((-2, -1), near, asked, strict=True):
+        out = _unwrapped(out, axis, wanted.start - there.start, wanted.stop - there.start)
     return out
 
 

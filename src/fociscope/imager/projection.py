@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fociscope.errors import ImagerError
-from fociscope.imager.convolution import Span, convolve_and_sum
+from fociscope.imager.convolution import Span, Window, convolve_and_sum
 from fociscope.imager.psf.bank import kernel_bank
 from fociscope.imager.psf.base import KERNEL_ENERGY
 from fociscope.imager.registration import Resampling
@@ -79,14 +79,19 @@ class Projection:
 
         outside = margin + self.radius_px if imager.boundary == "surround" else 0
         height, width = frame_px
-        self.source = Span(-outside, height + outside), Span(-outside, width + outside)
-        self.target = Span(-margin, height + margin), Span(-margin, width + margin)
-        self.gains = depth_um.new_tensor(imager.sensor_gains[: imager.sensors])[:, None, None]
+        self.source = Window(
+            Span(-outside, height + outside),
+            Span(-outside, width + outside),
+            mirrors=frame_px if imager.boundary == "surround" else None,
+        )
+        self.target = Window(Span(-margin, height + margin), Span(-margin, width + margin))
+        gains = imager.sensor_gains[: imager.sensors]
+        self.gains = None if set(gains) == {1.0} else depth_um.new_tensor(gains)[:, None, None]
 
     def A(self, layers: Tensor) -> Tensor:
         """(scene, layer, y, x) -> (scene, sensor, y, x)."""
         seen = convolve_and_sum(
-            self._extended(layers),
+            layers,
             self._transfer,
             outputs=self.imager.sensors,
             source=self.source,
@@ -97,15 +102,15 @@ class Projection:
         if self.resampling is not None:
             first = seen[:, :1, self.margin : -self.margin, self.margin : -self.margin]
             seen = torch.cat([first, self.resampling(seen[:, 1:])], dim=1)
-        return seen * self.gains
+        return seen if self.gains is None else seen * self.gains
 
     def A_adjoint(self, captures: Tensor) -> Tensor:
         """(scene, sensor, y, x) -> (scene, layer, y, x)."""
-        seen = captures * self.gains
+        seen = captures if self.gains is None else captures * self.gains
         if self.resampling is not None:
             first = torch.nn.functional.pad(seen[:, :1], (self.margin,) * 4)
             seen = torch.cat([first, self.resampling.adjoint(seen[:, 1:])], dim=1)
-        back = convolve_and_sum(
+        return convolve_and_sum(
             seen,
             lambda scenes, grid: self._transfer(scenes, grid).transpose(1, 2).conj(),
             outputs=self.distance_um.shape[1],
@@ -114,7 +119,6 @@ class Projection:
             radius_px=self.radius_px,
             memory_bytes=self.memory_bytes,
         )
-        return self._folded(back)
 
     def transfer(self, grid: tuple[int, int]) -> Tensor:
         """Return (scene, layer, sensor, ky, kx): the kernels' transfer functions on a Fourier grid.
@@ -210,30 +214,6 @@ class Projection:
             for extreme in (value.detach().min(), value.detach().max()):
                 self.psf.with_(**{name: float(extreme)})
         return {n: v.expand(depth_um.shape[:-1]) for n, v in checked.items()}
-
-    def _mirror(self, axis: int, device: torch.device) -> Tensor:
-        """Return the pixel of the frame that each pixel of the extended frame mirrors."""
-        span, n = self.source[axis], self.frame_px[axis]
-        position = torch.arange(span.start, span.stop, device=device) % (2 * n)
-        return torch.minimum(position, 2 * n - 1 - position)
-
-    def _extended(self, frame: Tensor) -> Tensor:
-        """Continue a frame as its mirror image for `surround`."""
-        if self.imager.boundary == "zero":
-            return frame
-        columns = self._mirror(1, frame.device).expand(*frame.shape[:-1], -1)
-        wide = torch.gather(frame, -1, columns)  # along rows it outruns index_select
-        return wide.index_select(-2, self._mirror(0, frame.device))
-
-    def _folded(self, extended: Tensor) -> Tensor:
-        """The adjoint of `_extended`: add the mirror images up."""
-        if self.imager.boundary == "zero":
-            return extended
-        height, width = self.frame_px
-        tall = extended.new_zeros(*extended.shape[:-1], width)
-        tall = tall.index_add(-1, self._mirror(1, extended.device), extended)
-        out = tall.new_zeros(*tall.shape[:-2], height, width)
-        return out.index_add(-2, self._mirror(0, extended.device), tall)
 
 
 def _within(value: Tensor, bounds: tuple[float, float]) -> bool:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.signal import convolve
 from torch import Tensor
 
-from fociscope.imager.convolution import Span, convolve_and_sum
+from fociscope.imager.convolution import Span, Window, convolve_and_sum
 from fociscope.imager.psf.fourier import (
     discrete_gaussian_transfer,
     half_plane,
@@ -59,8 +59,8 @@ def convolved(
         images,
         lambda scenes, grid: window_transfer(kernels[scenes], grid),
         outputs=kernels.shape[2],
-        source=source,
-        target=target,
+        source=Window(*source),
+        target=Window(*target),
         radius_px=kernels.shape[-1] // 2,
         memory_bytes=memory_bytes,
     )
@@ -121,7 +121,7 @@ def test_little_memory_takes_small_grids() -> None:
         grids.append((scenes, grid))
         return torch.ones(1, 1, 1, grid[0], grid[1] // 2 + 1, dtype=torch.float64)
 
-    frame = Span(0, 300), Span(0, 200)
+    frame = Window(Span(0, 300), Span(0, 200))
     found = convolve_and_sum(
         random(4, 3, 1, 300, 200), transfer, outputs=1, source=frame, target=frame, radius_px=5,
         memory_bytes=LITTLE,
@@ -138,7 +138,7 @@ def test_scenes_go_together_while_memory_lasts() -> None:
         chunks.append(scenes)
         return torch.ones(1, 1, 1, grid[0], grid[1] // 2 + 1, dtype=torch.float64)
 
-    frame = Span(0, 8), Span(0, 8)
+    frame = Window(Span(0, 8), Span(0, 8))
     images = random(5, 40, 1, 8, 8)
     found = convolve_and_sum(
         images, transfer, outputs=1, source=frame, target=frame, radius_px=1, memory_bytes=PLENTY
