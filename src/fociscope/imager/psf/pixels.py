@@ -75,13 +75,18 @@ def _flux(outer_energy: OuterEnergy, edges: Edges, nodes: int) -> Tensor:
     the flux of (x, y) / r^2 through an edge is its angle, exactly.
     """
     x, start, end = edges
-    node, weight = np.polynomial.legendre.leggauss(nodes)
+    node, weight = _gauss_legendre(nodes)
     first, last = np.arctan2(start, np.abs(x)), np.arctan2(end, np.abs(x))
     azimuth = (first + last)[..., None] / 2 + (last - first)[..., None] / 2 * node
     r2 = np.maximum((x[..., None] / np.cos(azimuth)) ** 2, TOUCHING_UM**2)
     share = np.sign(x)[..., None] * (last - first)[..., None] / (4 * math.pi) * weight
     q = outer_energy(torch.from_numpy(r2))
     return (q * torch.from_numpy(share).to(q)).sum(-1)
+
+
+@lru_cache
+def _gauss_legendre(nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(nodes)
 
 
 @lru_cache(maxsize=8)
@@ -132,7 +137,10 @@ def _window(
 
     def outflow(across: np.ndarray, along: np.ndarray) -> Tensor:
         """Return (..., across, along) the light that leaves through the edges facing an axis."""
-        ends = np.concatenate([across + half_um, across - half_um])
+        # Neighbours without a gap between them share an edge.
+        shared = aperture == 1
+        front = across[-1:] if shared else across
+        ends = np.concatenate([across - half_um, front + half_um])
         x_um, start, end = np.broadcast_arrays(
             np.where(np.abs(ends) < TOUCHING_UM, 0, ends)[:, None],
             (along - half_um)[None, :],
@@ -144,7 +152,8 @@ def _window(
         for some, nodes in ((near, NEAR_EDGE_NODES), (~near, FAR_EDGE_NODES)):
             edges = tuple(e[some][None, :] for e in (x_um, start, end))
             flux[..., torch.from_numpy(some)] = _flux(outer_energy, edges, nodes)[..., 0, :]
-        return flux[..., : len(across), :] - flux[..., len(across) :, :]
+        forward = flux[..., 1:, :] if shared else flux[..., len(across) :, :]
+        return forward - flux[..., : len(across), :]
 
     def inside(position: np.ndarray) -> np.ndarray:
         """Return 1 where the emitter is above a pixel, 1/2 on its edge, 0 beside it."""
