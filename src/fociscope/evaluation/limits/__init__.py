@@ -1,0 +1,21 @@
+"""How far anyone could get: the least error of a depth, and an oracle's map."""
+
+from fociscope.evaluation.limits.depth import (
+    SingleLayerBounds,
+    known_layers_bound_um,
+    single_layer_bounds,
+)
+from fociscope.evaluation.limits.gaussian import gaussian_layers_bound_um
+from fociscope.evaluation.limits.noise import capture_noise_variance
+from fociscope.evaluation.limits.oracle import MapOracle
+from fociscope.evaluation.limits.specimen import SpecimenStatistics
+
+__all__ = [
+    "MapOracle",
+    "SingleLayerBounds",
+    "SpecimenStatistics",
+    "capture_noise_variance",
+    "gaussian_layers_bound_um",
+    "known_layers_bound_um",
+    "single_layer_bounds",
+]

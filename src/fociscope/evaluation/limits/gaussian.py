@@ -1,0 +1,171 @@
+"""The bound on depths of layers that nobody has seen: Gaussian fields of known statistics.
+
+Captures are then normal with the mean b A m and the covariance b^2 A C A^T + V: b is a layer's
+brightness, m and C its mean and covariance, A the projection from its depth, V the noise. What they
+tell of parameters p is
+
+    F_pq = dmean/dp^T K^-1 dmean/dq + 1/2 tr(K^-1 dK/dp K^-1 dK/dq),    K = b^2 A C A^T + V
+
+(Kay, Fundamentals of Statistical Signal Processing, 1993, eq. 3.31). It is computed for all pixels
+of the frame with its edges, where light gets lost and in that tells depth as well. Frame, kernels
+and statistics are even in y and in x, so even and odd images do not mix, and K falls into four
+blocks.
+
+The bound is that of the average specimen under the average noise, not an average of bounds: bright
+specimens count for more in it, and V does not follow each one's light.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from fociscope.evaluation.limits.information import depth_bound, seen_and_slope
+from fociscope.evaluation.limits.noise import capture_noise_variance
+from fociscope.evaluation.limits.specimen import SpecimenStatistics
+from fociscope.imager.geometry import Imager
+from fociscope.imager.projector import LayerProjector
+from fociscope.imager.registration import Registration
+from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
+
+__all__ = ["gaussian_layers_bound_um", "gaussian_layers_information"]
+
+Floats = NDArray[np.float64]
+
+#: Images that go through the projector together.
+CHUNK_IMAGES = 64
+
+
+def gaussian_layers_bound_um(
+    imager: Imager,
+    depth_um: ArrayLike,
+    layers: ArrayLike,
+    *,
+    peak_snr_db: float = REFERENCE_PEAK_SNR_DB,
+    shared_gain: bool = False,
+) -> Floats:
+    """Return (layer,): the bound on depths of unknown layers that are Gaussian fields.
+
+    Each layer's brightness is not known, nor are the depths of the others.
+
+    Args:
+        imager: the instrument, its sensors taken for aligned. A measured PSF is taken for the mean
+            of its mirror images; for `surround`, the frame's mirror image goes on around it.
+        depth_um: (layer,).
+        layers: (scene, layer, y, x) emitted light, from which statistics, the same for all layers,
+            and the mean noise in each pixel are measured.
+        peak_snr_db: of each sensor's image.
+        shared_gain: the sensors' gains are alike; else each is unknown.
+
+    Raises:
+        ImagerError: a depth outside the imager, or shapes that do not fit.
+        SceneError: a peak SNR that the camera does not reach.
+    """
+    light = torch.as_tensor(np.asarray(layers, np.float64))
+    depth = np.asarray(depth_um, np.float64)
+    aligned = imager.with_(registration=Registration())
+    seen = LayerProjector(aligned).A(light, torch.from_numpy(depth).expand(len(light), -1))
+    assert isinstance(seen, Tensor)
+    noise = capture_noise_variance(aligned, seen, peak_snr_db).mean(dim=0).numpy()
+    information = gaussian_layers_information(
+        aligned, depth, SpecimenStatistics.of(light), noise, shared_gain=shared_gain
+    )
+    return depth_bound(information, layers=len(depth))
+
+
+def gaussian_layers_information(
+    imager: Imager,
+    depth_um: Floats,
+    statistics: SpecimenStatistics,
+    noise_variance: Floats,
+    *,
+    shared_gain: bool = False,
+) -> Floats:
+    """Return the Fisher information that captures of Gaussian layers hold.
+
+    Args:
+        imager: the instrument, its sensors aligned.
+        depth_um: (layer,).
+        statistics: of each layer.
+        noise_variance: (sensor, y, x), of which the mean over its mirror images counts.
+        shared_gain: the sensors' gains are alike; else each is unknown.
+
+    Returns:
+        (parameter, parameter). Parameters: depth of each layer, logarithm of the brightness of each
+        layer and, of two sensors whose gains are unknown, logarithm of the gain of B.
+    """
+    height, width = statistics.frame_px
+    noise = (noise_variance + noise_variance[:, ::-1]) / 2
+    noise = (noise + noise[:, :, ::-1]) / 2
+    total: Floats = np.zeros(())
+    for basis in product(_halves(height), _halves(width)):
+        images = np.einsum("iy,jx->ijyx", *basis).reshape(-1, height, width)
+        if not len(images):
+            continue
+        seen, slope = _projected(imager, depth_um, images, basis)  # (layer, sensor, row, column)
+        sensors = seen.shape[1]
+        a, da = (m.reshape(len(depth_um), -1, len(images)) for m in (seen, slope))
+        prior = _within(basis, statistics.covariance_times(images))
+        even = images.sum(axis=(-2, -1)) * statistics.mean
+        spread = ((images**2).reshape(len(images), -1) @ noise.reshape(sensors, -1).T).T.ravel()
+
+        a_prior = a @ prior
+        brightness = a_prior @ a.transpose(0, 2, 1)
+        change = da @ a_prior.transpose(0, 2, 1)
+        covariances = [change + change.transpose(0, 2, 1), 2 * brightness]
+        means = [da @ even, a @ even]
+        if sensors == 2 and not shared_gain:
+            of_b = np.repeat([0.0, 1.0], len(images))
+            light = brightness.sum(axis=0)
+            covariances.append((of_b[:, None] * light + light * of_b)[None])
+            means.append((of_b * means[1].sum(axis=0))[None])
+        inverse = np.linalg.inv(brightness.sum(axis=0) + np.diag(spread))
+        relative = inverse @ np.concatenate(covariances)
+        slopes = np.concatenate(means)
+        size = len(slopes)
+        transposed = relative.transpose(0, 2, 1).reshape(size, -1)
+        total = total + slopes @ inverse @ slopes.T + relative.reshape(size, -1) @ transposed.T / 2
+    return total
+
+
+def _halves(n: int) -> tuple[Floats, Floats]:
+    """Return the even vectors of n pixels, and the odd ones: (vector, n)."""
+    one = np.eye(n)
+    even = (one + one[::-1])[: (n + 1) // 2]
+    odd = (one - one[::-1])[: n // 2]
+    return _normalised(even), _normalised(odd)
+
+
+def _normalised(vectors: Floats) -> Floats:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def _projected(
+    imager: Imager, depth_um: Floats, basis_images: Floats, basis: tuple[Floats, Floats]
+) -> tuple[Floats, Floats]:
+    """Return the projection in a basis of images, and its derivative by depth.
+
+    Both (layer, sensor, row, column).
+    """
+    projector = LayerProjector(imager)
+    images = torch.from_numpy(basis_images)
+    depth = torch.from_numpy(depth_um)
+    found: list[list[Floats]] = [[], []]
+    for start in range(0, len(images), CHUNK_IMAGES):
+        chunk = images[start : start + CHUNK_IMAGES, None].expand(-1, len(depth), -1, -1)
+        pair = seen_and_slope(projector, chunk, depth.expand(len(chunk), -1).contiguous())
+        for column, part in zip(found, pair, strict=True):
+            column.append(_within(basis, part.numpy()))
+    seen, slope = (np.moveaxis(np.concatenate(column), 0, -1) for column in found)
+    return seen, slope
+
+
+def _within(basis: tuple[Floats, Floats], images: Floats) -> Floats:
+    """Return (..., component) of images (..., y, x) in the products of rows and columns."""
+    rows, columns = basis
+    found = rows @ images @ columns.T
+    return np.asarray(found.reshape(*found.shape[:-2], -1))

@@ -1,0 +1,66 @@
+"""How good a map is: each figure beside what a guess that ignores the capture would score."""
+
+from fociscope.evaluation.metrics.calibration import (
+    BrierScore,
+    ReliabilityCurve,
+    brier_score,
+    expected_calibration_error,
+    reliability_curve,
+)
+from fociscope.evaluation.metrics.depth import (
+    CoverageCurve,
+    DepthScores,
+    LayerMatch,
+    MatchedLayers,
+    coverage_curve,
+    depth_scores,
+    depth_z_scores,
+    match_depths,
+    match_layers,
+)
+from fociscope.evaluation.metrics.detection import (
+    FociDetection,
+    SizeSensitivity,
+    detect_foci,
+    region_specificity,
+)
+from fociscope.evaluation.metrics.images import (
+    best_gain,
+    even_image_error,
+    peak_snr_db,
+    relative_squared_error,
+    self_check_residual,
+    structural_similarity,
+)
+from fociscope.evaluation.metrics.masks import MaskCounts, MaskScores, mask_counts, mask_scores
+
+__all__ = [
+    "BrierScore",
+    "CoverageCurve",
+    "DepthScores",
+    "FociDetection",
+    "LayerMatch",
+    "MaskCounts",
+    "MaskScores",
+    "MatchedLayers",
+    "ReliabilityCurve",
+    "SizeSensitivity",
+    "best_gain",
+    "brier_score",
+    "coverage_curve",
+    "depth_scores",
+    "depth_z_scores",
+    "detect_foci",
+    "even_image_error",
+    "expected_calibration_error",
+    "mask_counts",
+    "mask_scores",
+    "match_depths",
+    "match_layers",
+    "peak_snr_db",
+    "region_specificity",
+    "relative_squared_error",
+    "reliability_curve",
+    "self_check_residual",
+    "structural_similarity",
+]

@@ -1,0 +1,275 @@
+"""Depths of layers against the truth, the intervals stated for them, and layers that were missed.
+
+`depth_scores` takes layers in their order, as many as there are. Where their number is not known,
+`match_depths` pairs them first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.special import ndtri
+
+__all__ = [
+    "CoverageCurve",
+    "DepthScores",
+    "LayerMatch",
+    "MatchedLayers",
+    "coverage_curve",
+    "depth_scores",
+    "depth_z_scores",
+    "match_depths",
+    "match_layers",
+]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DepthScores:
+    """Errors of depths: (layer,) for each layer, or () pooled over the layers."""
+
+    mae_um: Floats
+    """Mean absolute error."""
+    rmse_um: Floats
+    """Root mean square error."""
+    bias_um: Floats
+    """Mean of estimate minus truth."""
+    within: Floats
+    """Share of layers that are right within `within_um`."""
+    constant_mae_um: Floats
+    """Of always giving the constant depth of the layer."""
+    constant_rmse_um: Floats
+    constant_within: Floats
+    within_one_std: Floats | None
+    """Share of true depths within one stated standard deviation: 0.683 where that is so."""
+    within_two_std: Floats | None
+    """Within two of them: 0.954."""
+
+
+def depth_scores(
+    depth_um: ArrayLike,
+    true_depth_um: ArrayLike,
+    *,
+    std_um: ArrayLike | None = None,
+    within_um: float = 100.0,
+    constant_um: ArrayLike | None = None,
+    pooled: bool = False,
+) -> DepthScores:
+    """Score depths of layers that are matched by their order.
+
+    Args:
+        depth_um: (..., layer) estimates.
+        true_depth_um: (..., layer).
+        std_um: (..., layer) stated standard deviations.
+        within_um: that counts as right.
+        constant_um: (layer,) what the constant guess says; without it, the mean of the true depths.
+            Where depths are drawn from a known range, its middle.
+        pooled: over the layers, not for each of them.
+
+    Raises:
+        ValueError: shapes that differ, or standard deviations that are negative or NaN.
+    """
+    estimate, truth = _same(depth_um, true_depth_um)
+    over = None if pooled else tuple(range(truth.ndim - 1))
+    every = tuple(range(truth.ndim - 1))
+    constant = truth.mean(axis=every) if constant_um is None else np.asarray(constant_um)
+    error, spread = estimate - truth, constant - truth
+
+    def mean(values: Floats | NDArray[np.bool_]) -> Floats:
+        return np.asarray(values.mean(axis=over, dtype=np.float64))
+
+    stated = None
+    if std_um is not None:
+        stated = np.abs(depth_z_scores(estimate, truth, std_um))
+    return DepthScores(
+        mae_um=mean(np.abs(error)),
+        rmse_um=np.sqrt(mean(error**2)),
+        bias_um=mean(error),
+        within=mean(np.abs(error) <= within_um),
+        constant_mae_um=mean(np.abs(spread)),
+        constant_rmse_um=np.sqrt(mean(spread**2)),
+        constant_within=mean(np.abs(spread) <= within_um),
+        within_one_std=None if stated is None else mean(stated <= 1),
+        within_two_std=None if stated is None else mean(stated <= 2),
+    )
+
+
+def depth_z_scores(depth_um: ArrayLike, true_depth_um: ArrayLike, std_um: ArrayLike) -> Floats:
+    """Return (estimate - truth) / stated standard deviation, all (...).
+
+    A standard deviation of 0 gives 0 where the depth is exact, and infinity elsewhere.
+
+    Raises:
+        ValueError: shapes that differ, or standard deviations that are negative or NaN.
+    """
+    estimate, truth = _same(depth_um, true_depth_um)
+    std = np.asarray(std_um, dtype=np.float64)
+    if std.shape != truth.shape or not (std >= 0).all():
+        raise ValueError(
+            f"standard deviations need the shape {truth.shape} and values of 0 or more; "
+            f"got {std.shape}" + (f", least {np.min(std):g}" if std.size else "")
+        )
+    error = estimate - truth
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(error == 0, 0.0, error / std)
+
+
+class CoverageCurve(NamedTuple):
+    """How often intervals hold the truth, against how often they claim to."""
+
+    nominal: Floats
+    """(level,) claimed."""
+    empirical: Floats
+    """(level,) observed; above the claim: too cautious, below: too sure."""
+
+    @property
+    def calibration_error(self) -> float:
+        """Mean of |claimed - observed| over the levels (after Kuleshov et al., ICML 2018)."""
+        return float(np.abs(self.empirical - self.nominal).mean())
+
+
+def coverage_curve(z_scores: ArrayLike, levels: ArrayLike | None = None) -> CoverageCurve:
+    """Hold central intervals of stated normal distributions against how often they hold the truth.
+
+    The interval of level c reaches to |z| <= Phi^-1((1 + c) / 2).
+
+    Args:
+        z_scores: (...) of `depth_z_scores`.
+        levels: (level,) within 0 ... 1; without them 0.05, 0.1 ... 0.95.
+
+    Raises:
+        ValueError: no scores, or a level outside 0 ... 1.
+    """
+    z = np.sort(np.abs(np.asarray(z_scores, dtype=np.float64)).ravel())
+    nominal = np.arange(1, 20) / 20 if levels is None else np.asarray(levels, dtype=np.float64)
+    if z.size == 0 or not ((nominal > 0) & (nominal < 1)).all():
+        raise ValueError("a coverage curve needs z-scores, and levels within 0 ... 1")
+    reach = ndtri((1 + nominal) / 2)
+    return CoverageCurve(nominal, np.searchsorted(z, reach, side="right") / z.size)
+
+
+class LayerMatch(NamedTuple):
+    """Which estimated layer is which true one, in one scene."""
+
+    estimated: NDArray[np.intp]
+    """(pair,) numbers of the estimated layers that were matched, by depth."""
+    true: NDArray[np.intp]
+    """(pair,) numbers of the true layers they were matched with."""
+    error_um: Floats
+    """(pair,) estimate minus truth."""
+    missed: NDArray[np.intp]
+    """True layers that nothing was matched with."""
+    false: NDArray[np.intp]
+    """Estimated layers that match no true one."""
+
+
+def match_depths(
+    depth_um: ArrayLike, true_depth_um: ArrayLike, *, within_um: float = 100.0
+) -> LayerMatch:
+    """Match estimated layers with true ones, where their numbers may differ.
+
+    As many pairs as possible lie within `within_um`, and among all such ways the sum of the
+    distances is least (`scipy.optimize.linear_sum_assignment`). What has no partner that near is
+    missed, or false.
+
+    Args:
+        depth_um: (estimate,) in any order; NaN stands for no layer.
+        true_depth_um: (layer,) likewise.
+        within_um: greatest distance of a pair.
+
+    Raises:
+        ValueError: depths with more than one axis.
+    """
+    estimate, truth = (np.asarray(d, dtype=np.float64) for d in (depth_um, true_depth_um))
+    if estimate.ndim != 1 or truth.ndim != 1:
+        raise ValueError(
+            f"depths to match need one axis, of layers; got {estimate.shape} and {truth.shape}"
+        )
+    there, real = np.flatnonzero(~np.isnan(estimate)), np.flatnonzero(~np.isnan(truth))
+    distance = np.abs(estimate[there][:, None] - truth[real][None, :])
+    # Farther pairs cost more than all near ones together, so that none is formed needlessly.
+    too_far = within_um * (min(distance.shape) + 1) + 1
+    row, column = linear_sum_assignment(np.where(distance <= within_um, distance, too_far))
+    near = distance[row, column] <= within_um
+    one, other = there[row[near]], real[column[near]]
+    order = np.argsort(estimate[one], kind="stable")
+    one, other = one[order], other[order]
+    return LayerMatch(
+        estimated=one,
+        true=other,
+        error_um=estimate[one] - truth[other],
+        missed=np.setdiff1d(real, other),
+        false=np.setdiff1d(there, one),
+    )
+
+
+@dataclass(frozen=True)
+class MatchedLayers:
+    """Layers of many scenes, matched within a distance."""
+
+    error_um: Floats
+    """(pair,) estimate minus truth, of all pairs."""
+    true_layers: NDArray[np.int64]
+    """(scene,) how many there were."""
+    missed: NDArray[np.int64]
+    """(scene,) how many of them nothing was matched with."""
+    false: NDArray[np.int64]
+    """(scene,) estimated layers that match no true one."""
+
+    @property
+    def mae_um(self) -> float:
+        """Mean absolute error of the pairs; NaN without any. It knows nothing of missed layers."""
+        return float(np.abs(self.error_um).mean()) if self.error_um.size else float("nan")
+
+    @property
+    def missed_share(self) -> float:
+        """Share of the true layers that were missed; NaN where there were none."""
+        total = int(self.true_layers.sum())
+        return int(self.missed.sum()) / total if total else float("nan")
+
+    @property
+    def false_per_scene(self) -> float:
+        """Mean number of false layers of a scene."""
+        return float(self.false.mean())
+
+
+def match_layers(
+    depth_um: Sequence[ArrayLike], true_depth_um: Sequence[ArrayLike], *, within_um: float = 100.0
+) -> MatchedLayers:
+    """Match the layers of many scenes, each as `match_depths` does.
+
+    Raises:
+        ValueError: not as many estimates as scenes, or none, or depths with more than one axis.
+    """
+    if len(depth_um) != len(true_depth_um) or len(depth_um) == 0:
+        raise ValueError(
+            "every scene needs estimated and true depths; "
+            f"got {len(depth_um)} and {len(true_depth_um)}"
+        )
+    matches = [
+        match_depths(estimate, truth, within_um=within_um)
+        for estimate, truth in zip(depth_um, true_depth_um, strict=True)
+    ]
+    missed = np.array([len(match.missed) for match in matches], dtype=np.int64)
+    return MatchedLayers(
+        error_um=np.concatenate([match.error_um for match in matches]),
+        true_layers=missed + np.array([len(match.true) for match in matches], dtype=np.int64),
+        missed=missed,
+        false=np.array([len(match.false) for match in matches], dtype=np.int64),
+    )
+
+
+def _same(depth_um: ArrayLike, true_depth_um: ArrayLike) -> tuple[Floats, Floats]:
+    estimate, truth = (np.asarray(d, dtype=np.float64) for d in (depth_um, true_depth_um))
+    if estimate.shape != truth.shape or truth.ndim == 0 or truth.size == 0:
+        raise ValueError(
+            f"depths need one shape (..., layer) and a layer; got {estimate.shape} and "
+            f"{truth.shape}; where their numbers differ, match them (match_depths)"
+        )
+    return estimate, truth

@@ -1,0 +1,185 @@
+"""Detecting foci: of what size they are found, and how often something is found where none is.
+
+A focus is a connected part of a mask; pixels that share an edge or a corner are connected
+(8-connectivity).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from fociscope.evaluation.bootstrap import Interval, rate_interval, share_interval
+
+__all__ = ["FociDetection", "SizeSensitivity", "detect_foci", "region_specificity"]
+
+Floats = NDArray[np.float64]
+
+#: Connects the eight neighbours in a frame, and no frame with another.
+NEIGHBOURS = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))]).astype(np.int8)
+
+
+@dataclass(frozen=True)
+class SizeSensitivity:
+    """The share of foci that were detected, by their size."""
+
+    edges_cells: Floats
+    """(bin + 1,) sizes; a bin holds its lower edge and not its upper one."""
+    detected: NDArray[np.int64]
+    """(bin,) foci found."""
+    foci: NDArray[np.int64]
+    """(bin,) foci there were."""
+    share: Interval
+    """(bin,) with its Wilson interval, which takes foci for independent; NaN in empty bins."""
+
+
+@dataclass(frozen=True)
+class FociDetection:
+    """The foci of many frames, and whether they were found."""
+
+    cells: Floats
+    """(focus,) size of each true focus in cells."""
+    area_px: NDArray[np.int64]
+    """(focus,) its pixels."""
+    covered: Floats
+    """(focus,) share of its pixels that were predicted."""
+    frame: NDArray[np.intp]
+    """(focus,) number of its frame, all leading axes counted as one."""
+    predicted_foci: NDArray[np.int64]
+    """(frame,) foci of the prediction."""
+    false_foci: NDArray[np.int64]
+    """(frame,) those of them that share no pixel with the truth."""
+    frame_mm2: float
+    """Area of a frame."""
+
+    def detected(self, fraction: float = 0.0) -> NDArray[np.bool_]:
+        """Return (focus,): at least one of its pixels was predicted, and this share of them."""
+        return (self.covered > 0) & (self.covered >= fraction)
+
+    def sensitivity(
+        self, edges_cells: ArrayLike, *, fraction: float = 0.0, level: float = 0.95
+    ) -> SizeSensitivity:
+        """Return the share of foci that were detected, by their size.
+
+        Args:
+            edges_cells: (bin + 1,) increasing sizes; the last may be infinite.
+            fraction: of a focus that must be predicted; without it, any pixel will do.
+            level: of the intervals.
+
+        Raises:
+            ValueError: edges that do not increase.
+        """
+        edges = np.asarray(edges_cells, dtype=np.float64)
+        if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
+            raise ValueError(f"sizes need two edges or more that increase; got {edges.tolist()}")
+        which = np.searchsorted(edges, self.cells, side="right") - 1
+        inside = (which >= 0) & (which < len(edges) - 1)
+        bins = len(edges) - 1
+        foci = np.bincount(which[inside], minlength=bins)
+        found = np.bincount(which[inside & self.detected(fraction)], minlength=bins)
+        return SizeSensitivity(edges, found, foci, share_interval(found, foci, level=level))
+
+    def false_foci_per_mm2(self, *, level: float = 0.95) -> Interval:
+        """Return false foci per area imaged, with the interval of a Poisson rate."""
+        area_mm2 = self.frame_mm2 * len(self.false_foci)
+        return rate_interval(self.false_foci.sum(), area_mm2, level=level)
+
+    def precision(self, *, level: float = 0.95) -> Interval:
+        """Return the share of predicted foci that are not false, with its Wilson interval."""
+        total = self.predicted_foci.sum()
+        return share_interval(total - self.false_foci.sum(), total, level=level)
+
+
+def detect_foci(
+    predicted: ArrayLike, truth: ArrayLike, *, cells_per_pixel: ArrayLike, pixel_pitch_um: float
+) -> FociDetection:
+    """Find the foci of masks, and which of them the prediction found.
+
+    Args:
+        predicted: (..., y, x).
+        truth: (..., y, x).
+        cells_per_pixel: mean number of cells in a pixel of the mask, of which a focus's size is
+            estimated: density times the area of a pixel, `Specimen.cells_per_unit_light` where
+            masks are filled; or (..., y, x) the number of cells that each pixel holds.
+        pixel_pitch_um: side of a pixel.
+
+    Raises:
+        ValueError: shapes that do not fit, or a pitch or number of cells that makes no sense.
+    """
+    p, t = _frames(predicted, truth)
+    cells = np.asarray(cells_per_pixel, dtype=np.float64)
+    if cells.ndim and cells.shape != np.shape(truth):
+        raise ValueError(
+            f"cells_per_pixel needs to be a number or of the masks' shape {np.shape(truth)}; "
+            f"got {cells.shape}"
+        )
+    if not (cells >= 0).all() or not pixel_pitch_um > 0:
+        raise ValueError(
+            f"cells must be 0 or more in each pixel, and the pitch above 0; got {cells.min():g} "
+            f"and {pixel_pitch_um:g} um"
+        )
+    labels, foci = ndimage.label(t, NEIGHBOURS)
+    frame_of = np.broadcast_to(np.arange(len(t))[:, None, None], t.shape)
+    # Label 0 is what lies between the foci.
+    area = np.bincount(labels.ravel(), minlength=foci + 1)[1:]
+    covered = np.bincount(labels.ravel(), p.ravel(), foci + 1)[1:]
+    if not cells.ndim:
+        cells = np.full(t.shape, float(cells))
+    size = np.bincount(labels.ravel(), cells.ravel(), foci + 1)[1:].astype(np.float64)
+    frame = np.zeros(foci + 1, dtype=np.intp)
+    frame[labels[t]] = frame_of[t]
+
+    found, number = ndimage.label(p, NEIGHBOURS)
+    touching = np.bincount(found.ravel(), t.ravel(), number + 1)[1:]
+    home = np.zeros(number + 1, dtype=np.intp)
+    home[found[p]] = frame_of[p]
+    return FociDetection(
+        cells=size,
+        area_px=area.astype(np.int64),
+        covered=covered / np.maximum(area, 1),
+        frame=frame[1:],
+        predicted_foci=np.bincount(home[1:], minlength=len(t)),
+        false_foci=np.bincount(home[1:][touching == 0], minlength=len(t)),
+        frame_mm2=t.shape[1] * t.shape[2] * (pixel_pitch_um / 1000) ** 2,
+    )
+
+
+def region_specificity(
+    predicted: ArrayLike, truth: ArrayLike, *, tile_px: int | None = None, level: float = 0.95
+) -> Interval:
+    """Return the share of tumour-free regions in which nothing was predicted.
+
+    Args:
+        predicted: (..., y, x).
+        truth: (..., y, x).
+        tile_px: side of the square tiles that frames are cut into, from their first pixel on;
+            those at the far edges may be smaller. Without it, a region is a whole frame, and of
+            frames without any tumour there may be few. A tile beside a focus counts like any other.
+        level: of the Wilson interval, which takes regions for independent.
+
+    Returns:
+        NaN where no region is free of tumour.
+
+    Raises:
+        ValueError: shapes that do not fit, or a tile without pixels.
+    """
+    p, t = _frames(predicted, truth)
+    if tile_px is not None and tile_px < 1:
+        raise ValueError(f"tiles need a pixel or more; got {tile_px}")
+    for axis in (1, 2):
+        starts = np.arange(0, p.shape[axis], tile_px or p.shape[axis])
+        p, t = (np.logical_or.reduceat(mask, starts, axis=axis) for mask in (p, t))
+    free = ~t
+    return share_interval((free & ~p).sum(), free.sum(), level=level)
+
+
+def _frames(predicted: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    p, t = np.asarray(predicted, dtype=bool), np.asarray(truth, dtype=bool)
+    if p.shape != t.shape or p.ndim < 2 or p.size == 0:
+        raise ValueError(f"masks need one shape (..., y, x); got {p.shape} and {t.shape}")
+    frames = math.prod(p.shape[:-2])
+    return p.reshape(frames, *p.shape[-2:]), t.reshape(frames, *t.shape[-2:])
