@@ -75,7 +75,15 @@ def find_order(
     if len(readings) > 1:
         readings = [order for order in readings if order.frame[0] == order.frame[1]] or readings
     others = {name: shape for name, shape in shapes.items() if roles[name] != "depths"}
-    if not readings and len(others) < len(shapes) and any(_readings(others, roles)):
+    # Its rows could be samples or layers where both are as many; so could those of another reading.
+    turned = any(
+        order.kind == "last" and shape == (order.placed[name].shape[0],) * 2
+        for order in readings
+        for name, shape in shapes.items()
+        if roles[name] == "depths"
+    )
+    unplaced = not readings and len(others) < len(shapes) and any(_readings(others, roles))
+    if unplaced or (turned and len(readings) == 1):
         raise FileFormatError(
             f"{shown(path)}: the shape of the depths does not fit the images, or leaves open which "
             f"of its axes counts the samples ({listed}), expected N x layers; check the export, or "
@@ -164,8 +172,6 @@ def _place_depths(kind: str, samples: int, shape: Shape) -> Placed | None:
         if kind == "last" and shape[0] == 1 and shape[2] == samples:
             return Placed((samples, shape[1]), True)
     if len(shape) == 2:
-        if kind == "last" and shape[0] == shape[1] == samples:
-            return None  # rows could be samples or layers
         if shape[0] == samples:
             return Placed((samples, shape[1]), False)
         if kind == "last" and shape[1] == samples:

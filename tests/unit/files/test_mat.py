@@ -5,7 +5,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fociscope.errors import FileFormatError
@@ -195,6 +195,10 @@ def squeezed(array: np.ndarray) -> np.ndarray:
     names=st.sets(st.sampled_from([RAW, B, MAP, Z])), samples_last=st.booleans(),
     squeeze=st.booleans(), depths=st.sampled_from(["as the rest", "N x layers", "with a 1"]),
     kind=st.sampled_from(["f8", "f4"]), v73=st.booleans(),
+)  # fmt: skip
+@example(
+    samples=2, layers=2, side=2, names={RAW, Z}, samples_last=True, squeeze=False,
+    depths="as the rest", kind="f8", v73=False,
 )  # fmt: skip
 def test_any_order_of_axes_is_read_right_or_refused(
     tmp_path: Path, samples: int, layers: int, side: int, names: set[str], samples_last: bool,
