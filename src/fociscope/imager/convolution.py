@@ -124,8 +124,10 @@ def convolve_and_sum(
         (scene, to, y, x) of `target`.
     """
     inputs, size = images.shape[1], images.element_size()
-    # Spectra, transfer functions real and complex, sums, their inverse transforms and the tile.
-    per_sample = size * (2 * inputs + 3 * inputs * outputs + 8 * outputs)
+    # Padded images and spectra (and the mirrored ones), transfer functions real and complex, sums,
+    # their inverse transforms and the tile.
+    read = 4 * inputs * (1 if source.mirrors is None else 2)
+    per_sample = size * (read + 3 * inputs * outputs + 8 * outputs)
     side = max(span.stop - span.start for span in (target.y, target.x))
     while True:
         tiles = [list(span.tiles(side)) for span in (target.y, target.x)]

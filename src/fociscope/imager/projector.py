@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["LayerProjector"]
 
 #: Memory for the Fourier space of one tile, where the caller names none.
-MEMORY_BYTES = 2**28
+MEMORY_BYTES = 2**27
 
 
 class LayerProjector:
