@@ -1,0 +1,156 @@
+"""`fociscope evaluate`: a model or a solver on unseen scenes, beside baselines, as a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from fociscope.cli.common import (
+    Device,
+    DeviceOption,
+    ImagerOption,
+    OverwriteOption,
+    err,
+    out,
+    progress_bar,
+    read_imager,
+)
+from fociscope.cli.entry import app
+
+if TYPE_CHECKING:
+    from fociscope.evaluation.evaluate import Evaluation, Progress
+
+
+@app.command()
+def evaluate(
+    candidate: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|SOLVER",
+            help="A shipped model, a .safetensors file of your own, or a solver such as admm.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")],
+    suite: Annotated[
+        str | None, typer.Option(help="Of scenes: reference or quick. [default: reference]")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Score on a data set of the published layout instead of a suite."),
+    ] = None,
+    baselines: Annotated[
+        str, typer.Option(help="none, all, or names with commas between them.")
+    ] = "constant",
+    conditions: Annotated[
+        str | None,
+        typer.Option(help="Only those of the suite that fit, such as 'reference,snr-*'."),
+    ] = None,
+    imager: ImagerOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the results as JSON instead of a table.")
+    ] = False,
+    device: DeviceOption = Device.auto,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Score a model or solver on unseen scenes, and write a report with tables and pictures."""
+    from fociscope.errors import FociscopeError
+    from fociscope.evaluation import results as files
+    from fociscope.evaluation.candidates import find_candidates
+    from fociscope.files import atomic_folder
+    from fociscope.show.report import write_report
+
+    if data is not None and (suite is not None or conditions is not None):
+        raise FociscopeError("--data takes the place of a suite; leave out --suite, --conditions")
+    if data is None and imager is not None:
+        raise FociscopeError("--imager is that of --data; a suite brings its own imagers")
+    with atomic_folder(output, overwrite=overwrite) as part:
+        candidates = find_candidates(candidate, baselines, device=device)
+        with progress_bar("Scoring scenes") as bar:
+            done = _run(
+                candidates,
+                suite=suite or "reference",
+                conditions=conditions,
+                data=data,
+                imager=imager,
+                progress=lambda _, count, total: bar(count, total),
+            )
+        text = files.as_json(done.results)
+        (part / "results.json").write_text(text, encoding="utf-8")
+        write_report(part, done.results, done.cases)
+    if as_json:
+        typer.echo(text, nl=False)
+        return
+    _print(done.results)
+    notes = {note for c in done.results["conditions"] for note in c.get("notes", [])}
+    if notes:
+        err.print(f"{len(notes)} warning(s) stand at the end of report.html", highlight=False)
+    names = "report.html, tables.md, results.json, figures/"
+    out.print(
+        f"Written to [bold]{escape(str(output))}[/]: {names}", highlight=False, soft_wrap=True
+    )
+
+
+def _run(
+    candidates: list[Any],
+    *,
+    suite: str,
+    conditions: str | None,
+    data: Path | None,
+    imager: Path | None,
+    progress: Progress,
+) -> Evaluation:
+    """Score on a data set or a suite."""
+    from fociscope.evaluation.data_sets import DataSet
+    from fociscope.evaluation.evaluate import evaluate as run
+    from fociscope.evaluation.evaluate import evaluate_suite
+    from fociscope.evaluation.suite import find_suite, selected
+
+    if data is None:
+        chosen = selected(find_suite(suite), conditions)
+        return evaluate_suite(chosen, candidates, progress=progress)
+    scored = DataSet(data, imager=read_imager(imager))
+    return run([scored], candidates, {"name": "data"}, progress=progress)
+
+
+def _print(results: dict[str, Any]) -> None:
+    """Print one row per condition: the evaluated candidate beside the answers without looking."""
+    from rich.table import Table
+
+    from fociscope.show.report_labels import condition_label, evaluated
+
+    name = evaluated(results)
+    table = Table(title=escape(name), title_justify="left", title_style="bold")
+    table.add_column("condition", no_wrap=True, min_width=26)
+    for column in (
+        "scenes",
+        "pixels\nright\n(%)",
+        "blind\nguess\n(%)",
+        "Dice\n(%)",
+        "depth\nerror\n(µm)",
+        "mean\ndepth\n(µm)",
+    ):
+        table.add_column(column, justify="right")
+    for condition in results["conditions"]:
+        s = condition["scores"][name]
+        if "not_applicable" in s:
+            table.add_row(condition_label(condition), str(condition["scenes"]), "cannot")
+            continue
+        table.add_row(
+            condition_label(condition),
+            str(s["scenes"]),
+            _value(s, "accuracy", 100),
+            _value(s, "constant_accuracy", 100),
+            _value(s, "dice", 100),
+            _value(s, "depth_error_um", 1),
+            _value(s, "constant_depth_error_um", 1),
+        )
+    out.print(table)
+
+
+def _value(scores: dict[str, Any], key: str, scale: float) -> str:
+    value = scores.get(key, {}).get("value")
+    return "" if value is None else f"{scale * value:.1f}"

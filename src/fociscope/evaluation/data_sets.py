@@ -1,0 +1,120 @@
+"""Data sets of the published layout as something to be scored on: whatever truth they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fociscope.errors import FileFormatError
+from fociscope.evaluation.scored import Batch, Told
+from fociscope.evaluation.suite import SEPARATION_UM
+from fociscope.files import ImagesDepth, ImagesDepthFile
+from fociscope.files.images_depth import DEPTH, DEPTH_MAP, RAW
+from fociscope.files.limits import shown
+from fociscope.files.zarr_store import is_zarr
+from fociscope.imager.geometry import Imager
+from fociscope.simulation.dataset_check import dataset_files
+from fociscope.simulation.dataset_record import RECORD_NAME, read_record
+from fociscope.simulation.frame import chunk_scenes
+
+__all__ = ["DataSet"]
+
+#: Samples that slow candidates are scored on, the first ones.
+SLOW_DATA_SCENES = 100
+
+
+class DataSet:
+    """The samples of one file or a folder of them, as one condition."""
+
+    group = "data"
+
+    def __init__(self, path: Path, *, imager: Imager | None = None) -> None:
+        """Look into the files: how many samples, and what truth.
+
+        Args:
+            path: a folder of files, or one file.
+            imager: of the captures; without one, that of `dataset.json` where there is one, else
+                the reference imager.
+
+        Raises:
+            FileFormatError: no such file, or there is no truth in them.
+        """
+        path = Path(path)
+        is_set = path.is_dir() and not is_zarr(path)
+        self.files = dataset_files(path) if is_set else [path]
+        self.name = path.resolve().name
+        self._cells_per_pixel: float | None = None
+        self._separation_um: float | None = None
+        if is_set and (path / RECORD_NAME).exists():
+            plan = read_record(path).plan
+            imager = imager or plan.imager
+            self._cells_per_pixel = plan.specimen.cells_per_unit_light(imager.pixel_pitch_um)
+            self._separation_um = plan.min_separation_um
+        self.scenes = self.slow_scenes = 0
+        for file in self.files:
+            with ImagesDepthFile.open(file) as opened:
+                self.scenes += opened.samples
+        with ImagesDepthFile.open(self.files[0]) as opened:
+            if not {DEPTH_MAP, DEPTH, RAW} & set(opened.names):
+                raise FileFormatError(
+                    f"{shown(self.files[0])}: no truth to score against, expected at least one of "
+                    f"{DEPTH_MAP}, {DEPTH} and {RAW}."
+                )
+            self._depths_known = bool({DEPTH_MAP, DEPTH} & set(opened.names))
+            first = opened.read(0, 1)
+        self.slow_scenes = min(self.scenes, SLOW_DATA_SCENES)
+        truths = (first.depth_um, first.depth_map_um, first.raw)
+        self.layers = next(truth.shape[1] for truth in truths if truth is not None)
+        sensors, frame_px = first.captures.shape[1], first.captures.shape[2:]
+        self.imager = (imager or Imager()).with_(sensors=sensors, frame_px=frame_px)
+
+    @property
+    def to_tell(self) -> Told:
+        """What candidates are told."""
+        separation_um = self._separation_um
+        if separation_um is None:
+            separation_um = SEPARATION_UM.get(self.layers, 0.0)
+        return Told(self.imager, self.layers, separation_um, depths_known=self._depths_known)
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the samples of all files, as many at a time as memory likes."""
+        for path in self.files:
+            with ImagesDepthFile.open(path) as file:
+                step = chunk_scenes(self.imager)
+                whole = None if file.is_sliceable else file.read()
+                for start in range(0, file.samples, step):
+                    stop = min(start + step, file.samples)
+                    data = file.read(start, stop) if whole is None else _part(whole, start, stop)
+                    yield self._batch(data)
+
+    def _batch(self, data: ImagesDepth) -> Batch:
+        mask, depth_um = None, data.depth_um
+        if data.depth_map_um is not None:
+            mask = data.depth_map_um > 0
+            if depth_um is None:
+                deepest = data.depth_map_um.max(axis=(-2, -1))
+                depth_um = np.where(deepest > 0, deepest, np.nan).astype(np.float32)
+        return Batch(data.captures, mask, depth_um, data.raw, self._cells_per_pixel)
+
+    def described(self) -> dict[str, Any]:
+        """Return what the condition is; the names of the files, but not where they lie."""
+        return {
+            "name": self.name,
+            "group": self.group,
+            "value": "",
+            "scenes": self.scenes,
+            "layers": self.layers,
+            "files": [file.name for file in self.files],
+            "imager": self.imager.model_dump(mode="json", exclude_defaults=True),
+        }
+
+
+def _part(data: ImagesDepth, start: int, stop: int) -> ImagesDepth:
+    """Return some samples of those in memory."""
+    arrays: dict[str, Any] = {
+        name: None if a is None else a[start:stop] for name, a in vars(data).items()
+    }
+    return ImagesDepth(**arrays)

@@ -1,0 +1,129 @@
+"""What is scored: captures with whatever truth is known of them, and a candidate's answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fociscope.evaluation.metrics import match_depths
+from fociscope.imager.geometry import Imager
+from fociscope.simulation.scene import Scenes
+
+__all__ = ["MATCH_UM", "Batch", "Estimate", "Told", "matched"]
+
+Floats = NDArray[np.float32]
+
+#: An estimated layer counts as a true one within this distance, the published tolerance.
+MATCH_UM = 100.0
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a candidate is told besides the captures."""
+
+    imager: Imager
+    layers: int
+    min_separation_um: float
+    depths_known: bool = True
+    """Whether there are true depths that an oracle could be told."""
+    group: str = ""
+    """What varies, as in `Condition`."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Captures, and the truth behind them; None where it is not known."""
+
+    captures: Floats
+    """(scene, sensor, y, x)."""
+    mask: NDArray[np.bool_] | None = None
+    """(scene, layer, y, x)."""
+    depth_um: Floats | None = None
+    """(scene, layer)."""
+    layers: Floats | None = None
+    """(scene, layer, y, x) emitted light."""
+    cells_per_pixel: float | None = None
+    """Mean number of cells in a pixel of the mask."""
+
+    @classmethod
+    def of(cls, scenes: Scenes, *, cells_per_pixel: float) -> Batch:
+        """Return simulated scenes, of which everything is known."""
+        return cls(scenes.captures, scenes.mask, scenes.depth_um, scenes.layers, cells_per_pixel)
+
+    def first(self, count: int) -> Batch:
+        """Return the first scenes."""
+        arrays: dict[str, Any] = {
+            name: a[:count] if isinstance(a, np.ndarray) else a for name, a in vars(self).items()
+        }
+        return replace(self, **arrays)
+
+    def __len__(self) -> int:
+        """Return the number of scenes."""
+        return len(self.captures)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a candidate says of some scenes; None where it says nothing."""
+
+    mask: NDArray[np.bool_]
+    """(scene, layer, y, x)."""
+    probability: Floats | None = None
+    """(scene, layer, y, x) of cells."""
+    intensity: Floats | None = None
+    """(scene, layer, y, x) light of each layer, up to a gain of each scene."""
+    depth_um: Floats | None = None
+    """(scene, layer)."""
+    depth_std_um: Floats | None = None
+    """(scene, layer)."""
+    residual: Floats | None = None
+    """(scene, sensor) |reprojection - capture| / |capture|."""
+
+    def scene(self, number: int) -> Estimate:
+        """Return one scene of them, without its axis."""
+        arrays: dict[str, Any] = {
+            name: None if a is None else a[number] for name, a in vars(self).items()
+        }
+        return replace(self, **arrays)
+
+
+def matched(estimate: Estimate, true_depth_um: Floats) -> tuple[Estimate, NDArray[np.int64]]:
+    """Bring the layers of an estimate of another number of layers into the places of the true ones.
+
+    Each scene's layers are matched by depth (`match_depths`). Where none lies within `MATCH_UM`, a
+    true layer is missed: its mask is empty, its depth NaN. Estimated layers without a partner are
+    left out, and counted.
+
+    Args:
+        estimate: with depths.
+        true_depth_um: (scene, true layer).
+
+    Returns:
+        The estimate with the true number of layers, and (scene,) the layers left out, those whose
+        mask is empty not counted: an answer that says "no cells here" raises no false alarm.
+    """
+    assert estimate.depth_um is not None
+    scenes, layers = true_depth_um.shape
+    frame_px = estimate.mask.shape[-2:]
+    moved: dict[str, Any] = {}
+    for name, empty in (
+        ("mask", False),
+        ("probability", 0.0),
+        ("intensity", 0.0),
+        ("depth_um", np.nan),
+        ("depth_std_um", np.nan),
+    ):
+        given = getattr(estimate, name)
+        if given is not None:
+            shape = (scenes, layers) if given.ndim == 2 else (scenes, layers, *frame_px)
+            moved[name] = np.full(shape, empty, dtype=given.dtype)
+    false = np.zeros(scenes, dtype=np.int64)
+    for n in range(scenes):
+        match = match_depths(estimate.depth_um[n], true_depth_um[n], within_um=MATCH_UM)
+        for name, array in moved.items():
+            array[n, match.true] = getattr(estimate, name)[n, match.estimated]
+        false[n] = estimate.mask[n, match.false].any(axis=(-2, -1)).sum()
+    return replace(estimate, **moved), false

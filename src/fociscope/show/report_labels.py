@@ -1,0 +1,60 @@
+"""The words of a report: what conditions are called, and how to find them in the results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "CONDITION_LABELS",
+    "condition_label",
+    "conditions_by_name",
+    "evaluated",
+    "is_scored",
+]
+
+Results = dict[str, Any]
+
+#: What varies in a group: words for a label, and for an axis.
+CONDITION_LABELS = {
+    "reference": "reference",
+    "published": "published: no noise",
+    "snr": "peak SNR",
+    "half-angle": "half angle",
+    "base-blur": "base blur",
+    "shift": "sensor B shifted",
+    "rotation": "sensor B turned",
+    "assumed-half-angle": "told half angle",
+    "layers": "layers",
+    "coverage": "coverage",
+    "surround": "tissue around the frame",
+    "specimen": "specimen",
+    "single-layer": "single layer",
+    "data": "data set",
+}
+UNITS = {"deg": "°", "px": " px", "dB": " dB", "%": " %", "": ""}
+
+
+def evaluated(results: Results) -> str:
+    """Return the name of the candidate that was evaluated; the others are its baselines."""
+    return str(next(iter(results["candidates"])))
+
+
+def conditions_by_name(results: Results) -> dict[str, dict[str, Any]]:
+    """Return the conditions under their names."""
+    return {condition["name"]: condition for condition in results["conditions"]}
+
+
+def is_scored(condition: dict[str, Any], candidate: str) -> bool:
+    """Return whether a candidate could answer under a condition."""
+    return "not_applicable" not in condition["scores"][candidate]
+
+
+def condition_label(condition: dict[str, Any]) -> str:
+    """Return a condition in words, with its unit."""
+    label = CONDITION_LABELS.get(condition["group"], str(condition["group"]))
+    if condition["group"] == "data":
+        return f"{label} {condition['name']}"
+    if condition["value"] == "" or condition["group"] == "single-layer":
+        return label
+    value, unit = condition["value"], UNITS.get(condition.get("unit", ""), "")
+    return f"{label} {value if isinstance(value, str) else f'{value:g}'}{unit}"

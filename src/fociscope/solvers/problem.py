@@ -1,0 +1,200 @@
+"""What goes into a solver and what comes out: captures and depths, checked; layers and figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fociscope.arrays import ArrayLike, as_tensor, like
+from fociscope.errors import CaptureError, FociscopeError
+from fociscope.imager import Imager
+from fociscope.solvers.operators import Operator, operator_at
+
+__all__ = ["Piece", "Problem", "Progress", "Solution", "SolverError", "check_option", "per_scene"]
+
+Progress = Callable[[int, int], None]
+"""Called with the work that is done and all of it, in a unit of the solver's."""
+
+#: Scenes that go through all iterations together; more of them leave a processor's cache.
+CHUNK_SCENES = 8
+#: On a GPU more of them are needed to keep it busy.
+GPU_CHUNK_SCENES = 256
+
+
+#: Of the captures' noise; a level of 0 would ask for a solution that explains every digit.
+LEAST_NOISE = 1e-12
+
+
+class SolverError(FociscopeError):
+    """A solver is asked for what it cannot do, such as a negative regularisation."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Layers that explain captures; arrays of the kind of the captures, NumPy or torch."""
+
+    layers: Any
+    """(..., layer, y, x) in the units of the captures."""
+    objective: Any
+    """(...) what the solver minimises, at `layers`."""
+    iterations: Any
+    """(...) that each scene took; 1 for a closed form."""
+    converged: Any
+    """(...) whether the stopping rule was met; True for a closed form."""
+    regularisation: Mapping[str, Any]
+    """Name -> (...) the absolute weights in the objective."""
+    residual: Any
+    """(..., sensor) |A layers - captures| / |captures|."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is found for some scenes."""
+
+    layers: Tensor
+    objective: Tensor
+    iterations: Tensor
+    converged: Tensor
+    regularisation: dict[str, Tensor]
+
+
+class Problem:
+    """Captures and depths of scenes along one axis."""
+
+    def __init__(
+        self,
+        captures: ArrayLike,
+        depth_um: ArrayLike,
+        imager: Imager,
+        noise_std: ArrayLike | None = None,
+    ) -> None:
+        """Check and flatten.
+
+        Args:
+            captures: (..., sensor, y, x).
+            depth_um: (..., layer), or (layer,) for all scenes.
+            imager: the instrument; the frame is the captures'.
+            noise_std: of the captures' noise, in their units: a number, (sensor,) or (..., sensor).
+
+        Raises:
+            CaptureError: captures of another shape than the imager's, or not finite.
+            ImagerError: depths outside the imager.
+            SolverError: depths or noise that do not belong to the captures.
+        """
+        y = as_tensor(captures)
+        if y.ndim < 3 or y.shape[-3] != imager.sensors or y.numel() == 0:
+            raise CaptureError(
+                f"captures need (..., sensor, y, x) with {imager.sensors} sensor(s); "
+                f"got the shape {tuple(y.shape)}"
+            )
+        if not bool(torch.isfinite(y).all()):
+            raise CaptureError("captures hold NaN or infinite pixels; mend or mask them first")
+        lead = y.shape[:-3]
+        z = as_tensor(depth_um).to(y)
+        if z.ndim == 0 or z.shape[:-1] not in (lead, ()):
+            raise SolverError(
+                f"captures of shape {tuple(y.shape)} need depths of shape {(*lead, 'layer')}; "
+                f"got {tuple(z.shape)}"
+            )
+        self.given, self.lead, self.imager = captures, lead, imager
+        self.captures = y.reshape(-1, *y.shape[-3:])
+        self.depth_um = z.expand(*lead, z.shape[-1]).reshape(-1, z.shape[-1])
+        self.frame_px = y.shape[-2], y.shape[-1]
+        self.noise_std = (
+            None
+            if noise_std is None
+            else self.per_sensor("noise_std", noise_std, least=LEAST_NOISE)
+        )
+
+    def __len__(self) -> int:
+        """Return the number of scenes."""
+        return len(self.captures)
+
+    def per_sensor(self, name: str, value: ArrayLike, *, least: float = 0.0) -> Tensor:
+        """Return (scene, sensor, 1, 1) of a number, (sensor,) or (..., sensor).
+
+        Raises:
+            SolverError: another shape, or values that are not finite and at least `least`.
+        """
+        found = as_tensor(value).to(self.captures)
+        sensors = self.captures.shape[1]
+        if found.shape not in ((), (sensors,), (*self.lead, sensors)):
+            raise SolverError(
+                f"{name} needs a number, ({sensors},) or {(*self.lead, sensors)}; "
+                f"got the shape {tuple(found.shape)}"
+            )
+        if not bool(((found >= least) & torch.isfinite(found)).all()):
+            raise SolverError(f"{name} must be finite and not below {least:g}; got {_worst(found)}")
+        return found.expand(*self.lead, sensors).reshape(-1, sensors, 1, 1)
+
+    @property
+    def weight(self) -> Tensor:
+        """(scene, sensor, 1, 1): inverse variances of the noise, of mean 1 over the sensors."""
+        if self.noise_std is None:
+            return self.captures.new_ones(*self.captures.shape[:2], 1, 1)
+        inverse = self.noise_std**-2
+        return inverse / inverse.mean(dim=1, keepdim=True)
+
+    def chunks(self) -> Iterator[slice]:
+        """Yield scenes to be solved together."""
+        step = CHUNK_SCENES if self.captures.device.type == "cpu" else GPU_CHUNK_SCENES
+        for start in range(0, len(self), step):
+            yield slice(start, min(start + step, len(self)))
+
+    def operator(self, scenes: slice) -> Operator:
+        """Return A of some scenes."""
+        return operator_at(self.imager, self.depth_um[scenes], self.frame_px)
+
+    def relative_residual(self, operator: Operator, layers: Tensor, scenes: slice) -> Tensor:
+        """Return (scene, sensor): |A layers - captures| / |captures|, 0 where a capture is dark."""
+        captures = self.captures[scenes]
+        left = (operator.A(layers) - captures).flatten(2).norm(dim=2)
+        size = captures.flatten(2).norm(dim=2)
+        return torch.where(size > 0, left / size, left)
+
+    def solution(self, pieces: list[Piece], residual: list[Tensor]) -> Solution:
+        """Join what was found for the chunks, in the shape and kind of the captures."""
+
+        def joined(parts: list[Tensor]) -> Any:
+            whole = torch.cat(parts)
+            return like(whole.reshape((*self.lead, *whole.shape[1:])), self.given)
+
+        names = pieces[0].regularisation
+        return Solution(
+            layers=joined([p.layers for p in pieces]),
+            objective=joined([p.objective for p in pieces]),
+            iterations=joined([p.iterations for p in pieces]),
+            converged=joined([p.converged for p in pieces]),
+            regularisation={n: joined([p.regularisation[n] for p in pieces]) for n in names},
+            residual=joined(residual),
+        )
+
+
+def _worst(values: Tensor) -> str:
+    strange = values[~torch.isfinite(values)]
+    return f"{float(strange[0] if len(strange) else values.min()):g}"
+
+
+def per_scene(values: Tensor) -> Tensor:
+    """Return values (scene,) that multiply images (scene, n, y, x)."""
+    return values[:, None, None, None]
+
+
+def check_option(
+    name: str, value: float, *, least: float = 0.0, most: float = math.inf, open_: bool = False
+) -> None:
+    """Refuse an option that is not a finite number within its bounds.
+
+    Raises:
+        SolverError: it is not.
+    """
+    inside = least < value <= most if open_ else least <= value <= most
+    if not (inside and math.isfinite(value)):
+        bound = f"above {least:g}" if open_ else f"at least {least:g}"
+        end = "" if math.isinf(most) else f" and at most {most:g}"
+        raise SolverError(f"{name} must be {bound}{end}; got {value:g}")

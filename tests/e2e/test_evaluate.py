@@ -1,0 +1,93 @@
+"""`fociscope evaluate`: a report on unseen scenes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fociscope.evaluation import evaluate as module
+
+
+def test_writes_a_report_and_prints_a_table(fociscope, tmp_path):
+    ran = fociscope(
+        "evaluate", "layers-ab", "--suite", "quick", "--conditions", "reference,snr-20",
+        "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    for word in ("reference", "peak SNR 20 dB", "guess", "Dice", "µm"):
+        assert word in ran.out
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {"report.html", "results.json", "tables.md", "figures"}
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [c["name"] for c in results["conditions"]] == ["reference", "snr-20"]
+    assert list(results["candidates"]) == ["layers-ab", "constant"]
+
+
+def test_json_is_all_that_is_printed(fociscope, tmp_path):
+    ran = fociscope(
+        "evaluate", "constant", "--suite", "quick", "--conditions", "reference", "--json",
+        "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out) == json.loads((tmp_path / "out" / "results.json").read_text())
+
+
+def test_a_solver_is_evaluated_like_a_model(fociscope, tmp_path):
+    ran = fociscope(
+        "evaluate", "tikhonov", "--suite", "quick", "--conditions", "reference,layers-2",
+        "--baselines", "none", "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "tikhonov" in ran.out
+
+
+def test_a_data_set_of_one_s_own(fociscope, tmp_path):
+    made = fociscope(
+        "simulate", "images-depth", "-o", tmp_path / "set", "--files", 1, "--samples", 4
+    )
+    assert made.code == 0, made.err
+    ran = fociscope("evaluate", "layers-ab", "--data", tmp_path / "set", "-o", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    assert "data set set" in ran.out
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert str(tmp_path) not in json.dumps(results)
+    assert results["conditions"][0]["scores"]["layers-ab"]["scenes"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nobody"], "no model or solver 'nobody'"),
+        (["layers-ab", "--suite", "fast"], "no suite 'fast'"),
+        (["layers-ab", "--conditions", "snr-1"], "no condition of the suite"),
+        (["layers-ab", "--baselines", "wiener"], "no model or solver 'wiener'"),
+        (["layers-ab", "--imager", "chip.toml"], "--imager is that of --data"),
+        (["layers-ab", "--data", "x", "--suite", "quick"], "--data takes the place of a suite"),
+        (["layers-ab", "--data", "nowhere"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(fociscope, tmp_path, arguments, message):
+    ran = fociscope("evaluate", *arguments, "-o", tmp_path / "out")
+    assert ran.code == 1
+    assert message in ran.err
+    assert len(ran.err.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_overwritten_unasked(fociscope, tmp_path):
+    (tmp_path / "note.txt").write_text("mine")
+    ran = fociscope("evaluate", "constant", "--suite", "quick", "-o", tmp_path)
+    assert ran.code == 1
+    assert "--overwrite" in ran.err
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_an_interrupted_run_leaves_nothing(fociscope, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "evaluate_suite", interrupted)
+    ran = fociscope("evaluate", "constant", "--suite", "quick", "-o", tmp_path / "out")
+    assert ran.code == 130
+    assert list(tmp_path.iterdir()) == []

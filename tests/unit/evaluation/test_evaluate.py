@@ -1,0 +1,167 @@
+import json
+import warnings
+
+import numpy as np
+import pytest
+
+from fociscope.errors import FileFormatError, FociscopeError
+from fociscope.evaluation.candidates import Constant, Trained, find_candidates
+from fociscope.evaluation.evaluate import evaluate_suite
+from fociscope.evaluation.results import as_json, read_results
+from fociscope.evaluation.scored import Estimate
+from fociscope.evaluation.suite import SUITES, selected
+
+
+def conditions(pattern):
+    return selected(SUITES["quick"], pattern)
+
+
+@pytest.fixture(scope="module")
+def done():
+    candidates = find_candidates("layers-ab", "constant,tikhonov,tikhonov-oracle", device="cpu")
+    return evaluate_suite(conditions("reference,layers-2,half-angle-25"), candidates)
+
+
+def scores(done, condition, candidate):
+    row = next(c for c in done.results["conditions"] if c["name"] == condition)
+    return row["scores"][candidate]
+
+
+def test_the_evaluated_candidate_comes_first_and_says_what_it_is_told(done):
+    about = done.results["candidates"]
+    assert list(about) == ["layers-ab", "constant", "tikhonov", "tikhonov-oracle"]
+    assert about["layers-ab"]["kind"] == "model"
+    assert len(about["layers-ab"]["sha256"]) == 64
+    assert [a["oracle"] for a in about.values()] == [False, False, False, True]
+    assert all(a["seconds_per_scene"] > 0 for a in about.values())
+
+
+def test_accuracy_never_stands_without_the_constant(done):
+    s = scores(done, "reference", "layers-ab")
+    assert s["accuracy"]["value"] > s["constant_accuracy"]["value"] + 0.1
+    assert s["accuracy"]["low"] <= s["accuracy"]["value"] <= s["accuracy"]["high"]
+    blind = scores(done, "reference", "constant")["accuracy"]["value"]
+    assert blind <= s["constant_accuracy"]["value"]
+
+
+def test_all_candidates_see_the_same_scenes(done):
+    """Slow ones the first of them; what the constant would score tells the scenes."""
+    row = done.results["conditions"][0]
+    truths: dict[int, list[float]] = {}
+    for s in row["scores"].values():
+        truths.setdefault(s["scenes"], []).append(s["constant_accuracy"])
+    assert max(map(len, truths.values())) > 1
+    assert all(truth == same[0] for same in truths.values() for truth in same)
+
+
+def test_layers_of_another_number_are_matched_and_that_is_said(done):
+    assert scores(done, "layers-2", "layers-ab")["matched_layers"]
+    assert not scores(done, "layers-2", "tikhonov")["matched_layers"]
+
+
+def test_depth_curves_and_bounds_belong_to_the_reference(done):
+    reference, *others = sorted(done.results["conditions"], key=lambda c: c["group"] != "reference")
+    bound = [v for v in reference["depth_limit"]["known_um"] if v is not None]
+    assert min(bound) > 0 and "by_depth" in reference["scores"]["layers-ab"]
+    assert not any("depth_limit" in c or "by_depth" in c["scores"]["layers-ab"] for c in others)
+
+
+def test_best_median_and_worst_are_kept(done):
+    assert [case.title for case in done.cases] == ["best", "median", "worst"]
+    accuracies = [case.accuracy for case in done.cases]
+    assert accuracies == sorted(accuracies, reverse=True)
+    case = done.cases[0]
+    assert (case.estimate.mask == case.true_mask).mean() == pytest.approx(case.accuracy)
+
+
+def test_the_same_run_gives_the_same_scores(done):
+    again = evaluate_suite(conditions("reference"), [Trained("layers-ab", device="cpu")])
+
+    def timeless(values):
+        return {k: v for k, v in values.items() if k != "seconds_per_scene"}
+
+    assert timeless(scores(again, "reference", "layers-ab")) == timeless(
+        scores(done, "reference", "layers-ab")
+    )
+
+
+def test_results_hold_no_place_of_this_machine_and_come_back_from_json(done, tmp_path):
+    import socket
+
+    text = as_json(done.results)
+    assert socket.gethostname() not in text.replace("localhost", "")
+    assert str(tmp_path.home()) + "/" not in text
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    assert read_results(path) == json.loads(text) == done.results
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not a JSON file"),
+        ("[]", "not the results of"),
+        ('{"format": "fociscope-dataset"}', "not the results of"),
+        ('{"format": "fociscope-evaluation", "format_version": 99}', "version 99"),
+    ],
+)
+def test_files_that_are_no_results_are_refused(tmp_path, content, message):
+    path = tmp_path / "results.json"
+    path.write_text(content)
+    with pytest.raises(FileFormatError, match=message):
+        read_results(path)
+
+
+class TwoLayers(Constant):
+    """Refuses all but two layers; slow, and warns each time."""
+
+    name, slow = "two", True
+
+    def __init__(self):
+        self.seen = 0
+
+    def refusal(self, told):
+        return None if told.layers == 2 else "two layers alone"
+
+    def estimate(self, batch, told) -> Estimate:
+        from fociscope.errors import FociscopeWarning
+
+        self.seen += len(batch)
+        warnings.warn("beware", FociscopeWarning, stacklevel=1)
+        return super().estimate(batch, told)
+
+
+def test_who_cannot_answer_says_why_and_the_others_go_on():
+    done = evaluate_suite(conditions("reference,layers-2"), [TwoLayers(), Constant()])
+    assert scores(done, "reference", "two") == {"not_applicable": "two layers alone"}
+    assert "accuracy" in scores(done, "reference", "constant")
+    assert "accuracy" in scores(done, "layers-2", "two")
+
+
+def test_a_slow_candidate_is_scored_on_the_first_scenes():
+    slow, condition = TwoLayers(), conditions("layers-2")
+    done = evaluate_suite(condition, [slow, Constant()])
+    few = condition.conditions[0].slow_scenes
+    assert slow.seen == scores(done, "layers-2", "two")["scenes"] == few
+    assert scores(done, "layers-2", "constant")["scenes"] > few
+
+
+def test_warnings_are_noted_once_and_not_printed():
+    done = evaluate_suite(conditions("layers-2"), [TwoLayers()])
+    assert done.results["conditions"][0]["notes"] == ["beware"]
+
+
+def test_a_candidate_that_can_answer_nothing_is_refused_at_once():
+    with pytest.raises(FociscopeError, match="two cannot be evaluated here: two layers alone"):
+        evaluate_suite(conditions("reference"), [TwoLayers()])
+
+
+def test_progress_reaches_its_end():
+    steps = []
+    evaluate_suite(
+        conditions("reference,layers-2"),
+        [TwoLayers(), Constant()],
+        progress=lambda name, done, total: steps.append((name, done, total)),
+    )
+    assert steps[-1][1] == steps[-1][2]
+    assert np.all(np.diff([done for _, done, _ in steps]) > 0)
