@@ -192,17 +192,21 @@ def _write_zarr(folder: Path, arrays: Arrays) -> None:
 
     group = zarr.create_group(folder, zarr_format=3, attributes=dict(SAMPLES_FIRST), overwrite=True)
     for name, array in arrays.items():
+        chunk = min(_CHUNK_SAMPLES, len(array))
         item = group.create_array(
             name,
             shape=array.shape,
             dtype=array.dtype,
-            chunks=(min(_CHUNK_SAMPLES, len(array)), *array.shape[1:]),
+            chunks=(chunk, *array.shape[1:]),
             compressors=ZstdCodec(level=1) if name == DEPTH_MAP else None,
             dimension_names=_AXES[name].split(", "),
             attributes={"units": _UNITS[name]},
             config={"write_empty_chunks": True},
         )
-        item[...] = array
+        # One chunk at a time: where the disk refuses one, zarr would go on writing the others after
+        # it has said so, into a folder that is being removed.
+        for start in range(0, len(array), chunk):
+            item[start : start + chunk] = array[start : start + chunk]
 
 
 def _check_v5_size(path: Path, arrays: Arrays) -> None:
