@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matplotlib.figure import Figure
 
+from fociscope.show.report_cases import draw_case
 from fociscope.show.report_curves import draw_conditions, draw_curves
 from fociscope.show.report_figures import (
-    draw_case,
     draw_detection,
     draw_over_depth,
     draw_reliability,

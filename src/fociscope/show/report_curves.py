@@ -24,6 +24,7 @@ from fociscope.show.report_labels import (
 )
 
 __all__ = [
+    "PAGE_INCH",
     "PLOT_STYLE",
     "candidate_style",
     "draw_conditions",
