@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from fociscope.errors import FociscopeError
 
-__all__ = ["Configuration", "Range", "parse_toml", "plain_errors"]
+__all__ = ["Configuration", "Range", "changed", "parse_toml", "plain_errors"]
 
 
 #: Names of alternatives, which pydantic puts among the fields when it says where an error is.
@@ -56,6 +56,27 @@ def plain_errors(error: ValidationError) -> str:
     return "; ".join(
         f"{where(e['loc'])}: {e['msg']} (got {found(e['input'])})" for e in error.errors()
     )
+
+
+def changed(
+    configuration: SomeConfiguration,
+    changes: dict[str, Any],
+    *,
+    what: str,
+    error: type[FociscopeError],
+) -> SomeConfiguration:
+    """Return a copy with some fields changed and all of them checked again.
+
+    Args:
+        configuration: to copy.
+        changes: field -> value.
+        what: how a message names it.
+        error: what to raise where a field is unknown or out of its range.
+    """
+    try:
+        return type(configuration).model_validate({**dict(configuration), **changes})
+    except ValidationError as cause:
+        raise error(f"not a possible {what}: {plain_errors(cause)}") from None
 
 
 def parse_toml(

@@ -10,6 +10,7 @@ __all__ = [
     "OutputExistsError",
     "RecipeError",
     "SceneError",
+    "SolverError",
 ]
 
 
@@ -31,6 +32,10 @@ class ImagerError(FociscopeError):
 
 class SceneError(FociscopeError):
     """A scene cannot be simulated as asked, such as layers that do not fit between the sensors."""
+
+
+class SolverError(FociscopeError):
+    """A solver is asked for what it cannot do, such as a negative regularisation."""
 
 
 class ModelError(FociscopeError):

@@ -7,8 +7,9 @@ from pathlib import Path
 from fociscope.evaluation.conditions import Condition, Scores, around_the_reference, score
 from fociscope.files.atomic import atomic_path
 from fociscope.reconstruction.engine import Model, load_model
-from fociscope.simulation.scene import surround_margin_px
-from fociscope.training.recipe import REFERENCE_PEAK_SNR_DB, Recipe
+from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
+from fociscope.simulation.frame import surround_margin_px
+from fociscope.training.recipe import Recipe
 
 __all__ = ["TEST_SCENES", "condition_table", "write_card"]
 

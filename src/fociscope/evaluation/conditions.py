@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fociscope.evaluation.metrics import MaskScores, expected_calibration_error, mask_scores
+from fociscope.evaluation.metrics import (
+    MaskScores,
+    depth_scores,
+    expected_calibration_error,
+    mask_scores,
+    relative_squared_error,
+)
 from fociscope.imager.geometry import Imager
 from fociscope.reconstruction.engine import Model
+from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.scene import Scenes, simulate
-from fociscope.training.recipe import REFERENCE_PEAK_SNR_DB
 
 __all__ = ["Condition", "Scores", "around_the_reference", "score"]
 
@@ -70,20 +76,16 @@ def around_the_reference(imager: Imager) -> Iterator[Condition]:
 def score(model: Model, scenes: Scenes) -> Scores:
     """Reconstruct the captures of scenes and hold the maps against the truth."""
     result = model.reconstruct(scenes.captures)
-    error_um = np.abs(result.depth_um.astype(np.float64) - scenes.depth_um)
-    spread_um = np.abs(scenes.depth_um - scenes.depth_um.mean(axis=0, dtype=np.float64))
-    over = (-3, -2, -1)
-    overlap = (result.intensity * scenes.layers).sum(over, keepdims=True)
-    power = (result.intensity**2).sum(over, keepdims=True)
-    restored = result.intensity * overlap / power
-    difference = ((restored - scenes.layers) ** 2).sum(over) / (scenes.layers**2).sum(over)
+    depth = depth_scores(result.depth_um, scenes.depth_um, std_um=result.depth_std_um)
+    assert depth.within_one_std is not None
+    error = relative_squared_error(result.intensity, scenes.layers, gain_free=True)
     return Scores(
         mask=mask_scores(result.mask, scenes.mask),
         calibration_error=expected_calibration_error(result.probability, scenes.mask),
-        depth_error_um=error_um.mean(axis=0),
-        constant_depth_error_um=spread_um.mean(axis=0),
-        within_100_um=float((error_um <= 100).mean()),
-        within_one_std=float((error_um <= result.depth_std_um).mean()),
-        intensity_error=float(difference.mean()),
+        depth_error_um=depth.mae_um,
+        constant_depth_error_um=depth.constant_mae_um,
+        within_100_um=float(depth.within.mean()),
+        within_one_std=float(depth.within_one_std.mean()),
+        intensity_error=float(error.mean()),
         residual=result.residual.mean(axis=0, dtype=np.float64),
     )

@@ -19,7 +19,7 @@ def depth_limit(condition: Condition) -> dict[str, Any] | None:
     """Return the Cramer-Rao bound over depth, of layers whose images are known.
 
     Nobody knows the layers' images, so it holds for everybody and is far below what can be reached;
-    bounds for unknown layers take minutes a depth (`fociscope.evaluation.limits`).
+    the bound for four unknown layers takes half a minute (`fociscope.evaluation.limits`).
 
     Returns:
         `depth_um` and `known_um`, the median bound of the layers in each bin of depth, None in

@@ -67,6 +67,11 @@ class Hdf5Source:
         finally:
             file.close()
 
+    def names(self) -> list[str]:
+        """Return what lies at the root, arrays or not."""
+        with decoding(self.path, "MAT v7.3 (HDF5) file"):
+            return [str(name) for name in self._file]
+
     def claims(self, names: tuple[str, ...]) -> Claims:
         """Return shape and dtype of those of `names` that are there; nothing is read.
 

@@ -95,6 +95,10 @@ class Mat5Source:
         """
         yield cls(path)
 
+    def names(self) -> list[str]:
+        """Return the names of all variables, arrays or not."""
+        return [header.name for header in self._headers]
+
     def claims(self, names: tuple[str, ...]) -> Claims:
         """Return shape and dtype of those of `names` that are there; nothing is read.
 

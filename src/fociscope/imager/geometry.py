@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import tomli_w
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from fociscope.configuration import Configuration, parse_toml, plain_errors
+from fociscope.configuration import Configuration, changed, parse_toml
 from fociscope.errors import ImagerError
 from fociscope.files.atomic import atomic_path
 from fociscope.files.limits import require_file
@@ -59,10 +59,7 @@ class Imager(Configuration):
         Raises:
             ImagerError: a field is unknown or out of its range.
         """
-        try:
-            return type(self).model_validate({**dict(self), **changes})
-        except ValidationError as error:
-            raise ImagerError(f"not a possible imager: {plain_errors(error)}") from None
+        return changed(self, changes, what="imager", error=ImagerError)
 
     @classmethod
     def from_toml(cls, path: Path | str) -> Self:

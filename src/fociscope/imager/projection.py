@@ -61,7 +61,7 @@ class Projection:
         most = {name: float(value.detach().max()) for name, value in per_sample.items()}
         if self.family and self.family[0] in most:
             most[self.family[0]] = max(most[self.family[0]], self.family[1][1])
-        widest = self.psf.with_(**most)
+        widest = self.psf.with_(**most) if most else self.psf
         farthest_um = min(imager.gap_um, widest.depth_range_um[1])
         reach_um = widest.energy_radius_um(farthest_um, KERNEL_ENERGY)
         offset_um = imager.registration.shift_in_a_um() if imager.sensors == 2 else None
@@ -156,43 +156,38 @@ class Projection:
     ) -> Tensor:
         """Return (scene, layer, sensor, ky, kx) for distances (scene, layer, sensor)."""
         per_sample = {name: value[scenes] for name, value in self.per_sample.items()}
-        return self.psf.shares_transfer(
-            self._shares(distance_um, offset_um, per_sample),
+        return self.psf.transfer(
             distance_um,
-            per_sample.get("base_blur_um", distance_um.new_tensor(self.psf.base_blur_um)),
             pixel_pitch_um=self.imager.pixel_pitch_um,
+            radius_px=self.radius_px,
             grid=grid,
-            quadrant=self.psf.even and offset_um is None,
+            offset_um=offset_um,
+            shares=self._interpolated(distance_um, offset_um, per_sample),
+            **per_sample,
         )
 
-    def _shares(
+    def _interpolated(
         self,
         distance_um: Tensor,
         offset_um: tuple[float, float] | None,
         per_sample: dict[str, Tensor],
-    ) -> Tensor:
+    ) -> Tensor | None:
+        """Return the shares from a bank of kernels; None where they must be computed."""
         least_um, most_um = self.psf.depth_range_um
         later = self.psf.after_shares
         now = {name: value for name, value in per_sample.items() if name not in later}
         parameter = self.family if self.family and set(now) == {self.family[0]} else None
-        if not now or (parameter and _within(now[parameter[0]], parameter[1])):
-            bank = kernel_bank(
-                self.psf.model_copy(update=dict.fromkeys(later, 0.0)),
-                pixel_pitch_um=self.imager.pixel_pitch_um,
-                radius_px=self.radius_px,
-                depth_um=(least_um, min(most_um, self.imager.gap_um)),
-                offset_um=offset_um,
-                parameter=parameter,
-            )
-            if bank is not None:
-                return bank.shares(distance_um, **now)
-        return self.psf.shares(
-            distance_um,
+        if now and not (parameter and _within(now[parameter[0]], parameter[1])):
+            return None
+        bank = kernel_bank(
+            self.psf.model_copy(update=dict.fromkeys(later, 0.0)),
             pixel_pitch_um=self.imager.pixel_pitch_um,
             radius_px=self.radius_px,
+            depth_um=(least_um, min(most_um, self.imager.gap_um)),
             offset_um=offset_um,
-            **per_sample,
+            parameter=parameter,
         )
+        return None if bank is None else bank.shares(distance_um, **now)
 
     def _checked_parameters(
         self, psf_parameters: dict[str, Tensor], depth_um: Tensor

@@ -13,21 +13,16 @@ from numpy.typing import NDArray
 from fociscope.errors import SceneError
 from fociscope.imager.geometry import Imager
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB, Exposure
-from fociscope.simulation.frame import DrawnFrame, chunk_scenes, project, surround_margin_px
+from fociscope.simulation.frame import DrawnFrame, chunk_scenes, project
 from fociscope.simulation.specimens import Specimen
 from fociscope.simulation.surfaces import Surface, project_surfaces
-from fociscope.simulation.tissue import DrawnLayers, PerlinFoci
+from fociscope.simulation.tissue import PerlinFoci
 
 __all__ = [
-    "DrawnFrame",
     "Scenes",
     "Specimen",
-    "chunk_scenes",
     "draw_depths",
-    "draw_specimens",
-    "project",
     "simulate",
-    "surround_margin_px",
 ]
 
 
@@ -108,21 +103,6 @@ def draw_depths(
     return (free + min_separation_um * np.arange(layers)).astype(np.float32)
 
 
-def draw_specimens(
-    rng: np.random.Generator,
-    layers: int,
-    specimen: Specimen,
-    *,
-    frame_px: tuple[int, int],
-    pixel_pitch_um: float,
-    margin_px: int = 0,
-) -> DrawnLayers:
-    """Draw the layers of one scene: (layer, y, x) emitted light, and (layer, y, x) masks."""
-    return specimen.draw(
-        rng, layers, frame_px=frame_px, pixel_pitch_um=pixel_pitch_um, margin_px=margin_px
-    )
-
-
 def simulate(
     count: int,
     *,
@@ -200,10 +180,9 @@ def _simulate_chunk(
         depth_um = draw_depths(
             rng, layers, min_separation_um=min_separation_um, deepest_um=imager.gap_um
         )
-        light, mask = draw_specimens(
+        light, mask = specimen.draw(
             rng,
             layers,
-            specimen,
             frame_px=drawn.size_px,
             pixel_pitch_um=pitch_um,
             margin_px=drawn.margin_px,

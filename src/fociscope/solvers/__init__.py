@@ -9,6 +9,7 @@ read = read_layers(grid.volume, grid.plane_um, layers=4)
 depth = single_layer_depth(captures, imager)               # of one layer
 """
 
+from fociscope.errors import SolverError
 from fociscope.solvers.admm import admm
 from fociscope.solvers.depth_grid import (
     GridSolution,
@@ -17,7 +18,7 @@ from fociscope.solvers.depth_grid import (
     read_layers,
     solve_on_grid,
 )
-from fociscope.solvers.problem import Progress, Solution, SolverError
+from fociscope.solvers.problem import Progress, Solution
 from fociscope.solvers.proximal_gradient import proximal_gradient
 from fociscope.solvers.richardson_lucy import richardson_lucy
 from fociscope.solvers.single_depth import SingleLayerDepth, single_layer_depth

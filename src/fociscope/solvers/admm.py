@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike
+from fociscope.errors import SolverError
 from fociscope.imager import Imager
 from fociscope.solvers.iterations import CHECK_EVERY, Measured, iterate
 from fociscope.solvers.least_squares import LeastSquares, starting_layers
@@ -24,7 +25,6 @@ from fociscope.solvers.problem import (
     Problem,
     Progress,
     Solution,
-    SolverError,
     per_scene,
 )
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor, like
+from fociscope.errors import SolverError
 from fociscope.imager import Imager
-from fociscope.solvers.problem import Solution, SolverError, check_option
+from fociscope.solvers.problem import Solution, check_option
 from fociscope.solvers.proximal_gradient import proximal_gradient
 
 __all__ = ["GridSolution", "LayersRead", "plane_depths_um", "read_layers", "solve_on_grid"]

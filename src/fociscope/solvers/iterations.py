@@ -9,13 +9,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from fociscope.errors import SolverError
 from fociscope.solvers.operators import Operator
 from fociscope.solvers.problem import (
     Piece,
     Problem,
     Progress,
     Solution,
-    SolverError,
     check_option,
 )
 

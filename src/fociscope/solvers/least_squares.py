@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor
+from fociscope.errors import SolverError
 from fociscope.solvers.operators import Operator
 from fociscope.solvers.penalties import Penalty
-from fociscope.solvers.problem import Problem, SolverError, check_option
+from fociscope.solvers.problem import Problem, check_option
 
 __all__ = ["LeastSquares", "starting_layers"]
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor, like
-from fociscope.errors import CaptureError, FociscopeError
+from fociscope.errors import CaptureError, SolverError
 from fociscope.imager import Imager
 from fociscope.solvers.operators import Operator, operator_at
 
-__all__ = ["Piece", "Problem", "Progress", "Solution", "SolverError", "check_option", "per_scene"]
+__all__ = ["Piece", "Problem", "Progress", "Solution", "check_option", "per_scene"]
 
 Progress = Callable[[int, int], None]
 """Called with the work that is done and all of it, in a unit of the solver's."""
@@ -28,10 +28,6 @@ GPU_CHUNK_SCENES = 256
 
 #: Of the captures' noise; a level of 0 would ask for a solution that explains every digit.
 LEAST_NOISE = 1e-12
-
-
-class SolverError(FociscopeError):
-    """A solver is asked for what it cannot do, such as a negative regularisation."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor
+from fociscope.errors import SolverError
 from fociscope.imager import Imager
 from fociscope.solvers.iterations import Measured, iterate
 from fociscope.solvers.least_squares import starting_layers
@@ -18,7 +19,6 @@ from fociscope.solvers.problem import (
     Problem,
     Progress,
     Solution,
-    SolverError,
     check_option,
 )
 

@@ -27,10 +27,11 @@ import torch
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, like
+from fociscope.errors import SolverError
 from fociscope.imager import Imager
 from fociscope.solvers.depth_grid import plane_depths_um
 from fociscope.solvers.operators import Operator, SpectralOperator, operator_at
-from fociscope.solvers.problem import Problem, Progress, SolverError
+from fociscope.solvers.problem import Problem, Progress
 from fociscope.solvers.spectra import LayerSpectrum, circular_of
 
 __all__ = ["SingleLayerDepth", "single_layer_depth"]

@@ -19,6 +19,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from fociscope.configuration import Configuration
+from fociscope.errors import SolverError
 from fociscope.imager import Imager
 from fociscope.imager.projection import Projection
 from fociscope.solvers.operators import (
@@ -27,7 +28,6 @@ from fociscope.solvers.operators import (
     SpectralOperator,
     transfer_with_gains,
 )
-from fociscope.solvers.problem import SolverError
 
 __all__ = ["Circular", "LayerSpectrum", "circular_of"]
 

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike
+from fociscope.errors import SolverError
 from fociscope.imager import Imager
 from fociscope.solvers.operators import Operator
 from fociscope.solvers.problem import (
@@ -32,7 +33,6 @@ from fociscope.solvers.problem import (
     Problem,
     Progress,
     Solution,
-    SolverError,
     check_option,
 )
 from fociscope.solvers.spectra import Circular, LayerSpectrum, circular_of

@@ -19,7 +19,6 @@ from fociscope.simulation.specimens import Specimen
 from fociscope.simulation.tissue import PerlinFoci
 
 __all__ = [
-    "REFERENCE_PEAK_SNR_DB",
     "ImagerFamily",
     "Optimisation",
     "Recipe",

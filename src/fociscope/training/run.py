@@ -16,11 +16,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from fociscope.errors import FociscopeError, OutputExistsError, RecipeError
 from fociscope.files.atomic import atomic_path
+from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.scene import Scenes, simulate
 from fociscope.training.checkpoint import SafetensorsCheckpoint, read_checkpoint
 from fociscope.training.file_stream import FileBatches
 from fociscope.training.module import TrainingModule
-from fociscope.training.recipe import REFERENCE_PEAK_SNR_DB, Recipe
+from fociscope.training.recipe import Recipe
 from fociscope.training.stream import LiveScenes
 
 __all__ = ["reference_scenes", "train"]

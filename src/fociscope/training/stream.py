@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from fociscope.imager.fixed_pattern import FixedPattern
-from fociscope.simulation.scene import DrawnFrame, draw_depths, draw_specimens, project
+from fociscope.simulation.frame import DrawnFrame, project
+from fociscope.simulation.scene import draw_depths
 from fociscope.training.recipe import Recipe
 
 __all__ = ["Batch", "LiveScenes", "exposed", "orient", "oriented"]
@@ -107,10 +108,9 @@ class LiveScenes(IterableDataset[Batch]):
             ]
         )
         drawn = [
-            draw_specimens(
+            scenes.specimen.draw(
                 rng,
                 layers,
-                scenes.specimen,
                 frame_px=frame.size_px,
                 pixel_pitch_um=imager.pixel_pitch_um,
                 margin_px=frame.margin_px,

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-import h5py
 import numpy as np
 import numpy.typing as npt
-import scipy.io
 import tifffile
 
 from fociscope.errors import FileFormatError, ImagerError
@@ -182,30 +180,26 @@ def _read_mat(
 ) -> tuple[FloatArray, FloatArray | None]:
     """Return (sensor, depth, y, x) and the depths that the MAT file names."""
     if is_hdf5(path):
-        with decoding(path, "MAT v7.3 (HDF5) file"), h5py.File(path, "r") as file:
-            names = [str(name) for name in file]
         with Hdf5Source.open(path, limits) as source:
-            return _pick(path, source, names, depth_um, variable, limits)
+            return _pick(path, source, depth_um, variable, limits)
     if not is_mat(path):
         raise FileFormatError(
             f"{shown(path)}: not a MAT v5 or v7.3 file, expected one as its name says; save it "
             "from MATLAB with -v7 or -v7.3."
         )
     with Mat5Source.open(path) as walked:
-        with decoding(path, "MAT v5 file"):
-            names = [name for name, _, _ in scipy.io.whosmat(path, appendmat=False)]
-        return _pick(path, walked, names, depth_um, variable, limits)
+        return _pick(path, walked, depth_um, variable, limits)
 
 
 def _pick(
     path: Path,
     source: Hdf5Source | Mat5Source,
-    names: list[str],
     depth_um: FloatArray | None,
     variable: str | None,
     limits: Limits,
 ) -> tuple[FloatArray, FloatArray | None]:
     """Choose the stack and the depths among the variables of an open MAT file."""
+    names = source.names()
     named = None
     for name in DEPTH_NAMES:
         if name in names and depth_um is None:

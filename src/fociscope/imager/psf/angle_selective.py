@@ -24,7 +24,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor, like
@@ -252,6 +251,8 @@ def equivalent_half_angle_deg(psf: Psf, distance_um: float) -> float:
     def shape(of: Psf) -> np.ndarray:
         window = np.asarray(of.kernel(np.float64(distance_um), distance_um / 10, radius_px=16))
         return np.asarray(window / window.sum())
+
+    from scipy.optimize import minimize_scalar  # a quarter of a second, for few
 
     given = shape(psf)
     nearest = minimize_scalar(

@@ -183,6 +183,8 @@ def kernel_bank(
         return torch.cat(found).reshape(len(distance_um), -1)
 
     most = LARGEST // side**2
+    if most < DEPTH_LENGTHS[0] and psf.differentiable:
+        return None
     if parameter is None:
         values, enough = _values(shares, depth_um, DEPTH_LENGTHS, most)
         if not enough and psf.differentiable:

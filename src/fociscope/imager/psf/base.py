@@ -8,11 +8,11 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor, like
-from fociscope.configuration import Configuration, plain_errors
+from fociscope.configuration import Configuration, changed
 from fociscope.errors import ImagerError
 from fociscope.imager.psf.fourier import (
     discrete_gaussian_transfer,
@@ -56,10 +56,7 @@ class Psf(Configuration):
         Raises:
             ImagerError: a field is unknown or out of its range.
         """
-        try:
-            return type(self).model_validate({**dict(self), **changes})
-        except ValidationError as error:
-            raise ImagerError(f"not a possible PSF: {plain_errors(error)}") from None
+        return changed(self, changes, what="PSF", error=ImagerError)
 
     @property
     def depth_range_um(self) -> tuple[float, float]:
@@ -108,6 +105,7 @@ class Psf(Configuration):
         radius_px: int,
         grid: tuple[int, int],
         offset_um: tuple[float, float] | None = None,
+        shares: Tensor | None = None,
         **per_sample: Tensor,
     ) -> Tensor:
         """Return the transfer function of the kernel on a Fourier grid.
@@ -118,49 +116,30 @@ class Psf(Configuration):
             radius_px: where the kernel is cut off.
             grid: (y, x) samples of the Fourier grid.
             offset_um: (y, x) by which the light lands displaced; None for not at all.
+            shares: what `shares` gives for all this, where it is known already.
             per_sample: in place of this PSF's fields of the same names, broadcastable to
                 `distance_um`; see `Psf.per_sample`.
 
         Returns:
             (..., y, x // 2 + 1), in the order of `torch.fft.rfft2`; real where the kernel is `even`
             and not displaced.
+
+        Raises:
+            ImagerError: a radius beyond `LARGEST_RADIUS_PX`.
         """
         self._check_radius(radius_px)
-        blur_um = per_sample.get("base_blur_um", distance_um.new_tensor(self.base_blur_um))
-        shares = self.shares(
-            distance_um,
-            pixel_pitch_um=pixel_pitch_um,
-            radius_px=radius_px,
-            offset_um=offset_um,
-            **per_sample,
-        )
-        return self.shares_transfer(
-            shares, distance_um, blur_um, pixel_pitch_um=pixel_pitch_um, grid=grid,
-            quadrant=self.even and offset_um is None,
-        )  # fmt: skip
-
-    def shares_transfer(
-        self,
-        shares: Tensor,
-        distance_um: Tensor,
-        base_blur_um: Tensor,
-        *,
-        pixel_pitch_um: float,
-        grid: tuple[int, int],
-        quadrant: bool,
-    ) -> Tensor:
-        """Return the transfer function of `shares`, with base blur and tissue put to it.
-
-        Args:
-            shares: (..., n, n), what `shares` returned for `distance_um`.
-            distance_um: (...).
-            base_blur_um: broadcastable to (...).
-            pixel_pitch_um: side of the square pixel.
-            grid: (y, x) samples of the Fourier grid.
-            quadrant: whether `shares` are one quadrant.
-        """
+        if shares is None:
+            shares = self.shares(
+                distance_um,
+                pixel_pitch_um=pixel_pitch_um,
+                radius_px=radius_px,
+                offset_um=offset_um,
+                **per_sample,
+            )
+        quadrant = self.even and offset_um is None
         transfer = quadrant_transfer(shares, grid) if quadrant else window_transfer(shares, grid)
-        variance_um2 = self._grid_variance_um2(distance_um, base_blur_um)
+        blur_um = per_sample.get("base_blur_um", distance_um.new_tensor(self.base_blur_um))
+        variance_um2 = self._grid_variance_um2(distance_um, blur_um)
         if bool((variance_um2 != 0).any()):
             blur = discrete_gaussian_transfer(variance_um2 / pixel_pitch_um**2, grid)
             transfer = transfer * (blur if quadrant else half_plane(blur, grid))

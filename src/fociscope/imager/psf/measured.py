@@ -29,8 +29,6 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from scipy.interpolate import CubicSpline
-from scipy.optimize import minimize_scalar
 from scipy.special import ndtr
 from torch import Tensor
 
@@ -214,6 +212,8 @@ class MeasuredPsf(Psf):
 
     def _rebinning(self, borders_um: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (new pixel, measured pixel): light between new borders, by a spline of its sum."""
+        from scipy.interpolate import CubicSpline  # a quarter of a second, for few
+
         k = self.stack.shape[-1]
         measured_um = (np.arange(k + 1) - k / 2) * self.pixel_pitch_um
         summed = np.concatenate([np.zeros((1, k)), np.tri(k)])
@@ -232,6 +232,8 @@ def _split(
     psf: MeasuredPsf,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return each kernel's nearest Gaussian, its width in um and its light, and what is left."""
+    from scipy.optimize import minimize_scalar  # a quarter of a second, for few
+
     k, pitch_um = psf.stack.shape[-1], psf.pixel_pitch_um
     borders_um = (np.arange(k + 1) - k / 2) * pitch_um
 
