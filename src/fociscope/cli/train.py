@@ -23,28 +23,54 @@ def train(
             "it, scenes are simulated live."
         ),
     ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="A shipped model, or a .safetensors file, whose weights to start from.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")
     ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the curves for TensorBoard, too.")
+    ] = False,
     device: DeviceOption = Device.auto,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Devices of each node, one process on each.")
+    ] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines that train together.")] = 1,
 ) -> None:
     """Train a model on live simulation or on files, calibrate it, and score it on unseen scenes."""
     from fociscope.evaluation.card import write_card
     from fociscope.reconstruction.engine import pick_device
     from fociscope.training.finish import finish
+    from fociscope.training.machines import Machines
     from fociscope.training.recipe import Recipe
     from fociscope.training.run import train as run
 
     plan = Recipe.load(recipe)
-    best = run(
+    trained = run(
         plan,
         output,
         resume=resume,
         data=data,
-        accelerator=pick_device(device).type,
+        start_from=start_from,
+        machines=Machines(pick_device(device).type, devices, nodes),
+        tensorboard=tensorboard,
         show_progress=err.is_terminal,
     )
-    model = finish(plan, best, output / "model.safetensors")
+    if not trained.is_first_process:
+        return
+    if trained.stopped_early:
+        err.print(
+            f"stopped early at step {trained.steps} of {plan.optimisation.steps}: "
+            f"{plan.validation.patience} validations without a better one",
+            highlight=False,
+        )
+    model = finish(plan, trained.best, output / "model.safetensors")
     card = write_card(model, plan, output / "card.md")
     for line in (
         card,

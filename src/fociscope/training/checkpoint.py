@@ -13,7 +13,7 @@ from typing import Any
 
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from fociscope.errors import RecipeError
@@ -56,12 +56,17 @@ def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 
 def write_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
-    """Write a checkpoint, replacing the one that may be there only when it is whole."""
+    """Write a checkpoint, replacing the one that may be there only when it is whole.
+
+    Raises:
+        FociscopeError: the disk refuses; what was there stays.
+    """
     tensors: dict[str, Tensor] = {}
     state = json.dumps(_encode(checkpoint, tensors))
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path, overwrite=True) as part:
-        save_file(tensors, part, metadata={"format": _FORMAT, "state": state})
+        # Written from here, because safetensors hides which error of the disk it met.
+        part.write_bytes(save(tensors, metadata={"format": _FORMAT, "state": state}))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class TrainingModule(L.LightningModule):
         """Return the losses of a batch, and what the network said."""
         captures, mask, intensity, depth = batch
         output = self.network(captures.contiguous(memory_format=torch.channels_last))
+        output = type(output)(*(field.float() for field in output))  # from mixed precision
         unit = captures[:, 0].mean(dim=(-2, -1))[:, None, None, None]
         settings = self.recipe.optimisation
         terms = layer_loss(
@@ -47,12 +48,12 @@ class TrainingModule(L.LightningModule):
         return terms, output
 
     def training_step(self, batch: list[Tensor], _: int) -> Tensor:
-        """Return the loss; NaN stops the run before it spoils a checkpoint."""
+        """Return the loss; NaN stops all processes before it spoils a checkpoint."""
         terms, _output = self.losses(Batch(*batch))
-        if not bool(torch.isfinite(terms["loss"])):
-            raise FloatingPointError(
-                f"the loss is {float(terms['loss'])} at step {self.global_step}"
-            )
+        finite = bool(torch.isfinite(terms["loss"]))
+        if not self.trainer.strategy.reduce_boolean_decision(finite, all=True):
+            loss = "infinite or NaN elsewhere" if finite else str(float(terms["loss"]))
+            raise FloatingPointError(f"the loss is {loss} at step {self.global_step}")
         self.log_dict({f"train/{k}": v for k, v in terms.items()})
         return terms["loss"]
 
@@ -64,7 +65,11 @@ class TrainingModule(L.LightningModule):
         depth_error = (output.depth - scenes.depth).abs().mean() * self.recipe.imager.gap_um
         figures = {f"val/{k}": v for k, v in terms.items()}
         figures |= {"val/accuracy": accuracy, "val/depth_error_um": depth_error}
-        self.log_dict(figures, batch_size=len(scenes.mask))
+        # As shares of all scenes, because Lightning's mean over processes is not exact where these
+        # have different numbers of scenes.
+        share = len(scenes.mask) / self.recipe.validation.scenes
+        shares = {k: v * share for k, v in figures.items()}
+        self.log_dict(shares, batch_size=len(scenes.mask), reduce_fx="sum", sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW with a linear warm-up and a cosine to zero."""

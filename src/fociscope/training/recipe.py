@@ -77,12 +77,17 @@ class Optimisation(Configuration):
     intensity_weight: Annotated[float, Field(ge=0)] = 0.2
     depth_weight: Annotated[float, Field(ge=0)] = 2.0
     threads: Annotated[int, Field(ge=1)] = 2
+    """Of each process."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Mixed: the network computes in 16 bits, weights and losses stay in 32."""
 
 
 class Validation(Configuration):
     """Scenes under the reference conditions by which the best weights are chosen and calibrated."""
 
     every_steps: Annotated[int, Field(ge=1)] = 500
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Validations without a better one after which training stops early; 0 never does."""
     scenes: Annotated[int, Field(ge=2)] = 400
     min_separation_um: Annotated[float, Field(ge=0)] = 250.0
 

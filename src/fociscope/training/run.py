@@ -1,66 +1,54 @@
-"""A training run: a recipe in, a folder with checkpoints, curves and the finished model out."""
+"""A training run: a recipe in, a folder with checkpoints, curves and the best weights out."""
 
 from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import tomli_w
-import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger
-from torch.utils.data import DataLoader, TensorDataset
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import EMAWeightAveraging, RichProgressBar
+from lightning.pytorch.loggers import Logger
+from torch.utils.data import DataLoader
 
+from fociscope.configuration import parse_toml
 from fociscope.errors import FociscopeError, OutputExistsError, RecipeError
-from fociscope.files.atomic import atomic_path
-from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
-from fociscope.simulation.scene import Scenes, simulate
+from fociscope.files.atomic import atomic_path, discard_leftovers
+from fociscope.files.limits import one_line
 from fociscope.training.checkpoint import SafetensorsCheckpoint, read_checkpoint
+from fociscope.training.curves import CurvesFile, tensorboard_logger
 from fociscope.training.file_stream import FileBatches
+from fociscope.training.machines import Machines, end_other_processes, is_lost_contact
 from fociscope.training.module import TrainingModule
 from fociscope.training.recipe import Recipe
+from fociscope.training.selection import BestAndLast, waited_in_vain
+from fociscope.training.start import DataRecord, Start, weights_to_start_from
 from fociscope.training.stream import LiveScenes
+from fociscope.training.validation import reference_scenes, validation_loader
 
-__all__ = ["reference_scenes", "train"]
+__all__ = ["Trained", "reference_scenes", "train"]
 
-LAST, BEST = "last", "best"
-
-
-def reference_scenes(recipe: Recipe, count: int, seed: int) -> Scenes:
-    """Simulate scenes under the conditions that a model is chosen and calibrated on."""
-    return simulate(
-        count,
-        seed=seed,
-        imager=recipe.reference_imager,
-        peak_snr_db=REFERENCE_PEAK_SNR_DB,
-        **recipe.scored_scenes,
-    )
+RECIPE, START, CURVES = "recipe.toml", "start.json", "curves"
+_LOG_EVERY_STEPS = 50
 
 
-def _validation_loader(recipe: Recipe) -> DataLoader[Any]:
-    scenes = reference_scenes(recipe, recipe.validation.scenes, recipe.seeds.validation)
-    data = TensorDataset(
-        torch.from_numpy(scenes.captures),
-        torch.from_numpy(scenes.mask).float(),
-        torch.from_numpy(scenes.layers) * recipe.imager.psf.energy_fraction(),
-        torch.from_numpy(scenes.depth_um) / recipe.imager.gap_um,
-    )
-    return DataLoader(data, batch_size=100)
+@dataclass(frozen=True)
+class Trained:
+    """How a run has ended."""
 
-
-def _holds_more_than_a_failed_start(out: Path) -> bool:
-    """Whether a folder holds more than a run leaves that ended before its first checkpoint."""
-    if not out.is_dir():
-        return out.exists()
-    return any(entry.name not in ("recipe.toml", "curves") for entry in out.iterdir())
-
-
-def _curves(first_step: int) -> str:
-    """Return the folder of the learning curves; a resumed run must not write over the first."""
-    return "curves" if first_step == 0 else f"curves-from-{first_step}"
+    best: Path
+    """The checkpoint with the best weights by validation."""
+    steps: int
+    stopped_early: bool
+    """Whether `validation.patience` was over before `optimisation.steps` were."""
+    is_first_process: bool
+    """Whether this process is the one that writes and prints."""
 
 
 def train(
@@ -69,101 +57,198 @@ def train(
     *,
     resume: bool = False,
     data: Path | None = None,
-    accelerator: str = "auto",
+    start_from: str | Path | None = None,
+    machines: Machines | None = None,
+    tensorboard: bool = False,
     show_progress: bool = False,
-) -> Path:
-    """Train by a recipe and return the best checkpoint.
+) -> Trained:
+    """Train by a recipe.
 
-    The folder receives `recipe.toml`, `curves/metrics.csv` (`curves-from-STEP` once resumed), and
-    under `checkpoints/` the last state and the best one by mean pixel accuracy on the validation
-    scenes, both without pickle.
+    The folder receives `recipe.toml`, `start.json` (what the run starts from beside the recipe),
+    `curves/metrics.csv`, and under `checkpoints/` the last state and the best one by mean pixel
+    accuracy on the validation scenes, both without pickle. With several processes, each of them
+    runs this function; the first one writes.
 
     Args:
         recipe: what to train, and how.
         out: folder of the run.
-        resume: go on from the last checkpoint in `out`.
+        resume: go on from the last checkpoint in `out`, as if nothing had happened.
         data: files to train on, in place of live simulation; selection and calibration simulate
             their scenes in any case.
-        accelerator: Lightning's name of the device.
+        start_from: a model whose weights to start from, in place of random ones.
+        machines: where to compute; without them, in one process on the best device.
+        tensorboard: write the curves for TensorBoard, too.
         show_progress: draw a progress bar.
 
     Raises:
         OutputExistsError: there is a run already, and `resume` was not asked for.
-        RecipeError: nothing to resume, another recipe's run, or the loss became NaN.
+        RecipeError: nothing to resume, another run's folder, files or a model that do not fit, a
+            precision that the device cannot, or the loss became NaN.
+        FileFormatError: a file of `data` cannot be read.
+        FociscopeError: no such device, or the disk refuses.
     """
-    last = out / "checkpoints" / f"{LAST}.ckpt"
-    text = tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
-    first_step = 0
-    if resume:
-        if not last.is_file():
-            raise RecipeError(f"{out}: nothing to resume; there is no {last.relative_to(out)}")
-        if (out / "recipe.toml").read_text(encoding="utf-8") != text:
-            raise RecipeError(f"{out}: the run there follows another recipe; give that one")
-        first_step = int(read_checkpoint(last)["global_step"])
-    elif last.exists() or _holds_more_than_a_failed_start(out):
-        raise OutputExistsError(f"{out}: not empty; add --resume to go on, or name another folder")
-    batches = None if data is None else FileBatches(recipe, data, first_step)
-    validation = _validation_loader(recipe)
-    with atomic_path(out / "recipe.toml", overwrite=True) as part:
-        part.write_text(text, encoding="utf-8")
-
+    machines = machines or Machines()
     settings = recipe.optimisation
-    torch.set_num_threads(settings.threads)
-    best = ModelCheckpoint(
-        dirpath=out / "checkpoints",
-        filename=BEST,
-        monitor="val/accuracy",
-        mode="max",
-        save_last=True,
-        enable_version_counter=False,
-    )
-    best.CHECKPOINT_NAME_LAST = LAST
-    for noisy in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="lightning")
-    trainer = L.Trainer(
-        accelerator=accelerator,
-        devices=1,
-        max_steps=settings.steps,
-        max_epochs=-1,
-        val_check_interval=min(recipe.validation.every_steps, settings.steps),
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        gradient_clip_val=settings.gradient_clip,
+    machines.check(settings.precision)
+    selection = BestAndLast(out / "checkpoints", recipe.validation.patience)
+    checkpoint = _checkpoint_to_resume(recipe, out, selection.last) if resume else None
+    if checkpoint is None:
+        _refuse_another_run(out)
+    first_step = 0 if checkpoint is None else int(checkpoint["global_step"])
+    loggers: list[Logger] = [CurvesFile(out / CURVES / "metrics.csv", first_step)]
+    if tensorboard:
+        loggers.append(tensorboard_logger(out, first_step))
+    machines.prepare(settings.threads)
+    module = TrainingModule(recipe)
+    trainer = _trainer(
+        recipe,
+        machines,
         callbacks=[
-            best,
+            selection,
             EMAWeightAveraging(decay=settings.ema_decay, use_buffers=True),
             *([RichProgressBar()] if show_progress else []),
         ],
-        logger=CSVLogger(out, name=None, version=_curves(first_step)),
-        log_every_n_steps=50,
-        plugins=[SafetensorsCheckpoint()],
-        enable_model_summary=False,
+        logger=loggers,
         enable_progress_bar=show_progress,
     )
-    workers = recipe.stream.workers if data is None else 0
-    stream_device = trainer.strategy.root_device if recipe.stream.device == "network" else "cpu"
-    stream: DataLoader[Any] = DataLoader(
-        LiveScenes(recipe, first_step, stream_device) if batches is None else batches,
+    place = {"rank": trainer.global_rank, "world_size": trainer.world_size}
+    batches = None if data is None else FileBatches(recipe, data, first_step, **place)
+    weights, model = (
+        (None, None) if start_from is None else weights_to_start_from(start_from, recipe)
+    )
+    start = Start(
+        model=model,
+        data=None if batches is None or data is None else DataRecord.of(data, batches.scenes),
+        processes=trainer.world_size,
+    )
+    if checkpoint is not None:
+        Start.read(out / START).check_going_on(start, out)
+    elif weights is not None:
+        module.network.load_state_dict(weights.state_dict())
+    if checkpoint is None or not _is_over(recipe, checkpoint):
+        validation = validation_loader(recipe, **place)
+        if trainer.is_global_zero:
+            discard_leftovers([out / RECIPE, out / START, selection.best, selection.last])
+            if checkpoint is None:
+                start.write(out / START)
+                _write_recipe(recipe, out / RECIPE)
+        device = trainer.strategy.root_device if recipe.stream.device == "network" else "cpu"
+        stream = LiveScenes(recipe, first_step, device, **place) if batches is None else batches
+        with _plain_ends(trainer, out, selection.last):
+            trainer.fit(
+                module,
+                train_dataloaders=_loader(stream, workers=recipe.stream.workers),
+                val_dataloaders=validation,
+                ckpt_path=None if checkpoint is None else selection.last,
+            )
+        first_step = trainer.global_step
+    return Trained(
+        best=selection.best,
+        steps=first_step,
+        stopped_early=first_step < settings.steps,
+        is_first_process=trainer.is_global_zero,
+    )
+
+
+def _checkpoint_to_resume(recipe: Recipe, out: Path, last: Path) -> dict[str, Any]:
+    if not last.is_file():
+        raise RecipeError(f"{out}: nothing to resume; there is no {last.relative_to(out)}")
+    path = out / RECIPE
+    if not path.is_file():
+        raise RecipeError(f"{out}: cannot be resumed; its {RECIPE} is missing")
+    if parse_toml(Recipe, path.read_bytes(), source=path, error=RecipeError) != recipe:
+        raise RecipeError(f"{out}: the run there follows another recipe; give that one")
+    return read_checkpoint(last)
+
+
+def _refuse_another_run(out: Path) -> None:
+    """Refuse a folder that holds more than a run leaves that ended before its first checkpoint."""
+    known = (RECIPE, START, CURVES, "tensorboard")
+    held = out.exists() if not out.is_dir() else any(
+        entry.name not in known and not entry.name.startswith(".") for entry in out.iterdir()
+    )  # fmt: skip
+    if held:
+        raise OutputExistsError(f"{out}: not empty; add --resume to go on, or name another folder")
+
+
+def _write_recipe(recipe: Recipe, path: Path) -> None:
+    with atomic_path(path, overwrite=True) as part:
+        text = tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+        part.write_text(text, encoding="utf-8")
+
+
+def _is_over(recipe: Recipe, checkpoint: dict[str, Any]) -> bool:
+    """Whether a run needs no further step."""
+    done = int(checkpoint["global_step"]) >= recipe.optimisation.steps
+    return done or waited_in_vain(checkpoint, recipe.validation.patience)
+
+
+def _trainer(recipe: Recipe, machines: Machines, **more: Any) -> L.Trainer:
+    """Return Lightning's trainer; it says nothing but that a process has died."""
+    for noisy in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    launcher = "lightning.pytorch.strategies.launchers.subprocess_script"
+    logging.getLogger(launcher).setLevel(logging.INFO)
+    warnings.filterwarnings("ignore", module="lightning")
+    settings = recipe.optimisation
+    try:
+        return L.Trainer(
+            **machines.for_lightning,
+            precision=settings.precision,
+            max_steps=settings.steps,
+            max_epochs=-1,
+            val_check_interval=min(recipe.validation.every_steps, settings.steps),
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            gradient_clip_val=settings.gradient_clip,
+            log_every_n_steps=_LOG_EVERY_STEPS,
+            use_distributed_sampler=False,  # each process draws its own scenes
+            plugins=[SafetensorsCheckpoint()],
+            enable_model_summary=False,
+            **more,
+        )
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise FociscopeError(f"cannot train as asked: {one_line(error, 400)}") from None
+
+
+def _loader(stream: LiveScenes | FileBatches, workers: int) -> DataLoader[Any]:
+    workers = workers if isinstance(stream, LiveScenes) else 0
+    return DataLoader(
+        stream,
         batch_size=None,
         num_workers=workers,
         prefetch_factor=8 if workers else None,
         multiprocessing_context="spawn" if workers else None,
     )
+
+
+@contextmanager
+def _plain_ends(trainer: L.Trainer, out: Path, last: Path) -> Iterator[None]:
+    """End a run that fails in one plain line, of one process, that says how to go on."""
     try:
-        trainer.fit(
-            TrainingModule(recipe),
-            train_dataloaders=stream,
-            val_dataloaders=validation,
-            ckpt_path=last if resume else None,
-        )
-    except SystemExit:  # how Lightning answers Ctrl-C
+        yield
+    except BaseException as error:
+        end_other_processes(trainer.strategy.launcher)
         after = (
             f"--resume -o {out} goes on from the last checkpoint before it"
             if last.is_file()
             else "no checkpoint had been written yet, so the same command starts again"
         )
-        raise FociscopeError(f"stopped at step {trainer.global_step}; {after}") from None
-    except FloatingPointError as error:
-        raise RecipeError(f"{out}: {error}; lower the learning rate") from None
-    return out / "checkpoints" / f"{BEST}.ckpt"
+        if isinstance(error, SystemExit | FloatingPointError) and not trainer.is_global_zero:
+            raise SystemExit(0) from None  # all processes end so; the first one says it
+        if isinstance(error, SystemExit):  # how Lightning answers Ctrl-C
+            raise FociscopeError(f"stopped at step {trainer.global_step}; {after}") from None
+        if isinstance(error, FloatingPointError):
+            raise RecipeError(f"{out}: {error}; lower the learning rate") from None
+        if trainer.world_size > 1 and is_lost_contact(error):
+            if not trainer.is_global_zero:
+                raise SystemExit(1) from None
+            raise FociscopeError(
+                f"one of the {trainer.world_size} processes has ended at step "
+                f"{trainer.global_step}, killed perhaps for want of memory if it said nothing; "
+                f"{after}"
+            ) from None
+        process = f"process {trainer.global_rank}: " if trainer.global_rank else ""
+        if isinstance(error, FociscopeError):
+            raise type(error)(f"{process}{str(error).rstrip('.')}; {after}") from error
+        raise

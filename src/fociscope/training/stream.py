@@ -1,7 +1,7 @@
 """The live stream: scenes over a family of imagers, simulated while the network trains.
 
-Everything is a function of the recipe and the step, so a run that goes on after an interruption
-sees the scenes that it would have seen.
+Everything is a function of the recipe, the step and the process, so a run that goes on after an
+interruption sees the scenes that it would have seen, and no two processes see the same.
 """
 
 from __future__ import annotations
@@ -75,7 +75,13 @@ class LiveScenes(IterableDataset[Batch]):
     """Training batches without end, from `first_step` on."""
 
     def __init__(
-        self, recipe: Recipe, first_step: int = 0, device: torch.device | str = "cpu"
+        self,
+        recipe: Recipe,
+        first_step: int = 0,
+        device: torch.device | str = "cpu",
+        *,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         """Stream the scenes of `recipe`; the first batch that is asked for starts the work.
 
@@ -84,8 +90,11 @@ class LiveScenes(IterableDataset[Batch]):
             first_step: of the first batch.
             device: where scenes are projected, kept and given their noise. Specimens are drawn on
                 the CPU in any case; the noise of another device is other noise.
+            rank: number of this process among those that train together.
+            world_size: how many these are.
         """
         super().__init__()
+        self.rank, self.world_size = rank, world_size
         self.recipe = recipe
         self.first_step = first_step
         self.device = torch.device(device)
@@ -93,11 +102,16 @@ class LiveScenes(IterableDataset[Batch]):
         self.fixed_pattern = imager.camera.fixed_pattern(imager.sensors, imager.frame_px)
 
     def chunk(self, number: int) -> Batch:
-        """Simulate a chunk of noise-free scenes: one boundary, and each scene its own imager."""
+        """Simulate a chunk of noise-free scenes: one boundary, and each scene its own imager.
+
+        Args:
+            number: among the chunks of this process.
+        """
         recipe, family, scenes = self.recipe, self.recipe.family, self.recipe.scenes
-        rng = np.random.default_rng([recipe.seeds.training, _CHUNK, number])
+        shared_number = number * self.world_size + self.rank
+        rng = np.random.default_rng([recipe.seeds.training, _CHUNK, shared_number])
         count, layers = recipe.stream.chunk_scenes, recipe.network.layers
-        boundary = family.boundaries[number % len(family.boundaries)]
+        boundary = family.boundaries[(number + self.rank) % len(family.boundaries)]
         imager = recipe.imager.with_(boundary=boundary)
         frame = DrawnFrame.around(imager)
         separation = rng.uniform(*scenes.min_separation_um, count)
@@ -142,7 +156,9 @@ class LiveScenes(IterableDataset[Batch]):
     def batch(self, pool: list[Batch], step: int) -> Batch:
         """Draw the batch of a step from the pool: any scene, any orientation, fresh noise."""
         recipe = self.recipe
-        rng = np.random.default_rng([recipe.seeds.training, _STEP, step])
+        # Without the rank where it is zero: what one process draws is as it has always been.
+        others = [self.rank] if self.rank else []
+        rng = np.random.default_rng([recipe.seeds.training, _STEP, step, *others])
         picks = rng.integers(
             0, len(pool) * recipe.stream.chunk_scenes, recipe.optimisation.batch_scenes
         )

@@ -1,0 +1,95 @@
+"""Learning curves: always a CSV file, and TensorBoard where it is asked for."""
+
+from __future__ import annotations
+
+import csv
+import io
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from fociscope.errors import FociscopeError
+from fociscope.files.atomic import atomic_path
+
+__all__ = ["CurvesFile", "tensorboard_logger"]
+
+
+class CurvesFile(Logger):
+    """The curves of a run as one CSV file, whole at any moment.
+
+    A run that goes on drops the rows after its checkpoint and writes them anew, so that the file is
+    the one that an uninterrupted run would have written. The file is written as a whole each time,
+    beside and renamed, because it is small: a row every 50 steps.
+    """
+
+    def __init__(self, path: Path, first_step: int = 0) -> None:
+        """Start a file, or go on with the one that is there.
+
+        Args:
+            path: of the file.
+            first_step: keep the rows of the steps before this one.
+        """
+        super().__init__()
+        self.path = path
+        self._rows: list[dict[str, str]] = []
+        if first_step and path.is_file():
+            with path.open(newline="", encoding="utf-8", errors="replace") as stream:
+                self._rows = [
+                    {key: value for key, value in row.items() if key and value}
+                    for row in csv.DictReader(stream)
+                    if (row.get("step") or "").isdecimal() and int(row["step"]) < first_step
+                ]
+
+    @property
+    def name(self) -> str:
+        """What Lightning calls it."""
+        return "curves"
+
+    @property
+    def version(self) -> str:
+        """There is one."""
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the recipe lies beside."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Add a row and write the file.
+
+        Raises:
+            FociscopeError: the disk refuses.
+        """
+        figures = {key: repr(value) for key, value in metrics.items() if key != "epoch"}
+        self._rows.append({"step": str(step), **figures})
+        text = io.StringIO(newline="")
+        columns = list(dict.fromkeys(key for row in self._rows for key in row))
+        table = csv.DictWriter(text, columns, lineterminator="\n")
+        table.writeheader()
+        table.writerows(self._rows)
+        with atomic_path(self.path, overwrite=True) as part:
+            part.write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+def tensorboard_logger(out: Path, first_step: int = 0) -> Logger:
+    """Return a logger into the folder `tensorboard` of a run.
+
+    Args:
+        out: folder of the run.
+        first_step: what TensorBoard has of this step and later ones is hidden.
+
+    Raises:
+        FociscopeError: TensorBoard is not installed.
+    """
+    if find_spec("tensorboard") is None:
+        raise FociscopeError(
+            "TensorBoard is not installed here; install it with "
+            "pip install 'fociscope[tensorboard]', or leave --tensorboard out "
+            "(curves/metrics.csv is written in any case)"
+        )
+    purge_step = first_step or None
+    return TensorBoardLogger(out, name="", version="tensorboard", purge_step=purge_step)

@@ -1,0 +1,126 @@
+"""Where a run computes: device, processes, and what these can do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+from fociscope.errors import FociscopeError, RecipeError
+
+__all__ = ["Machines", "end_other_processes", "is_lost_contact"]
+
+_ABLE = {
+    "cpu": ("32-true", "bf16-mixed"),
+    "mps": ("32-true", "bf16-mixed"),
+    "cuda": ("32-true", "bf16-mixed", "16-mixed"),
+}
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Nodes with equally many devices each; every device is one process."""
+
+    accelerator: str = "auto"
+    """`cpu`, `cuda`, `mps`, or `auto`: the best there is."""
+    devices: int = 1
+    """Of each node; on the CPU, the processes."""
+    nodes: int = 1
+
+    @property
+    def processes(self) -> int:
+        """That train together."""
+        return self.devices * self.nodes
+
+    @property
+    def kind(self) -> str:
+        """The accelerator, chosen."""
+        if self.accelerator != "auto":
+            return self.accelerator
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+
+    def check(self, precision: str) -> None:
+        """Refuse what is not there.
+
+        Raises:
+            FociscopeError: fewer devices here than asked for, or a launcher that has started
+                another number of processes.
+            RecipeError: the device cannot compute in the recipe's precision.
+        """
+        kind = self.kind
+        there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+        if self.devices > there.get(kind, self.devices):
+            raise FociscopeError(
+                f"--devices {self.devices}: this machine has {there[kind]} of kind {kind}; "
+                "ask for fewer, or for --device cpu"
+            )
+        able = [p for p in _ABLE[kind] if kind != "cuda" or p != "bf16-mixed" or _cuda_has_bf16()]
+        if precision not in able:
+            raise RecipeError(
+                f"optimisation.precision is {precision}, which the device {kind} cannot; "
+                f"choose among: {', '.join(able)}"
+            )
+        started = os.environ.get("WORLD_SIZE", "1") if TorchElasticEnvironment.detect() else None
+        if started is not None and int(started) != self.processes:
+            raise FociscopeError(
+                f"torchrun started {started} process(es), but --devices {self.devices} --nodes "
+                f"{self.nodes} asks for {self.processes}; give both the same numbers"
+            )
+
+    def prepare(self, threads: int) -> None:
+        """Set the threads of this process and of those that it starts."""
+        torch.set_num_threads(threads)
+        if self.processes == 1:
+            return
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # else Lightning chooses
+        if self.nodes == 1 and sys.platform == "linux":  # no one else can reach the loopback
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+
+    @property
+    def for_lightning(self) -> dict[str, Any]:
+        """What `lightning.Trainer` calls these."""
+        return {
+            "accelerator": self.kind,
+            "devices": self.devices,
+            "num_nodes": self.nodes,
+            "strategy": "auto" if self.processes == 1 else "ddp",
+        }
+
+
+def _cuda_has_bf16() -> bool:
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def is_lost_contact(error: BaseException) -> bool:
+    """Whether an error only says that another process is gone."""
+    text = str(error)
+    return isinstance(error, torch.distributed.DistError) or (
+        isinstance(error, RuntimeError) and ("/gloo/" in text or "NCCL" in text)
+    )
+
+
+def end_other_processes(launcher: Any, grace_s: float = 3.0) -> None:
+    """End the processes that this one has started; without it, they would wait for it for long.
+
+    Args:
+        launcher: Lightning's, or None where it has started none.
+        grace_s: for them to say why they end.
+    """
+    processes = list(getattr(launcher, "procs", []))
+    if processes:
+        launcher.procs.clear()  # Lightning's observer kills this process too when it sees one end
+    deadline = time.monotonic() + grace_s
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, deadline - time.monotonic()))
+        process.kill()
+        process.wait()

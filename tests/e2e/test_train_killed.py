@@ -1,0 +1,123 @@
+"""`fociscope train`, killed with SIGKILL: `--resume` ends where it would have ended."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from fociscope.files import write_images_depth
+from fociscope.simulation import simulate
+from fociscope.simulation.dataset import images_depth
+from fociscope.training import run
+from fociscope.training.checkpoint import read_checkpoint
+from fociscope.training.machines import Machines
+from fociscope.training.recipe import Recipe
+from fociscope.training.run import train
+
+TINY = """
+name = "tiny"
+[imager]
+frame_px = [32, 32]
+[network]
+widths = [4, 8]
+blocks = [1, 1]
+context = 8
+[optimisation]
+steps = 12
+batch_scenes = 4
+warmup_steps = 2
+threads = 1
+[stream]
+pool_chunks = 2
+chunk_scenes = 4
+steps_per_chunk = 3
+[validation]
+every_steps = 4
+scenes = 4
+"""
+
+#: Kills itself before the step after the second validation.
+BETWEEN = """
+step = TrainingModule.training_step
+def training_step(self, batch, number):
+    if self.global_step == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch, number)
+TrainingModule.training_step = training_step
+"""
+#: Kills itself when half of the third `last.ckpt` is on the disk.
+WITHIN = """
+write, written = Path.write_bytes, []
+def write_bytes(self, data):
+    written.extend([self] * self.name.startswith(".last"))
+    if len(written) == 3:
+        write(self, data[: len(data) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    return write(self, data)
+Path.write_bytes = write_bytes
+"""
+START = """
+import os, signal
+from pathlib import Path
+from fociscope.cli import main
+from fociscope.training import run
+from fociscope.training.module import TrainingModule
+run._LOG_EVERY_STEPS = 3
+"""
+
+
+def flat(value: object, where: str = "") -> dict[str, object]:
+    """The leaves of a checkpoint."""
+    if isinstance(value, dict):
+        return {
+            k: v for key, part in value.items() for k, v in flat(part, f"{where}/{key}").items()
+        }
+    if isinstance(value, list | tuple):
+        return flat(dict(enumerate(value)), where)
+    return {where: value}
+
+
+def same(ours: Path, theirs: Path) -> None:
+    one, other = flat(read_checkpoint(ours)), flat(read_checkpoint(theirs))
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        equal = torch.equal(value, other[key]) if isinstance(value, Tensor) else value == other[key]
+        assert equal, key
+
+
+@pytest.mark.parametrize(
+    ("dying", "on_files"),
+    [(BETWEEN, False), (WITHIN, False), (BETWEEN, True)],
+    ids=["between checkpoints", "within a checkpoint", "on files"],
+)
+def test_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch, dying, on_files):
+    monkeypatch.setattr(run, "_LOG_EVERY_STEPS", 3)
+    recipe, data = tmp_path / "tiny.toml", None
+    recipe.write_text(TINY)
+    plan = Recipe.load(recipe)
+    if on_files:
+        data = tmp_path / "data"
+        for name, seed in (("1.mat", 1), ("2.mat", 2)):
+            scenes = simulate(7, seed=seed, imager=plan.imager, peak_snr_db=None)
+            write_images_depth(data / name, images_depth(scenes))
+    killed = tmp_path / "killed"
+    arguments = ["train", recipe, "-o", killed, "--device", "cpu", *(["--data", data] * on_files)]
+    command = [sys.executable, "-c", START + dying + "main()\n", *map(str, arguments)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert read_checkpoint(killed / "checkpoints" / "last.ckpt")["global_step"] == 8
+
+    cpu, whole = Machines("cpu"), tmp_path / "whole"
+    train(plan, whole, data=data, machines=cpu)
+    train(plan, killed, data=data, machines=cpu, resume=True)
+    for name in ("last.ckpt", "best.ckpt"):
+        same(killed / "checkpoints" / name, whole / "checkpoints" / name)
+    for name in ("curves/metrics.csv", "recipe.toml", "start.json"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+    files = sorted(entry.name for entry in (killed / "checkpoints").iterdir())
+    assert files == ["best.ckpt", "last.ckpt"]
