@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fociscope.evaluation.conditions import Condition, Scores, around_the_reference, score
+from fociscope.evaluation.conditions import CardCondition, Scores, around_the_reference, score
 from fociscope.files.atomic import atomic_path
 from fociscope.reconstruction.engine import Model, load_model
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
@@ -47,7 +47,7 @@ def _reference_table(scores: Scores) -> list[str]:
     ]
 
 
-def condition_table(rows: list[tuple[Condition, Scores]]) -> list[str]:
+def condition_table(rows: list[tuple[CardCondition, Scores]]) -> list[str]:
     """Return the lines of a Markdown table with one condition in each row."""
     lines = [
         "| condition | mean accuracy | worst layer | constant | Dice | depth error (um) | ECE "

@@ -21,12 +21,12 @@ from fociscope.reconstruction.engine import Model
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.scene import Scenes, simulate
 
-__all__ = ["Condition", "Scores", "around_the_reference", "score"]
+__all__ = ["CardCondition", "Scores", "around_the_reference", "score"]
 
 
 @dataclass(frozen=True)
-class Condition:
-    """One way of taking captures, by an imager that the model is not told."""
+class CardCondition:
+    """One way of taking captures for a model card, by an imager that the model is not told."""
 
     name: str
     imager: Imager
@@ -57,20 +57,20 @@ class Scores:
     """(sensor,) mean self-check residual."""
 
 
-def around_the_reference(imager: Imager) -> Iterator[Condition]:
+def around_the_reference(imager: Imager) -> Iterator[CardCondition]:
     """Yield the reference conditions first, then one change at a time."""
-    yield Condition("reference", imager)
+    yield CardCondition("reference", imager)
     for half_angle_deg in (12.0, 15.0, 21.0, 25.0):
         psf = imager.psf.model_copy(update={"half_angle_deg": half_angle_deg})
-        yield Condition(f"half angle {half_angle_deg:g} deg", imager.with_(psf=psf))
+        yield CardCondition(f"half angle {half_angle_deg:g} deg", imager.with_(psf=psf))
     for blur_px in (0.6, 1.2):
         psf = imager.psf.model_copy(update={"base_blur_um": blur_px * imager.pixel_pitch_um})
-        yield Condition(f"base blur {blur_px:g} px", imager.with_(psf=psf))
+        yield CardCondition(f"base blur {blur_px:g} px", imager.with_(psf=psf))
     for peak_snr_db in (25.0, 30.0, 50.0):
         if peak_snr_db <= imager.camera.highest_peak_snr_db():
-            yield Condition(f"peak SNR {peak_snr_db:g} dB", imager, peak_snr_db)
+            yield CardCondition(f"peak SNR {peak_snr_db:g} dB", imager, peak_snr_db)
     if imager.boundary != "surround":
-        yield Condition("surround boundary", imager.with_(boundary="surround"))
+        yield CardCondition("surround boundary", imager.with_(boundary="surround"))
 
 
 def score(model: Model, scenes: Scenes) -> Scores:

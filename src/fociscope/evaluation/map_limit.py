@@ -1,4 +1,4 @@
-"""The map of an oracle as a candidate: how far anyone could get under the reference conditions."""
+"""The map of an oracle as a candidate: how far anyone could get under conditions it is told."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ from functools import lru_cache
 from fociscope.evaluation.limits import MapOracle
 from fociscope.evaluation.scored import Batch, Estimate, Told
 from fociscope.evaluation.suite import VALIDATION
+from fociscope.imager.geometry import Imager
 from fociscope.simulation.scene import Scenes
 
 __all__ = ["MAP_ORACLE", "MapLimit"]
 
 MAP_ORACLE = "map-oracle"
-FIT_SCENES = 50
+#: Layers that each oracle is fitted on: 16 scenes of the reference conditions.
+FIT_LAYERS = 64
+#: Groups whose specimens are the validation scenes' own, and whose imager is told as it is.
+FITTED_GROUPS = ("reference", "snr", "half-angle", "single-layer")
 
 
 class MapLimit:
-    """`MapOracle`, which is told all but the layer in question."""
+    """`MapOracle`, which is told all but the layer in question, fitted anew for each condition."""
 
     name, kind = MAP_ORACLE, "limit"
     oracle, slow = True, True
     told = "the captures, the imager, the noise, all depths, and the light of all other layers"
 
     def refusal(self, told: Told) -> str | None:
-        """Return why it cannot answer: it is fitted for the reference conditions alone."""
-        if told.group != "reference":
-            return "knows the noise and the specimens of the reference conditions alone"
+        """Return why it cannot answer: other specimens, another imager than told, or no noise."""
+        if told.group not in FITTED_GROUPS or told.peak_snr_db is None:
+            return "knows captures with noise by the told imager, of the default specimens alone"
         return None
 
     def prepare(self) -> None:
@@ -36,12 +40,21 @@ class MapLimit:
         assert batch.layers is not None
         assert batch.mask is not None
         assert batch.depth_um is not None
+        assert told.peak_snr_db is not None
+        oracle = _oracle(told.imager, told.peak_snr_db, told.layers, told.min_separation_um)
         scenes = Scenes(batch.layers, batch.mask, batch.depth_um, batch.captures)
-        probability = _oracle().probability(scenes).astype("float32")
+        probability = oracle.probability(scenes).astype("float32")
         return Estimate(mask=probability > 0.5, probability=probability)
 
 
 @lru_cache(maxsize=1)
-def _oracle() -> MapOracle:
-    """Fit on validation scenes."""
-    return MapOracle.fit(VALIDATION.imager, seed=VALIDATION.seed, scenes=FIT_SCENES)
+def _oracle(imager: Imager, peak_snr_db: float, layers: int, min_separation_um: float) -> MapOracle:
+    """Fit on validation scenes, taken as the scenes to judge are."""
+    return MapOracle.fit(
+        imager,
+        seed=VALIDATION.seed,
+        scenes=-(-FIT_LAYERS // layers),
+        peak_snr_db=peak_snr_db,
+        layers=layers,
+        min_separation_um=min_separation_um,
+    )

@@ -31,6 +31,8 @@ class Told:
     """Whether there are true depths that an oracle could be told."""
     group: str = ""
     """What varies, as in `Condition`."""
+    peak_snr_db: float | None = None
+    """Of the captures, for limits alone; None where there is no noise, or nobody knows."""
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,13 @@ class Condition(Configuration):
     def to_tell(self) -> Told:
         """What candidates are told."""
         imager = self.imager if self.assumed is None else self.assumed
-        return Told(imager, self.layers, self.min_separation_um, group=self.group)
+        return Told(
+            imager,
+            self.layers,
+            self.min_separation_um,
+            group=self.group,
+            peak_snr_db=self.peak_snr_db,
+        )
 
     def batches(self) -> Iterator[Batch]:
         """Yield the scenes, as many at a time as memory likes."""

@@ -75,8 +75,8 @@ class Tally:
             self._rows["residual"].append(estimate.residual)
         if batch.mask is not None:
             self._add_masks(batch, batch.mask, estimate)
-        if batch.depth_um is not None and estimate.depth_um is not None:
-            self._add_depths(batch, estimate)
+        if batch.depth_um is not None:
+            self._add_depths(batch, batch.depth_um, estimate)
         if batch.layers is not None and estimate.intensity is not None:
             true, restored = batch.layers, estimate.intensity
             self._rows["image_error"].append(relative_squared_error(restored, true, gain_free=True))
@@ -110,14 +110,14 @@ class Tally:
             self._false_foci += int(foci.false_foci.sum())
             self._area_mm2 += foci.frame_mm2 * len(foci.false_foci)
 
-    def _add_depths(self, batch: Batch, estimate: Estimate) -> None:
+    def _add_depths(self, batch: Batch, true_um: NDArray[Any], estimate: Estimate) -> None:
         """Note depths; the depth of a layer without cells means nothing, and is not scored."""
-        assert batch.depth_um is not None
-        assert estimate.depth_um is not None
-        true = batch.depth_um.astype(np.float64)
+        true = true_um.astype(np.float64)
         if batch.mask is not None:
             true = np.where(batch.mask.any(axis=(-2, -1)), true, np.nan)
         self._rows["true_um"].append(true)
+        if estimate.depth_um is None:
+            return
         self._rows["depth_um"].append(estimate.depth_um.astype(np.float64))
         std = estimate.depth_std_um
         self._rows["std_um"].append(np.full(true.shape, np.nan) if std is None else std)
@@ -156,7 +156,7 @@ class Tally:
                 "false_foci": self._false_foci,
                 "area_mm2": round(self._area_mm2, 3),
             }
-        if "true_um" in rows:
+        if "depth_um" in rows:
             self._score_depths(rows, found, score)
         if "image_error" in rows:
             names = ["image_error", "even_image_error"]
@@ -228,11 +228,11 @@ class Tally:
         true = rows["true_um"].ravel()
         which = np.clip(np.searchsorted(edges, true, side="right") - 1, 0, DEPTH_BINS - 1)
         which = np.where(np.isnan(true), -1, which)
-        error = np.abs(rows["depth_um"].ravel() - true)
-        values = {
-            "depth_error_um": error,
-            "within_100_um": np.where(np.isnan(error), 0.0, error <= MATCH_UM),
-        }
+        values: dict[str, Floats] = {}
+        if "depth_um" in rows:
+            error = np.abs(rows["depth_um"].ravel() - true)
+            within = np.where(np.isnan(error), 0.0, error <= MATCH_UM)
+            values |= {"depth_error_um": error, "within_100_um": within}
         if "counts" in rows:
             counts = MaskCounts.of(rows["counts"].reshape(-1, 5))
             values["accuracy"], values["constant_accuracy"] = (
@@ -251,12 +251,13 @@ class Tally:
                     interval = bootstrap_mean(inside, seed=seed, resamples=BIN_RESAMPLES)
                     entry = _entries(interval)[0]
                 binned[name].append(entry)
-            inside = error[(which == number) & ~np.isnan(error)]
-            square.append(round(float(np.sqrt((inside**2).mean())), 6) if inside.size else None)
+            if "depth_um" in rows:
+                inside = error[(which == number) & ~np.isnan(error)]
+                square.append(round(float(np.sqrt((inside**2).mean())), 6) if inside.size else None)
         return {
             "edges_um": _plain(edges),
             "layers": [int((which == number).sum()) for number in range(DEPTH_BINS)],
-            "depth_rmse_um": square,
+            **({"depth_rmse_um": square} if square else {}),
             **binned,
         }
 

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from matplotlib.figure import Figure
 
 from fociscope.show.report_cases import draw_case
+from fociscope.show.report_cells import Table
 from fociscope.show.report_curves import draw_conditions, draw_curves
 from fociscope.show.report_figures import (
+    FEWEST_LAYERS,
     draw_detection,
     draw_over_depth,
     draw_reliability,
 )
-from fociscope.show.report_labels import condition_label, evaluated
-from fociscope.show.report_tables import Table, all_tables
+from fociscope.show.report_html import STYLE, html_figure, html_table
+from fociscope.show.report_labels import condition_label, evaluated, is_scored, pictured
+from fociscope.show.report_limits import bounds_caption
+from fociscope.show.report_tables import all_tables
 
 if TYPE_CHECKING:
     from fociscope.evaluation.evaluate import Case
@@ -36,30 +40,6 @@ __all__ = [
 Results = dict[str, Any]
 PNG_DPI = 160
 
-STYLE = """
-:root { color-scheme: light dark; --line: #8886; --soft: #8882; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .3rem; }
-p { margin: .3rem 0 .8rem; } .lead { color: GrayText; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .5rem; border-bottom: 1px solid var(--line); text-align: right;
-  vertical-align: top; }
-th { border-bottom-width: 2px; vertical-align: bottom; font-weight: 600; }
-th:first-child, td:first-child, td.words { text-align: left; }
-tr:nth-child(even) td { background: var(--soft); }
-figure { margin: 1rem 0; } figcaption { font-size: .85rem; color: GrayText; }
-img { max-width: 100%; height: auto; background: white; border: 1px solid var(--line); }
-footer { margin-top: 3rem; font-size: .8rem; color: GrayText; border-top: 1px solid var(--line); }
-@page { size: A4; margin: 15mm; }
-@media print {
-  :root { color-scheme: light; }
-  body { max-width: none; margin: 0; padding: 0; font-size: 10pt; }
-  table { font-size: 6.5pt; } th, td { padding: .1rem .25rem; }
-  .wide { overflow: visible; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; }
-}
-"""
-
 
 class Picture(NamedTuple):
     """A picture of the report."""
@@ -73,18 +53,15 @@ class Picture(NamedTuple):
 def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
     """Yield the pictures that the results have something to say in, one at a time."""
     name = evaluated(results)
+    told = _told_more(results, results["conditions"])
     if any("accuracy" in s for c in results["conditions"] for s in c["scores"].values()):
         yield Picture(
             "conditions",
             "Accuracy and depth error under every condition, with 95 % intervals. Black strokes: "
-            "what the majority answer of each frame, and the mean depth, score without looking.",
+            "what the majority answer of each frame, and the mean depth, score without looking."
+            + told,
             draw_conditions(results),
         )
-    hollow = (
-        " Hollow or black: told truths that no capture offers."
-        if any(about["oracle"] for about in results["candidates"].values())
-        else ""
-    )
     for key, label, scale, words in (
         ("accuracy", "pixels right (%)", 100.0, "Accuracy"),
         ("dice", "Dice (%)", 100.0, "Dice coefficient"),
@@ -92,20 +69,21 @@ def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
     ):
         figure = draw_curves(results, key, label, scale)
         if figure is not None:
-            caption = f"{words} over what varies, all else as in the reference.{hollow}"
+            caption = (
+                f"{words} over what varies, all else as in the reference; bars are 95 % intervals. "
+                "Layers and coverage have scales of their own."
+                + (told if key != "depth_error_um" else "")
+            )
             yield Picture(f"curves-{key.removesuffix('_um').replace('_', '-')}", caption, figure)
     for condition in results["conditions"]:
         figure = draw_over_depth(results, condition)
         if figure is not None:
-            bounds = (
-                " Dotted in the first panel: the Cramér-Rao bound of unbiased estimates that know "
-                "the layers' images, as a mean absolute error; nobody can reach it who does not."
-                if "depth_limit" in condition
-                else ""
-            )
+            bounds = bounds_caption(condition.get("depth_limit"))
             yield Picture(
                 f"depth-{condition['name']}",
-                f"Over the depth of the layer: {condition_label(condition)}.{bounds}",
+                f"Over the depth of the layer: {condition_label(condition)}. Bands are 95 % "
+                f"intervals; bins of fewer than {FEWEST_LAYERS} layers are left out.{bounds}"
+                + _told_more(results, [condition]),
                 figure,
             )
     for number, (figure, caption) in enumerate(
@@ -131,6 +109,28 @@ def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
             f"The {case.title} scene by accuracy; captures on a square-root grey scale.",
             draw_case(case, pixel_pitch_um=pitch_um, name=name),
         )
+
+
+def _told_more(results: Results, conditions: Sequence[dict[str, Any]]) -> str:
+    """Say what those know who are told truths, and who stands in the tables alone.
+
+    Args:
+        results: of an evaluation.
+        conditions: that a picture shows.
+    """
+    shown = pictured(results)
+    text = ""
+    for name in shown:
+        about = results["candidates"][name]
+        if not any(is_scored(condition, name) for condition in conditions):
+            continue
+        if about["kind"] == "limit":
+            text += f" Stars: {name}, a limit; it is told {about['told']}."
+        elif about["oracle"]:
+            text += f" Hollow: {name}, told the true depths."
+    if len(shown) < len(results["candidates"]):
+        text += " Solvers told the true depths stand in the tables."
+    return text
 
 
 def write_report(folder: Path, results: Results, cases: Sequence[Case]) -> list[Path]:
@@ -209,9 +209,9 @@ def html_page(
     notes = _notes(results)
     first, others = tables[:2], tables[2:]
     body = [
-        *(_html_table(table) for table in first),
-        *(_html_figure(picture, data) for picture, data in shown),
-        *(_html_table(table) for table in others),
+        *(html_table(table) for table in first),
+        *(html_figure(picture.caption, data) for picture, data in shown),
+        *(html_table(table) for table in others),
         *([f"<h2>Warnings</h2><ul>{notes}</ul>"] if notes else []),
     ]
     return (
@@ -229,30 +229,4 @@ def _notes(results: Results) -> str:
         f"<li>{html.escape(condition_label(c))}: {html.escape(note)}</li>"
         for c in results["conditions"]
         for note in c.get("notes", [])
-    )
-
-
-def _html_figure(picture: Picture, data: str) -> str:
-    caption = html.escape(picture.caption)
-    return (
-        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def _html_table(table: Table) -> str:
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in table.columns)
-    rows = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{' class=words' if len(cell) > 30 else ''}>{html.escape(cell)}</td>"
-            for cell in row
-        )
-        + "</tr>"
-        for row in table.rows
-    )
-    return (
-        f"<h2>{html.escape(table.title)}</h2><p>{html.escape(table.note)}</p>"
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
     )

@@ -11,7 +11,7 @@ from matplotlib.colors import ListedColormap, PowerNorm
 from matplotlib.figure import Figure
 
 from fociscope.show.panels import CAPTURE_MAP, EMPTY, draw_image, draw_scale_bar
-from fociscope.show.report_curves import PAGE_INCH, PLOT_STYLE, new_figure
+from fociscope.show.report_style import PAGE_INCH, PLOT_STYLE, new_figure
 
 if TYPE_CHECKING:
     from fociscope.evaluation.evaluate import Case
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["draw_case"]
 
 OUTCOMES = ("no cells", "cells, found", "false alarm", "missed")
-OUTCOME_COLOURS = (EMPTY, "#9fd3c7", "#e69f00", "#d55e9a")
+#: Apart in lightness too, for grey paper and for colour-blind readers.
+OUTCOME_COLOURS = (EMPTY, "#c4e6de", "#e69f00", "#a8327d")
 
 
 def draw_case(case: Case, *, pixel_pitch_um: float, name: str) -> Figure:

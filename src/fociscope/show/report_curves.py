@@ -1,72 +1,39 @@
-"""Scores over conditions: every condition in one picture, and curves over what varies.
-
-Candidates have Okabe and Ito's colours, which colour-blind readers can tell apart, and a marker
-each, which grey paper keeps apart.
-"""
+"""Scores over conditions: every condition in one picture, and curves over what varies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.ticker
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fociscope.show.report_labels import (
     CONDITION_LABELS,
+    candidate_label,
     condition_label,
     conditions_by_name,
-    evaluated,
     is_scored,
+    pictured,
+)
+from fociscope.show.report_style import (
+    PLOT_STYLE,
+    candidate_style,
+    logarithmic,
+    new_figure,
+    shared_legend,
+    tidy,
 )
 
-__all__ = [
-    "PAGE_INCH",
-    "PLOT_STYLE",
-    "candidate_style",
-    "draw_conditions",
-    "draw_curves",
-    "logarithmic",
-    "new_figure",
-    "shared_legend",
-    "tidy",
-]
+__all__ = ["draw_conditions", "draw_curves"]
 
 Results = dict[str, Any]
 
-PLOT_STYLE: Any = {
-    "font.family": "sans-serif",
-    "font.size": 8,
-    "axes.titlesize": 9,
-    "axes.titlelocation": "left",
-    "axes.linewidth": 0.6,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "0.88",
-    "grid.linewidth": 0.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 4,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "figure.facecolor": "white",
-}
-#: Width of the text on A4 paper, in inches.
-PAGE_INCH = 7.5
-
-EVALUATED, CONSTANT = "#0072B2", "#7f7f7f"
-SOLVERS = {
-    "tikhonov": ("#E69F00", "s"),
-    "richardson-lucy": ("#009E73", "^"),
-    "fista": ("#D55E00", "D"),
-    "admm": ("#CC79A7", "v"),
-}
-LIMIT = ("#000000", "*")
-OTHER = ("#56B4E9", "P")
+#: How much of a condition's row its candidates take.
+ROW_SHARE = 0.75
+OWN_RANGE = ("layers", "coverage")
 REFERENCE_VALUE = {
     "snr": 40.0,
     "half-angle": 18.0,
@@ -88,47 +55,6 @@ AXES = {
 }
 
 
-def candidate_style(results: Results, name: str) -> dict[str, Any]:
-    """Return colour, marker and line of a candidate; an oracle is hollow and dashed."""
-    if name == "constant":
-        return {"color": CONSTANT, "marker": "x", "linestyle": ":"}
-    if name == evaluated(results) and results["candidates"][name]["kind"] == "model":
-        return {"color": EVALUATED, "marker": "o", "linestyle": "-"}
-    if results["candidates"][name]["kind"] == "limit":
-        return {"color": LIMIT[0], "marker": LIMIT[1], "linestyle": "--"}
-    colour, marker = SOLVERS.get(name.removesuffix("-oracle"), OTHER)
-    if results["candidates"][name]["oracle"]:
-        return {"color": colour, "marker": marker, "linestyle": "--", "markerfacecolor": "white"}
-    return {"color": colour, "marker": marker, "linestyle": "-"}
-
-
-def new_figure(height_inch: float, rows: int, columns: int, **options: Any) -> tuple[Figure, Any]:
-    """Return a figure as wide as a page, and its axes (row, column)."""
-    figure = Figure(figsize=(PAGE_INCH, height_inch), dpi=160, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False, **options)
-
-
-def tidy(axes: Axes) -> None:
-    """Take the box's upper and right side off."""
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
-    """Make an axis logarithmic, with plain numbers at 1, 2, 5, 10 ..."""
-    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_locator(mpl.ticker.NullLocator())
-
-
-def shared_legend(figure: Figure, axes: Axes, *, columns: int) -> None:
-    """Draw one legend below all panels."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
-
-
 def _errors(entries: Sequence[dict[str, Any]], scale: float) -> list[list[float]]:
     """Return (low, high) lengths of error bars; 0 where there is no interval."""
     bars: list[list[float]] = [[], []]
@@ -144,7 +70,7 @@ def draw_conditions(results: Results) -> Figure:
     """Draw accuracy and depth error under every condition, with intervals."""
     conditions = results["conditions"]
     with mpl.rc_context(PLOT_STYLE):
-        figure, grid = new_figure(1.3 + 0.17 * len(conditions), 1, 2, sharey=True)
+        figure, grid = new_figure(1.3 + 0.19 * len(conditions), 1, 2, sharey=True)
         for axes, key, constant, scale in (
             (grid[0, 0], "accuracy", "constant_accuracy", 100),
             (grid[0, 1], "depth_error_um", "constant_depth_error_um", 1),
@@ -162,11 +88,12 @@ def draw_conditions(results: Results) -> Figure:
                 label="majority answer; mean depth",
                 zorder=3,
             )
-            for name in reversed(results["candidates"]):
-                if name == "constant":
-                    continue
+            # One below the other within their row, so that none hides another's interval.
+            names = [name for name in pictured(results) if name != "constant"]
+            for place, name in enumerate(names):
+                lower = ROW_SHARE * ((place + 0.5) / len(names) - 0.5)
                 rows = [
-                    (n, c["scores"][name][key])
+                    (n + lower, c["scores"][name][key])
                     for n, c in enumerate(conditions)
                     if c["scores"][name].get(key, {}).get("value") is not None
                 ]
@@ -178,7 +105,8 @@ def draw_conditions(results: Results) -> Figure:
                     [n for n, _ in rows],
                     xerr=_errors([e for _, e in rows], scale),
                     elinewidth=0.9,
-                    label=name,
+                    markersize=3.5,
+                    label=candidate_label(results, name),
                     **style,
                 )
             tidy(axes)
@@ -226,7 +154,7 @@ def draw_curves(results: Results, key: str, label: str, scale: float) -> Figure 
     columns = min(4, len(groups))
     rows = -(-len(groups) // columns)
     with mpl.rc_context(PLOT_STYLE):
-        figure, grid = new_figure(0.9 + 1.9 * rows, rows, columns, sharey=True)
+        figure, grid = new_figure(0.9 + 1.9 * rows, rows, columns)
         for axes in grid.flat[len(groups) :]:
             axes.set_visible(False)
         for axes, group in zip(grid.flat, groups, strict=False):
@@ -236,19 +164,44 @@ def draw_curves(results: Results, key: str, label: str, scale: float) -> Figure 
             if group == "layers" and "single-layer" in by_name:
                 members.append(by_name["single-layer"])
             members.sort(key=lambda c: float(c["value"]))
-            for name in results["candidates"]:
-                _curve(axes, results, members, name, key, scale)
+            for name in pictured(results):
+                if (key, name) != ("dice", "constant"):  # 0 wherever cells are rare
+                    _curve(axes, results, members, name, key, scale)
+            if scale != 100:
+                logarithmic(axes, "y")
             tidy(axes)
+            axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
             axes.set_xlabel(AXES[group])
             axes.set_title(_title(group))
         for axes in grid[:, 0]:
             axes.set_ylabel(label)
-        if scale == 100:
-            grid[0, 0].set_ylim(None, 100)
-        else:
-            logarithmic(grid[0, 0], "y")
+        _share_heights(
+            [(group, axes) for group, axes in zip(groups, grid.flat, strict=False)],
+            highest=100.8 if scale == 100 else None,
+        )
         shared_legend(figure, grid[0, 0], columns=4)
     return figure
+
+
+def _share_heights(panels: Sequence[tuple[str, Axes]], *, highest: float | None) -> None:
+    """Give all panels the same range, but one of its own to each that would flatten the others.
+
+    With the share of cells, the constant guess goes from nothing to all; one layer alone is told
+    far better than several.
+    """
+    shared = [axes for group, axes in panels if group not in OWN_RANGE]
+    if shared:
+        low = min(axes.get_ylim()[0] for axes in shared)
+        high = max(axes.get_ylim()[1] for axes in shared)
+        for axes in shared:
+            axes.set_ylim(low, high)
+    for _, axes in panels:
+        low, high = axes.get_ylim()
+        if axes.get_yscale() == "log" and high < 12 * low:
+            axes.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    if highest is not None:
+        for _, axes in panels:
+            axes.set_ylim(None, highest)
 
 
 def _first(condition: dict[str, Any]) -> dict[str, Any]:
@@ -280,6 +233,6 @@ def _curve(
             [scale * e["value"] for _, e in points],
             yerr=_errors([e for _, e in points], scale),
             elinewidth=0.8,
-            label=name,
+            label=candidate_label(results, name),
             **candidate_style(results, name),
         )

@@ -11,26 +11,29 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fociscope.show.report_curves import (
+from fociscope.show.report_labels import (
+    candidate_label,
+    condition_label,
+    conditions_by_name,
+    evaluated,
+    is_scored,
+    pictured,
+)
+from fociscope.show.report_limits import draw_depth_bounds
+from fociscope.show.report_style import (
     PLOT_STYLE,
     candidate_style,
     logarithmic,
     new_figure,
     tidy,
 )
-from fociscope.show.report_labels import (
-    condition_label,
-    conditions_by_name,
-    evaluated,
-    is_scored,
-)
 
-__all__ = ["draw_detection", "draw_over_depth", "draw_reliability"]
+__all__ = ["FEWEST_LAYERS", "draw_detection", "draw_over_depth", "draw_reliability"]
 
 Results = dict[str, Any]
 
-#: Bins of fewer pixels say nothing about a frequency.
-FEWEST_PIXELS = 100
+#: Bins of fewer pixels say nothing about a frequency, nor those of fewer layers about a depth.
+FEWEST_PIXELS, FEWEST_LAYERS = 100, 3
 LEGEND_ROW_INCH = 0.17
 SHOWN_CONDITIONS = (
     "reference",
@@ -63,7 +66,7 @@ def draw_reliability(results: Results) -> Figure | None:
     main, name = _main(results), evaluated(results)
     others = [
         n
-        for n in results["candidates"]
+        for n in pictured(results)
         if is_scored(main, n) and "reliability" in main["scores"][n] and n != "constant"
     ]
     if not others:
@@ -75,7 +78,7 @@ def draw_reliability(results: Results) -> Figure | None:
         left, right = grid[0]
         for n in others:
             style = candidate_style(results, n)
-            _reliability(left, main["scores"][n], n, style)
+            _reliability(left, main["scores"][n], candidate_label(results, n), style)
         left.set_title(f"Candidates: {condition_label(main)}")
         shown = [c for c in SHOWN_CONDITIONS if c in conditions_by_name(results)]
         for label, (colour, marker, line) in zip(shown, CONDITION_LINES, strict=False):
@@ -125,11 +128,12 @@ def draw_over_depth(results: Results, condition: dict[str, Any]) -> Figure | Non
     """Draw depth error, accuracy and restoration against the true depth, with the limits known."""
     scores = {
         n: condition["scores"][n]["by_depth"]
-        for n in results["candidates"]
+        for n in pictured(results)
         if "by_depth" in condition["scores"][n]
     }
     if not scores:
         return None
+    styles = {name: candidate_style(results, name) for name in scores}
     first = next(iter(scores.values()))
     edges = np.asarray(first["edges_um"])
     middle = (edges[1:] + edges[:-1]) / 2
@@ -146,16 +150,16 @@ def draw_over_depth(results: Results, condition: dict[str, Any]) -> Figure | Non
         figure, grid = new_figure(3.6, 1, len(panels))
         for axes, (key, label, scale) in zip(grid[0], panels, strict=True):
             for name, binned in scores.items():
-                if name == "constant" and key == "depth_error_um":
-                    continue  # far above all others: its error is in the tables
-                _band(axes, middle, binned[key], scale, name, candidate_style(results, name))
+                if key in binned:
+                    label_of = candidate_label(results, name)
+                    _band(axes, middle, _well_known(binned, key), scale, label_of, styles[name])
             if key == "accuracy":
                 majority = [
                     np.nan if e is None else 100 * e["value"] for e in first["constant_accuracy"]
                 ]
                 axes.plot(middle, majority, color="black", linewidth=1, label="majority answer")
             if key == "depth_error_um" and "depth_limit" in condition:
-                _limits(axes, condition["depth_limit"])
+                draw_depth_bounds(axes, results, condition["depth_limit"])
             axes.set_xlim(edges[0], edges[-1])
             if key == "depth_error_um":
                 logarithmic(axes, "y")
@@ -180,22 +184,25 @@ def _band(
     name: str,
     style: dict[str, Any],
 ) -> None:
-    """Draw values over depth, and their intervals as a band."""
+    """Draw values over depth, and their intervals as a band; lines run on over empty bins."""
+    points = [(x, e) for x, e in zip(middle, entries, strict=True) if e is not None]
+    depths = [x for x, _ in points]
 
     def column(key: str) -> list[float]:
-        return [np.nan if e is None or e[key] is None else scale * e[key] for e in entries]
+        return [np.nan if e[key] is None else scale * e[key] for _, e in points]
 
-    axes.plot(middle, column("value"), label=name, **style)
+    axes.plot(depths, column("value"), label=name, **style)
     axes.fill_between(
-        middle, column("low"), column("high"), color=style["color"], alpha=0.15, linewidth=0
+        depths, column("low"), column("high"), color=style["color"], alpha=0.15, linewidth=0
     )
 
 
-def _limits(axes: Axes, limit: dict[str, Any]) -> None:
-    """Draw the Cramer-Rao bound as the mean absolute error of a normal error."""
-    bound = [np.nan if v is None else np.sqrt(2 / np.pi) * v for v in limit["known_um"]]
-    label = "Cramér-Rao bound, layers known"
-    axes.plot(limit["depth_um"], bound, color="black", linestyle=":", linewidth=1.2, label=label)
+def _well_known(binned: dict[str, Any], key: str) -> list[dict[str, Any] | None]:
+    """Return a score in bins of depth, None in bins of too few layers to say anything."""
+    return [
+        entry if count >= FEWEST_LAYERS else None
+        for entry, count in zip(binned[key], binned["layers"], strict=True)
+    ]
 
 
 def draw_detection(results: Results) -> Figure | None:
@@ -210,10 +217,10 @@ def draw_detection(results: Results) -> Figure | None:
         return None
     with mpl.rc_context(PLOT_STYLE):
         figure, grid = new_figure(
-            3.9 + LEGEND_ROW_INCH * len(results["candidates"]) / 2, 1, len(shown), sharey=True
+            3.9 + LEGEND_ROW_INCH * len(pictured(results)) / 2, 1, len(shown), sharey=True
         )
         for axes, condition in zip(grid[0], shown, strict=True):
-            for name in results["candidates"]:
+            for name in pictured(results):
                 if name == "constant" or not is_scored(condition, name):
                     continue
                 _sensitivity(axes, condition["scores"][name], name, results)
@@ -244,6 +251,6 @@ def _sensitivity(axes: Axes, scores: dict[str, Any], name: str, results: Results
         value,
         yerr=[np.maximum(value - low, 0), np.maximum(high - value, 0)],
         elinewidth=0.8,
-        label=f"{name} ({false:.2f}; {spared:.0f} %)",
+        label=f"{candidate_label(results, name)} ({false:.2f}; {spared:.0f} %)",
         **candidate_style(results, name),
     )

@@ -6,10 +6,12 @@ from typing import Any
 
 __all__ = [
     "CONDITION_LABELS",
+    "candidate_label",
     "condition_label",
     "conditions_by_name",
     "evaluated",
     "is_scored",
+    "pictured",
 ]
 
 Results = dict[str, Any]
@@ -31,12 +33,30 @@ CONDITION_LABELS = {
     "single-layer": "single layer",
     "data": "data set",
 }
+ORACLE = "-oracle"
 UNITS = {"deg": "°", "px": " px", "dB": " dB", "%": " %", "": ""}
 
 
 def evaluated(results: Results) -> str:
     """Return the name of the candidate that was evaluated; the others are its baselines."""
     return str(next(iter(results["candidates"])))
+
+
+def candidate_label(results: Results, name: str) -> str:
+    """Return a candidate's name for a legend, which says of a limit that it is one."""
+    limit = results["candidates"][name]["kind"] == "limit"
+    return f"limit: {name}" if limit else name
+
+
+def pictured(results: Results) -> list[str]:
+    """Return the candidates that pictures show, the evaluated one first.
+
+    A solver that is told the true depths stands in the tables alone if the same solver without them
+    is there: two dozen lines say less than one.
+    """
+    first, *others = results["candidates"]
+    twins = {f"{name}{ORACLE}" for name in results["candidates"]}
+    return [first, *(name for name in others if name not in twins)]
 
 
 def conditions_by_name(results: Results) -> dict[str, dict[str, Any]]:

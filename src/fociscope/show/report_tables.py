@@ -1,77 +1,23 @@
-"""The tables of an evaluation's report, as cells that HTML and Markdown are made of."""
+"""The tables of an evaluation's report: who scored what, where."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from fociscope.show.report_cells import NONE, Table, milliseconds, number, share, um
 from fociscope.show.report_labels import (
     condition_label,
     conditions_by_name,
     evaluated,
     is_scored,
 )
+from fociscope.show.report_limits import depth_limit_table
 
-__all__ = ["Table", "all_tables"]
+__all__ = ["all_tables"]
 
 Results = dict[str, Any]
 #: Of the published tolerance, and of the reference imager.
 MATCH_UM, DEEPEST_UM = 100.0, 1000.0
-NONE = "\N{EN DASH}"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with a heading, and what one must know to read it."""
-
-    title: str
-    note: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    def markdown(self) -> list[str]:
-        """Return the lines of a Markdown table under its heading."""
-
-        def line(cells: Iterable[str]) -> str:
-            return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-        return [
-            f"## {self.title}",
-            "",
-            self.note,
-            "",
-            line(self.columns),
-            "|---" * len(self.columns) + "|",
-            *(line(row) for row in self.rows),
-            "",
-        ]
-
-
-def _share(entry: Any, *, interval: bool = True) -> str:
-    """Return a share in per cent, with its interval."""
-    return _number(entry, scale=100, digits=1, interval=interval)
-
-
-def _um(entry: Any, *, interval: bool = True) -> str:
-    return _number(entry, scale=1, digits=1, interval=interval)
-
-
-def _number(entry: Any, *, scale: float, digits: int, interval: bool) -> str:
-    if entry is None:
-        return NONE
-    if not isinstance(entry, dict):
-        return f"{scale * entry:.{digits}f}"
-    if entry["value"] is None:
-        return NONE
-    text = f"{scale * entry['value']:.{digits}f}"
-    if interval and entry["low"] is not None:
-        text += f" ({scale * entry['low']:.{digits}f} … {scale * entry['high']:.{digits}f})"
-    return text
-
-
-def _milliseconds(seconds: float | None) -> str:
-    return NONE if seconds is None else f"{1000 * seconds:.3g}"
 
 
 def _names(results: Results) -> list[str]:
@@ -93,6 +39,10 @@ def all_tables(results: Results) -> list[Table]:
             tables.append(_side_by_side(results, condition))
     if "published" in conditions_by_name(results):
         tables.append(_published(results))
+    for condition in results["conditions"]:
+        limit = depth_limit_table(results, condition)
+        if limit is not None:
+            tables.append(limit)
     tables.append(_every_condition(results))
     if len(results["candidates"]) > 1 and len(results["conditions"]) > 1:
         tables.append(
@@ -120,16 +70,16 @@ def _side_by_side(results: Results, condition: dict[str, Any]) -> Table:
             [
                 label,
                 str(s["scenes"]),
-                _share(s.get("accuracy")),
-                _share(s.get("dice"), interval=False),
-                _share(s.get("iou"), interval=False),
-                _number(s.get("mcc"), scale=1, digits=3, interval=False),
-                _um(s.get("depth_error_um")),
-                _share(s.get("within_100_um"), interval=False),
-                _share(s.get("within_one_std"), interval=False),
-                _share(s.get("image_error"), interval=False),
-                _number(s.get("calibration_error"), scale=100, digits=2, interval=False),
-                _milliseconds(s.get("seconds_per_scene")),
+                share(s.get("accuracy")),
+                share(s.get("dice"), interval=False),
+                share(s.get("iou"), interval=False),
+                number(s.get("mcc"), scale=1, digits=3, interval=False),
+                um(s.get("depth_error_um")),
+                share(s.get("within_100_um"), interval=False),
+                share(s.get("within_one_std"), interval=False),
+                share(s.get("image_error"), interval=False),
+                number(s.get("calibration_error"), scale=100, digits=2, interval=False),
+                milliseconds(s.get("seconds_per_scene")),
             ]
         )
     s = next(s for s in condition["scores"].values() if "not_applicable" not in s)
@@ -138,13 +88,13 @@ def _side_by_side(results: Results, condition: dict[str, Any]) -> Table:
             [
                 "best constant answer of each frame",
                 str(s["scenes"]),
-                _share(s["constant_accuracy"]),
-                _share(s["constant_dice"], interval=False),
+                share(s["constant_accuracy"]),
+                share(s["constant_dice"], interval=False),
                 *[NONE] * 2,
-                _um(s.get("constant_depth_error_um")),
-                _share(s.get("constant_within_100_um"), interval=False),
+                um(s.get("constant_depth_error_um")),
+                share(s.get("constant_within_100_um"), interval=False),
                 NONE,
-                _share(s.get("even_image_error"), interval=False),
+                share(s.get("even_image_error"), interval=False),
                 *[NONE] * 2,
             ]
         )
@@ -201,15 +151,15 @@ def _published(results: Results) -> Table:
             [
                 "depth of a single layer within 100 µm (%)",
                 "87",
-                _share(single.get("within_100_um")),
-                _share(single.get("constant_within_100_um")),
+                share(single.get("within_100_um")),
+                share(single.get("constant_within_100_um")),
                 "single layer at any depth, 40 dB" + _made_for(results, name),
             ],
             [
                 "least-square error of the deblurred image (%)",
                 "4",
-                _share(single.get("image_error")),
-                _share(single.get("even_image_error")),
+                share(single.get("image_error")),
+                share(single.get("even_image_error")),
                 "the same scenes; relative squared error at the best gain",
             ],
             [
@@ -256,13 +206,13 @@ def _every_condition(results: Results) -> Table:
             [
                 label,
                 str(s["scenes"]),
-                _share(s.get("accuracy")),
-                _share(s.get("constant_accuracy"), interval=False),
-                _share(s.get("dice"), interval=False),
-                _um(s.get("depth_error_um")),
-                _um(s.get("constant_depth_error_um"), interval=False),
-                _share(s.get("within_100_um"), interval=False),
-                _number(s.get("calibration_error"), scale=100, digits=2, interval=False),
+                share(s.get("accuracy")),
+                share(s.get("constant_accuracy"), interval=False),
+                share(s.get("dice"), interval=False),
+                um(s.get("depth_error_um")),
+                um(s.get("constant_depth_error_um"), interval=False),
+                share(s.get("within_100_um"), interval=False),
+                number(s.get("calibration_error"), scale=100, digits=2, interval=False),
                 ", ".join(f"{100 * r:.0f}" for r in s.get("residual", [])) or NONE,
                 NONE
                 if missed is None
@@ -293,21 +243,28 @@ def _every_condition(results: Results) -> Table:
 
 
 def _every_candidate(results: Results, key: str, title: str, scale: float) -> Table:
-    rows = []
-    for condition in results["conditions"]:
-        row = [condition_label(condition)]
-        for name in results["candidates"]:
-            entry = condition["scores"][name].get(key)
-            row.append(_number(entry, scale=scale, digits=1, interval=False))
-        rows.append(row)
-    return Table(
-        title, f"{ORACLES} {NONE}: cannot answer there.", ("condition", *_names(results)), rows
-    )
+    conditions = results["conditions"]
+    columns = {
+        label: [c["scores"][name].get(key) for c in conditions]
+        for name, label in zip(results["candidates"], _names(results), strict=True)
+    }
+    # Who was told the depths has no depth error.
+    told = {label: entries for label, entries in columns.items() if any(entries)}
+    rows = [
+        [
+            condition_label(c),
+            *(number(e[n], scale=scale, digits=1, interval=False) for e in told.values()),
+        ]
+        for n, c in enumerate(conditions)
+    ]
+    notes = [ORACLES] if any(label.endswith("*") for label in told) else []
+    note = " ".join([*notes, f"{NONE}: cannot answer there."])
+    return Table(title, note, ("condition", *told), rows)
 
 
 def _about(results: Results) -> Table:
     rows = [
-        [label, about["kind"], about["told"], _milliseconds(about["seconds_per_scene"])]
+        [label, about["kind"], about["told"], milliseconds(about["seconds_per_scene"])]
         for label, about in zip(_names(results), results["candidates"].values(), strict=True)
     ]
     threads = results["threads"]

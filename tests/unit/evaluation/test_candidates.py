@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from fociscope.errors import FociscopeError
+from fociscope.evaluation import map_limit
 from fociscope.evaluation.baselines import Reading, Solver, solver_names
 from fociscope.evaluation.candidates import (
     Constant,
@@ -103,11 +104,27 @@ def test_only_an_oracle_reads_the_truth(batch):
     )
 
 
-def test_the_limit_of_the_map_belongs_to_the_reference_alone():
+def test_the_limit_of_the_map_knows_noise_and_imager_but_default_specimens_alone():
     limit = find_candidate("map-oracle")
     assert limit.oracle
-    assert limit.refusal(told(group="reference")) is None
-    assert "reference conditions alone" in limit.refusal(told(group="snr"))
+    for group in ("reference", "snr", "half-angle", "single-layer"):
+        assert limit.refusal(told(group=group, peak_snr_db=30.0)) is None
+    for group in ("coverage", "specimen", "shift", "surround", "data"):
+        assert "default specimens" in limit.refusal(told(group=group, peak_snr_db=40.0))
+    assert "with noise" in limit.refusal(told(group="reference", peak_snr_db=None))
+
+
+def test_the_limit_of_the_map_is_fitted_to_the_noise_it_is_told(monkeypatch):
+    monkeypatch.setattr(map_limit, "FIT_LAYERS", 4)
+    conditions = {c.name: c for c in SUITES["quick"].conditions}
+    right = {}
+    for name in ("snr-20", "snr-30"):
+        condition = conditions[name]
+        scenes = next(iter(condition.batches())).first(2)
+        said = find_candidate("map-oracle").estimate(scenes, condition.to_tell)
+        assert said.depth_um is None
+        right[name] = (said.mask == scenes.mask).mean()
+    assert 0.85 < right["snr-20"] < right["snr-30"]
 
 
 def test_a_closed_form_refuses_a_turned_sensor():

@@ -146,6 +146,13 @@ def test_bins_of_depth_hold_their_own_layers() -> None:
     assert curve["depth_rmse_um"][6] == pytest.approx(40)
 
 
+def test_maps_of_whoever_says_no_depth_are_binned_by_the_true_one() -> None:
+    truth = batch()
+    curve = scores(truth, Estimate(mask=truth.mask), by_depth=True)["by_depth"]
+    assert curve["accuracy"][1]["value"] == curve["accuracy"][6]["value"] == 1
+    assert not {"depth_error_um", "within_100_um", "depth_rmse_um"} & set(curve)
+
+
 def test_scores_are_valid_json_even_where_nothing_can_be_said() -> None:
     truth = batch(1)
     truth.mask[:] = False

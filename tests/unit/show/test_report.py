@@ -7,8 +7,9 @@ from fociscope.evaluation.candidates import find_candidates
 from fociscope.evaluation.evaluate import evaluate_suite
 from fociscope.evaluation.suite import SUITES, selected
 from fociscope.show.report import file_bytes, html_page, pictures, tables_as_markdown, write_report
+from fociscope.show.report_cells import Table
 from fociscope.show.report_labels import condition_label
-from fociscope.show.report_tables import Table, all_tables
+from fociscope.show.report_tables import all_tables
 
 
 @pytest.fixture(scope="module")

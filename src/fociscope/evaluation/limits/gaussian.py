@@ -17,6 +17,7 @@ specimens count for more in it, and V does not follow each one's light.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -24,10 +25,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from fociscope.evaluation.limits.information import depth_bound, seen_and_slope
+from fociscope.evaluation.limits.information import depth_bound, value_and_slope
 from fociscope.evaluation.limits.noise import capture_noise_variance
 from fociscope.evaluation.limits.specimen import SpecimenStatistics
+from fociscope.imager.convolution import convolve_and_sum
 from fociscope.imager.geometry import Imager
+from fociscope.imager.projection import Projection
 from fociscope.imager.projector import LayerProjector
 from fociscope.imager.registration import Registration
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
@@ -37,7 +40,7 @@ __all__ = ["gaussian_layers_bound_um", "gaussian_layers_information"]
 Floats = NDArray[np.float64]
 
 #: Images that go through the projector together.
-CHUNK_IMAGES = 64
+CHUNK_IMAGES = 128
 
 
 def gaussian_layers_bound_um(
@@ -151,17 +154,44 @@ def _projected(
 
     Both (layer, sensor, row, column).
     """
-    projector = LayerProjector(imager)
-    images = torch.from_numpy(basis_images)
-    depth = torch.from_numpy(depth_um)
-    found: list[list[Floats]] = [[], []]
-    for start in range(0, len(images), CHUNK_IMAGES):
-        chunk = images[start : start + CHUNK_IMAGES, None].expand(-1, len(depth), -1, -1)
-        pair = seen_and_slope(projector, chunk, depth.expand(len(chunk), -1).contiguous())
-        for column, part in zip(found, pair, strict=True):
-            column.append(_within(basis, part.numpy()))
-    seen, slope = (np.moveaxis(np.concatenate(column), 0, -1) for column in found)
+    images = torch.from_numpy(basis_images)[:, None]
+    frame_px = images.shape[-2], images.shape[-1]
+    found = []
+    for z in torch.from_numpy(depth_um):
+        projection = LayerProjector(imager).at(z.reshape(1, 1), frame_px)
+        columns = [
+            _within(basis, _seen_and_slope(projection, z.reshape(1, 1), part).numpy())
+            for part in torch.split(images, CHUNK_IMAGES)
+        ]
+        found.append(np.moveaxis(np.concatenate(columns), 0, -1))
+    seen, slope = np.split(np.stack(found), 2, axis=1)
     return seen, slope
+
+
+def _seen_and_slope(projection: Projection, depth_um: Tensor, images: Tensor) -> Tensor:
+    """Return (image, 2 sensors, y, x): the projection of images (image, 1, y, x), and its slope.
+
+    As `seen_and_slope`, but all images lie at one depth (1, 1), whose kernel is computed once.
+    """
+    projector = LayerProjector(projection.imager)
+
+    @lru_cache
+    def transfers(grid: tuple[int, int]) -> Tensor:
+        def transfer(depth: Tensor) -> Tensor:
+            return projector.at(depth, projection.frame_px).transfer(grid)
+
+        return torch.cat(value_and_slope(transfer, depth_um), dim=2)
+
+    both = convolve_and_sum(
+        images,
+        lambda _, grid: transfers(grid),
+        outputs=2 * projection.imager.sensors,
+        source=projection.source,
+        target=projection.target,
+        radius_px=projection.radius_px,
+        memory_bytes=projection.memory_bytes,
+    )
+    return both if projection.gains is None else both * projection.gains.repeat(2, 1, 1)
 
 
 def _within(basis: tuple[Floats, Floats], images: Floats) -> Floats:

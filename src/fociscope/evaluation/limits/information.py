@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +12,7 @@ from torch import Tensor
 
 from fociscope.imager.projector import LayerProjector
 
-__all__ = ["depth_bound", "seen_and_slope"]
+__all__ = ["depth_bound", "seen_and_slope", "value_and_slope"]
 
 
 def seen_and_slope(
@@ -26,7 +29,17 @@ def seen_and_slope(
         assert isinstance(captures, Tensor)
         return captures
 
-    pair = torch.func.jvp(seen, (z,), (torch.ones_like(z),))
+    return value_and_slope(seen, z)
+
+
+def value_and_slope(
+    function: Callable[[Tensor], Tensor], depth_um: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return what a function gives of depths, and its derivative where all of them grow alike."""
+    with warnings.catch_warnings():
+        # torch's own rules for forward derivatives are written in a language it no longer likes.
+        warnings.filterwarnings("ignore", r"`torch\.jit\.script`", DeprecationWarning)
+        pair = torch.func.jvp(function, (depth_um,), (torch.ones_like(depth_um),))
     return pair[0].detach(), pair[1].detach()
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.fft import irfft2, next_fast_len, rfft2
 
 __all__ = ["SpecimenStatistics"]
 
@@ -64,9 +65,18 @@ class SpecimenStatistics:
         """Of the light of a pixel."""
         return float(self.power.mean())
 
+    @property
+    def covariance(self) -> Floats:
+        """(2 y - 1, 2 x - 1) of two pixels by their distance, as `numpy.fft` orders distances."""
+        return np.asarray(np.fft.ifft2(self.power).real)
+
     def covariance_times(self, images: Floats) -> Floats:
         """Return (..., y, x): the covariance matrix applied to images (..., y, x)."""
         height, width = self.frame_px
-        grid = self.power.shape
-        spectrum = np.fft.rfft2(images, grid) * self.power[:, : grid[1] // 2 + 1]
-        return np.asarray(np.fft.irfft2(spectrum, grid)[..., :height, :width])
+        # Twice a frame less one is often prime, for which a Fourier transform takes long.
+        grid = [int(next_fast_len(n, real=True)) for n in self.power.shape]
+        lags = [np.arange(n) - n // 2 for n in self.power.shape]
+        kernel = np.zeros(grid)
+        kernel[np.ix_(*lags)] = self.covariance[np.ix_(*lags)]
+        spectrum = rfft2(images, grid) * rfft2(kernel)
+        return np.asarray(irfft2(spectrum, grid)[..., :height, :width])
