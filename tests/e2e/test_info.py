@@ -119,8 +119,9 @@ def test_an_imager_an_image_and_a_model(fociscope, tmp_path):
     np.save(tmp_path / "a.npy", np.full((4, 6), 3.0))
     assert "4 x 6" in fociscope("info", tmp_path / "a.npy").out
     ran = fociscope("info", "layers-ab")
-    assert "4 layer(s)" in ran.out
-    assert "12 … 25 degrees" in ran.out
+    assert "4 layer(s), at most 6" in ran.out
+    assert "9 … 30 degrees" in ran.out
+    assert "Not a medical device" in ran.out  # the card
 
 
 @pytest.mark.parametrize("name", ["nowhere", "nowhere.toml", "nowhere.safetensors"])

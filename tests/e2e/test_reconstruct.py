@@ -184,12 +184,15 @@ def test_bad_input_is_one_line_and_writes_nothing(fociscope, tmp_path, scenes, n
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
-def test_an_imager_of_another_pitch_is_refused(fociscope, pair, tmp_path):
-    Imager(pixel_pitch_um=40).to_toml(tmp_path / "other.toml")
+def test_an_imager_of_another_pitch_and_gap_gives_depths_within_its_gap(fociscope, pair, tmp_path):
+    Imager(pixel_pitch_um=40, gap_um=700).to_toml(tmp_path / "other.toml")
     ran = fociscope("reconstruct", *pair, "-o", tmp_path / "m", "--imager", tmp_path / "other.toml")
-    assert ran.code == 1
-    assert "pixel_pitch_um" in ran.err
-    assert not (tmp_path / "m").exists()
+    assert ran.code == 0
+    assert "outside" not in ran.err
+    (capture,) = json.loads((tmp_path / "m" / "summary.json").read_text())["captures"]
+    depths = [layer["depth_um"] for layer in capture["layers"]]
+    assert depths == sorted(depths)
+    assert 500 < depths[-1] <= 700
 
 
 def test_an_imager_outside_the_family_is_warned_of(fociscope, pair, tmp_path):
@@ -197,7 +200,18 @@ def test_an_imager_outside_the_family_is_warned_of(fociscope, pair, tmp_path):
     ran = fociscope("reconstruct", *pair, "-o", tmp_path / "m", "--imager", tmp_path / "wide.toml")
     assert ran.code == 0
     assert "warning" in ran.err
-    assert "12 to 25 degrees" in ran.err
+    assert "outside" in ran.err
+    assert "pixels" in ran.err
+
+
+def test_more_layers_can_be_looked_for(fociscope, pair, tmp_path):
+    ran = fociscope("reconstruct", *pair, "-o", tmp_path / "m", "--layers", 6)
+    assert ran.code == 0
+    (capture,) = json.loads((tmp_path / "m" / "summary.json").read_text())["captures"]
+    assert len(capture["layers"]) == 6
+    refused = fociscope("reconstruct", *pair, "-o", tmp_path / "n", "--layers", 7)
+    assert refused.code != 0
+    assert not (tmp_path / "n").exists()
 
 
 @pytest.mark.parametrize("model", ["nothing", "nothing.safetensors"])

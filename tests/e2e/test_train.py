@@ -22,6 +22,10 @@ threads = 1
 pool_chunks = 2
 chunk_scenes = 4
 steps_per_chunk = 2
+[calibration]
+scenes = 20
+family_scenes = 64
+
 [validation]
 every_steps = 2
 scenes = 4

@@ -32,6 +32,10 @@ threads = 1
 [stream]
 pool_chunks = 1
 chunk_scenes = 4
+[calibration]
+scenes = 20
+family_scenes = 64
+
 [validation]
 every_steps = 2
 scenes = 2

@@ -28,6 +28,7 @@ __all__ = [
     "progress_bar",
     "read_imager",
     "self_check",
+    "warn_of_suspicion",
 ]
 
 out, err = Console(), Console(stderr=True)
@@ -86,8 +87,12 @@ def found_columns(result: Reconstruction) -> dict[str, list[str]]:
     """Return the columns that describe one capture's layers."""
     return {
         "layer": [str(n + 1) for n in range(len(result.depth_um))],
+        "there\n(%)": [f"{100 * p:.0f}" for p in result.presence],
         "depth\n(µm)": [
-            f"{z:.0f} ± {s:.0f}" for z, s in zip(result.depth_um, result.depth_std_um, strict=True)
+            f"{z:.0f} ± {s:.0f}" if present else "absent"
+            for present, z, s in zip(
+                result.present, result.depth_um, result.depth_std_um, strict=True
+            )
         ],
         "cells\non (%)": [f"{100 * mask.mean():.1f}" for mask in result.mask],
     }
@@ -96,3 +101,20 @@ def found_columns(result: Reconstruction) -> dict[str, list[str]]:
 def self_check(result: Reconstruction) -> str:
     """Return the line that says how well a reconstruction explains its capture."""
     return f"Self-check residual |reprojection - capture| / |capture|: {result.self_check}"
+
+
+def warn_of_suspicion(result: Reconstruction) -> None:
+    """Say on stderr that captures do not look like the imager's, and why."""
+    plausible = result.plausible.reshape(-1)
+    if plausible.all():
+        return
+    odd = int((~plausible).sum())
+    which = (
+        "" if plausible.size == 1 else f"{odd} of {plausible.size} captures, such as the first: "
+    )
+    first = result.frame(int(plausible.argmin()))
+    err.print(
+        f"[bold yellow]warning:[/] {which}{escape(str(first.suspicion))}; do not trust this map",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -209,7 +209,10 @@ def _describe_model(name: Path) -> None:
     count = sum(p.numel() for p in network.parameters())
     a = about.architecture
     _line("Model", f"{about.name}, {count:,} parameters, {path}")
-    _line("Takes", f"{a.sensors} sensor image(s); gives {a.layers} layer(s)")
+    _line(
+        "Takes",
+        f"{a.sensors} sensor image(s); looks for {about.layers} layer(s), at most {a.layers}",
+    )
     _line("Imager", _in_short(about.imager))
     _line(
         "Trained for",
@@ -217,6 +220,13 @@ def _describe_model(name: Path) -> None:
         f"{_span(about.base_blur_px)} pixels, peak SNR {_span(about.peak_snr_db)} dB",
     )
     _line("Sound", "weights fit the architecture, all finite")
+    for card in (path.with_suffix(".md"), path.with_name("card.md")):
+        if card.is_file():
+            from rich.markdown import Markdown
+
+            out.print()
+            out.print(Markdown(card.read_text(encoding="utf-8")))
+            break
 
 
 def _span(bounds: tuple[float, float]) -> str:

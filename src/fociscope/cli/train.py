@@ -46,10 +46,14 @@ def train(
     """Train a model on live simulation or on files, calibrate it, and score it on unseen scenes."""
     from fociscope.evaluation.card import write_card
     from fociscope.reconstruction.engine import pick_device
+    from fociscope.training.checkpoint import read_checkpoint
     from fociscope.training.finish import finish
     from fociscope.training.machines import Machines
+    from fociscope.training.module import SECONDS
     from fociscope.training.recipe import Recipe
+    from fociscope.training.run import START
     from fociscope.training.run import train as run
+    from fociscope.training.start import Start
 
     plan = Recipe.load(recipe)
     trained = run(
@@ -71,7 +75,13 @@ def train(
             highlight=False,
         )
     model = finish(plan, trained.best, output / "model.safetensors")
-    card = write_card(model, plan, output / "card.md")
+    card = write_card(
+        model,
+        plan,
+        output / "card.md",
+        start=Start.read(output / START),
+        hours=read_checkpoint(trained.best).get(SECONDS, 0.0) / 3600,
+    )
     for line in (
         card,
         f"Written: {model}, {output / 'card.md'}",

@@ -71,7 +71,7 @@ class Trained:
         self.layers = self.info.architecture.layers
         self.sensors = self.info.architecture.sensors
         sees = "sensors A and B" if self.sensors == 2 else "sensor A alone"
-        self.told = f"the captures of {sees}; not the imager, which serves its self-check alone"
+        self.told = f"the captures of {sees}, the imager, and the number of layers"
 
     @property
     def sha256(self) -> str:
@@ -94,8 +94,10 @@ class Trained:
         """Nothing is to be done."""
 
     def estimate(self, batch: Batch, told: Told) -> Estimate:
-        """Reconstruct; its number of layers is its own."""
-        result = self._model(told.imager).reconstruct(batch.captures[:, : self.sensors])
+        """Reconstruct, looking for as many layers as there are, or as many as it can."""
+        result = self._model(told.imager).reconstruct(
+            batch.captures[:, : self.sensors], layers=min(told.layers, self.layers)
+        )
         return Estimate(
             mask=result.mask,
             probability=result.probability,

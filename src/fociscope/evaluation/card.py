@@ -2,145 +2,262 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from fociscope.evaluation.conditions import CardCondition, Scores, around_the_reference, score
+from fociscope.evaluation.candidates import Trained
+from fociscope.evaluation.evaluate import evaluate
+from fociscope.evaluation.suite import SEPARATION_UM, Condition
 from fociscope.files.atomic import atomic_path
-from fociscope.reconstruction.engine import Model, load_model
+from fociscope.imager.geometry import Imager
+from fociscope.networks.layer_net import LayerNet
+from fociscope.networks.store import ModelInfo, read_model
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.frame import surround_margin_px
 from fociscope.training.recipe import Recipe
+from fociscope.training.start import Start
 
-__all__ = ["TEST_SCENES", "condition_table", "write_card"]
+__all__ = ["TEST_SCENES", "write_card"]
 
 TEST_SCENES = 500
+Scores = dict[str, Any]
 
 
-def _reference_table(scores: Scores) -> list[str]:
-    mask = scores.mask
-    layers = range(len(mask.accuracy))
-    rows = {
-        "pixel accuracy": (mask.accuracy, "{:.3f}"),
-        "constant predictor's accuracy": (mask.constant_accuracy, "{:.3f}"),
-        "Dice": (mask.dice, "{:.3f}"),
-        "MCC": (mask.mcc, "{:.3f}"),
-        "depth error (um)": (scores.depth_error_um, "{:.1f}"),
-        "constant depth's error (um)": (scores.constant_depth_error_um, "{:.1f}"),
-    }
+def _conditions(recipe: Recipe) -> Iterator[Condition]:
+    """Yield the reference conditions first, then one change at a time; the imager is told."""
+    imager, psf = recipe.reference_imager, recipe.grating
+    scored, most = recipe.scored_scenes, recipe.network.layers
+    highest_db = imager.camera.highest_peak_snr_db()
+
+    def made(name: str, taken_by: Imager = imager, **more: Any) -> Condition:
+        return Condition(
+            name=name,
+            group="card",
+            value=name,
+            imager=taken_by,
+            seed=recipe.seeds.test,
+            scenes=TEST_SCENES,
+            **{**scored, **more},
+        )
+
+    yield made("reference")
+    for angle_deg in (12.0, 15.0, 21.0, 25.0):
+        taken_by = imager.with_(psf=psf.with_(half_angle_deg=angle_deg))
+        yield made(f"half angle {angle_deg:g} deg", taken_by)
+    for blur_px in (0.6, 1.2):
+        taken_by = imager.with_(psf=psf.with_(base_blur_um=blur_px * imager.pixel_pitch_um))
+        yield made(f"base blur {blur_px:g} px", taken_by)
+    for snr_db in (20.0, 25.0, 30.0, 50.0):
+        if snr_db <= highest_db:
+            yield made(f"peak SNR {snr_db:g} dB", peak_snr_db=snr_db)
+    if imager.boundary != "surround":
+        yield made("surround boundary", imager.with_(boundary="surround"))
+    for layers in range(1, most + 1):
+        if layers != scored["layers"]:
+            apart_um = min(SEPARATION_UM[layers], 0.75 * imager.gap_um / max(layers - 1, 1))
+            yield made(f"{layers} layer(s)", layers=layers, min_separation_um=apart_um)
+
+
+def _in_words(score: dict[str, float | None], scale: float = 1.0, digits: int = 1) -> str:
+    """Return a score with its interval."""
+    value, low, high = (score[name] for name in ("value", "low", "high"))
+    if value is None:
+        return "none"
+    text = f"{scale * value:.{digits}f}"
+    if low is not None and high is not None:
+        text += f" ({scale * low:.{digits}f} to {scale * high:.{digits}f})"
+    return text
+
+
+def _reference_lines(scores: Scores) -> list[str]:
+    by_layer = scores["by_layer"]
+    layers = range(len(by_layer["accuracy"]))
     lines = [
         "| | " + " | ".join(f"layer {n + 1}" for n in layers) + " | mean |",
         "|---|" + "---|" * (len(layers) + 1),
     ]
-    for name, (values, form) in rows.items():
-        cells = [form.format(v) for v in [*values, values.mean()]]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    for name, key, scale, digits in (
+        ("pixel accuracy (%)", "accuracy", 100, 1),
+        ("constant predictor's accuracy (%)", "constant_accuracy", 100, 1),
+        ("Dice (%)", "dice", 100, 1),
+        ("MCC", "mcc", 1, 3),
+    ):
+        cells = [f"{scale * value:.{digits}f}" for value in by_layer[key]]
+        lines.append(f"| {name} | {' | '.join(cells)} | {_in_words(scores[key], scale, digits)} |")
+    residual = zip("AB", scores["residual"], strict=False)
     return [
         *lines,
         "",
-        f"Depth within 100 um: {100 * scores.within_100_um:.1f} % of layers; within one stated "
-        f"standard deviation: {100 * scores.within_one_std:.1f} % (68.3 % would be exact).",
-        f"Expected calibration error of the probability: {scores.calibration_error:.4f}.",
-        f"Relative squared error of the restored layers: {scores.intensity_error:.3f}.",
-        "Mean self-check residual: "
-        + ", ".join(f"{s} {100 * r:.1f} %" for s, r in zip("AB", scores.residual, strict=False))
+        f"- Depth error {_in_words(scores['depth_error_um'])} um, mean absolute; the mean depth's "
+        f"{_in_words(scores['constant_depth_error_um'])} um.",
+        f"- Depth within 100 um: {_in_words(scores['within_100_um'], 100)} % of layers; within one "
+        f"stated standard deviation: {_in_words(scores['within_one_std'], 100)} % (68.3 % would be "
+        "exact).",
+        "- Expected calibration error of the probability: "
+        f"{100 * scores['calibration_error']:.2f} %.",
+        f"- Relative squared error of the restored layers: {_in_words(scores['image_error'], 100)} "
+        f"%; of even light, {_in_words(scores['even_image_error'], 100)} %.",
+        "- Mean self-check residual: " + ", ".join(f"{s} {100 * r:.1f} %" for s, r in residual)
         + ".",
-    ]
+    ]  # fmt: skip
 
 
-def condition_table(rows: list[tuple[CardCondition, Scores]]) -> list[str]:
-    """Return the lines of a Markdown table with one condition in each row."""
+def _condition_lines(rows: list[tuple[str, Scores]]) -> list[str]:
     lines = [
-        "| condition | mean accuracy | worst layer | constant | Dice | depth error (um) | ECE "
-        "| self-check residual |",
-        "|---|---|---|---|---|---|---|---|",
+        "| condition | accuracy (%) | worst layer | constant | Dice (%) | depth error (um) "
+        "| within 100 um (%) | ECE (%) | self-check residual |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for condition, s in rows:
-        residual = ", ".join(f"{100 * r:.1f} %" for r in s.residual)
-        lines.append(
-            f"| {condition.name} | {s.mask.accuracy.mean():.3f} | {s.mask.accuracy.min():.3f} | "
-            f"{s.mask.constant_accuracy.mean():.3f} | {s.mask.dice.mean():.3f} | "
-            f"{s.depth_error_um.mean():.1f} | {s.calibration_error:.3f} | {residual} |"
-        )
+    for name, s in rows:
+        cells = [
+            name,
+            _in_words(s["accuracy"], 100),
+            f"{100 * min(s['by_layer']['accuracy']):.1f}",
+            f"{100 * s['constant_accuracy']['value']:.1f}",
+            f"{100 * s['dice']['value']:.1f}",
+            _in_words(s["depth_error_um"]),
+            f"{100 * s['within_100_um']['value']:.1f}",
+            f"{100 * s['calibration_error']:.2f}",
+            ", ".join(f"{100 * r:.1f} %" for r in s["residual"]),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
-def _about(model: Model, recipe: Recipe) -> list[str]:
-    info, family, run = model.info, recipe.family, recipe.optimisation
-    parameters = sum(p.numel() for p in model.network.parameters())
-    sensors = "A and B" if info.architecture.sensors == 2 else "A alone"
+def _training(recipe: Recipe, start: Start, hours: float | None) -> str:
+    """Say in a paragraph what the weights come from."""
+    run, seeds = recipe.optimisation, recipe.seeds
+    source = "Live simulation only"
+    if start.data is not None:
+        source = f"{start.data.scenes} scenes from {start.data.files} file(s)"
+    batch = f"{run.batch_scenes} scenes"
+    if start.processes > 1:
+        batch = f"{start.processes} x {batch}"
+    text = (
+        f"{source}: {run.steps} steps of {batch}, by the recipe `{recipe.name}` (seeds: weights "
+        f"{seeds.weights}, training {seeds.training}, selection {seeds.validation}, calibration "
+        f"{seeds.calibration}, test {seeds.test})."
+    )
+    if start.model is not None:
+        text += (
+            f" It started from the weights of another `{start.model.name}` (SHA-256 "
+            f"{start.model.sha256[:16]}...)."
+        )
+    if hours is not None:
+        text += f" It took {hours:.1f} hours."
+    return text
+
+
+def _about(network: LayerNet, info: ModelInfo, recipe: Recipe, training: str) -> list[str]:
+    family, scenes = recipe.family, recipe.scenes
+    most, usual = info.architecture.layers, recipe.validation.layers
+    parameters = sum(p.numel() for p in network.parameters())
+    sensors = "sensors A and B" if info.architecture.sensors == 2 else "sensor A alone"
+    layers = "one layer" if most == 1 else f"one to {most} layers ({usual} unless told otherwise)"
 
     def span(values: tuple[float, float], unit: str) -> str:
         return f"{values[0]:g} to {values[1]:g} {unit}"
 
+    gap_px = info.imager.gap_um / info.imager.pixel_pitch_um
+    unusual = 100 * sum(other.share for other in scenes.others)
     return [
-        f"Captures of sensor {sensors} in; probability, intensity and depth of "
-        f"{info.architecture.layers} layers out. {parameters:,} parameters.",
+        f"Captures of {sensors} and the imager in; probability, intensity, depth and presence of "
+        f"{layers} out. {parameters:,} parameters.",
         "",
         "## Training",
         "",
-        f"Live simulation only, {run.steps} steps of {run.batch_scenes} scenes, by the recipe "
-        f"`{recipe.name}` (seeds: weights {recipe.seeds.weights}, training "
-        f"{recipe.seeds.training}, selection {recipe.seeds.validation}, calibration "
-        f"{recipe.seeds.calibration}, test {recipe.seeds.test}). Drawn evenly for every scene: "
-        f"acceptance half angle {span(family.half_angle_deg, 'degrees')}, extra base blur "
-        f"{span(family.base_blur_px, 'pixels')}, peak SNR {span(family.peak_snr_db, 'dB')}, "
-        f"least distance between layers {span(recipe.scenes.min_separation_um, 'um')}; boundaries "
-        f"{' and '.join(family.boundaries)} in turn. Each sensor's gain is unknown. Pixel pitch "
-        f"{info.imager.pixel_pitch_um:g} um and gap {info.imager.gap_um:g} um are fixed.",
-    ]
+        training,
+        "",
+        "Drawn for every scene:",
+        "",
+        f"- the imager: acceptance half angle {span(family.half_angle_deg, 'degrees')}, base blur "
+        f"{span(family.base_blur_px, 'pixels')}, at {gap_px:.1f} "
+        f"pixels of gap; told with errors of {family.told_half_angle_error_deg:g} degrees and "
+        f"{family.told_base_blur_error_px:g} pixels (standard deviations); boundaries "
+        f"{', '.join(family.boundaries)} in turn;",
+        *(
+            [
+                f"- sensor B, in half of the scenes, up to {family.shift_px:g} pixel(s) and "
+                f"{family.rotation_deg:g} degrees from where it is said to be;"
+            ]
+            if info.architecture.sensors == 2
+            else []
+        ),
+        f"- the captures: peak SNR {span(family.peak_snr_db, 'dB')}, an unknown gain of each "
+        f"sensor, and in half of the scenes even light of up to {100 * family.background:g} % of "
+        "the mean;",
+        f"- the specimen: {recipe.scenes.specimen.kind}, {unusual:.0f} % of it of unusual coverage "
+        "or size (see the recipe).",
+    ]  # fmt: skip
 
 
 def _limits(recipe: Recipe) -> list[str]:
-    layers, gap_um = recipe.network.layers, recipe.imager.gap_um
+    layers, gap_um = recipe.validation.layers, recipe.imager.gap_um
     apart_um = recipe.validation.min_separation_um
-    margin_px = surround_margin_px(recipe.imager.with_(boundary="surround"))
     lines = [
         "## Limits",
         "",
         "- Trained and scored on simulation; no capture of a real specimen with known truth was at "
         "hand.",
-        "- It always answers with the number of layers it was trained for, each below the one "
-        "before, and never says that a layer is absent.",
-        "- Pixel pitch and gap are those above; another geometry is refused. The imager is not "
-        "told to the network: it serves to check the result against the capture.",
     ]
     if layers > 1:
         lines.append(
             f"- The depths are far from free: {layers} layers at least {apart_um:g} um apart "
             f"within {gap_um:g} um leave each {gap_um - (layers - 1) * apart_um:g} um of room, so "
-            "the constant depth's error stands beside the model's."
+            "the mean depth's error stands beside the model's."
         )
     if "surround" in recipe.family.boundaries:
+        margin_px = surround_margin_px(recipe.imager.with_(boundary="surround"))
         lines.append(
             f"- In training, the tissue around `surround` frames reached {margin_px} pixels, which "
             f"holds 99 % of the light at {recipe.grating.half_angle_deg:g} degrees and less of "
             "it at wider angles."
         )
-    return [*lines, "- Not a medical device."]
-
-
-def write_card(model_path: Path, recipe: Recipe, path: Path) -> str:
-    """Score a model on the recipe's test seed, write its card as Markdown, and return the text."""
-    model = load_model(model_path, device="cpu")
-    settings = {"seed": recipe.seeds.test, **recipe.scored_scenes}
-    rows = [
-        (condition, score(model, condition.scenes(TEST_SCENES, **settings)))
-        for condition in around_the_reference(recipe.reference_imager)
+    return [
+        *lines,
+        "- Layers are flat and parallel to the sensors; specimens are of one kind.",
+        "- Not a medical device.",
     ]
+
+
+def write_card(
+    model_path: Path,
+    recipe: Recipe,
+    path: Path,
+    *,
+    start: Start | None = None,
+    hours: float | None = None,
+) -> str:
+    """Score a model on the recipe's test seed, write its card as Markdown, and return the text.
+
+    Args:
+        model_path: of the model.
+        recipe: by which it was trained.
+        path: of the card.
+        start: what training started from; without it, from random weights on live simulation.
+        hours: that training took, if that is known.
+    """
+    network, info = read_model(model_path)
+    candidate = Trained(model_path, device="cpu")
+    results = evaluate(list(_conditions(recipe)), [candidate], {"name": "card"}).results
+    rows = [(c["name"], c["scores"][candidate.name]) for c in results["conditions"]]
     text = "\n".join(
         [
             f"# {recipe.name}",
             "",
-            *_about(model, recipe),
+            *_about(network, info, recipe, _training(recipe, start or Start(), hours)),
             "",
             f"## Scores under the reference conditions ({TEST_SCENES} unseen scenes, "
             f"{REFERENCE_PEAK_SNR_DB:g} dB, `{recipe.reference_imager.boundary}` boundary)",
             "",
-            *_reference_table(rows[0][1]),
+            "In brackets: 95 % intervals over scenes (bootstrap).",
             "",
-            "## Scores around them (the model is not told of the change)",
+            *_reference_lines(rows[0][1]),
             "",
-            *condition_table(rows),
+            "## Scores around them (the imager and the number of layers are told)",
+            "",
+            *_condition_lines(rows),
             "",
             *_limits(recipe),
             "",

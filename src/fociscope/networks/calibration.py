@@ -5,27 +5,41 @@ Fitted once per model on scenes that neither training nor selection has seen.
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
-import torch.nn.functional as F
+from pydantic import model_validator
 from torch import Tensor
 
 from fociscope.configuration import Configuration
 from fociscope.networks.layer_net import LayerNetOutput
 
-__all__ = ["Calibration", "fit_calibration"]
+__all__ = ["Calibration", "fit_calibration", "fit_presence"]
+
+#: Share of the depths that shall lie within one stated standard deviation: a Gaussian's.
+WITHIN_ONE_STD = 0.6827
 
 
 class Calibration(Configuration):
     """Corrections of a network's output, per layer."""
 
     logit_scale: tuple[float, ...]
-    """Platt scaling: P = sigmoid(scale * logit + shift)."""
+    """Platt scaling: P(cells, given the layer) = sigmoid(scale * logit + shift)."""
     logit_shift: tuple[float, ...]
     depth_std_scale: tuple[float, ...]
     """The stated standard deviation of a depth is multiplied by this."""
+    presence_scale: float = 1.0
+    """Platt scaling of P(there is such a layer), the same for all layers."""
+    presence_shift: float = 0.0
+
+    @model_validator(mode="after")
+    def _one_number_for_each_layer(self) -> Self:
+        if not len(self.logit_scale) == len(self.logit_shift) == len(self.depth_std_scale) > 0:
+            raise ValueError("each correction needs one number for each layer")
+        return self
 
     @classmethod
-    def identity(cls, layers: int) -> Calibration:
+    def identity(cls, layers: int) -> Self:
         """Return the calibration that changes nothing."""
         return cls(
             logit_scale=(1.0,) * layers,
@@ -33,52 +47,109 @@ class Calibration(Configuration):
             depth_std_scale=(1.0,) * layers,
         )
 
-    def probability(self, logit: Tensor) -> Tensor:
-        """(batch, layer, y, x) logits -> calibrated probabilities."""
+    @property
+    def layers(self) -> int:
+        """How many layers it has corrections for."""
+        return len(self.logit_scale)
+
+    def presence(self, output: LayerNetOutput) -> Tensor:
+        """(batch, layer) P(there is such a layer); a layer is no surer than the one above it."""
+        logit = self.presence_scale * output.presence_logit + self.presence_shift
+        return torch.cummin(torch.sigmoid(logit), dim=1).values
+
+    def probability(self, output: LayerNetOutput) -> Tensor:
+        """(batch, layer, y, x) P(cells here): given the layer, times that there is one."""
         scale, shift = (
-            logit.new_tensor(v)[:, None, None] for v in (self.logit_scale, self.logit_shift)
+            output.logit.new_tensor(v)[:, None, None] for v in (self.logit_scale, self.logit_shift)
         )
-        return torch.sigmoid(scale * logit + shift)
+        return torch.sigmoid(scale * output.logit + shift) * self.presence(output)[..., None, None]
 
     def depth_std(self, output: LayerNetOutput) -> Tensor:
         """(batch, layer) standard deviation of the depth, as a share of the gap."""
         return torch.exp(output.depth_log_std) * output.depth.new_tensor(self.depth_std_scale)
 
 
-def fit_calibration(output: LayerNetOutput, mask: Tensor, depth: Tensor) -> Calibration:
-    """Fit each layer's corrections by maximum likelihood.
+def fit_presence(presence_logit: Tensor, present: Tensor) -> tuple[float, float]:
+    """Fit scale and shift of the presence, by maximum likelihood.
 
     Args:
-        output: of the network, for all calibration scenes.
-        mask: (scene, layer, y, x) the truth in 0 ... 1.
-        depth: (scene, layer) the truth as a share of the gap.
+        presence_logit: (...) of the network, for layers that it was told to look for.
+        present: (...) 1 where there is such a layer, else 0.
+
+    Returns:
+        Scale and shift; (1, 0) where all are present or all absent, which says nothing of either.
     """
-    scales, shifts = [], []
-    for layer in range(mask.shape[1]):
-        logit, truth = output.logit[:, layer].double(), mask[:, layer].double()
-        parameters = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
-        optimizer = torch.optim.LBFGS([parameters], max_iter=50, line_search_fn="strong_wolfe")
+    there = float(present.sum())
+    absent = present.numel() - there
+    if min(there, absent) == 0:
+        return 1.0, 0.0
+    # Platt's targets keep a perfect answer from an infinite scale.
+    high, low = (there + 1) / (there + 2), 1 / (absent + 2)
+    target = torch.where(present > 0.5, high, low)
+    return _platt(presence_logit.flatten(), target.flatten())
 
-        def closure(
-            logit: Tensor = logit,
-            truth: Tensor = truth,
-            parameters: Tensor = parameters,
-            optimizer: torch.optim.Optimizer = optimizer,
-        ) -> float:
-            optimizer.zero_grad()
-            loss = F.binary_cross_entropy_with_logits(parameters[0] * logit + parameters[1], truth)
-            loss.backward()  # type: ignore[no-untyped-call]
-            return float(loss.detach())
 
-        with torch.enable_grad():
-            optimizer.step(closure)  # type: ignore[no-untyped-call]
-        scale, shift = parameters.detach().tolist()
-        scales.append(scale)
-        shifts.append(shift)
-    normalised = (output.depth - depth) / torch.exp(output.depth_log_std)
-    spread = normalised.square().mean(dim=0).sqrt()
+def fit_calibration(
+    output: LayerNetOutput,
+    mask: Tensor,
+    depth: Tensor,
+    *,
+    presence: tuple[float, float] = (1.0, 0.0),
+) -> Calibration:
+    """Fit each layer's corrections: probabilities by maximum likelihood, deviations by coverage.
+
+    Args:
+        output: of the network, for all calibration scenes; of its intensity nothing is needed, and
+            of the pixels (scene, layer, y, x) any will do that are those of `mask`.
+        mask: (scene, layer, y, x) the truth in 0 ... 1, of the first layers of the output at least.
+        depth: (scene, layer) the truth as a share of the gap.
+        presence: what `fit_presence` gave.
+
+    Returns:
+        The calibration; layers without a truth take the mean of the others' corrections.
+    """
+    slots, layers = output.logit.shape[1], mask.shape[1]
+    scale, shift = presence
+    identity = Calibration.identity(slots)
+    there = identity.model_copy(update={"presence_scale": scale, "presence_shift": shift})
+    sure = there.presence(output)
+    platt = [
+        _platt(output.logit[:, n].flatten(1), mask[:, n].flatten(1), sure[:, n, None])
+        for n in range(layers)
+    ]
+    normalised = (output.depth[:, :layers] - depth) / torch.exp(output.depth_log_std[:, :layers])
+    spread = torch.quantile(normalised.abs().double(), WITHIN_ONE_STD, dim=0)
+
+    def for_all(fitted: list[float]) -> tuple[float, ...]:
+        return (*fitted, *[sum(fitted) / layers] * (slots - layers))
+
     return Calibration(
-        logit_scale=tuple(scales),
-        logit_shift=tuple(shifts),
-        depth_std_scale=tuple(float(s) for s in spread),
+        logit_scale=for_all([s for s, _ in platt]),
+        logit_shift=for_all([s for _, s in platt]),
+        depth_std_scale=for_all(spread.tolist()),
+        presence_scale=scale,
+        presence_shift=shift,
     )
+
+
+def _platt(logit: Tensor, truth: Tensor, sure: Tensor | None = None) -> tuple[float, float]:
+    """Fit P = sigmoid(scale * logit + shift) * sure to truths in 0 ... 1."""
+    logit, truth = logit.double(), truth.double()
+    certain = torch.ones_like(logit[..., :1]) if sure is None else sure.double()
+    parameters = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([parameters], max_iter=50, line_search_fn="strong_wolfe")
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        z = parameters[0] * logit + parameters[1]
+        yes = torch.nn.functional.logsigmoid(z) + certain.log()
+        # 1 - sure * sigmoid(z), without the difference of two numbers near 1.
+        no = torch.sigmoid(-z) + (1 - certain) * torch.sigmoid(z)
+        loss = -(truth * yes + (1 - truth) * no.clamp(min=1e-300).log()).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    with torch.enable_grad():
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+    scale, shift = parameters.detach().tolist()
+    return float(scale), float(shift)

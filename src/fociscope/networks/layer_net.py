@@ -1,14 +1,14 @@
-"""The layer network: captures in; probability, intensity and depth of each layer out.
+"""The layer network: captures in; probability, intensity, depth and presence of each layer out.
 
-A U-Net (Ronneberger et al., MICCAI 2015) with residual blocks. Its deepest features, pooled over
-the frame, give the depths; the same pooled context modulates the decoder, because a layer can be
-told from its neighbours only by how much it is blurred.
+A U-Net (Ronneberger et al., MICCAI 2015) with residual blocks on patches of pixels. Its deepest
+features, pooled over the frame, and what it is told of the imager make the context that modulates
+all other features: a layer can be told from its neighbours only by how much it is blurred.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fociscope.configuration import Configuration
 from fociscope.networks.blocks import Modulation, ResidualBlock
+from fociscope.networks.optics import OPTICS_FEATURES
 
 __all__ = ["SMALLEST_FRAME_PX", "Architecture", "LayerNet", "LayerNetOutput", "relative_light"]
 
@@ -28,13 +29,18 @@ class Architecture(Configuration):
     """The shape of a layer network; it travels with the weights."""
 
     sensors: int = Field(default=2, ge=1, le=2)
-    layers: int = Field(default=4, ge=1, le=6)
+    layers: int = Field(default=6, ge=1, le=6)
+    """The most that it can tell apart; fewer are there where some are absent."""
+    front_end: Literal["optics", "blind"] = "optics"
+    """What it knows of the imager: the widths of its PSF, or nothing."""
+    patch_px: int = Field(default=2, ge=1, le=4)
+    """Pixels of a patch along a side; a patch's pixels become channels, where all work is done."""
     widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        default=(16, 32, 64), min_length=2, max_length=5
+        default=(32, 64), min_length=2, max_length=5
     )
-    """Channels at full resolution and after each halving."""
+    """Channels at patch resolution and after each halving."""
     blocks: tuple[Annotated[int, Field(ge=0, le=64)], ...] = Field(
-        default=(1, 2, 4), min_length=2, max_length=5
+        default=(1, 3), min_length=2, max_length=5
     )
     """Residual blocks on the way down at each resolution; as many on the way up but the last."""
     context: int = Field(default=128, ge=8, le=1024)
@@ -51,20 +57,22 @@ class Architecture(Configuration):
     @property
     def stride(self) -> int:
         """Frames are padded to multiples of this."""
-        return int(2 ** (len(self.widths) - 1))
+        return int(self.patch_px * 2 ** (len(self.widths) - 1))
 
 
 class LayerNetOutput(NamedTuple):
     """What the network says of a batch of captures."""
 
     logit: Tensor
-    """(batch, layer, y, x) of P(cells here)."""
+    """(batch, layer, y, x) of P(cells here), given that the layer is there."""
     intensity: Tensor
     """(batch, layer, y, x) light that reaches sensor A, relative to that capture's mean."""
     depth: Tensor
     """(batch, layer) as a share of the gap, increasing."""
     depth_log_std: Tensor
     """(batch, layer) logarithm of the standard deviation of `depth`."""
+    presence_logit: Tensor
+    """(batch, layer) of P(there is such a layer)."""
 
 
 def relative_light(captures: Tensor) -> Tensor:
@@ -81,7 +89,14 @@ class LayerNet(nn.Module):
         super().__init__()
         self.architecture = architecture
         widths, blocks, context = architecture.widths, architecture.blocks, architecture.context
-        self.stem = nn.Conv2d(architecture.sensors, widths[0], 3, padding=1)
+        layers, pixels = architecture.layers, architecture.patch_px**2
+        self.stem = nn.Conv2d(architecture.sensors * pixels, widths[0], 3, padding=1)
+        self.told = nn.Sequential(
+            nn.Linear(OPTICS_FEATURES + layers, context),
+            nn.ReLU(),
+            nn.Linear(context, context),
+        )
+        self.focus = nn.ModuleList(Modulation(context, w) for w in widths[:-1])
         self.down = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(w) for _ in range(n)))
             for w, n in zip(widths, blocks, strict=True)
@@ -95,45 +110,59 @@ class LayerNet(nn.Module):
         )
         self.modulate = nn.ModuleList(Modulation(context, w) for w in widths)
         self.pooled = nn.Sequential(
-            nn.Linear(2 * widths[-1], context),
+            nn.Linear(2 * widths[-1] + context, context),
             nn.ReLU(),
             nn.Linear(context, context),
             nn.ReLU(),
         )
-        self.depth = nn.Linear(context, 2 * architecture.layers)
+        self.whole = nn.Linear(context, 3 * layers)
         self.head = nn.Sequential(
-            nn.BatchNorm2d(widths[0]), nn.ReLU(), nn.Conv2d(widths[0], 2 * architecture.layers, 1)
+            nn.BatchNorm2d(widths[0]), nn.ReLU(), nn.Conv2d(widths[0], 2 * layers * pixels, 1)
         )
 
-    def forward(self, captures: Tensor) -> LayerNetOutput:
-        """See the class."""
+    def forward(self, captures: Tensor, optics: Tensor, most_layers: Tensor) -> LayerNetOutput:
+        """Say what is in the captures.
+
+        Args:
+            captures: (batch, sensor, y, x).
+            optics: (batch, feature) of the imager, see `optics_features`.
+            most_layers: (batch,) how many layers to look for; 1 to the architecture's.
+        """
         height, width = captures.shape[-2:]
-        stride = self.architecture.stride
+        stride, patch_px = self.architecture.stride, self.architecture.patch_px
+        told = self._told(optics, most_layers)
         x = relative_light(captures) - 1
         x = F.pad(x, (0, -width % stride, 0, -height % stride), mode="replicate")
-        x = self.stem(x)
+        x = self.stem(F.pixel_unshuffle(x, patch_px))
         skips = []
         for level, shrink in enumerate(self.shrink):
-            x = self.down[level](x)
+            x = self.down[level](self.focus[level](x, told))
             skips.append(x)
             x = shrink(x)
-        context = self._context(x)
+        context = self._context(x, told)
         x = self.down[-1](self.modulate[-1](x, context))
-        context = context + self._context(x)
+        context = context + self._context(x, told)
         for level in reversed(range(len(self.grow))):
             x = self.grow[level](x) + skips[level]
             x = self.up[level](self.modulate[level](x, context))
-        logit, light = self.head(x)[..., :height, :width].chunk(2, dim=1)
-
-        depth, depth_log_std = self.depth(context).chunk(2, dim=1)
+        x = F.pixel_shuffle(self.head(x), patch_px)
+        logit, light = x[..., :height, :width].chunk(2, dim=1)
+        depth, depth_log_std, presence_logit = self.whole(context).chunk(3, dim=1)
         return LayerNetOutput(
             logit=logit,
             intensity=F.softplus(light),
             depth=F.softplus(depth - 1.0).cumsum(dim=1),
             depth_log_std=depth_log_std.clamp(-8, 0),
+            presence_logit=presence_logit,
         )
 
-    def _context(self, x: Tensor) -> Tensor:
+    def _told(self, optics: Tensor, most_layers: Tensor) -> Tensor:
+        if self.architecture.front_end == "blind":
+            optics = torch.zeros_like(optics)
+        most = F.one_hot(most_layers - 1, self.architecture.layers)
+        return torch.as_tensor(self.told(torch.cat([optics, most.to(optics.dtype)], dim=1)))
+
+    def _context(self, x: Tensor, told: Tensor) -> Tensor:
         mean = x.mean(dim=(-2, -1))
         spread = (x - mean[..., None, None]).square().mean(dim=(-2, -1)).add(1e-6).sqrt()
-        return torch.as_tensor(self.pooled(torch.cat([mean, spread], dim=1)))
+        return torch.as_tensor(self.pooled(torch.cat([mean, spread, told], dim=1)))

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 import torch
 from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from fociscope.configuration import Configuration, Range, plain_errors
@@ -20,11 +20,12 @@ from fociscope.files.limits import require_file
 from fociscope.imager.geometry import Imager
 from fociscope.networks.calibration import Calibration
 from fociscope.networks.layer_net import Architecture, LayerNet
+from fociscope.networks.plausibility import Plausibility
 
 __all__ = ["ModelInfo", "find_model", "read_model", "shipped_models", "write_model"]
 
 FORMAT = "fociscope-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 #: No model of ours comes near; a file that claims more is not believed.
 LARGEST_FILE_BYTES = 256 * 2**20
 
@@ -34,13 +35,17 @@ class ModelInfo(Configuration):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     architecture: Architecture
+    layers: Annotated[int, Field(ge=1)]
+    """How many layers are looked for where nobody names a number."""
     imager: Imager
-    """The centre of the training family; pixel pitch and gap are fixed by it."""
+    """The centre of the training family."""
     half_angle_deg: Range
     """The acceptance half angles that training covered."""
     base_blur_px: Range
     peak_snr_db: Range
     calibration: Calibration
+    plausibility: Plausibility | None = None
+    """What valid captures are like; None where nobody measured it."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -49,9 +54,10 @@ class ModelInfo(Configuration):
             raise ValueError(
                 f"the imager has {self.imager.sensors} sensor(s), the network {sensors}"
             )
-        for name, values in self.calibration.model_dump().items():
-            if len(values) != layers:
-                raise ValueError(f"calibration.{name} has {len(values)} values for {layers} layers")
+        if self.calibration.layers != layers:
+            raise ValueError(f"calibration is of {self.calibration.layers} layers, not {layers}")
+        if self.layers > layers:
+            raise ValueError(f"{self.layers} layers are looked for; the network has {layers}")
         return self
 
 
@@ -66,7 +72,8 @@ def write_model(path: Path, network: LayerNet, info: ModelInfo, *, overwrite: bo
         "info": info.model_dump_json(),
     }
     with atomic_path(path, overwrite=overwrite) as part:
-        save_file(tensors, part, metadata=metadata)
+        # Written from here, because safetensors hides which error of the disk it met.
+        part.write_bytes(save(tensors, metadata=metadata))
 
 
 def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
@@ -74,7 +81,7 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
 
     Raises:
         FileFormatError: there is no such file.
-        ModelError: it is damaged, no model of ours, or of a newer format.
+        ModelError: it is damaged, no model of ours, or of another format.
     """
     path = require_file(path)
     if path.stat().st_size > LARGEST_FILE_BYTES:
@@ -86,9 +93,11 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
                 raise ModelError(f"{path}: not a Fociscope model; train one with 'fociscope train'")
             version = metadata.get("format_version", "")
             if version != str(FORMAT_VERSION):
+                old = version.isdecimal() and int(version) < FORMAT_VERSION
+                advice = "train the model again" if old else "update Fociscope"
                 raise ModelError(
                     f"{path}: its format is version {version!r}, this Fociscope reads version "
-                    f"{FORMAT_VERSION}; update Fociscope or train the model again"
+                    f"{FORMAT_VERSION}; {advice}"
                 )
             info = ModelInfo.model_validate(json.loads(metadata.get("info", "null")))
             with torch.device("meta"):  # nothing is allocated for what a file merely claims

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor
-from fociscope.errors import FociscopeError, FociscopeWarning, ImagerError
+from fociscope.errors import FociscopeError
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
-from fociscope.imager.psf.angle_selective import equivalent_half_angle_deg
 from fociscope.networks.layer_net import LayerNet
+from fociscope.networks.optics import optics_features
+from fociscope.networks.plausibility import evidence, share_at_the_top
+from fociscope.networks.reprojection import light_and_depth, reproject
 from fociscope.networks.store import ModelInfo, find_model, read_model
+from fociscope.reconstruction.alignment import aligned
 from fociscope.reconstruction.captures import check_captures
+from fociscope.reconstruction.correction import ChipCorrection
+from fociscope.reconstruction.family import check_imager
 from fociscope.reconstruction.result import Reconstruction
 
 __all__ = ["Model", "load_model", "pick_device"]
 
 #: Pixels of one sensor that are reconstructed at a time: 64 frames of 51x51.
 BATCH_PIXELS = 64 * 51 * 51
-#: Pitch and gap may differ from the model's by this share: 2 um of depth in 1 mm.
-SCALE_TOLERANCE = 0.002
-#: Displacement of sensor B in pixels that a model takes for none.
-ALIGNED_PX = 0.5
 
 
 def pick_device(name: str) -> torch.device:
@@ -53,44 +53,77 @@ class Model:
     """A trained network, its calibration and the imager it looks through."""
 
     def __init__(
-        self, network: LayerNet, info: ModelInfo, *, imager: Imager, device: torch.device
+        self,
+        network: LayerNet,
+        info: ModelInfo,
+        *,
+        imager: Imager,
+        device: torch.device,
+        warnings: tuple[str, ...] = (),
     ) -> None:
         """Use `load_model` to get one."""
         self.network = network.to(device)
         self.info = info
         self.imager = imager
         self.device = device
+        self.warnings = warnings
+        self._optics = optics_features(imager).to(device)
+        self._projector = LayerProjector(imager)
 
     def reconstruct(
-        self, captures: ArrayLike, *, progress: Callable[[int, int], None] | None = None
+        self,
+        captures: ArrayLike,
+        *,
+        layers: int | None = None,
+        correction: ChipCorrection | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Reconstruction:
         """Reconstruct one capture or many.
 
         Args:
             captures: (..., sensor, y, x) in any unit of light; the gain of each sensor may be
                 unknown. Frames of any size from 32x32.
+            layers: how many to look for at most; some of them may turn out to be absent. Without
+                it, the model's own number.
+            correction: what is known of the chip; without it, nothing.
             progress: called with the captures done and their total.
 
         Raises:
-            CaptureError: these are no captures that the model can reconstruct.
+            CaptureError: these are no captures that the model can reconstruct, or the correction's
+                frames are not theirs.
+            FociscopeError: more layers than the model can tell apart, or none.
         """
-        given = as_tensor(captures).to(torch.float32)
+        layers = self._checked_layers(layers)
+        raw = as_tensor(captures).to(torch.float32)
+        given, bad = raw, None
+        if correction is not None and raw.ndim >= 3:
+            given, bad = correction(raw)
         check_captures(given, sensors=self.info.architecture.sensors)
         lead, frame = given.shape[:-3], given.shape[-3:]
-        flat = given.reshape(-1, *frame)
+        flat, untouched = given.reshape(-1, *frame), raw.reshape(-1, *frame)
         per_batch = max(1, BATCH_PIXELS // (frame[-1] * frame[-2]))
-        parts = []
+        good = torch.ones(frame) if bad is None else (~bad).float()
+        parts: list[tuple[Tensor, ...]] = []
+        suspicion: list[str] = []
         for start in range(0, len(flat), per_batch):
-            parts.append(self._batch(flat[start : start + per_batch].to(self.device)))
+            span = slice(start, start + per_batch)
+            arrays, found = self._batch(
+                flat[span].to(self.device),
+                untouched[span].to(self.device),
+                good.to(self.device),
+                layers,
+            )
+            parts.append(arrays)
+            suspicion += found
             if progress is not None:
                 progress(min(start + per_batch, len(flat)), len(flat))
-        arrays = [
+        probability, presence, intensity, depth_um, depth_std_um, reprojection = (
             torch.cat(part).reshape(*lead, *part[0].shape[1:]).numpy()
             for part in zip(*parts, strict=True)
-        ]
-        probability, intensity, depth_um, depth_std_um, reprojection = arrays
+        )
         return Reconstruction(
             probability=probability,
+            presence=presence,
             intensity=intensity,
             depth_um=depth_um,
             depth_std_um=depth_std_um,
@@ -98,64 +131,55 @@ class Model:
             reprojection=reprojection,
             imager=self.imager,
             model=self.info.name,
+            good_pixels=None if bad is None else (~bad).cpu().numpy(),
+            suspicion=np.array(suspicion, dtype=np.str_).reshape(lead),
+            warnings=self.warnings,
         )
+
+    def _checked_layers(self, layers: int | None) -> int:
+        most = self.info.architecture.layers
+        if layers is None:
+            return self.info.layers
+        if not 1 <= layers <= most:
+            raise FociscopeError(
+                f"{self.info.name} tells 1 to {most} layer(s) apart; got layers = {layers}"
+            )
+        return layers
 
     @torch.inference_mode()
-    def _batch(self, captures: Tensor) -> tuple[Tensor, ...]:
-        """(batch, sensor, y, x) -> probability, intensity, depth, its deviation, reprojection."""
-        gap_um = self.imager.gap_um
-        output = self.network(captures)
-        depth_um = (output.depth * gap_um).clamp(0, gap_um)
-        intensity = output.intensity * captures[:, 0].mean(dim=(-2, -1))[:, None, None, None]
-        seen = LayerProjector(self.imager).A(
-            intensity / self.imager.psf.energy_fraction(), depth_um
+    def _batch(
+        self, captures: Tensor, raw: Tensor, good: Tensor, layers: int
+    ) -> tuple[tuple[Tensor, ...], list[str]]:
+        """Reconstruct (batch, sensor, y, x): arrays of a `Reconstruction`, and its suspicions."""
+        imager, calibration = self.imager, self.info.calibration
+        count = len(captures)
+        output = self.network(
+            aligned(captures, imager.registration, pixel_pitch_um=imager.pixel_pitch_um),
+            self._optics.expand(count, -1),
+            torch.full((count,), layers, device=captures.device),
         )
-        assert isinstance(seen, Tensor)
-        overlap = (seen * captures).sum(dim=(-2, -1), keepdim=True)
-        gain = overlap / seen.square().sum(dim=(-2, -1), keepdim=True).clamp(min=1e-30)
-        return tuple(
+        presence = calibration.presence(output)
+        intensity, depth_um = light_and_depth(output, presence >= 0.5, captures, imager.gap_um)
+        intensity, depth_um = intensity[:, :layers], depth_um[:, :layers]
+        seen = reproject(self._projector, intensity, depth_um, captures, good=good)
+        suspicion = [""] * count
+        if self.info.plausibility is not None:
+            told = self._optics.expand(count, -1)
+            found = evidence(captures, seen, told, good=good)
+            found = found._replace(saturated=share_at_the_top(raw, good))
+            suspicion = self.info.plausibility.suspicions(found)
+        arrays = tuple(
             tensor.cpu()
             for tensor in (
-                self.info.calibration.probability(output.logit),
+                calibration.probability(output)[:, :layers],
+                presence[:, :layers],
                 intensity,
                 depth_um,
-                self.info.calibration.depth_std(output) * gap_um,
-                seen * gain,
+                calibration.depth_std(output)[:, :layers] * imager.gap_um,
+                seen,
             )
         )
-
-
-def _check_imager(imager: Imager, info: ModelInfo) -> None:
-    """Refuse an imager whose geometry the model does not know; warn of a PSF outside its family."""
-    trained = info.imager
-    if imager.sensors != trained.sensors:
-        raise ImagerError(
-            f"{info.name} takes {trained.sensors} sensor(s); the imager {imager.name!r} has "
-            f"{imager.sensors}"
-        )
-    for field in ("pixel_pitch_um", "gap_um"):
-        has, wants = getattr(imager, field), getattr(trained, field)
-        if abs(has / wants - 1) > SCALE_TOLERANCE:
-            raise ImagerError(
-                f"{info.name} was trained for {field} = {wants:g}; the imager {imager.name!r} has "
-                f"{has:g}, which would give wrong depths; train a model for it: 'fociscope train'"
-            )
-    blur_px = imager.psf.base_blur_um / imager.pixel_pitch_um
-    half_angle_deg = equivalent_half_angle_deg(imager.psf, imager.gap_um / 2)
-    shift_px = math.hypot(*imager.registration.shift_um) / imager.pixel_pitch_um
-    for what, value, (low, high), unit in (
-        ("acceptance half angle", half_angle_deg, info.half_angle_deg, "degrees"),
-        ("base blur", blur_px, info.base_blur_px, "pixels"),
-        ("displacement of sensor B", shift_px, (0.0, ALIGNED_PX), "pixels"),
-        ("rotation of sensor B", imager.registration.rotation_deg, (-1.0, 1.0), "degrees"),
-    ):
-        if not low <= value <= high:
-            warnings.warn(
-                f"the imager's {what} of {value:g} {unit} lies outside the {low:g} to {high:g} "
-                f"{unit} that {info.name} was trained for; expect worse maps and depths",
-                FociscopeWarning,
-                stacklevel=3,
-            )
+        return arrays, suspicion
 
 
 def load_model(
@@ -170,9 +194,10 @@ def load_model(
 
     Raises:
         ModelError: no such model, or a damaged one.
-        ImagerError: the model was not trained for such an imager.
+        ImagerError: the imager has another number of sensors than the model.
     """
     network, info = read_model(find_model(name_or_path))
     imager = imager or info.imager
-    _check_imager(imager, info)
-    return Model(network, info, imager=imager, device=pick_device(device))
+    found = check_imager(imager, info)
+    where = pick_device(device)
+    return Model(network, info, imager=imager, device=where, warnings=tuple(found))

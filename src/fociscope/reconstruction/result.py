@@ -30,15 +30,17 @@ class Reconstruction:
 
     probability: Floats
     """(..., layer, y, x) calibrated probability of cells."""
+    presence: Floats
+    """(..., layer) calibrated probability that there is such a layer; it does not increase."""
     intensity: Floats
     """(..., layer, y, x) restored image of each layer: the light it sends onto sensor A, in the
-    units of that sensor's image."""
+    units of that sensor's image; nothing where a layer is absent."""
     depth_um: Floats
-    """(..., layer) distance from sensor A, not decreasing."""
+    """(..., layer) distance from sensor A, not decreasing; an absent layer's means nothing."""
     depth_std_um: Floats
     """(..., layer) standard deviation of the depth."""
     captures: Floats
-    """(..., sensor, y, x) what was reconstructed."""
+    """(..., sensor, y, x) what was reconstructed, the chip's peculiarities taken out."""
     reprojection: Floats
     """(..., sensor, y, x) what the imager would see of the reconstruction, at each sensor's best
     fitting gain."""
@@ -46,11 +48,29 @@ class Reconstruction:
     """The instrument that the self-check assumes."""
     model: str
     """Name of the model."""
+    good_pixels: NDArray[np.bool_] | None = None
+    """(sensor, y, x) which pixels the self-check believes; None for all."""
+    suspicion: NDArray[np.str_] | None = None
+    """(...) in words why a capture may not be what the model takes it for; empty where it may."""
+    warnings: tuple[str, ...] = ()
+    """What was said of the imager when the model was loaded."""
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """(..., layer): whether there is such a layer, more likely than not."""
+        return np.asarray(self.presence >= 0.5)
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """(..., layer, y, x): where cells are more likely than not."""
-        return self.probability > 0.5
+        """(..., layer, y, x): where cells are more likely than not; empty in an absent layer."""
+        return (self.probability > 0.5) & self.present[..., None, None]
+
+    @property
+    def plausible(self) -> NDArray[np.bool_]:
+        """(...): whether nothing speaks against the capture being the imager's."""
+        if self.suspicion is None:
+            return np.ones(self.depth_um.shape[:-1], dtype=np.bool_)
+        return np.asarray(self.suspicion == "")
 
     @property
     def depth_map_um(self) -> Floats:
@@ -60,8 +80,10 @@ class Reconstruction:
     @property
     def residual(self) -> Floats:
         """(..., sensor): |reprojection - capture| / |capture|, the physical self-check."""
-        error = np.linalg.norm(self.reprojection - self.captures, axis=(-2, -1))
-        return np.asarray(error / np.linalg.norm(self.captures, axis=(-2, -1)), dtype=np.float32)
+        good = 1 if self.good_pixels is None else self.good_pixels
+        error = np.linalg.norm((self.reprojection - self.captures) * good, axis=(-2, -1))
+        norm = np.linalg.norm(self.captures * good, axis=(-2, -1))
+        return np.asarray(error / norm, dtype=np.float32)
 
     def frame(self, number: int) -> Reconstruction:
         """Return one capture of a series, or this one if it is no series."""
@@ -71,6 +93,7 @@ class Reconstruction:
             name: getattr(self, name).reshape(-1, *getattr(self, name).shape[-axes:])[number]
             for name, axes in (
                 ("probability", 3),
+                ("presence", 1),
                 ("intensity", 3),
                 ("depth_um", 1),
                 ("depth_std_um", 1),
@@ -78,6 +101,8 @@ class Reconstruction:
                 ("reprojection", 3),
             )
         }
+        if self.suspicion is not None:
+            arrays["suspicion"] = np.asarray(self.suspicion.reshape(-1)[number])
         return replace(self, **arrays)
 
     @property
@@ -98,8 +123,16 @@ class Reconstruction:
             "imager": self.imager.model_dump(mode="json"),
             "frame_px": list(self.probability.shape[-2:]),
             "pixel_pitch_um": self.imager.pixel_pitch_um,
+            "warnings": list(self.warnings),
+            **self._bad_pixels(),
             "captures": frames,
         }
+
+    def _bad_pixels(self) -> dict[str, Any]:
+        if self.good_pixels is None:
+            return {}
+        count = (~self.good_pixels).sum(axis=(-2, -1))
+        return {"bad_pixels": {s: int(n) for s, n in zip("AB", count, strict=False)}}
 
     def _frame_summary(
         self, index: tuple[int, ...], mask: NDArray[np.bool_], residual: Floats
@@ -109,13 +142,16 @@ class Reconstruction:
         return {
             "layers": [
                 {
+                    "present": bool(presence >= 0.5),
+                    "presence": round(float(presence), 4),
                     "depth_um": round(float(depth), 2),
                     "depth_std_um": round(float(std), 2),
                     "coverage": round(float(cells.mean()), 4),
                     "area_mm2": round(float(cells.sum() * pixel_mm2), 4),
                     "expected_coverage": round(float(probability.mean()), 4),
                 }
-                for depth, std, cells, probability in zip(
+                for presence, depth, std, cells, probability in zip(
+                    self.presence[index],
                     self.depth_um[index],
                     self.depth_std_um[index],
                     mask,
@@ -126,6 +162,8 @@ class Reconstruction:
             "self_check_residual": {
                 sensor: round(float(r), 4) for sensor, r in zip(sensors, residual, strict=True)
             },
+            "plausible": bool(self.plausible[index]),
+            "suspicion": "" if self.suspicion is None else str(self.suspicion[index]),
         }
 
     def write_into(

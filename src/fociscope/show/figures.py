@@ -89,7 +89,10 @@ def _side_view(axes: Axes, result: Reconstruction, depths: Normalize) -> None:
     width_mm = result.mask.shape[-1] * result.imager.pixel_pitch_um / 1000
     half_um = 0.012 * result.imager.gap_um
     edges_mm = np.linspace(0, width_mm, result.mask.shape[-1] + 1)
-    for mask, depth, std in zip(result.mask, result.depth_um, result.depth_std_um, strict=True):
+    layers = zip(result.present, result.mask, result.depth_um, result.depth_std_um, strict=True)
+    for present, mask, depth, std in layers:
+        if not present:
+            continue
         colour = DEPTH_MAP(depths(float(depth)))
         axes.axhspan(depth - std, depth + std, color=colour, alpha=0.35, linewidth=0)
         cells = np.append(mask.any(axis=0), False)
@@ -137,6 +140,8 @@ def _new_figure(columns: int, rows: int, aspect: float) -> tuple[Figure, GridSpe
 
 
 def _depth_text(result: Reconstruction, layer: int) -> str:
+    if not result.present[layer]:
+        return "absent"
     return f"{result.depth_um[layer]:.0f} ± {result.depth_std_um[layer]:.0f} µm"
 
 
@@ -187,7 +192,7 @@ def draw_reconstruction(result: Reconstruction, title: str = "") -> Figure:
             axes.set_title(f"cells on {100 * result.mask[layer].mean():.0f} % of the frame")
             draw_scale_bar(axes, pitch, width)
         _colour_bar(figure, grid[2, columns], shown, DEPTH_LABEL, downwards=True)
-        _headline(figure, title, f"model {result.model}, self-check residual: {result.self_check}")
+        _headline(figure, title, result)
     return figure
 
 
@@ -249,13 +254,16 @@ def draw_comparison(result: Reconstruction, truth: Truth, title: str = "") -> Fi
             axes.set_title(f"{100 * right:.1f} % of pixels right")
             draw_scale_bar(axes, pitch, width)
         _colour_bar(figure, grid[1:3, columns], shown, DEPTH_LABEL, downwards=True)
-        _headline(figure, title, f"model {result.model}, self-check residual: {result.self_check}")
+        _headline(figure, title, result)
     return figure
 
 
-def _headline(figure: Figure, title: str, line: str) -> None:
+def _headline(figure: Figure, title: str, result: Reconstruction) -> None:
     height = figure.get_figheight()
     left = 0.08 / figure.get_figwidth()
+    line = f"model {result.model}, self-check residual: {result.self_check}"
     line += "; captures on a square-root grey scale"
+    if not result.plausible:
+        line = f"NOT TO BE TRUSTED: {result.suspicion}"
     figure.text(left, 1 - 0.08 / height, title or "Fociscope", ha="left", va="top", fontsize=11)
     figure.text(left, 1 - 0.3 / height, line, ha="left", va="top", fontsize=8, color="0.35")

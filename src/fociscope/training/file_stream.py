@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch.utils.data import IterableDataset
 
 from fociscope.errors import RecipeError
+from fociscope.training.augmentation import exposed, oriented
 from fociscope.training.data import FileScenes, SceneSample
 from fociscope.training.recipe import Recipe
-from fociscope.training.stream import Batch, exposed, oriented
+from fociscope.training.telling import Batch, Scenes, Telling
 
 __all__ = ["FileBatches"]
 
@@ -51,9 +53,14 @@ class FileBatches(IterableDataset[Batch]):
         super().__init__()
         self.recipe, self.first_step = recipe, first_step
         self.rank, self.world_size = rank, world_size
+        self.telling = Telling(recipe)
         self.scenes = FileScenes(source, seed=recipe.seeds.training)
+        if self.scenes.layers > recipe.network.layers:
+            raise RecipeError(
+                f"{source}: holds scenes of {self.scenes.layers} layers, but the recipe's network "
+                f"has {recipe.network.layers}"
+            )
         for what, found, wanted in (
-            ("layers", self.scenes.layers, recipe.network.layers),
             ("sensors", self.scenes.sensors, recipe.network.sensors),
             ("frames", self.scenes.frame_px, recipe.imager.frame_px),
         ):
@@ -96,10 +103,21 @@ class FileBatches(IterableDataset[Batch]):
         # Without the rank where it is zero: what one process draws is as it has always been.
         others = [self.rank] if self.rank else []
         rng = np.random.default_rng([recipe.seeds.training, step, *others])
-        collected = recipe.grating.energy_fraction()
+        absent = recipe.network.layers - self.scenes.layers
+        psf, gap_um = recipe.grating, recipe.imager.gap_um
+        blur_px = psf.base_blur_um / recipe.imager.pixel_pitch_um
         scenes = [
-            (s.captures, s.mask, s.light * collected, s.depth_um / recipe.imager.gap_um)
+            (
+                s.captures,
+                F.pad(s.mask, (0, 0, 0, 0, 0, absent)),
+                F.pad(s.light * psf.energy_fraction(), (0, 0, 0, 0, 0, absent)),
+                F.pad(s.depth_um / gap_um, (0, absent), value=1.0),
+                torch.tensor(self.scenes.layers),
+                torch.tensor(psf.half_angle_deg),
+                torch.tensor(blur_px),
+            )
             for s in samples
         ]
-        clean, *truth = (torch.stack(field) for field in zip(*oriented(scenes, rng), strict=True))
-        return Batch(exposed(clean, recipe, rng, fixed_pattern=None), *truth)
+        stacked = Scenes(*(torch.stack(f) for f in zip(*oriented(scenes, rng), strict=True)))
+        seen = exposed(stacked.captures, recipe, rng, fixed_pattern=None)
+        return self.telling.batch(seen, stacked, rng)

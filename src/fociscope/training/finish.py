@@ -2,28 +2,127 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from fociscope.networks.calibration import fit_calibration
+from fociscope.imager.projector import LayerProjector
+from fociscope.networks.calibration import Calibration, fit_calibration, fit_presence
 from fociscope.networks.layer_net import LayerNet, LayerNetOutput
+from fociscope.networks.plausibility import Evidence, Plausibility, evidence, fit_plausibility
+from fociscope.networks.reprojection import light_and_depth, reproject
 from fociscope.networks.store import ModelInfo, write_model
+from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
+from fociscope.simulation.scene import simulate
+from fociscope.training.augmentation import exposed
 from fociscope.training.checkpoint import read_checkpoint
 from fociscope.training.recipe import Recipe
-from fociscope.training.run import reference_scenes
+from fociscope.training.stream import LiveScenes
+from fociscope.training.telling import Batch, Telling, told_batch
 
 __all__ = ["finish"]
 
-#: Scenes under the reference conditions that the calibration is fitted on.
-CALIBRATION_SCENES = 1000
+#: Pixels of one sensor that are predicted at a time, and that are calibrated on in all.
+BATCH_PIXELS, FITTED_PIXELS = 100 * 51 * 51, 1000 * 51 * 51
 _PREFIX = "network."
+_CHIP = 1  # random stream under the calibration seed; scenes have streams of their own
 
 
-@torch.inference_mode()
-def _predict(network: LayerNet, captures: torch.Tensor) -> LayerNetOutput:
-    parts = [network(batch) for batch in torch.split(captures, 100)]
-    return LayerNetOutput(*(torch.cat(field) for field in zip(*parts, strict=True)))
+def _output(network: LayerNet, batch: Batch) -> LayerNetOutput:
+    output = network(batch.captures, batch.optics, batch.most_layers)
+    assert isinstance(output, LayerNetOutput)
+    return output
+
+
+@torch.no_grad()
+def _calibrate(
+    recipe: Recipe, network: LayerNet, scenes: int, presence: tuple[float, float]
+) -> Calibration:
+    """Fit to reference scenes; of large frames, to as many of their pixels as memory allows."""
+    height, width = recipe.imager.frame_px
+    at_once = max(1, BATCH_PIXELS // (height * width))
+    step = max(1, scenes * height * width // FITTED_PIXELS)
+    said, masks, depths = [], [], []
+    for first in range(0, scenes, at_once):
+        drawn = simulate(
+            min(at_once, scenes - first),
+            seed=recipe.seeds.calibration,
+            first=first,
+            imager=recipe.reference_imager,
+            peak_snr_db=REFERENCE_PEAK_SNR_DB,
+            **recipe.scored_scenes,
+        )
+        batch = told_batch(recipe, drawn)
+        output = _output(network, batch)
+        kept = output._replace(
+            logit=output.logit.flatten(2)[..., ::step, None].clone(), intensity=torch.empty(0)
+        )
+        there = drawn.mask.shape[1]
+        said.append(kept)
+        masks.append(batch.mask[:, :there].flatten(2)[..., ::step, None].clone())
+        depths.append(batch.depth[:, :there])
+    whole = LayerNetOutput(*(torch.cat(field) for field in zip(*said, strict=True)))
+    return fit_calibration(whole, torch.cat(masks), torch.cat(depths), presence=presence)
+
+
+class _FamilyScenes:
+    """Valid captures of the whole training family, told as well as users may know their imager."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Draw from the calibration seed."""
+        seeds = recipe.seeds.model_copy(update={"training": recipe.seeds.calibration})
+        exactly = {"told_half_angle_error_deg": 0.0, "told_base_blur_error_px": 0.0}
+        told = recipe.family.model_copy(update=exactly)
+        self.recipe = recipe.model_copy(update={"seeds": seeds})
+        self.live = LiveScenes(self.recipe)
+        self.telling = Telling(self.recipe.model_copy(update={"family": told}))
+
+    def batches(self, scenes: int) -> Iterator[tuple[Batch, LayerProjector, dict[str, Tensor]]]:
+        """Yield what the network is told, and a projector with the PSF parameters told."""
+        recipe, family = self.recipe, self.recipe.family
+        psf_family = ("half_angle_deg", family.half_angle_deg)
+        for number in range(-(-scenes // recipe.stream.chunk_scenes)):
+            drawn = self.live.chunk(number)
+            rng = np.random.default_rng([recipe.seeds.calibration, number, _CHIP])
+            seen = exposed(drawn.captures, recipe, rng, fixed_pattern=self.live.fixed_pattern)
+            angle_error, blur_error = torch.from_numpy(rng.normal(size=(2, len(seen)))).float()
+            angle_error *= family.told_half_angle_error_deg
+            blur_error *= family.told_base_blur_error_px
+            half_angle_deg = (drawn.half_angle_deg + angle_error).clamp(*family.half_angle_deg)
+            blur_px = (drawn.base_blur_px + blur_error).clamp(*family.base_blur_px)
+            told = drawn._replace(half_angle_deg=half_angle_deg, base_blur_px=blur_px)
+            boundary = family.boundaries[number % len(family.boundaries)]
+            yield (
+                self.telling.batch(seen, told, rng),
+                LayerProjector(recipe.imager.with_(boundary=boundary), family=psf_family),
+                {
+                    "half_angle_deg": half_angle_deg,
+                    "base_blur_um": blur_px * recipe.imager.pixel_pitch_um,
+                },
+            )
+
+
+@torch.no_grad()
+def _presence_and_plausibility(
+    recipe: Recipe, network: LayerNet, scenes: int
+) -> tuple[tuple[float, float], Plausibility]:
+    """Fit both to scenes of the training family."""
+    logits, truths, found = [], [], []
+    slots = torch.arange(recipe.network.layers)
+    for batch, projector, psf in _FamilyScenes(recipe).batches(scenes):
+        output = _output(network, batch)
+        asked = slots < batch.most_layers[:, None]
+        logits.append(output.presence_logit[asked])
+        truths.append((slots < batch.layers[:, None])[asked].float())
+        present = torch.cummin(output.presence_logit, dim=1).values >= 0
+        light, depth_um = light_and_depth(output, present, batch.captures, recipe.imager.gap_um)
+        seen = reproject(projector, light, depth_um, batch.captures, **psf)
+        found.append(evidence(batch.captures, seen, batch.optics))
+    together = Evidence(*(torch.cat(field) for field in zip(*found, strict=True)))
+    return fit_presence(torch.cat(logits), torch.cat(truths)), fit_plausibility(together)
 
 
 def finish(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
@@ -43,20 +142,19 @@ def finish(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
         {key.removeprefix(_PREFIX): v for key, v in state.items() if key.startswith(_PREFIX)}
     )
     network.eval()
-    scenes = reference_scenes(recipe, CALIBRATION_SCENES, recipe.seeds.calibration)
-    calibration = fit_calibration(
-        _predict(network, torch.from_numpy(scenes.captures)),
-        torch.from_numpy(scenes.mask).float(),
-        torch.from_numpy(scenes.depth_um) / recipe.imager.gap_um,
+    presence, plausibility = _presence_and_plausibility(
+        recipe, network, recipe.calibration.family_scenes
     )
     info = ModelInfo(
         name=recipe.name,
         architecture=recipe.network,
+        layers=recipe.validation.layers,
         imager=recipe.imager,
         half_angle_deg=recipe.family.half_angle_deg,
         base_blur_px=recipe.family.base_blur_px,
         peak_snr_db=recipe.family.peak_snr_db,
-        calibration=calibration,
+        calibration=_calibrate(recipe, network, recipe.calibration.scenes, presence),
+        plausibility=plausibility,
     )
     write_model(path, network, info, overwrite=True)
     return path

@@ -21,6 +21,7 @@ from fociscope.simulation.tissue import PerlinFoci
 __all__ = [
     "ImagerFamily",
     "Optimisation",
+    "OtherSpecimen",
     "Recipe",
     "SceneFamily",
     "shipped_recipes",
@@ -28,20 +29,54 @@ __all__ = [
 
 
 class ImagerFamily(Configuration):
-    """The imagers that training draws from, evenly, because the true one is not known exactly."""
+    """The imagers that training draws from, evenly, because the true one is not known exactly.
 
-    half_angle_deg: Range = (12.0, 25.0)
-    base_blur_px: Range = (0.0, 1.2)
-    peak_snr_db: Range = (25.0, 50.0)
+    The network is told half angle and base blur, with errors; nobody tells it the rest.
+    """
+
+    half_angle_deg: Range = (9.0, 30.0)
+    base_blur_px: Range = (0.0, 1.3)
+    peak_snr_db: Range = (18.0, 50.0)
     boundaries: Annotated[tuple[Boundary, ...], Field(min_length=1)] = ("zero", "surround")
     """Equally often. The gain of each sensor is unknown by construction: captures are relative."""
+    shift_px: Annotated[float, Field(ge=0, le=8)] = 1.0
+    """Sensor B lies up to this far from where it is said to be, in half of the scenes."""
+    rotation_deg: Annotated[float, Field(ge=0, le=10)] = 1.5
+    """Sensor B is turned by up to this, in the same scenes."""
+    background: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Even light on a sensor up to this share of its mean, in half of the scenes."""
+    told_half_angle_error_deg: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """Standard deviation of the error of the half angle that the network is told."""
+    told_base_blur_error_px: Annotated[float, Field(ge=0, le=5)] = 0.25
+    """Standard deviation of the error of the base blur that it is told."""
+
+
+class OtherSpecimen(Configuration):
+    """A specimen that some of the scenes have in place of the usual one."""
+
+    share: Annotated[float, Field(gt=0, le=1)]
+    """Of all scenes."""
+    specimen: Specimen
 
 
 class SceneFamily(Configuration):
     """The scenes that training draws from."""
 
     min_separation_um: Range = (250.0, 250.0)
+    """Of neighbouring layers; less where so many layers would leave no quarter of the gap free."""
     specimen: Specimen = PerlinFoci()
+    """The usual one; models are chosen, calibrated and scored on it."""
+    others: tuple[OtherSpecimen, ...] = ()
+    layer_counts: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(max_length=6)] = ()
+    """How often a scene has 1, 2, ... layers, in any unit; empty: always as many as are scored."""
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if sum(other.share for other in self.others) > 1:
+            raise ValueError("the shares of the other specimens add up to more than 1")
+        if self.layer_counts and not sum(self.layer_counts) > 0:
+            raise ValueError("layer_counts needs at least one number above 0")
+        return self
 
 
 class Stream(Configuration):
@@ -76,6 +111,7 @@ class Optimisation(Configuration):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     intensity_weight: Annotated[float, Field(ge=0)] = 0.2
     depth_weight: Annotated[float, Field(ge=0)] = 2.0
+    presence_weight: Annotated[float, Field(ge=0)] = 0.1
     threads: Annotated[int, Field(ge=1)] = 2
     """Of each process."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
@@ -89,7 +125,18 @@ class Validation(Configuration):
     patience: Annotated[int, Field(ge=0)] = 0
     """Validations without a better one after which training stops early; 0 never does."""
     scenes: Annotated[int, Field(ge=2)] = 400
+    layers: Annotated[int, Field(ge=1, le=6)] = 4
+    """Of each scene; also how many layers the model is told of where its user names no number."""
     min_separation_um: Annotated[float, Field(ge=0)] = 250.0
+
+
+class CalibrationScenes(Configuration):
+    """Scenes that the finished network's probabilities, deviations and limits are fitted to."""
+
+    scenes: Annotated[int, Field(ge=10)] = 1000
+    """Under the reference conditions: probabilities and depth deviations."""
+    family_scenes: Annotated[int, Field(ge=10)] = 2000
+    """Of the training family: presence, and what a plausible capture is."""
 
 
 Seed = Annotated[int, Field(ge=0)]
@@ -123,6 +170,7 @@ class Recipe(Configuration):
     stream: Stream = Stream()
     optimisation: Optimisation
     validation: Validation = Validation()
+    calibration: CalibrationScenes = CalibrationScenes()
     seeds: Seeds = Seeds()
 
     @model_validator(mode="after")
@@ -132,10 +180,19 @@ class Recipe(Configuration):
                 f"the imager has {self.imager.sensors} sensor(s), "
                 f"the network {self.network.sensors}"
             )
+        layers = self.validation.layers
         apart_um = max(self.scenes.min_separation_um[1], self.validation.min_separation_um)
-        if (self.network.layers - 1) * apart_um > self.imager.gap_um:
+        for what, count in (
+            ("validation.layers", layers),
+            ("scenes.layer_counts", len(self.scenes.layer_counts)),
+        ):
+            if count > self.network.layers:
+                raise ValueError(
+                    f"{what} asks for {count} layers; the network has {self.network.layers}"
+                )
+        if (layers - 1) * apart_um > self.imager.gap_um:
             raise ValueError(
-                f"{self.network.layers} layers {apart_um:g} um apart do not fit into the gap of "
+                f"{layers} layers {apart_um:g} um apart do not fit into the gap of "
                 f"{self.imager.gap_um:g} um; lower min_separation_um in [scenes] and [validation]"
             )
         if self.scenes.min_separation_um[0] < 0:
@@ -193,7 +250,7 @@ class Recipe(Configuration):
     def scored_scenes(self) -> dict[str, Any]:
         """What `simulate` needs for scenes of selection, calibration and card, but the imager."""
         return {
-            "layers": self.network.layers,
+            "layers": self.validation.layers,
             "min_separation_um": self.validation.min_separation_um,
             "specimen": self.scenes.specimen,
         }

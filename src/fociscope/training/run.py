@@ -32,7 +32,7 @@ from fociscope.training.start import DataRecord, Start, weights_to_start_from
 from fociscope.training.stream import LiveScenes
 from fociscope.training.validation import reference_scenes, validation_loader
 
-__all__ = ["Trained", "reference_scenes", "train"]
+__all__ = ["START", "Trained", "reference_scenes", "train"]
 
 RECIPE, START, CURVES = "recipe.toml", "start.json", "curves"
 _LOG_EVERY_STEPS = 50

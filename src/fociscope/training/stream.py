@@ -7,68 +7,26 @@ interruption sees the scenes that it would have seen, and no two processes see t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
-from fociscope.imager.fixed_pattern import FixedPattern
 from fociscope.simulation.frame import DrawnFrame, project
 from fociscope.simulation.scene import draw_depths
+from fociscope.simulation.specimens import Specimen
+from fociscope.training.augmentation import exposed, oriented
 from fociscope.training.recipe import Recipe
+from fociscope.training.telling import Batch, Scenes, Telling
 
-__all__ = ["Batch", "LiveScenes", "exposed", "orient", "oriented"]
+__all__ = ["LiveScenes"]
+
+#: Many layers stand closer together than a recipe's separation: a quarter of the gap stays free.
+LARGEST_FILLED_SHARE = 0.75
 
 _CHUNK, _STEP = 0, 1  # the two kinds of random streams under the training seed
-
-
-class Batch(NamedTuple):
-    """What one training step sees."""
-
-    captures: Tensor
-    """(batch, sensor, y, x)."""
-    mask: Tensor
-    """(batch, layer, y, x) in 0 ... 1."""
-    intensity: Tensor
-    """(batch, layer, y, x) light that reaches sensor A, in the units of the captures."""
-    depth: Tensor
-    """(batch, layer) as a share of the gap."""
-
-
-def orient(image: Tensor, orientation: int) -> Tensor:
-    """Return one of the eight rotations and reflections of (..., y, x)."""
-    turned = torch.rot90(image, orientation % 4, dims=(-2, -1))
-    return turned.flip(-1) if orientation >= 4 else turned
-
-
-def oriented(
-    scenes: Sequence[tuple[Tensor, ...]], rng: np.random.Generator
-) -> list[tuple[Tensor, ...]]:
-    """Turn and mirror each scene at random; its last field, the depths, stays as it is."""
-    height, width = scenes[0][0].shape[-2:]
-    # Quarter turns would change the shape of a frame that is not square.
-    ways = 8 if height == width else 4
-    orientations = rng.integers(0, ways, len(scenes)) * (8 // ways)
-    return [
-        (*(orient(image, int(orientation)) for image in images), depth)
-        for (*images, depth), orientation in zip(scenes, orientations, strict=True)
-    ]
-
-
-def exposed(
-    clean: Tensor, recipe: Recipe, rng: np.random.Generator, *, fixed_pattern: FixedPattern | None
-) -> Tensor:
-    """Return captures (batch, sensor, y, x) with noise at peak SNRs drawn from the family."""
-    peak_snr_db = rng.uniform(*recipe.family.peak_snr_db, (len(clean), 1))
-    return recipe.imager.camera.at_peak_snr(
-        clean,
-        torch.from_numpy(peak_snr_db).float().to(clean.device).expand(clean.shape[:2]),
-        generator=torch.Generator(clean.device).manual_seed(int(rng.integers(2**62))),
-        fixed_pattern=fixed_pattern,
-    )
 
 
 class LiveScenes(IterableDataset[Batch]):
@@ -99,40 +57,35 @@ class LiveScenes(IterableDataset[Batch]):
         self.first_step = first_step
         self.device = torch.device(device)
         imager = recipe.imager
+        self.telling = Telling(recipe)
         self.fixed_pattern = imager.camera.fixed_pattern(imager.sensors, imager.frame_px)
 
-    def chunk(self, number: int) -> Batch:
+    def chunk(self, number: int) -> Scenes:
         """Simulate a chunk of noise-free scenes: one boundary, and each scene its own imager.
 
         Args:
             number: among the chunks of this process.
         """
-        recipe, family, scenes = self.recipe, self.recipe.family, self.recipe.scenes
+        recipe, family = self.recipe, self.recipe.family
         shared_number = number * self.world_size + self.rank
         rng = np.random.default_rng([recipe.seeds.training, _CHUNK, shared_number])
-        count, layers = recipe.stream.chunk_scenes, recipe.network.layers
+        count, slots = recipe.stream.chunk_scenes, recipe.network.layers
         boundary = family.boundaries[(number + self.rank) % len(family.boundaries)]
         imager = recipe.imager.with_(boundary=boundary)
         frame = DrawnFrame.around(imager)
-        separation = rng.uniform(*scenes.min_separation_um, count)
-        depth_um = np.stack(
-            [
-                draw_depths(rng, layers, min_separation_um=s, deepest_um=imager.gap_um)
-                for s in separation
-            ]
-        )
-        drawn = [
-            scenes.specimen.draw(
+        layers = self._layer_counts(rng, count)
+        depth_um = np.full((count, slots), imager.gap_um, dtype=np.float32)
+        light = np.zeros((count, slots, *frame.size_px), dtype=np.float32)
+        mask = np.zeros(light.shape, dtype=np.bool_)
+        for n, there in enumerate(layers):
+            depth_um[n, :there] = self._depths(rng, int(there))
+            light[n, :there], mask[n, :there] = self._specimen(rng).draw(
                 rng,
-                layers,
+                int(there),
                 frame_px=frame.size_px,
                 pixel_pitch_um=imager.pixel_pitch_um,
                 margin_px=frame.margin_px,
             )
-            for _ in range(count)
-        ]
-        light = np.stack([scene[0] for scene in drawn])
-        mask = np.stack([scene[1] for scene in drawn])
         half_angle_deg = torch.from_numpy(rng.uniform(*family.half_angle_deg, count)).float()
         base_blur_px = torch.from_numpy(rng.uniform(*family.base_blur_px, count)).float()
         captures = project(
@@ -146,14 +99,39 @@ class LiveScenes(IterableDataset[Batch]):
             base_blur_um=base_blur_px * imager.pixel_pitch_um,
         )
         collected = recipe.grating.collected(half_angle_deg).reshape(-1, 1, 1, 1)
-        return Batch(
+        return Scenes(
             captures=captures,
             mask=torch.from_numpy(mask[frame.inside]).to(self.device).float(),
             intensity=torch.from_numpy(light[frame.inside] * collected.numpy()).to(self.device),
             depth=torch.from_numpy(depth_um).to(self.device) / imager.gap_um,
+            layers=torch.from_numpy(layers).to(self.device),
+            half_angle_deg=half_angle_deg.to(self.device),
+            base_blur_px=base_blur_px.to(self.device),
         )
 
-    def batch(self, pool: list[Batch], step: int) -> Batch:
+    def _layer_counts(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+        """Draw (scene,) how many layers each scene has."""
+        often = np.array(self.recipe.scenes.layer_counts)
+        if not often.size:
+            return np.full(count, self.recipe.validation.layers)
+        return 1 + rng.choice(len(often), size=count, p=often / often.sum())
+
+    def _depths(self, rng: np.random.Generator, layers: int) -> NDArray[np.float32]:
+        gap_um = self.recipe.imager.gap_um
+        most_um = LARGEST_FILLED_SHARE * gap_um / max(layers - 1, 1)
+        apart_um = min(rng.uniform(*self.recipe.scenes.min_separation_um), most_um)
+        return draw_depths(rng, layers, min_separation_um=apart_um, deepest_um=gap_um)
+
+    def _specimen(self, rng: np.random.Generator) -> Specimen:
+        """Draw what a scene's layers look like."""
+        place = rng.random()
+        for other in self.recipe.scenes.others:
+            place -= other.share
+            if place < 0:
+                return other.specimen
+        return self.recipe.scenes.specimen
+
+    def batch(self, pool: list[Scenes], step: int) -> Batch:
         """Draw the batch of a step from the pool: any scene, any orientation, fresh noise."""
         recipe = self.recipe
         # Without the rank where it is zero: what one process draws is as it has always been.
@@ -162,12 +140,13 @@ class LiveScenes(IterableDataset[Batch]):
         picks = rng.integers(
             0, len(pool) * recipe.stream.chunk_scenes, recipe.optimisation.batch_scenes
         )
-        scenes = []
+        picked = []
         for pick in picks:
             chunk, scene = divmod(int(pick), recipe.stream.chunk_scenes)
-            scenes.append(tuple(field[scene] for field in pool[chunk]))
-        clean, *truth = (torch.stack(field) for field in zip(*oriented(scenes, rng), strict=True))
-        return Batch(exposed(clean, recipe, rng, fixed_pattern=self.fixed_pattern), *truth)
+            picked.append(tuple(field[scene] for field in pool[chunk]))
+        scenes = Scenes(*(torch.stack(f) for f in zip(*oriented(picked, rng), strict=True)))
+        seen = exposed(scenes.captures, recipe, rng, fixed_pattern=self.fixed_pattern)
+        return self.telling.batch(seen, scenes, rng)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batch after batch."""

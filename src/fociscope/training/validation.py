@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from fociscope.errors import RecipeError
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.scene import Scenes, simulate
 from fociscope.training.recipe import Recipe
+from fociscope.training.telling import told_batch
 
 __all__ = ["reference_scenes", "shares", "validation_loader"]
 
@@ -50,10 +50,5 @@ def validation_loader(recipe: Recipe, rank: int = 0, world_size: int = 1) -> Dat
     """Simulate the scenes that choose the best weights; return this process's share of them."""
     batches = shares(recipe.validation.scenes, rank, world_size)
     scenes = reference_scenes(recipe, recipe.validation.scenes, recipe.seeds.validation)
-    data = TensorDataset(
-        torch.from_numpy(scenes.captures),
-        torch.from_numpy(scenes.mask).float(),
-        torch.from_numpy(scenes.layers) * recipe.imager.psf.energy_fraction(),
-        torch.from_numpy(scenes.depth_um) / recipe.imager.gap_um,
-    )
+    data = TensorDataset(*told_batch(recipe, scenes))
     return DataLoader(data, batch_sampler=batches)

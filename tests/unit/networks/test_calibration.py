@@ -10,7 +10,8 @@ SCENES, LAYERS, SIDE = 40, 3, 40
 
 
 def output(logit: Tensor, depth: Tensor, depth_std: Tensor) -> LayerNetOutput:
-    return LayerNetOutput(logit, torch.zeros_like(logit), depth, depth_std.log())
+    sure = torch.full_like(depth, 40.0)
+    return LayerNetOutput(logit, torch.zeros_like(logit), depth, depth_std.log(), sure)
 
 
 def normal(*shape: int, seed: int) -> Tensor:
@@ -24,7 +25,7 @@ def test_the_identity_changes_nothing() -> None:
         normal(2, LAYERS, seed=1),
         normal(2, LAYERS, seed=2).exp(),
     )
-    torch.testing.assert_close(calibration.probability(said.logit), said.logit.sigmoid())
+    torch.testing.assert_close(calibration.probability(said), said.logit.sigmoid())
     torch.testing.assert_close(calibration.depth_std(said), said.depth_log_std.exp())
 
 
@@ -34,8 +35,8 @@ def test_each_layer_has_its_own_correction() -> None:
     )
     logit = torch.tensor([0.0, 1.5]).reshape(1, 2, 1, 1)
     expected = torch.tensor([0.5, 2.0]).sigmoid()
-    torch.testing.assert_close(calibration.probability(logit).flatten(), expected)
     said = output(logit, torch.zeros(1, 2), torch.tensor([[0.1, 0.2]]))
+    torch.testing.assert_close(calibration.probability(said).flatten(), expected)
     torch.testing.assert_close(calibration.depth_std(said), torch.tensor([[0.3, 0.1]]))
 
 

@@ -3,25 +3,29 @@ import torch
 from pydantic import ValidationError
 
 from fociscope.networks.layer_net import Architecture, LayerNet, LayerNetOutput, relative_light
+from fociscope.networks.optics import OPTICS_FEATURES
 
 
 def captures(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) + 0.1
 
 
-def network(**architecture: int) -> LayerNet:
+def network(**architecture: int | str) -> LayerNet:
     """A network whose context matters, as it does once trained."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         net = LayerNet(Architecture(**architecture))
-        for modulation in net.modulate:
+        for modulation in [*net.modulate, *net.focus]:
             torch.nn.init.normal_(modulation.linear.weight, std=0.3)
     return net.eval()
 
 
 @torch.no_grad()
-def said(net: LayerNet, x: torch.Tensor) -> LayerNetOutput:
-    output = net(x)
+def said(
+    net: LayerNet, x: torch.Tensor, *, optics: float = 0.3, most: int | None = None
+) -> LayerNetOutput:
+    most_layers = torch.full((len(x),), most or net.architecture.layers)
+    output = net(x, torch.full((len(x), OPTICS_FEATURES), optics), most_layers)
     assert isinstance(output, LayerNetOutput)
     return output
 
@@ -32,12 +36,13 @@ def test_shapes(frame: tuple[int, int], sensors: int, layers: int) -> None:
     output = said(network(sensors=sensors, layers=layers), captures(3, sensors, *frame))
     assert output.logit.shape == output.intensity.shape == (3, layers, *frame)
     assert output.depth.shape == output.depth_log_std.shape == (3, layers)
+    assert output.presence_logit.shape == (3, layers)
     assert all(torch.isfinite(field).all() for field in output)
 
 
 def test_depths_increase_and_intensities_are_not_negative() -> None:
     net = network()
-    torch.nn.init.normal_(net.depth.weight, std=1.0)  # so that its raw output has either sign
+    torch.nn.init.normal_(net.whole.weight, std=1.0)  # so that its raw output has either sign
     output = said(net, captures(20, 2, 40, 40))
     assert (output.depth[:, 0] > 0).all()
     assert (output.depth.diff(dim=1) > 0).all()
@@ -57,6 +62,29 @@ def test_what_the_captures_show_does_play_a_part() -> None:
     blurred = torch.nn.functional.avg_pool2d(sharp, 5, stride=1, padding=2)
     for one, other in zip(said(net, sharp), said(net, blurred), strict=True):
         assert not torch.allclose(one, other, rtol=1e-3)
+
+
+@pytest.mark.parametrize("patch_px", [1, 2, 3])
+def test_patches_of_any_size_give_the_frame_back(patch_px: int) -> None:
+    output = said(network(patch_px=patch_px), captures(2, 2, 37, 50))
+    assert output.logit.shape == (2, 6, 37, 50)
+
+
+def test_what_it_is_told_of_the_imager_plays_a_part() -> None:
+    net, x = network(), captures(1, 2, 40, 40)
+    for one, other in zip(said(net, x), said(net, x, optics=-0.5), strict=True):
+        assert not torch.allclose(one, other, rtol=1e-3)
+
+
+def test_a_blind_network_does_not_listen() -> None:
+    net, x = network(front_end="blind"), captures(1, 2, 40, 40)
+    for one, other in zip(said(net, x), said(net, x, optics=-0.5), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_how_many_layers_it_looks_for_plays_a_part() -> None:
+    net, x = network(), captures(1, 2, 40, 40)
+    assert not torch.allclose(said(net, x, most=2).logit, said(net, x, most=4).logit, rtol=1e-3)
 
 
 def test_a_sample_does_not_depend_on_its_batch() -> None:
@@ -82,8 +110,10 @@ def test_it_is_small(sensors: int, layers: int) -> None:
 
 def test_every_parameter_learns() -> None:
     net = network().train()
-    output = net(captures(3, 2, 40, 40))
+    told = captures(3, OPTICS_FEATURES), torch.tensor([1, 4, 6])
+    output = net(captures(3, 2, 40, 40), *told)
     sum((field * captures(*field.shape, seed=2)).sum() for field in output).backward()
+    # Of the numbers of layers it hears three only, but they share the weights' tensor.
     still = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().any()]
     assert still == []
 
@@ -97,7 +127,7 @@ def test_impossible_architectures_are_refused(field: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [{"widths": (16, 32)}, {"widths": (0, 32, 64)}, {"blocks": (-1, 2, 4)}], ids=str
+    "field", [{"widths": (8, 16, 32)}, {"widths": (0, 32)}, {"blocks": (-1, 2)}], ids=str
 )
 def test_levels_that_do_not_fit_are_refused(field: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(ValidationError):

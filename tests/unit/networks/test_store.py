@@ -13,6 +13,7 @@ from fociscope.errors import FileFormatError, ModelError, OutputExistsError
 from fociscope.imager import Imager
 from fociscope.networks.calibration import Calibration
 from fociscope.networks.layer_net import Architecture, LayerNet
+from fociscope.networks.optics import OPTICS_FEATURES
 from fociscope.networks.store import (
     ModelInfo,
     find_model,
@@ -25,6 +26,7 @@ SMALL = Architecture(layers=2, widths=(4, 8), blocks=(1, 1), context=8)
 INFO = ModelInfo(
     name="a-model",
     architecture=SMALL,
+    layers=2,
     imager=Imager(pixel_pitch_um=60.1, frame_px=(36, 80), boundary="surround"),
     half_angle_deg=(12.0, 25.0),
     base_blur_px=(0.0, 1.2),
@@ -94,7 +96,8 @@ def test_what_is_written_is_read(model: Path) -> None:
     assert not network.training
     captures = torch.rand(2, 2, 36, 80, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        for ours, theirs in zip(network(captures), trained()(captures), strict=True):
+        told = torch.zeros(2, OPTICS_FEATURES), torch.tensor([1, 2])
+        for ours, theirs in zip(network(captures, *told), trained()(captures, *told), strict=True):
             assert torch.equal(ours, theirs)
 
 
@@ -124,7 +127,7 @@ def test_the_test_can_edit_a_header_without_harm(model: Path) -> None:
 # --- what is no model ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", ["2", "10", "", "1.0"])
+@pytest.mark.parametrize("version", ["3", "10", "", "1.0"])
 def test_another_version_is_refused(model: Path, version: str) -> None:
     edit_header(model, lambda header: header["__metadata__"].update(format_version=version))
     refused(model, "version", repr(version), "update")
@@ -208,7 +211,7 @@ def test_weights_of_another_architecture_are_refused(model: Path, tmp_path: Path
     edit_info(model, "architecture.layers", 3)
     refused(model, "damaged")
     path = tmp_path / "more.safetensors"
-    metadata = {"format": "fociscope-model", "format_version": "1", "info": INFO.model_dump_json()}
+    metadata = {"format": "fociscope-model", "format_version": "2", "info": INFO.model_dump_json()}
     save_file({**trained().state_dict(), "extra": torch.ones(1)}, path, metadata=metadata)
     refused(path, "damaged")
     save_file({"stem.bias": torch.zeros(4)}, path, metadata=metadata)

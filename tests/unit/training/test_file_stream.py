@@ -11,7 +11,7 @@ from fociscope.files import write_images_depth
 from fociscope.simulation import simulate
 from fociscope.simulation.dataset import images_depth
 from fociscope.training.file_stream import FileBatches
-from fociscope.training.recipe import Optimisation, Recipe
+from fociscope.training.recipe import ImagerFamily, Optimisation, Recipe
 
 SCENES = 12
 
@@ -24,13 +24,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(batch_scenes: int = 4) -> Recipe:
-    return Recipe(name="files", optimisation=Optimisation(steps=1, batch_scenes=batch_scenes))
+    told = {"shift_px": 0.0, "rotation_deg": 0.0, "background": 0.0, "peak_snr_db": (25.0, 50.0)}
+    family = ImagerFamily.model_validate(told)
+    optimisation = Optimisation(steps=1, batch_scenes=batch_scenes)
+    return Recipe(name="files", family=family, optimisation=optimisation)
 
 
 def test_a_pass_holds_every_scene_once(folder: Path) -> None:
     batches = iter(FileBatches(recipe(), folder))
     depth = torch.cat([next(batches).depth for _ in range(SCENES // 4)]).numpy()
     truth = simulate(SCENES, seed=5, peak_snr_db=None).depth_um / 1000
+    np.testing.assert_allclose(depth[:, 4:], 1.0)
+    depth = depth[:, :4]
     np.testing.assert_allclose(depth[np.lexsort(depth.T)], truth[np.lexsort(truth.T)], atol=1e-6)
 
 
@@ -38,9 +43,10 @@ def test_captures_are_those_of_the_layers_with_noise_of_the_family(folder: Path)
     batch = next(iter(FileBatches(recipe(), folder)))
     share = recipe().grating.energy_fraction()
     truth = simulate(SCENES, seed=5, peak_snr_db=None)
-    order = [int(np.abs(truth.depth_um / 1000 - d.numpy()).sum(1).argmin()) for d in batch.depth]
+    found = batch.depth[:, :4].numpy()
+    order = [int(np.abs(truth.depth_um / 1000 - d).sum(1).argmin()) for d in found]
     np.testing.assert_allclose(
-        batch.intensity.sum((-1, -2)), truth.layers[order].sum((-1, -2)) * share, rtol=1e-5
+        batch.intensity[:, :4].sum((-1, -2)), truth.layers[order].sum((-1, -2)) * share, rtol=1e-5
     )
     noise = batch.captures.sum((-1, -2)).numpy() / truth.captures[order].sum((-1, -2)) - 1
     assert 0 < np.abs(noise).max() < 0.02

@@ -32,9 +32,14 @@ def test_shipped_recipes_load(name: str) -> None:
     assert low <= recipe.imager.psf.half_angle_deg <= high
 
 
-def test_layers_ab_is_shipped() -> None:
-    recipe = Recipe.load("layers-ab")
-    assert (recipe.network.sensors, recipe.network.layers) == (2, 4)
+@pytest.mark.parametrize(
+    ("name", "sensors", "layers", "scored"),
+    [("layers-ab", 2, 6, 4), ("layers-a", 1, 6, 4), ("single-a", 1, 1, 1)],
+)
+def test_what_is_shipped(name: str, sensors: int, layers: int, scored: int) -> None:
+    recipe = Recipe.load(name)
+    assert (recipe.network.sensors, recipe.network.layers) == (sensors, layers)
+    assert recipe.validation.layers == scored
 
 
 def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from fociscope.networks.layer_net import Architecture
 from fociscope.simulation import simulate
 from fociscope.simulation.dataset import images_depth
 from fociscope.training.file_stream import FileBatches
-from fociscope.training.recipe import ImagerFamily, Optimisation, Recipe, Stream
+from fociscope.training.recipe import ImagerFamily, Optimisation, Recipe, Stream, Validation
 from fociscope.training.stream import Batch, LiveScenes
 from fociscope.training.validation import shares
 
@@ -27,6 +27,7 @@ def recipe(batch_scenes: int = 2) -> Recipe:
         name="tiny",
         imager=Imager(frame_px=(32, 32)),
         network=Architecture(layers=3, widths=(4, 8), blocks=(1, 1), context=8),
+        validation=Validation(layers=3),
         stream=Stream(pool_chunks=2, chunk_scenes=3, steps_per_chunk=3),
         optimisation=Optimisation(steps=10, batch_scenes=batch_scenes),
     )

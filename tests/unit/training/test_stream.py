@@ -1,14 +1,25 @@
 from itertools import islice
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from fociscope.imager import AngleSelectivePsf, Imager, LayerProjector
 from fociscope.networks.layer_net import Architecture
-from fociscope.training.recipe import ImagerFamily, Optimisation, Recipe, SceneFamily, Seeds, Stream
-from fociscope.training.stream import Batch, LiveScenes, orient
+from fociscope.simulation.tissue import PerlinFoci
+from fociscope.training.augmentation import orient
+from fociscope.training.recipe import (
+    ImagerFamily,
+    Optimisation,
+    OtherSpecimen,
+    Recipe,
+    SceneFamily,
+    Seeds,
+    Stream,
+    Validation,
+)
+from fociscope.training.stream import LiveScenes
+from fociscope.training.telling import Batch, Scenes
 
 
 def tiny(**changes: object) -> Recipe:
@@ -19,6 +30,7 @@ def tiny(**changes: object) -> Recipe:
         network=Architecture(layers=3, widths=(4, 8), blocks=(1, 1), context=8),
         stream=Stream(pool_chunks=2, chunk_scenes=3, steps_per_chunk=3),
         optimisation=Optimisation(steps=10, batch_scenes=4),
+        validation=Validation(layers=3),
     )
     return recipe.model_copy(update=changes)
 
@@ -55,36 +67,36 @@ def test_shapes_and_ranges() -> None:
     assert batch.captures.shape == (4, 2, 32, 32)
     assert batch.mask.shape == batch.intensity.shape == (4, 3, 32, 32)
     assert batch.depth.shape == (4, 3)
-    assert all(field.dtype == torch.float32 for field in batch)
+    assert batch.optics.shape == (4, 16)
+    assert batch.layers.tolist() == batch.most_layers.tolist() == [3, 3, 3, 3]
+    numbers = {batch.layers.dtype, batch.most_layers.dtype}
+    assert numbers == {torch.int64}
+    assert {f.dtype for f in batch} == {torch.float32, torch.int64}
     assert set(batch.mask.unique().tolist()) <= {0.0, 1.0}
     assert float(batch.depth.min()) >= 0
     assert float(batch.depth.max()) <= 1 + 1e-6
     assert float(batch.depth.diff(dim=1).min()) >= 0.25 - 1e-6
 
 
-# --- orientations -------------------------------------------------------------------------------
+# --- batches from the pool -----------------------------------------------------------------------
 
 
-def test_orientations_are_the_eight_symmetries_of_the_square() -> None:
-    image = np.arange(9.0).reshape(3, 3)
-    eight = [np.rot90(m, k) for m in (image, image.T) for k in range(4)]
-    found = [orient(torch.from_numpy(image)[None], k)[0].numpy() for k in range(8)]
-    assert {f.tobytes() for f in found} == {np.ascontiguousarray(e).tobytes() for e in eight}
-    assert np.array_equal(found[0], image)
-
-
-def source(batch: Batch, sample: int, pool: list[Batch]) -> tuple[int, Batch]:
+def source(batch: Batch, sample: int, pool: list[Scenes]) -> tuple[int, Scenes]:
     """Find a sample's scene in the pool, and its orientation, by its intensity."""
     for chunk in pool:
         for scene in range(len(chunk.depth)):
             for k in range(8):
                 if torch.equal(orient(chunk.intensity[scene], k), batch.intensity[sample]):
-                    return k, Batch(*(field[scene] for field in chunk))
+                    return k, Scenes(*(field[scene] for field in chunk))
     pytest.fail("a sample of the batch is no scene of the pool")
 
 
 def test_a_batch_holds_oriented_scenes_of_the_pool_under_fresh_noise() -> None:
-    recipe = tiny(family=ImagerFamily(peak_snr_db=(30.0, 30.0)))
+    recipe = tiny(
+        family=ImagerFamily(
+            peak_snr_db=(30.0, 30.0), shift_px=0.0, rotation_deg=0.0, background=0.0
+        )
+    )
     stream, camera = LiveScenes(recipe), recipe.imager.camera
     pool = [stream.chunk(0), stream.chunk(1)]
     peak_e = float(camera.peak_photons(30.0)) * camera.quantum_efficiency
@@ -127,7 +139,7 @@ def exact(boundary: str, half_angle_deg: float, base_blur_px: float) -> Recipe:
     return tiny(family=family)
 
 
-def projected(chunk: Batch, half_angle_deg: float, base_blur_px: float) -> Tensor:
+def projected(chunk: Scenes, half_angle_deg: float, base_blur_px: float) -> Tensor:
     psf = AngleSelectivePsf(half_angle_deg=half_angle_deg, base_blur_um=55.0 * base_blur_px)
     imager = Imager(frame_px=(32, 32), psf=psf)
     light = chunk.intensity / psf.energy_fraction()
@@ -155,7 +167,7 @@ def test_a_surround_chunk_has_the_same_light_and_more_from_outside() -> None:
 
 def test_every_chunk_and_scene_is_another() -> None:
     stream = LiveScenes(exact("zero", 18.0, 0.0))
-    for field in zip(*(stream.chunk(number) for number in range(4)), strict=True):
+    for field in list(zip(*(stream.chunk(number) for number in range(4)), strict=True))[:4]:
         assert len({scene.numpy().tobytes() for chunk in field for scene in chunk}) == 12
 
 
@@ -190,3 +202,61 @@ def test_a_frame_that_is_not_square_keeps_its_shape() -> None:
     pool = [stream.chunk(n) for n in range(2)]
     for step in range(6):
         assert stream.batch(pool, step).captures.shape[-2:] == (32, 40)
+
+
+# --- layers and specimens -----------------------------------------------------------------------
+
+
+def test_scenes_have_as_many_layers_as_the_family_says() -> None:
+    scenes = SceneFamily(layer_counts=(1, 0, 3))
+    chunk = LiveScenes(tiny(scenes=scenes, stream=Stream(chunk_scenes=200))).chunk(0)
+    counts = chunk.layers.bincount(minlength=4).tolist()
+    assert counts[:1] + counts[2:3] == [0, 0]
+    assert counts[1] == pytest.approx(50, abs=20)
+    for n, there in enumerate(chunk.layers.tolist()):
+        assert not chunk.mask[n, there:].any()
+        assert not chunk.intensity[n, there:].any()
+        assert (chunk.depth[n, there:] == 1).all()
+        assert chunk.intensity[n, :there].flatten(1).amax(1).min() > 0
+
+
+def test_many_layers_leave_a_quarter_of_the_gap_free() -> None:
+    recipe = tiny(
+        network=Architecture(layers=6, widths=(4, 8), blocks=(1, 1), context=8),
+        scenes=SceneFamily(layer_counts=(0, 0, 0, 0, 0, 1)),
+        stream=Stream(chunk_scenes=50),
+    )
+    apart = LiveScenes(recipe).chunk(0).depth.diff(dim=1)
+    assert float(apart.min()) == pytest.approx(0.15, abs=0.01)
+
+
+def test_other_specimens_come_as_often_as_the_recipe_says() -> None:
+    empty = OtherSpecimen(share=0.25, specimen=PerlinFoci(coverage=(0.0, 0.0)))
+    recipe = tiny(scenes=SceneFamily(others=(empty,)), stream=Stream(chunk_scenes=200))
+    covered = LiveScenes(recipe).chunk(0).mask.flatten(1).any(dim=1)
+    assert float(covered.float().mean()) == pytest.approx(0.75, abs=0.1)
+
+
+def test_the_network_is_told_at_least_as_many_layers_as_there_are() -> None:
+    scenes = SceneFamily(layer_counts=(1, 1, 1))
+    stream = LiveScenes(tiny(scenes=scenes, stream=Stream(chunk_scenes=50)))
+    pool = [stream.chunk(n) for n in range(2)]
+    batches = [stream.batch(pool, step) for step in range(150)]
+    layers = torch.cat([b.layers for b in batches])
+    most = torch.cat([b.most_layers for b in batches])
+    assert (most >= layers).all()
+    assert int(most.max()) == 3
+    exactly = (most == layers)[layers == 1].float().mean()
+    # Half of the time by intention, a twelfth by the draw between 1 and 3.
+    assert float(exactly) == pytest.approx(7 / 12, abs=0.1)
+
+
+def test_the_optics_are_told_with_errors() -> None:
+    sure = ImagerFamily(told_half_angle_error_deg=0.0, told_base_blur_error_px=0.0)
+    exact, vague = (LiveScenes(tiny(family=f)) for f in (sure, ImagerFamily()))
+    pool = [exact.chunk(n) for n in range(2)]
+    told, true = vague.batch(pool, 0), exact.batch(pool, 0)
+    assert torch.equal(told.mask, true.mask)
+    octaves = (told.optics - true.optics).abs().amax(dim=1)
+    assert (octaves > 1e-3).all()
+    assert float(octaves.max()) < 1.5

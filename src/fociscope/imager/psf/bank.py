@@ -27,8 +27,8 @@ TOLERANCE = 1e-4
 #: Series lengths tried, each with the nodes of the one before among its own.
 DEPTH_LENGTHS = (17, 33, 65, 129, 257)
 PARAMETER_LENGTHS = (5, 9, 17, 33)
-#: Coefficients that a bank may hold, 64 MiB of them.
-LARGEST = 2**23
+#: Coefficients that a bank may hold, 256 MiB of them.
+LARGEST = 2**25
 #: Kernels that are interpolated together at least.
 LEAST_ROWS = 8
 

@@ -1,0 +1,236 @@
+"""Whether a capture may be of the imager that it is said to be of: limits that valid ones keep.
+
+Everything is measured on the captures and on what the reconstruction explains of them; limits are
+fitted once per model on valid captures of its training family.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from pydantic import model_validator
+from torch import Tensor
+
+from fociscope.configuration import Configuration
+
+__all__ = ["Evidence", "Plausibility", "evidence", "fit_plausibility", "share_at_the_top"]
+
+#: Share of the valid captures that the limits are fitted to raise a false alarm for, in all.
+FALSE_ALARMS = 0.005
+#: Edges of the bands of spatial frequency, in cycles per pixel.
+BANDS = (0.01, 0.04, 0.08, 0.15, 0.25, 0.4, 0.71)
+#: Of the features of the optics, those for 80 % of the light near, half-way and far.
+_OPTICS = (1, 7, 15)
+#: Standard deviation in pixels of the blur that noise is averaged by before it is compared.
+_BLUR_PX = 1.5
+_LARGEST_LOG = 14.0
+
+
+class Evidence(NamedTuple):
+    """What speaks against captures; the more, the more. All (batch,) but the last."""
+
+    saturated: Tensor
+    """Share of a sensor's pixels that hold its greatest value."""
+    noisy: Tensor
+    """Logarithm of the noise relative to a sensor's brightest pixel."""
+    empty: Tensor
+    """Logarithm of the noise's power relative to that of a sensor's coarse structure."""
+    sloping: Tensor
+    """Share of the contrast that is an even slope, of the sensor with the smaller share."""
+    unexplained: Tensor
+    """|capture - reprojection| / |capture|, smoothed, without what noise explains."""
+    features: Tensor
+    """(batch, feature) spectra, their coherence between the sensors, and what is told."""
+
+
+class Plausibility(Configuration):
+    """The limits of a model: `Evidence` beyond one of them is suspicious."""
+
+    saturated: float
+    noisy: float
+    empty: float
+    sloping: float
+    unexplained: float
+    odd: float
+    """Of the Mahalanobis distance of the features from those of valid captures."""
+    mean: tuple[float, ...]
+    """(feature,) of valid captures."""
+    whitening: tuple[tuple[float, ...], ...]
+    """(feature, feature): squares of deviations times this, summed, are the squared distance."""
+
+    @model_validator(mode="after")
+    def _square(self) -> Self:
+        if any(len(row) != len(self.mean) for row in (self.whitening, *self.whitening)):
+            raise ValueError("whitening needs as many rows and columns as mean has numbers")
+        return self
+
+    def suspicions(self, found: Evidence) -> list[str]:
+        """Return in words why each capture is suspicious; an empty text where it is not."""
+        odd = _distance(found.features, self.mean, self.whitening)
+        words = []
+        for n in range(len(odd)):
+            reasons = []
+            if found.saturated[n] > self.saturated:
+                share = 100 * float(found.saturated[n])
+                reasons.append(
+                    f"{share:.0f} % of a sensor's pixels hold its greatest value, as if saturated"
+                )
+            if found.noisy[n] > self.noisy:
+                ratio = float(torch.exp(-found.noisy[n]))
+                reasons.append(f"the brightest pixel is only {ratio:.1f} times the noise")
+            if found.empty[n] > self.empty:
+                reasons.append("there is no structure beyond noise")
+            if found.sloping[n] > self.sloping:
+                reasons.append("the light is nothing but an even slope")
+            if found.unexplained[n] > self.unexplained:
+                reasons.append(
+                    f"the map leaves {100 * float(found.unexplained[n]):.0f} % of the capture "
+                    f"unexplained, valid ones at most {100 * self.unexplained:.0f} %"
+                )
+            if odd[n] > self.odd:
+                reasons.append("its structure is unlike that of captures by such an imager")
+            words.append("; ".join(reasons))
+        return words
+
+
+def evidence(
+    captures: Tensor, reprojection: Tensor, optics: Tensor, *, good: Tensor | None = None
+) -> Evidence:
+    """Measure what speaks against captures.
+
+    Args:
+        captures: (batch, sensor, y, x), corrected but not yet aligned.
+        reprojection: (batch, sensor, y, x) what the imager would see of the reconstruction.
+        optics: (batch, feature) what the network was told.
+        good: (sensor, y, x) 1 where pixels are to be believed.
+    """
+    mean = captures.mean(dim=(-2, -1), keepdim=True).clamp(min=1e-30)
+    light = captures / mean
+    noise = _noise(light)
+    top = light.amax(dim=(-2, -1))
+    variance = light.var(dim=(-2, -1), correction=0)
+    power, coherence = _spectra(light - 1)
+    floor = noise.square().clamp(min=1e-12)
+    coarse = (power[..., :2].mean(dim=-1) / floor).clamp(min=1e-6).log().clamp(max=_LARGEST_LOG)
+    ratio = (top / noise.clamp(min=1e-9)).log().clamp(max=9.0)
+    clean = (power - floor[..., None]).clamp(min=0).add(1e-5).log()
+    skew = (light - 1).pow(3).mean(dim=(-2, -1)) / variance.clamp(min=1e-20) ** 1.5
+    features = [clean.flatten(1), skew, ratio]
+    if captures.shape[1] > 1:
+        features += [clean.amax(dim=1), clean.amin(dim=1), coherence]
+    left = (reprojection - captures) / mean
+    left = left if good is None else left * good
+    share = _smoothed_power(left) - _smoothed_noise(floor)
+    unexplained = (share.clamp(min=0) / light.square().mean(dim=(-2, -1))).sqrt()
+    return Evidence(
+        saturated=share_at_the_top(captures, good),
+        noisy=-ratio.amin(dim=1),
+        empty=-coarse.amin(dim=1),
+        sloping=_slope(light, variance, floor).amin(dim=1),
+        unexplained=unexplained.amax(dim=1),
+        features=torch.cat([*features, optics[:, list(_OPTICS)]], dim=1),
+    )
+
+
+def share_at_the_top(captures: Tensor, good: Tensor | None = None) -> Tensor:
+    """Return (batch,) the share of pixels that hold a sensor's greatest value, of the worse sensor.
+
+    Args:
+        captures: (batch, sensor, y, x) as they were taken; a correction would hide saturation.
+        good: (sensor, y, x) 1 where pixels count.
+    """
+    counted = captures if good is None else torch.where(good > 0, captures, -torch.inf)
+    top = counted.amax(dim=(-2, -1), keepdim=True)
+    held = counted >= top - top.abs() * 1e-6
+    return held.float().mean(dim=(-2, -1)).amax(dim=1)
+
+
+def fit_plausibility(found: Evidence) -> Plausibility:
+    """Fit limits that valid captures keep, all but the share `FALSE_ALARMS` of them in all."""
+    features = found.features.double()
+    mean = features.mean(dim=0)
+    covariance = torch.cov((features - mean).T)
+    loading = 1e-3 * features.var(dim=0) + 1e-6
+    whitening = torch.linalg.inv(covariance + torch.diag(loading))
+    odd = _distance(features, mean, whitening)
+    against = torch.stack([*(f.double() for f in found[:-1]), odd], dim=1)
+    share = FALSE_ALARMS
+    while True:
+        limits = torch.quantile(against, 1 - share, dim=0)
+        if float((against > limits).any(dim=1).double().mean()) <= FALSE_ALARMS or share < 1e-6:
+            break
+        share *= 0.9
+    names = (*Evidence._fields[:-1], "odd")
+    return Plausibility(
+        **dict(zip(names, limits.tolist(), strict=True)),
+        mean=tuple(mean.tolist()),
+        whitening=tuple(tuple(row) for row in whitening.tolist()),
+    )
+
+
+def _distance(features: Tensor, mean: object, whitening: object) -> Tensor:
+    centred = features.double() - torch.as_tensor(mean, dtype=torch.float64, device=features.device)
+    matrix = torch.as_tensor(whitening, dtype=torch.float64, device=features.device)
+    return ((centred @ matrix) * centred).sum(dim=1).clamp(min=0).sqrt()
+
+
+def _noise(light: Tensor) -> Tensor:
+    """Return (batch, sensor) the deviation of the noise (Immerkaer, CVIU 64:300-302, 1996).
+
+    By the median, so that a few bright points do not pass for noise.
+    """
+    once = light.new_tensor([1.0, -2.0, 1.0])
+    mask = (once[:, None] * once)[None, None]
+    found = F.conv2d(light.reshape(-1, 1, *light.shape[-2:]), mask).abs()
+    # The mask's norm is 6; half of a Gaussian lies within 0.6745 deviations.
+    return found.flatten(1).median(dim=1).values.reshape(light.shape[:2]) / (0.6745 * 6)
+
+
+def _spectra(contrast: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (batch, sensor, band) powers, and (batch, band) coherence of the first two sensors."""
+    height, width = contrast.shape[-2:]
+    window = torch.hann_window(height)[:, None] * torch.hann_window(width)
+    norm = float(window.square().sum()) ** 0.5
+    spectrum = torch.fft.rfft2(contrast * window.to(contrast) / norm)
+    frequency = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None])
+    bands = [
+        ((frequency >= low) & (frequency < high)).to(contrast.device)
+        for low, high in pairwise(BANDS)
+    ]
+    power = torch.stack([spectrum[..., b].abs().square().mean(dim=-1) for b in bands], dim=-1)
+    cross = (spectrum[:, 0] * spectrum[:, -1].conj()).real
+    shared = torch.stack([cross[..., b].mean(dim=-1) for b in bands], dim=-1)
+    return power, shared / (power[:, 0] * power[:, -1]).sqrt().clamp(min=1e-20)
+
+
+def _blur(like: Tensor) -> Tensor:
+    reach = torch.arange(-4, 5, device=like.device, dtype=like.dtype)
+    weight = torch.exp(-reach.square() / (2 * _BLUR_PX**2))
+    return weight / weight.sum()
+
+
+def _smoothed_power(image: Tensor) -> Tensor:
+    """(batch, sensor, y, x) -> (batch, sensor) mean square after a blur."""
+    weight = _blur(image)
+    flat = image.reshape(-1, 1, *image.shape[-2:])
+    flat = F.conv2d(F.conv2d(flat, weight[None, None, None]), weight[None, None, :, None])
+    return flat.square().mean(dim=(-3, -2, -1)).reshape(image.shape[:2])
+
+
+def _smoothed_noise(variance: Tensor) -> Tensor:
+    """Return what `_smoothed_power` is of white noise."""
+    return variance * _blur(variance).square().sum() ** 2
+
+
+def _slope(light: Tensor, variance: Tensor, floor: Tensor) -> Tensor:
+    """Return (batch, sensor) the share of the contrast, noise aside, that a plane explains."""
+    height, width = light.shape[-2:]
+    total = torch.zeros_like(variance)
+    for n, other in ((height, -1), (width, -2)):
+        ramp = torch.linspace(-1, 1, n, device=light.device, dtype=light.dtype)
+        steepness = (light.mean(dim=other) * ramp).mean(dim=-1) / ramp.square().mean()
+        total = total + steepness.square() * ramp.square().mean()
+    return total / (variance - floor).clamp(min=1e-3 * variance).clamp(min=1e-20)

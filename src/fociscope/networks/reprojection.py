@@ -1,0 +1,70 @@
+"""From what a network says back to what the sensors would see of it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from fociscope.imager.geometry import Imager
+from fociscope.imager.projector import LayerProjector
+from fociscope.networks.layer_net import LayerNetOutput
+
+__all__ = ["depth_bounds_um", "light_and_depth", "reproject"]
+
+
+def light_and_depth(
+    output: LayerNetOutput, present: Tensor, captures: Tensor, gap_um: float
+) -> tuple[Tensor, Tensor]:
+    """Return what a network says in units of the captures and in um.
+
+    Args:
+        output: of the network.
+        present: (batch, layer) bool; absent layers send no light.
+        captures: (batch, sensor, y, x) that it was given.
+        gap_um: of the imager.
+
+    Returns:
+        (batch, layer, y, x) light that reaches sensor A, and (batch, layer) depths in 0 ... gap.
+    """
+    unit = captures[:, 0].mean(dim=(-2, -1))[:, None, None, None]
+    intensity = output.intensity * unit * present[..., None, None]
+    return intensity, (output.depth * gap_um).clamp(0, gap_um)
+
+
+def depth_bounds_um(imager: Imager) -> tuple[float, float]:
+    """Return the depths that an imager's PSF is known for, from each of its sensors."""
+    least, most = imager.psf.depth_range_um
+    low, high = max(0.0, least), min(imager.gap_um, most)
+    if imager.sensors == 2:
+        low, high = max(low, imager.gap_um - most), min(high, imager.gap_um - least)
+    return low, max(low, high)
+
+
+def reproject(
+    projector: LayerProjector,
+    intensity: Tensor,
+    depth_um: Tensor,
+    captures: Tensor,
+    *,
+    good: Tensor | None = None,
+    **psf_parameters: Tensor,
+) -> Tensor:
+    """Return what an imager would see of layers, each sensor at the gain that fits it best.
+
+    Args:
+        projector: of the imager.
+        intensity: (batch, layer, y, x) light that reaches sensor A.
+        depth_um: (batch, layer); taken for the nearest depth that the PSF is known for.
+        captures: (batch, sensor, y, x) as the sensors took them.
+        good: (sensor, y, x) 1 where pixels count for the gain, 0 where they do not.
+        psf_parameters: as for `LayerProjector.A`.
+
+    Returns:
+        (batch, sensor, y, x).
+    """
+    imager = projector.imager
+    emitted = intensity / imager.psf.energy_fraction()
+    seen = projector.A(emitted, depth_um.clamp(*depth_bounds_um(imager)), **psf_parameters)
+    assert isinstance(seen, Tensor)
+    counted = seen if good is None else seen * good
+    overlap = (counted * captures).sum(dim=(-2, -1), keepdim=True)
+    return seen * overlap / counted.square().sum(dim=(-2, -1), keepdim=True).clamp(min=1e-30)

@@ -1,0 +1,170 @@
+"""What is known of the chip: dark frames, flat frames and pixels that cannot be believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fociscope.arrays import ArrayLike, as_tensor
+from fociscope.errors import CaptureError
+
+__all__ = ["ChipCorrection", "filled", "find_bad_pixels"]
+
+#: A pixel whose response lies below this share of its sensor's median is as good as dead.
+DEAD_RESPONSE = 0.2
+#: Within this many pixels, good neighbours stand in for a bad one.
+REACH_PX = 2
+#: A pixel is bad where it lies this many deviations of its neighbourhood outside all neighbours.
+OUTLYING = 12.0
+
+
+@dataclass(frozen=True)
+class ChipCorrection:
+    """Takes what is peculiar to each pixel out of captures.
+
+    All of it is (sensor, y, x), or (frame, sensor, y, x) of which the mean over frames is taken,
+    or (y, x) for sensor A alone; None for unknown.
+    """
+
+    dark: ArrayLike | None = None
+    """Taken without light, in the captures' unit and at their exposure: is subtracted."""
+    flat: ArrayLike | None = None
+    """Taken of even light, its dark frame not yet subtracted: the pixels' response."""
+    bad_pixels: ArrayLike | None = None
+    """Not 0 where a pixel is hot, dead or otherwise not to be believed."""
+
+    def __call__(self, captures: Tensor) -> tuple[Tensor, Tensor]:
+        """Return corrected captures, and (sensor, y, x) where pixels are not to be believed.
+
+        Args:
+            captures: (..., sensor, y, x). Bad pixels may hold anything, NaN too; they are filled
+                with the mean of their good neighbours, the near ones before the far ones.
+
+        Raises:
+            CaptureError: frames that do not fit, or a sensor without a good pixel.
+        """
+        shape = captures.shape[-3:]
+        bad = torch.zeros(shape, dtype=torch.bool, device=captures.device)
+        dark = self._frame("dark", self.dark, captures)
+        flat = self._frame("flat", self.flat, captures)
+        given = self._frame("bad-pixel", self.bad_pixels, captures)
+        if given is not None:
+            bad |= given != 0
+        if dark is not None:
+            bad |= ~torch.isfinite(dark)
+            captures = captures - dark.nan_to_num()
+        if flat is not None:
+            response = flat - (0 if dark is None else dark)
+            response, dead = _relative(response, bad)
+            bad |= dead
+            captures = captures / response
+        if bool(bad.any()):
+            captures = filled(captures, bad)
+        return captures, bad
+
+    @staticmethod
+    def _frame(what: str, given: ArrayLike | None, captures: Tensor) -> Tensor | None:
+        if given is None:
+            return None
+        frame, shape = as_tensor(given).to(captures), tuple(captures.shape[-3:])
+        if frame.ndim == 2:
+            frame = frame[None]
+        if frame.ndim > 3:
+            frame = frame.reshape(-1, *frame.shape[-3:])
+            frame = frame.amax(dim=0) if what == "bad-pixel" else frame.mean(dim=0)
+        if tuple(frame.shape) != shape:
+            raise CaptureError(
+                f"the {what} frame has the shape {tuple(frame.shape)}; the captures' is {shape} "
+                "(sensor, y, x), and both must be alike"
+            )
+        return frame
+
+
+def _relative(response: Tensor, bad: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (sensor, y, x) the response relative to each sensor's mean, and what is dead."""
+    relative, dead = torch.ones_like(response), torch.zeros_like(bad)
+    for n, image in enumerate(response):
+        good = image[torch.isfinite(image) & ~bad[n]]
+        if not good.numel() or not float(good.median()) > 0:
+            raise CaptureError(
+                f"the flat frame of sensor {'AB'[n]} holds no light above the dark frame; "
+                "is it the right file?"
+            )
+        # Written so that NaN is dead, too.
+        dead[n] = ~(image > DEAD_RESPONSE * good.median())
+        usable = image[~dead[n] & ~bad[n]]
+        relative[n] = torch.where(dead[n], 1.0, image / usable.mean())
+    return relative, dead
+
+
+def filled(captures: Tensor, bad: Tensor) -> Tensor:
+    """Fill bad pixels with the weighted mean of the good ones around, ring by ring.
+
+    Args:
+        captures: (..., sensor, y, x).
+        bad: (sensor, y, x).
+
+    Raises:
+        CaptureError: a sensor has no good pixel.
+    """
+    empty = bad.flatten(1).all(dim=1)
+    if bool(empty.any()):
+        raise CaptureError(f"all pixels of sensor {'AB'[int(empty.int().argmax())]} are bad")
+    offsets = torch.arange(-REACH_PX, REACH_PX + 1, device=captures.device)
+    squared = (offsets[:, None] ** 2 + offsets[None, :] ** 2).to(captures)
+    kernel = torch.exp(-squared)[None, None]
+    known = (~bad).to(captures)[:, None]
+    image = captures.reshape(-1, *captures.shape[-3:]).transpose(0, 1)  # (sensor, frame, y, x)
+    image = torch.where(bad[:, None], 0.0, image)
+    while not bool((known > 0).all()):
+        support = F.conv2d(known, kernel, padding=REACH_PX)
+        around = F.conv2d(
+            image.reshape(-1, 1, *image.shape[-2:]), kernel, padding=REACH_PX
+        ).reshape(image.shape)
+        now = (known == 0) & (support > 0)
+        image = torch.where(now, around / support.clamp(min=1e-30), image)
+        known = torch.where(now, 1.0, known)
+    return image.transpose(0, 1).reshape(captures.shape)
+
+
+def find_bad_pixels(frames: ArrayLike) -> NDArray[np.bool_]:
+    """Find hot and dead pixels in dark or flat frames: those unlike all pixels around them.
+
+    Captures of specimens are not for this: bright cells close to a sensor are points as well. A
+    pixel is taken for bad where, in the mean over all frames, it lies more than `OUTLYING`
+    deviations beyond the most extreme of its 24 neighbours. The deviation is that of the
+    differences between a sensor's pixels and the median of their 8 neighbours, by its quartiles.
+
+    Args:
+        frames: (..., sensor, y, x) without a specimen.
+
+    Returns:
+        (sensor, y, x).
+    """
+    given = as_tensor(frames).to(torch.float32)
+    image = given.reshape(-1, *given.shape[-3:]).mean(dim=0)[:, None]
+    height, width = image.shape[-2:]
+
+    def neighbours(reach: int) -> Tensor:
+        side = 2 * reach + 1
+        wide = F.pad(image, (reach,) * 4, mode="reflect")
+        around = F.unfold(wide, side).reshape(len(image), side**2, height, width)
+        middle = side**2 // 2
+        return torch.cat([around[:, :middle], around[:, middle + 1 :]], dim=1)
+
+    difference = image[:, 0] - neighbours(1).median(dim=1).values
+    quartiles = torch.quantile(
+        difference.flatten(1), torch.tensor([0.25, 0.75], device=image.device), dim=1
+    )
+    # A Gaussian's quartiles are 1.349 deviations apart.
+    deviation = ((quartiles[1] - quartiles[0]) / 1.349)[:, None, None]
+    around = neighbours(2)
+    above = image[:, 0] - around.amax(dim=1)
+    below = around.amin(dim=1) - image[:, 0]
+    outlying = torch.maximum(above, below) > OUTLYING * deviation.clamp(min=1e-30)
+    return outlying.cpu().numpy()

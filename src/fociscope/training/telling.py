@@ -1,0 +1,109 @@
+"""What the network is told beside the captures, and what it has to answer: one training batch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fociscope.networks.optics import FamilyOptics, optics_features
+from fociscope.simulation.scene import Scenes as SimulatedScenes
+from fociscope.training.recipe import Recipe
+
+__all__ = ["Batch", "Scenes", "Telling", "told_batch"]
+
+
+class Scenes(NamedTuple):
+    """Noise-free scenes, each taken by an imager of its own; absent layers are dark."""
+
+    captures: Tensor
+    """(scene, sensor, y, x)."""
+    mask: Tensor
+    """(scene, layer, y, x) in 0 ... 1."""
+    intensity: Tensor
+    """(scene, layer, y, x) light that reaches sensor A, in the units of the captures."""
+    depth: Tensor
+    """(scene, layer) as a share of the gap; of absent layers, 1."""
+    layers: Tensor
+    """(scene,) how many there are: the first ones."""
+    half_angle_deg: Tensor
+    """(scene,)."""
+    base_blur_px: Tensor
+    """(scene,)."""
+
+
+class Batch(NamedTuple):
+    """What one training step sees."""
+
+    captures: Tensor
+    """(batch, sensor, y, x)."""
+    optics: Tensor
+    """(batch, feature) what the network is told of the imager."""
+    most_layers: Tensor
+    """(batch,) how many layers it is told to look for; some may be absent."""
+    mask: Tensor
+    """(batch, layer, y, x) in 0 ... 1."""
+    intensity: Tensor
+    """(batch, layer, y, x) light that reaches sensor A, in the units of the captures."""
+    depth: Tensor
+    """(batch, layer) as a share of the gap; of absent layers, 1."""
+    layers: Tensor
+    """(batch,) how many there are."""
+
+
+class Telling:
+    """What a recipe tells the network of scenes: optics with errors, and how many layers at most.
+
+    Half of the time the number of layers is the true one, a quarter of the time all that the
+    network has, and else one between them.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Tabulate the optics of the family."""
+        self._family, self._slots = recipe.family, recipe.network.layers
+        self._optics = FamilyOptics(recipe.imager, recipe.family.half_angle_deg)
+
+    def batch(self, seen: Tensor, scenes: Scenes, rng: np.random.Generator) -> Batch:
+        """Return the batch of scenes whose captures are `seen`."""
+        family, count = self._family, len(seen)
+        angle_error, blur_error = rng.normal(size=(2, count)) * np.array(
+            [[family.told_half_angle_error_deg], [family.told_base_blur_error_px]]
+        )
+        optics = self._optics(
+            scenes.half_angle_deg.cpu() + torch.from_numpy(angle_error).float(),
+            (scenes.base_blur_px.cpu() + torch.from_numpy(blur_error).float()).clamp(min=0),
+        )
+        layers = scenes.layers.cpu().numpy()
+        way = rng.random(count)
+        between = rng.integers(layers, self._slots + 1)
+        most = np.where(way < 0.5, layers, np.where(way < 0.75, self._slots, between))
+        return Batch(
+            seen,
+            optics.to(seen.device),
+            torch.from_numpy(most).to(seen.device),
+            scenes.mask,
+            scenes.intensity,
+            scenes.depth,
+            scenes.layers,
+        )
+
+
+def told_batch(recipe: Recipe, scenes: SimulatedScenes) -> Batch:
+    """Return scenes of the recipe's reference imager, told as a user who knows it tells them."""
+    count, layers = scenes.depth_um.shape
+    absent = recipe.network.layers - layers
+    light = torch.from_numpy(scenes.layers) * recipe.imager.psf.energy_fraction()
+    return Batch(
+        captures=torch.from_numpy(scenes.captures),
+        optics=optics_features(recipe.reference_imager).expand(count, -1),
+        most_layers=torch.full((count,), layers),
+        mask=F.pad(torch.from_numpy(scenes.mask).float(), (0, 0, 0, 0, 0, absent)),
+        intensity=F.pad(light, (0, 0, 0, 0, 0, absent)),
+        depth=F.pad(
+            torch.from_numpy(scenes.depth_um) / recipe.imager.gap_um, (0, absent), value=1.0
+        ),
+        layers=torch.full((count,), layers),
+    )
