@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from fociscope.evaluation import card
-from fociscope.training import finish
 
 TINY = """
 name = "tiny"
@@ -35,7 +34,6 @@ scenes = 4
 @pytest.fixture
 def recipe(tmp_path, monkeypatch):
     monkeypatch.setattr(card, "TEST_SCENES", 4)
-    monkeypatch.setattr(finish, "CALIBRATION_SCENES", 8)
     path = tmp_path / "tiny.toml"
     path.write_text(TINY)
     return path

@@ -12,7 +12,6 @@ import torch
 from fociscope.evaluation import card
 from fociscope.files.checksum import sha256
 from fociscope.networks.store import read_model
-from fociscope.training import finish
 from fociscope.training.checkpoint import read_checkpoint
 from fociscope.training.machines import Machines
 from fociscope.training.recipe import Recipe
@@ -49,7 +48,6 @@ CPU = Machines("cpu")
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(card, "TEST_SCENES", 4)
-    monkeypatch.setattr(finish, "CALIBRATION_SCENES", 8)
     path = tmp_path / "tiny.toml"
     path.write_text(TINY)
     return path
