@@ -65,7 +65,7 @@ def test_files_that_do_not_fit_the_recipe_are_refused(fociscope, recipe, tmp_pat
     fociscope("simulate", "single-layer", "-o", data, "--files", "1", "--samples", "10")
     ran = fociscope("train", recipe, "-o", tmp_path / "run", "--data", data)
     assert ran.code == 1
-    assert "layers" in ran.err
+    assert "sensors" in ran.err
     assert ran.err.count("\n") == 1
     assert not (tmp_path / "run").exists()
 

@@ -109,7 +109,7 @@ def test_training_stops_after_validations_without_a_better_one(
 
     monkeypatch.setattr(BestAndLast, "on_validation_end", no_better)
     text = TINY.replace("steps = 4", "steps = 20", 1).replace(
-        "scenes = 2", "scenes = 2\npatience = 2"
+        "every_steps", "patience = 2\nevery_steps"
     )
     recipe.write_text(text)
     run = tmp_path / "run"
