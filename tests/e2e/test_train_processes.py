@@ -48,7 +48,6 @@ COMMAND = """
 import os, signal
 from fociscope.cli import main
 from fociscope.evaluation import card
-from fociscope.training import finish
 from fociscope.training.module import TrainingModule
 card.TEST_SCENES = 4
 {}

@@ -17,6 +17,7 @@ from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.frame import surround_margin_px
 from fociscope.training.recipe import Recipe
 from fociscope.training.start import Start
+from fociscope.training.stream import LARGEST_FILLED_SHARE
 
 __all__ = ["TEST_SCENES", "write_card"]
 
@@ -55,7 +56,9 @@ def _conditions(recipe: Recipe) -> Iterator[Condition]:
         yield made("surround boundary", imager.with_(boundary="surround"))
     for layers in range(1, most + 1):
         if layers != scored["layers"]:
-            apart_um = min(SEPARATION_UM[layers], 0.75 * imager.gap_um / max(layers - 1, 1))
+            apart_um = min(
+                SEPARATION_UM[layers], LARGEST_FILLED_SHARE * imager.gap_um / max(layers - 1, 1)
+            )
             yield made(f"{layers} layer(s)", layers=layers, min_separation_um=apart_um)
 
 

@@ -74,6 +74,11 @@ class LayerNetOutput(NamedTuple):
     presence_logit: Tensor
     """(batch, layer) of P(there is such a layer)."""
 
+    @property
+    def present(self) -> Tensor:
+        """(batch, layer) whether there is such a layer, before calibration; none below a gap."""
+        return torch.cummin(self.presence_logit, dim=1).values >= 0
+
 
 def relative_light(captures: Tensor) -> Tensor:
     """Divide each sensor's image by its mean, so that an unknown gain plays no part."""

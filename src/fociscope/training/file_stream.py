@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch.utils.data import IterableDataset
 
 from fociscope.errors import RecipeError
 from fociscope.training.augmentation import exposed, oriented
 from fociscope.training.data import FileScenes, SceneSample
 from fociscope.training.recipe import Recipe
-from fociscope.training.telling import Batch, Scenes, Telling
+from fociscope.training.telling import Batch, Scenes, Telling, for_all_slots
 
 __all__ = ["FileBatches"]
 
@@ -103,15 +102,17 @@ class FileBatches(IterableDataset[Batch]):
         # Without the rank where it is zero: what one process draws is as it has always been.
         others = [self.rank] if self.rank else []
         rng = np.random.default_rng([recipe.seeds.training, step, *others])
-        absent = recipe.network.layers - self.scenes.layers
         psf, gap_um = recipe.grating, recipe.imager.gap_um
         blur_px = psf.base_blur_um / recipe.imager.pixel_pitch_um
         scenes = [
             (
                 s.captures,
-                F.pad(s.mask, (0, 0, 0, 0, 0, absent)),
-                F.pad(s.light * psf.energy_fraction(), (0, 0, 0, 0, 0, absent)),
-                F.pad(s.depth_um / gap_um, (0, absent), value=1.0),
+                *for_all_slots(
+                    s.mask,
+                    s.light * psf.energy_fraction(),
+                    s.depth_um / gap_um,
+                    recipe.network.layers,
+                ),
                 torch.tensor(self.scenes.layers),
                 torch.tensor(psf.half_angle_deg),
                 torch.tensor(blur_px),

@@ -15,13 +15,12 @@ from fociscope.networks.layer_net import LayerNet, LayerNetOutput
 from fociscope.networks.plausibility import Evidence, Plausibility, evidence, fit_plausibility
 from fociscope.networks.reprojection import light_and_depth, reproject
 from fociscope.networks.store import ModelInfo, write_model
-from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
-from fociscope.simulation.scene import simulate
 from fociscope.training.augmentation import exposed
 from fociscope.training.checkpoint import read_checkpoint
 from fociscope.training.recipe import Recipe
 from fociscope.training.stream import LiveScenes
-from fociscope.training.telling import Batch, Telling, told_batch
+from fociscope.training.telling import Batch, told_batch
+from fociscope.training.validation import reference_scenes
 
 __all__ = ["finish"]
 
@@ -47,14 +46,8 @@ def _calibrate(
     step = max(1, scenes * height * width // FITTED_PIXELS)
     said, masks, depths = [], [], []
     for first in range(0, scenes, at_once):
-        drawn = simulate(
-            min(at_once, scenes - first),
-            seed=recipe.seeds.calibration,
-            first=first,
-            imager=recipe.reference_imager,
-            peak_snr_db=REFERENCE_PEAK_SNR_DB,
-            **recipe.scored_scenes,
-        )
+        count = min(at_once, scenes - first)
+        drawn = reference_scenes(recipe, count, recipe.seeds.calibration, first=first)
         batch = told_batch(recipe, drawn)
         output = _output(network, batch)
         kept = output._replace(
@@ -77,8 +70,8 @@ class _FamilyScenes:
         exactly = {"told_half_angle_error_deg": 0.0, "told_base_blur_error_px": 0.0}
         told = recipe.family.model_copy(update=exactly)
         self.recipe = recipe.model_copy(update={"seeds": seeds})
-        self.live = LiveScenes(self.recipe)
-        self.telling = Telling(self.recipe.model_copy(update={"family": told}))
+        # Errors are drawn here, because the projector must be told the same ones as the network.
+        self.live = LiveScenes(self.recipe.model_copy(update={"family": told}))
 
     def batches(self, scenes: int) -> Iterator[tuple[Batch, LayerProjector, dict[str, Tensor]]]:
         """Yield what the network is told, and a projector with the PSF parameters told."""
@@ -96,7 +89,7 @@ class _FamilyScenes:
             told = drawn._replace(half_angle_deg=half_angle_deg, base_blur_px=blur_px)
             boundary = family.boundaries[number % len(family.boundaries)]
             yield (
-                self.telling.batch(seen, told, rng),
+                self.live.telling.batch(seen, told, rng),
                 LayerProjector(recipe.imager.with_(boundary=boundary), family=psf_family),
                 {
                     "half_angle_deg": half_angle_deg,
@@ -117,8 +110,9 @@ def _presence_and_plausibility(
         asked = slots < batch.most_layers[:, None]
         logits.append(output.presence_logit[asked])
         truths.append((slots < batch.layers[:, None])[asked].float())
-        present = torch.cummin(output.presence_logit, dim=1).values >= 0
-        light, depth_um = light_and_depth(output, present, batch.captures, recipe.imager.gap_um)
+        light, depth_um = light_and_depth(
+            output, output.present, batch.captures, recipe.imager.gap_um
+        )
         seen = reproject(projector, light, depth_um, batch.captures, **psf)
         found.append(evidence(batch.captures, seen, batch.optics))
     together = Evidence(*(torch.cat(field) for field in zip(*found, strict=True)))

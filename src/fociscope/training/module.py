@@ -82,8 +82,7 @@ class TrainingModule(L.LightningModule):
         scenes = Batch(*batch)
         terms, output = self.losses(scenes)
         there = int(scenes.layers[0])  # the same in all scenes of the validation
-        present = output.presence_logit.cummin(dim=1).values >= 0
-        found = (output.logit > 0) & present[..., None, None]
+        found = (output.logit > 0) & output.present[..., None, None]
         right = found == (scenes.mask > 0.5)
         accuracy = right[:, :there].float().mean()
         apart = (output.depth - scenes.depth)[:, :there].abs().mean()

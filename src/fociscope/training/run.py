@@ -30,9 +30,9 @@ from fociscope.training.recipe import Recipe
 from fociscope.training.selection import BestAndLast, waited_in_vain
 from fociscope.training.start import DataRecord, Start, weights_to_start_from
 from fociscope.training.stream import LiveScenes
-from fociscope.training.validation import reference_scenes, validation_loader
+from fociscope.training.validation import validation_loader
 
-__all__ = ["START", "Trained", "reference_scenes", "train"]
+__all__ = ["START", "Trained", "train"]
 
 RECIPE, START, CURVES = "recipe.toml", "start.json", "curves"
 _LOG_EVERY_STEPS = 50

@@ -21,7 +21,7 @@ from fociscope.training.augmentation import exposed, oriented
 from fociscope.training.recipe import Recipe
 from fociscope.training.telling import Batch, Scenes, Telling
 
-__all__ = ["LiveScenes"]
+__all__ = ["LARGEST_FILLED_SHARE", "LiveScenes"]
 
 #: Many layers stand closer together than a recipe's separation: a quarter of the gap stays free.
 LARGEST_FILLED_SHARE = 0.75

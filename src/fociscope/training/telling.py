@@ -13,7 +13,7 @@ from fociscope.networks.optics import FamilyOptics, optics_features
 from fociscope.simulation.scene import Scenes as SimulatedScenes
 from fociscope.training.recipe import Recipe
 
-__all__ = ["Batch", "Scenes", "Telling", "told_batch"]
+__all__ = ["Batch", "Scenes", "Telling", "for_all_slots", "told_batch"]
 
 
 class Scenes(NamedTuple):
@@ -91,19 +91,37 @@ class Telling:
         )
 
 
+def for_all_slots(
+    mask: Tensor, light: Tensor, depth: Tensor, slots: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Add absent layers, dark and at depth 1, to those that there are.
+
+    Args:
+        mask: (..., layer, y, x).
+        light: (..., layer, y, x).
+        depth: (..., layer) as shares of the gap.
+        slots: layers afterwards.
+    """
+    absent = slots - depth.shape[-1]
+    dark = (0, 0, 0, 0, 0, absent)
+    return F.pad(mask, dark), F.pad(light, dark), F.pad(depth, (0, absent), value=1.0)
+
+
 def told_batch(recipe: Recipe, scenes: SimulatedScenes) -> Batch:
     """Return scenes of the recipe's reference imager, told as a user who knows it tells them."""
     count, layers = scenes.depth_um.shape
-    absent = recipe.network.layers - layers
-    light = torch.from_numpy(scenes.layers) * recipe.imager.psf.energy_fraction()
+    mask, light, depth = for_all_slots(
+        torch.from_numpy(scenes.mask).float(),
+        torch.from_numpy(scenes.layers) * recipe.imager.psf.energy_fraction(),
+        torch.from_numpy(scenes.depth_um) / recipe.imager.gap_um,
+        recipe.network.layers,
+    )
     return Batch(
         captures=torch.from_numpy(scenes.captures),
         optics=optics_features(recipe.reference_imager).expand(count, -1),
         most_layers=torch.full((count,), layers),
-        mask=F.pad(torch.from_numpy(scenes.mask).float(), (0, 0, 0, 0, 0, absent)),
-        intensity=F.pad(light, (0, 0, 0, 0, 0, absent)),
-        depth=F.pad(
-            torch.from_numpy(scenes.depth_um) / recipe.imager.gap_um, (0, absent), value=1.0
-        ),
+        mask=mask,
+        intensity=light,
+        depth=depth,
         layers=torch.full((count,), layers),
     )

@@ -18,11 +18,12 @@ __all__ = ["reference_scenes", "shares", "validation_loader"]
 _MOST_PER_BATCH = 100
 
 
-def reference_scenes(recipe: Recipe, count: int, seed: int) -> Scenes:
+def reference_scenes(recipe: Recipe, count: int, seed: int, *, first: int = 0) -> Scenes:
     """Simulate scenes under the conditions that a model is chosen and calibrated on."""
     return simulate(
         count,
         seed=seed,
+        first=first,
         imager=recipe.reference_imager,
         peak_snr_db=REFERENCE_PEAK_SNR_DB,
         **recipe.scored_scenes,
