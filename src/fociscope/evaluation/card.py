@@ -176,7 +176,8 @@ def _about(network: LayerNet, info: ModelInfo, recipe: Recipe, training: str) ->
         "",
         f"- the imager: acceptance half angle {span(family.half_angle_deg, 'degrees')}, base blur "
         f"{span(family.base_blur_px, 'pixels')}, at {gap_px:.1f} "
-        f"pixels of gap; told with errors of {family.told_half_angle_error_deg:g} degrees and "
+        f"pixels of gap; told exactly in {100 * family.told_exactly:g} % of the scenes, in the "
+        f"others with errors of {family.told_half_angle_error_deg:g} degrees and "
         f"{family.told_base_blur_error_px:g} pixels (standard deviations); boundaries "
         f"{', '.join(family.boundaries)} in turn;",
         *(

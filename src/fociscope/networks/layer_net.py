@@ -135,7 +135,7 @@ class LayerNet(nn.Module):
         """
         height, width = captures.shape[-2:]
         stride, patch_px = self.architecture.stride, self.architecture.patch_px
-        told = self._told(optics, most_layers)
+        told = self.told_of(optics, most_layers)
         x = relative_light(captures) - 1
         x = F.pad(x, (0, -width % stride, 0, -height % stride), mode="replicate")
         x = self.stem(F.pixel_unshuffle(x, patch_px))
@@ -161,7 +161,17 @@ class LayerNet(nn.Module):
             presence_logit=presence_logit,
         )
 
-    def _told(self, optics: Tensor, most_layers: Tensor) -> Tensor:
+    def without_sensor_b(self) -> LayerNet:
+        """Return a network that sees sensor A alone, with this one's weights but those for B."""
+        architecture = self.architecture.model_copy(update={"sensors": 1})
+        weights = self.state_dict()
+        weights["stem.weight"] = weights["stem.weight"][:, : architecture.patch_px**2]
+        network = LayerNet(architecture)
+        network.load_state_dict(weights)
+        return network
+
+    def told_of(self, optics: Tensor, most_layers: Tensor) -> Tensor:
+        """(batch, feature), (batch,) -> (batch, context) of the imager and what is looked for."""
         if self.architecture.front_end == "blind":
             optics = torch.zeros_like(optics)
         most = F.one_hot(most_layers - 1, self.architecture.layers)

@@ -19,7 +19,7 @@ from fociscope.training.augmentation import exposed
 from fociscope.training.checkpoint import read_checkpoint
 from fociscope.training.recipe import Recipe
 from fociscope.training.stream import LiveScenes
-from fociscope.training.telling import Batch, told_batch
+from fociscope.training.telling import Batch, errors_of_telling, told_batch
 from fociscope.training.validation import reference_scenes
 
 __all__ = ["finish"]
@@ -67,8 +67,7 @@ class _FamilyScenes:
     def __init__(self, recipe: Recipe) -> None:
         """Draw from the calibration seed."""
         seeds = recipe.seeds.model_copy(update={"training": recipe.seeds.calibration})
-        exactly = {"told_half_angle_error_deg": 0.0, "told_base_blur_error_px": 0.0}
-        told = recipe.family.model_copy(update=exactly)
+        told = recipe.family.model_copy(update={"told_exactly": 1.0})
         self.recipe = recipe.model_copy(update={"seeds": seeds})
         # Errors are drawn here, because the projector must be told the same ones as the network.
         self.live = LiveScenes(self.recipe.model_copy(update={"family": told}))
@@ -81,11 +80,9 @@ class _FamilyScenes:
             drawn = self.live.chunk(number)
             rng = np.random.default_rng([recipe.seeds.calibration, number, _CHIP])
             seen = exposed(drawn.captures, recipe, rng, fixed_pattern=self.live.fixed_pattern)
-            angle_error, blur_error = torch.from_numpy(rng.normal(size=(2, len(seen)))).float()
-            angle_error *= family.told_half_angle_error_deg
-            blur_error *= family.told_base_blur_error_px
-            half_angle_deg = (drawn.half_angle_deg + angle_error).clamp(*family.half_angle_deg)
-            blur_px = (drawn.base_blur_px + blur_error).clamp(*family.base_blur_px)
+            angle_error_deg, blur_error_px = errors_of_telling(family, rng, len(seen))
+            half_angle_deg = (drawn.half_angle_deg + angle_error_deg).clamp(*family.half_angle_deg)
+            blur_px = (drawn.base_blur_px + blur_error_px).clamp(*family.base_blur_px)
             told = drawn._replace(half_angle_deg=half_angle_deg, base_blur_px=blur_px)
             boundary = family.boundaries[number % len(family.boundaries)]
             yield (

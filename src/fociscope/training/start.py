@@ -127,7 +127,8 @@ def weights_to_start_from(name_or_path: str | Path, recipe: Recipe) -> tuple[Lay
 
     Args:
         name_or_path: a shipped model, or a `.safetensors` file.
-        recipe: whose network it must be.
+        recipe: whose network it must be; one that sees sensor A alone may start from one that sees
+            both, whose weights for sensor B are left out.
 
     Raises:
         ModelError: no such model, or a damaged one.
@@ -136,6 +137,9 @@ def weights_to_start_from(name_or_path: str | Path, recipe: Recipe) -> tuple[Lay
     """
     path = find_model(name_or_path)
     network, info = read_model(path)
+    if recipe.network == info.architecture.model_copy(update={"sensors": 1}):
+        network = network.without_sensor_b()
+        return network, ModelRecord(name=info.name, sha256=sha256(path))
     theirs, ours = info.architecture.model_dump(), recipe.network.model_dump()
     differences = [
         f"{field} = {_toml(theirs.get(field))} (recipe: {_toml(ours.get(field))})"

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from fociscope.networks.optics import FamilyOptics, optics_features
 from fociscope.simulation.scene import Scenes as SimulatedScenes
-from fociscope.training.recipe import Recipe
+from fociscope.training.recipe import ImagerFamily, Recipe
 
-__all__ = ["Batch", "Scenes", "Telling", "for_all_slots", "told_batch"]
+__all__ = ["Batch", "Scenes", "Telling", "errors_of_telling", "for_all_slots", "told_batch"]
 
 
 class Scenes(NamedTuple):
@@ -68,13 +68,11 @@ class Telling:
 
     def batch(self, seen: Tensor, scenes: Scenes, rng: np.random.Generator) -> Batch:
         """Return the batch of scenes whose captures are `seen`."""
-        family, count = self._family, len(seen)
-        angle_error, blur_error = rng.normal(size=(2, count)) * np.array(
-            [[family.told_half_angle_error_deg], [family.told_base_blur_error_px]]
-        )
+        count = len(seen)
+        angle_error_deg, blur_error_px = errors_of_telling(self._family, rng, count)
         optics = self._optics(
-            scenes.half_angle_deg.cpu() + torch.from_numpy(angle_error).float(),
-            (scenes.base_blur_px.cpu() + torch.from_numpy(blur_error).float()).clamp(min=0),
+            scenes.half_angle_deg.cpu() + angle_error_deg,
+            (scenes.base_blur_px.cpu() + blur_error_px).clamp(min=0),
         )
         layers = scenes.layers.cpu().numpy()
         way = rng.random(count)
@@ -89,6 +87,18 @@ class Telling:
             scenes.depth,
             scenes.layers,
         )
+
+
+def errors_of_telling(
+    family: ImagerFamily, rng: np.random.Generator, count: int
+) -> tuple[Tensor, Tensor]:
+    """Draw (scene,) errors of the half angle in degrees and of the base blur in pixels."""
+    errors = torch.from_numpy(rng.normal(size=(2, count))).float()
+    errors *= torch.from_numpy(rng.random(count) >= family.told_exactly)
+    return (
+        errors[0] * family.told_half_angle_error_deg,
+        errors[1] * family.told_base_blur_error_px,
+    )
 
 
 def for_all_slots(

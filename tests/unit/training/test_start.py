@@ -98,3 +98,14 @@ def test_no_such_model(tmp_path: Path) -> None:
         weights_to_start_from("layers-xy", recipe())
     with pytest.raises(FileFormatError):
         weights_to_start_from(tmp_path / "none.safetensors", recipe())
+
+
+def test_a_network_of_sensor_a_starts_from_one_of_both() -> None:
+    both, _ = weights_to_start_from("layers-ab", Recipe.load("layers-ab"))
+    of_a, record = weights_to_start_from("layers-ab", Recipe.load("layers-a"))
+    assert of_a.architecture == Recipe.load("layers-a").network
+    assert record.name == "layers-ab"
+    theirs = both.state_dict()
+    for name, weights in of_a.state_dict().items():
+        kept = theirs[name][:, :1] if name == "stem.weight" else theirs[name]
+        assert torch.equal(weights, kept), name

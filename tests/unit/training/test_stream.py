@@ -1,5 +1,6 @@
 from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from fociscope.training.recipe import (
     Validation,
 )
 from fociscope.training.stream import LiveScenes
-from fociscope.training.telling import Batch, Scenes
+from fociscope.training.telling import Batch, Scenes, errors_of_telling
 
 
 def tiny(**changes: object) -> Recipe:
@@ -252,11 +253,21 @@ def test_the_network_is_told_at_least_as_many_layers_as_there_are() -> None:
 
 
 def test_the_optics_are_told_with_errors() -> None:
-    sure = ImagerFamily(told_half_angle_error_deg=0.0, told_base_blur_error_px=0.0)
-    exact, vague = (LiveScenes(tiny(family=f)) for f in (sure, ImagerFamily()))
+    sure, unsure = ImagerFamily(told_exactly=1.0), ImagerFamily(told_exactly=0.0)
+    exact, vague = (LiveScenes(tiny(family=f)) for f in (sure, unsure))
     pool = [exact.chunk(n) for n in range(2)]
     told, true = vague.batch(pool, 0), exact.batch(pool, 0)
     assert torch.equal(told.mask, true.mask)
     octaves = (told.optics - true.optics).abs().amax(dim=1)
     assert (octaves > 1e-3).all()
     assert float(octaves.max()) < 1.5
+
+
+def test_half_of_the_imagers_are_told_exactly() -> None:
+    rng = np.random.default_rng(0)
+    family = ImagerFamily(told_exactly=0.5, told_half_angle_error_deg=2.0)
+    angle_error_deg, blur_error_px = errors_of_telling(family, rng, 4000)
+    exactly = angle_error_deg == 0
+    assert torch.equal(exactly, blur_error_px == 0)
+    assert float(exactly.float().mean()) == pytest.approx(0.5, abs=0.03)
+    assert float(angle_error_deg[~exactly].std()) == pytest.approx(2.0, rel=0.05)
