@@ -24,8 +24,8 @@ def info(
         Path,
         typer.Argument(
             metavar="DIR|FILE|MODEL",
-            help="A data set, a file of the published layout, an image, an imager's TOML file, or "
-            "a model.",
+            help="A data set, a result, a file of the published layout, an image, an imager's TOML "
+            "file, or a model.",
             show_default=False,
         ),
     ],
@@ -43,6 +43,7 @@ def info(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Say what something is, what it claims, and whether it is sound; verify checksums."""
+    from fociscope.cli.info_result import JOURNAL, describe_result
     from fociscope.errors import FociscopeError, OutputExistsError
     from fociscope.files import IMAGE_SUFFIXES
     from fociscope.files.zarr_store import is_zarr
@@ -64,6 +65,8 @@ def info(
             sheet = [path / n for n, s in state.states.items() if s == "whole"]
             problem = _problem(path, state)
             found_imager = found_imager or state.record.plan.imager
+        elif (path / JOURNAL).exists() or (path / "summary.json").exists():
+            describe_result(path)
         else:
             sheet = dataset_files(path)
             _line("Folder of", f"{len(sheet)} file(s) without {RECORD_NAME}: no checksums to hold")

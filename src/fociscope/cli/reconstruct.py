@@ -7,21 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from fociscope.cli.common import (
-    Device,
-    DeviceOption,
-    ImagerOption,
-    OverwriteOption,
-    found_columns,
-    out,
-    print_table,
-    progress_bar,
-    read_imager,
-    self_check,
-    warn_of_suspicion,
-)
+from fociscope.cli.common import Device, DeviceOption, ImagerOption, OverwriteOption
 from fociscope.cli.entry import app
 
 
@@ -29,17 +16,37 @@ class OutputFormat(StrEnum):
     """What to write besides the summary and the figure."""
 
     ome_tiff = "ome-tiff"
+    ome_zarr = "ome-zarr"
     mat = "mat"
+    npz = "npz"
+    csv = "csv"
+
+
+class Flip(StrEnum):
+    """Along which axes an image is put in reverse."""
+
+    none = "none"
+    x = "x"
+    y = "y"
+    both = "both"
+
+
+class Pages(StrEnum):
+    """What pages are where a file does not say."""
+
+    auto = "auto"
+    frames = "frames"
+    sensors = "sensors"
 
 
 @app.command()
 def reconstruct(
     captures: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="A [B]",
-            help="Sensor A's image and sensor B's: TIFF, PNG or NPY files, stacks, or folders of "
-            "them; or one .mat file of the published layout.",
+            help="Sensor A's image and sensor B's: files, stacks, folders, or quoted patterns such "
+            "as 'run/*.tif'; or one file that holds both.",
             show_default=False,
         ),
     ],
@@ -67,40 +74,91 @@ def reconstruct(
         list[Path] | None,
         typer.Option(help="Images that are not 0 at bad pixels, which are filled."),
     ] = None,
+    flip_a: Annotated[Flip, typer.Option(help="Put sensor A's image in reverse.")] = Flip.none,
+    flip_b: Annotated[Flip, typer.Option(help="Put sensor B's image in reverse.")] = Flip.none,
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="Y,X,HEIGHT,WIDTH", help="Cut this out, in pixels.", show_default=False
+        ),
+    ] = None,
+    average: Annotated[
+        int, typer.Option(min=1, help="Make one capture of so many frames in a row, their mean.")
+    ] = 1,
+    pages: Annotated[
+        Pages, typer.Option(help="What the pages of a stack are, where it does not say.")
+    ] = Pages.auto,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Side of the tiles of large frames; without it, as memory allows.",
+            show_default=False,
+        ),
+    ] = None,
     formats: Annotated[
         list[OutputFormat] | None,
-        typer.Option("--format", help="What to write; may be given twice. [default: ome-tiff]"),
+        typer.Option(
+            "--format",
+            help="What to write; may be given more than once. [default: ome-tiff and csv; of long "
+            "series, ome-zarr and csv]",
+        ),
     ] = None,
+    cell_diameter: Annotated[
+        float, typer.Option(metavar="UM", help="Of a typical cell, for the number of cells.")
+    ] = 60.0,
+    scheduler: Annotated[
+        str,
+        typer.Option(help="'threads' here, or the address of a dask scheduler for its workers."),
+    ] = "threads",
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Follow a folder, or a growing stack, until Ctrl-C."),
+    ] = False,
+    idle: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="With --watch: stop when nothing has come for so long.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a long series that was interrupted.")
+    ] = False,
     device: DeviceOption = Device.auto,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as JSON in place of a table.")
+    ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Turn captures into layered maps: probability, intensity, depth, summary and figure."""
-    from fociscope.files import atomic_folder, read_captures
-    from fociscope.reconstruction import ChipCorrection, load_model
-    from fociscope.reconstruction.provenance import provenance
-    from fociscope.show.figures import draw_reconstruction
+    """Turn captures into layered maps: probability, intensity, depth, foci, summary and figure."""
+    from fociscope.cli.reconstruct_job import Job, run
+    from fociscope.errors import FociscopeError
 
-    with atomic_folder(output, overwrite=overwrite) as part:
-        arrays = read_captures(captures)
-        of_chip = [read_captures(paths) if paths else None for paths in (dark, flat, bad_pixels)]
-        correction = ChipCorrection(*of_chip) if dark or flat or bad_pixels else None
-        trained = load_model(model, imager=read_imager(imager), device=device)
-        with progress_bar("Reconstructing") as progress:
-            result = trained.reconstruct(
-                arrays, layers=layers, correction=correction, progress=progress
-            )
-        first = result.frame(0)
-        series = f" (1 of {len(arrays)})" if arrays.ndim > 3 else ""
-        title = " + ".join(path.name for path in captures) + series
-        written = result.write_into(
-            part,
-            [str(f) for f in formats or [OutputFormat.ome_tiff]],
-            **provenance([*captures, *(dark or []), *(flat or []), *(bad_pixels or [])], model),
-        )
-        figure = part / "figure.png"
-        draw_reconstruction(first, title).savefig(figure)
-        names = [path.name for path in (*written, figure)]
-    print_table(title, found_columns(first))
-    out.print(self_check(first), highlight=False)
-    warn_of_suspicion(result)
-    out.print(f"Written to [bold]{escape(str(output))}[/]: {', '.join(names)}", highlight=False)
+    if idle is not None and not watch:
+        raise FociscopeError("--idle says when --watch ends; give --watch, too")
+    job = Job.of(
+        captures=[Path(path) for path in captures],
+        output=output,
+        model=model,
+        layers=layers,
+        imager=imager,
+        of_chip=(dark or [], flat or [], bad_pixels or []),
+        preparation={"flip_a": flip_a, "flip_b": flip_b, "crop": crop, "average": average},
+        pages=pages.value,
+        tile_px=tile,
+        formats=None if formats is None else [f.value for f in formats],
+        cell_diameter_um=cell_diameter,
+        scheduler=scheduler,
+        resume=resume,
+        device=device.value,
+        as_json=json,
+        overwrite=overwrite,
+    )
+    if watch:
+        from fociscope.cli.reconstruct_watch import run_watch
+
+        run_watch(job, idle)
+    else:
+        run(job)

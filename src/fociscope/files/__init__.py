@@ -6,7 +6,8 @@ none.
 """
 
 from fociscope.files.atomic import atomic_folder, atomic_path, atomic_tree
-from fociscope.files.captures import list_images, read_captures
+from fociscope.files.capture_series import CaptureSeries
+from fociscope.files.captures import list_images, open_captures, read_captures
 from fociscope.files.images import IMAGE_SUFFIXES, read_image
 from fociscope.files.images_depth import (
     ImagesDepth,
@@ -23,6 +24,7 @@ from fociscope.files.tiff import read_pixel_size_um
 __all__ = [
     "DEFAULT_LIMITS",
     "IMAGE_SUFFIXES",
+    "CaptureSeries",
     "ImagesDepth",
     "ImagesDepthFile",
     "LayoutFormat",
@@ -34,6 +36,7 @@ __all__ = [
     "is_images_depth",
     "is_mat",
     "list_images",
+    "open_captures",
     "read_captures",
     "read_image",
     "read_images_depth",

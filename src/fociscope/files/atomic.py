@@ -19,7 +19,14 @@ from fociscope.files.limits import one_line, shown
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["atomic_folder", "atomic_path", "atomic_tree", "discard_leftovers", "locked_folder"]
+__all__ = [
+    "atomic_folder",
+    "atomic_path",
+    "atomic_tree",
+    "discard_leftovers",
+    "locked_folder",
+    "plain_disk_errors",
+]
 
 _ALLOW = "allow overwriting (--overwrite, overwrite=True)"
 _DISK_ERRORS = {
@@ -50,9 +57,9 @@ def atomic_path(path: Path, overwrite: bool = False) -> Iterator[Path]:
         FociscopeError: the disk refuses (permission, full, read-only).
     """
     path = Path(path).absolute()
-    with _plain_disk_errors(path):
+    with plain_disk_errors(path):
         _refuse_existing(path, overwrite)
-    with _plain_disk_errors(path), _parents_of(path):
+    with plain_disk_errors(path), _parents_of(path):
         temporary = _beside(path.parent, path)
         try:
             temporary.touch(exist_ok=False)  # permission trouble shows before the work
@@ -83,11 +90,11 @@ def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         FociscopeError: the disk refuses (permission, full, read-only).
     """
     path = Path(path)
-    with _plain_disk_errors(path):
+    with plain_disk_errors(path):
         path = path.resolve()  # a link to a folder stays a link
         exists = path.exists()
         _refuse_full_folder(path, overwrite)
-    with _plain_disk_errors(path), _parents_of(path):
+    with plain_disk_errors(path), _parents_of(path):
         # Inside a folder that exists, the temporary one is sure to be on the same disk.
         temporary = _beside(path if exists else path.parent, path)
         try:
@@ -122,9 +129,9 @@ def atomic_tree(path: Path, overwrite: bool = False) -> Iterator[Path]:
         FociscopeError: the disk refuses (permission, full, read-only).
     """
     path = Path(path).absolute()
-    with _plain_disk_errors(path):
+    with plain_disk_errors(path):
         _refuse_full_folder(path, overwrite)
-    with _plain_disk_errors(path), _parents_of(path):
+    with plain_disk_errors(path), _parents_of(path):
         temporary, old = _beside(path.parent, path), _beside(path.parent, path)
         try:
             temporary.mkdir()
@@ -167,7 +174,7 @@ def locked_folder(path: Path) -> Iterator[None]:
     Raises:
         FociscopeError: another process is writing there, or the disk refuses.
     """
-    with _plain_disk_errors(path):
+    with plain_disk_errors(path):
         if path.exists() and not path.is_dir():
             _refuse_full_folder(path, overwrite=True)
         path.mkdir(parents=True, exist_ok=True)
@@ -257,7 +264,7 @@ def _parents_of(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _plain_disk_errors(path: Path) -> Iterator[None]:
+def plain_disk_errors(path: Path) -> Iterator[None]:
     """Turn a refusal of the disk into one plain line; other errors pass unchanged."""
     try:
         yield

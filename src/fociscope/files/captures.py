@@ -1,191 +1,236 @@
-"""What a user points at -> captures: (sensor, y, x), or (frame, sensor, y, x) for several.
+"""What a user points at -> captures, read lazily: `open_captures`; or at once: `read_captures`.
 
-One sensor image, or two from both sides of the tissue; as images, stacks, folders of images, or one
-file of the published layout (`.mat`, HDF5, Zarr).
+One sensor image, or two from both sides of the tissue; as images, stacks, folders or patterns of
+images, the published layout, or an array in an HDF5, MAT, NPZ or Zarr file.
 """
 
-import re
-from collections.abc import Sequence
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from fociscope.errors import FileFormatError
-from fociscope.files.images import IMAGE_SUFFIXES, read_image
-from fociscope.files.images_depth import is_images_depth, read_images_depth
+from fociscope.files.array_files import is_array_file, open_arrays, root_names
+from fociscope.files.capture_series import CaptureSeries, refusing_non_finite
+from fociscope.files.capture_sets import Given, expanded, list_images, set_stack
+from fociscope.files.images import IMAGE_SUFFIXES, open_image
+from fociscope.files.images_depth import SENSOR_A, SENSOR_B, ImagesDepthFile
 from fociscope.files.limits import DEFAULT_LIMITS, Limits, shown
+from fociscope.files.pairing import Pairs, pair_by_name, pair_sets, sensor_of
+from fociscope.files.stacks import Stack, size
+from fociscope.files.zarr_captures import open_zarr
 from fociscope.files.zarr_store import is_zarr
 
-__all__ = ["list_images", "read_captures"]
+__all__ = ["PageMeaning", "list_images", "open_captures", "read_captures"]
 
 FloatArray = npt.NDArray[np.float32]
 
+PIXEL_SIZE_TOLERANCE = 0.01
+"""By so much, relatively, may the pixel sizes that A and B state differ."""
 
-def read_captures(paths: Sequence[Path], limits: Limits = DEFAULT_LIMITS) -> FloatArray:
-    """Read a capture, or several of them, from one or two paths.
-
-    | given | returned |
-    |---|---|
-    | one image | (1, y, x) |
-    | one file with 2 pages: A, B | (2, y, x) |
-    | one `.npy` (frame, sensor, y, x) | as it is |
-    | one `.mat`, `.h5` or `.zarr` of the published layout | (sample, sensor, y, x) |
-    | one folder of images of sensor A | (frame, 1, y, x) |
-    | A and B: two images | (2, y, x) |
-    | A and B: two stacks or folders | (frame, 2, y, x) |
-
-    Images in folders are taken in natural order (2 before 10).
-
-    Raises:
-        FileFormatError: a file cannot be read, A and B differ in size or number, or it is not clear
-            what the pages of a file are.
-    """
-    paths = [Path(path) for path in paths]
-    if not 1 <= len(paths) <= 2:
-        raise FileFormatError(
-            f"{len(paths)} files given, expected 1 or 2; a capture is one sensor image, or two "
-            "(A and B); put series into folders or stacks."
-        )
-    if len(paths) == 2:
-        return _pair(paths[0], paths[1], limits)
-    path = paths[0]
-    if _names_images_depth(path):
-        return read_images_depth(path, limits).captures
-    if path.is_dir():
-        return _read_folder(path, limits)[:, None]
-    return _single(path, read_image(path, limits))
+PageMeaning = Literal["auto", "frames", "sensors"]
+"""What pages are where a file does not say: frames of one sensor, or A and B in turns. "auto" takes
+two pages for A and B, and more for frames of sensor A."""
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Return the images of a folder in natural order; other and hidden files are left out.
+def read_captures(paths: Sequence[Path | str], limits: Limits = DEFAULT_LIMITS) -> FloatArray:
+    """Read all that `open_captures` opens into memory.
+
+    Returns:
+        (sensor, y, x) where one capture was given, else (frame, sensor, y, x). NaN and infinity
+        are left for others to judge.
 
     Raises:
-        FileFormatError: the folder holds no image, or may not be read.
+        FileFormatError: as for `open_captures`, or it takes more memory than `limits` allow.
     """
-    try:
-        found = [
-            entry
-            for entry in folder.iterdir()
-            if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")
-        ]
-    except OSError as error:
-        raise FileFormatError(
-            f"{shown(folder)}: the folder cannot be read; check its permissions."
-        ) from error
-    if not found:
-        raise FileFormatError(
-            f"{shown(folder)}: no image in this folder, expected {', '.join(IMAGE_SUFFIXES)} files."
-        )
-    return sorted(found, key=_natural)
-
-
-def _natural(path: Path) -> tuple[list[str | int], str]:
-    """Order names by their numbers: text and numbers alternate, so like meets like."""
-    parts = re.split(r"(\d+)", path.name.casefold())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], path.name
-
-
-def _names_images_depth(path: Path) -> bool:
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        return is_zarr(path)
-    return suffix == ".mat" or (suffix not in IMAGE_SUFFIXES and is_images_depth(path))
-
-
-def _single(path: Path, image: FloatArray) -> FloatArray:
-    """Sort out what one file alone may be."""
-    if image.ndim == 2:
-        return image[None]
-    if image.ndim == 3 and image.shape[0] <= 2:
-        return image
-    if image.ndim == 4:
-        if image.shape[1] not in (1, 2):
+    with open_captures(paths, limits=limits, allow_non_finite=True) as series:
+        claimed = math.prod(series.shape) * np.dtype(np.float32).itemsize
+        if claimed > limits.max_bytes:
             raise FileFormatError(
-                f"{shown(path)}: an array {_size(image)} with {image.shape[1]} sensors, expected "
-                "(frame, 1 or 2 sensors, y, x); reorder its axes."
+                f"{shown(series.names[0])}: the captures take {claimed / 2**30:.3g} GiB, expected "
+                f"at most {limits.max_bytes / 2**30:.3g} GiB; read them in parts, or raise "
+                "Limits.max_bytes."
             )
-        return image
-    raise FileFormatError(
-        f"{shown(path)}: {image.shape[0]} pages, expected 1 (sensor A) or 2 (A and B); give A and "
-        "B as two files, a stack of sensor A alone as a folder of images, or as .npy with the axes "
-        "(frame, 1, y, x)."
-    )
+        captures = series.read()
+        return captures[0] if series.is_single else captures
 
 
-def _pair(path_a: Path, path_b: Path, limits: Limits) -> FloatArray:
-    """Put sensors A and B together: (2, y, x) or (frame, 2, y, x)."""
-    image_a, image_b = _one_sensor(path_a, limits), _one_sensor(path_b, limits)
-    if image_a.shape[-2:] != image_b.shape[-2:]:
+@contextmanager
+def open_captures(
+    paths: Sequence[Path | str],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    pages: PageMeaning = "auto",
+    allow_non_finite: bool = False,
+) -> Iterator[CaptureSeries]:
+    """Open a capture, or a series of them, of which only what is asked for is read.
+
+    | given | captures |
+    |---|---|
+    | one image | one, of sensor A |
+    | A and B: two images | one |
+    | one file with 2 pages or channels | one: A, B |
+    | one stack | a series of sensor A; of A and B where it has 2 channels |
+    | A and B: two stacks, folders or patterns | a series |
+    | a folder, a pattern such as `run/*.tif`, or more than two images | a series; pairs by name |
+    | `.mat`, `.h5` or `.zarr` of the published layout | a series |
+    | an array in an HDF5, MAT, NPZ or Zarr file | as it is; `file.h5:/name` where several fit |
+
+    Args:
+        paths: one or two of these, or more images.
+        limits: what a file may claim; memory counts for each call of `read`.
+        pages: what pages are where a file does not say.
+        allow_non_finite: hand out NaN and infinity, as for captures whose bad pixels are filled
+            later; otherwise reading them is refused.
+
+    Raises:
+        FileFormatError: a file cannot be read, A and B differ in size or number, partners are
+            missing, or it is not clear what a file holds.
+    """
+    if not paths:
         raise FileFormatError(
-            f"{shown(path_a)} has {_size(image_a)} pixels but {shown(path_b)} has "
-            f"{_size(image_b)}, expected sensors A and B of one frame size; crop or bin one."
+            "0 files given, expected at least 1; a capture is one sensor image, or two (A and B)."
         )
-    frames_a, frames_b = _frames(image_a), _frames(image_b)
-    if frames_a != frames_b:
+    given = [expanded(Path(path), limits) for path in paths]
+    if len(given) > 2:
+        given = [_listed(given)]
+    with ExitStack() as opened:
+        if len(given) == 1 and given[0].is_set:
+            series = _of_set(given[0], limits, pages, opened)
+        elif all(found.is_set for found in given):
+            pairs = pair_sets(
+                shown(given[0].path), given[0].files, shown(given[1].path), given[1].files
+            )
+            series = _of_pairs(given[0].path, given[1].path, pairs, limits)
+        else:
+            stacks = [stack for found in given for stack in _opened(found, limits, opened)]
+            pairs = [tuple(found.path for found in given)]
+            series = _series(stacks, pairs, pages)
+        series = replace(series, names=tuple(name for found in given for name in found.names))
+        yield series if allow_non_finite else refusing_non_finite(series)
+
+
+def _listed(given: list[Given]) -> Given:
+    """Return more than two files as one set."""
+    for found in given:
+        if found.is_set or found.inner is not None:
+            raise FileFormatError(
+                f"{len(given)} files given, and {shown(found.path)} is no single image; expected "
+                "1 or 2 (A and B), or images alone; put series into folders or stacks."
+            )
+    files = tuple(found.files[0] for found in given)
+    return Given(Path(f"{files[0]} and {len(files) - 1} more"), files, is_set=True)
+
+
+def _of_set(given: Given, limits: Limits, pages: PageMeaning, opened: ExitStack) -> CaptureSeries:
+    """Return a folder, a pattern or a list: pairs by name, or frames of one sensor."""
+    pairs = pair_by_name(shown(given.path), given.files)
+    if len(pairs) == 1 and len(pairs[0]) == 2:  # two files, which may be stacks
+        stacks = [opened.enter_context(open_image(file, limits)) for file in pairs[0]]
+        return _series(stacks, pairs, pages)
+    if len(pairs[0]) == 2:
+        return _of_pairs(given.path, given.path, pairs, limits)
+    stack = set_stack(given.path, given.files, limits, of_pairs=False)
+    series = _series([stack], pairs, pages)
+    if {sensor_of(file.name)[0] for file in given.files} == {"B"}:
+        note = f"{shown(given.path)}: all names say sensor B; taken for sensor A, as it is alone."
+        series = replace(series, notes=(*series.notes, note))
+    return series
+
+
+def _of_pairs(where_a: Path, where_b: Path, pairs: Pairs, limits: Limits) -> CaptureSeries:
+    """Return images that are paired already."""
+    stacks = [
+        set_stack(where, [pair[sensor] for pair in pairs], limits, of_pairs=True)
+        for sensor, where in enumerate((where_a, where_b))
+    ]
+    return _series(stacks, pairs, "frames")
+
+
+def _opened(given: Given, limits: Limits, opened: ExitStack) -> tuple[Stack, ...]:
+    """Open one file, or one set: one stack, or those of sensors A and B."""
+    path, inner = given.path, given.inner
+    if given.is_set:
+        return (set_stack(path, given.files, limits, of_pairs=True),)
+    if is_zarr(path):
+        if inner is None and (path / SENSOR_A).is_dir():
+            return (_published(opened.enter_context(ImagesDepthFile.open(path, limits))),)
+        return opened.enter_context(open_zarr(path, inner, limits))
+    if path.suffix.lower() in IMAGE_SUFFIXES and inner is None:
+        return (opened.enter_context(open_image(path, limits)),)
+    if not is_array_file(path):
+        if path.suffix.lower() == ".mat":
+            opened.enter_context(ImagesDepthFile.open(path, limits))  # says what it is not
+        return (opened.enter_context(open_image(path, limits)),)
+    if inner is None and SENSOR_A in root_names(path, limits):
+        return (_published(opened.enter_context(ImagesDepthFile.open(path, limits))),)
+    return opened.enter_context(open_arrays(path, inner, limits))
+
+
+def _published(file: ImagesDepthFile) -> Stack:
+    """Return the sensor images of the published layout."""
+    samples, height, width = file.shape(SENSOR_A)
+    sensors = len({SENSOR_A, SENSOR_B} & set(file.names))
+    whole: list[FloatArray] = []
+
+    def planes(start: int, stop: int) -> FloatArray:
+        start, stop = start // sensors, stop // sensors
+        if file.is_sliceable:
+            captures = file.read_captures(start, stop)
+        else:
+            if not whole:  # a compressed variable is decoded as a whole, so once
+                whole.append(file.read_captures())
+            captures = whole[0][start:stop]
+        return captures.reshape(-1, height, width)
+
+    return Stack(file.path, "FS", (samples, sensors), (height, width), planes)
+
+
+def _series(stacks: list[Stack], pairs: Pairs, pages: PageMeaning) -> CaptureSeries:
+    """Return one stack alone, or two stacks as sensors A and B."""
+    if len(stacks) == 1:
+        stack = stacks[0].alone(pages)
+        return CaptureSeries(
+            (stack.frames, stack.sensors, *stack.frame_px),
+            stack.read,
+            is_single=stack.leading in ("", "S"),
+            pixel_size_um=stack.pixel_size_um,
+            pairs=tuple(pairs),
+            notes=stack.notes,
+        )
+    if len(stacks) > 2:
         raise FileFormatError(
-            f"{shown(path_a)} holds {frames_a} images but {shown(path_b)} holds {frames_b}, "
+            f"{shown(stacks[0].path)}: holds both sensors, expected one sensor's images beside "
+            "another file; give this file alone."
+        )
+    a, b = (stack.of_one_sensor() for stack in stacks)
+    if a.frame_px != b.frame_px:
+        raise FileFormatError(
+            f"{shown(a.path)} has {size(a.shape)} pixels but {shown(b.path)} has {size(b.shape)}, "
+            "expected sensors A and B of one frame size; crop or bin one."
+        )
+    if a.frames != b.frames:
+        raise FileFormatError(
+            f"{shown(a.path)} holds {a.frames} images but {shown(b.path)} holds {b.frames}, "
             "expected as many of sensor A as of B; give pairs."
         )
-    if image_a.ndim != image_b.ndim:  # one image beside a stack of one
-        shape = image_a.shape[-2:]
-        image_a, image_b = image_a.reshape(shape), image_b.reshape(shape)
-    return np.stack((image_a, image_b), axis=-3)
-
-
-def _one_sensor(path: Path, limits: Limits) -> FloatArray:
-    """Read (y, x) or (frame, y, x) of one sensor."""
-    if _names_images_depth(path):
-        kind = path.suffix.lower() or "data"
+    sizes_um = [stack.pixel_size_um for stack in (a, b) if stack.pixel_size_um is not None]
+    if len(sizes_um) == 2 and not math.isclose(*sizes_um, rel_tol=PIXEL_SIZE_TOLERANCE):
         raise FileFormatError(
-            f"{shown(path)}: a {kind} file holds both sensors, expected an image, stack or folder "
-            "of one sensor; give the file alone."
+            f"{shown(a.path)} states pixels of {sizes_um[0]:g} µm but {shown(b.path)} of "
+            f"{sizes_um[1]:g} µm, expected one size; correct the metadata, or resample one."
         )
-    if path.is_dir():
-        return _read_folder(path, limits)
-    image = read_image(path, limits)
-    if image.ndim == 4:
-        raise FileFormatError(
-            f"{shown(path)}: an array {_size(image)} with a sensor axis, expected one sensor's "
-            "(y, x) or (frame, y, x); give this file alone."
-        )
-    return image
-
-
-def _read_folder(folder: Path, limits: Limits) -> FloatArray:
-    """Read all images of a folder, one frame each: (frame, y, x)."""
-    files = list_images(folder)
-    if len(files) > limits.max_pages:
-        raise FileFormatError(
-            f"{shown(folder)}: {len(files)} images, expected at most {limits.max_pages}; split the "
-            "folder or raise Limits.max_pages."
-        )
-    frames: list[FloatArray] = []
-    for file in files:
-        image = read_image(file, limits)
-        image = image[0] if image.ndim == 3 and image.shape[0] == 1 else image
-        if image.ndim != 2:
-            raise FileFormatError(
-                f"{shown(file)}: {_size(image)} values, expected one image (y, x) in each file of "
-                "a folder; give stacks as files."
-            )
-        if frames and image.shape != frames[0].shape:
-            raise FileFormatError(
-                f"{shown(files[0])} has {_size(frames[0])} pixels but {shown(file)} has "
-                f"{_size(image)}, expected one size in a folder; sort the images."
-            )
-        frames.append(image)
-        if len(frames) * image.nbytes > limits.max_bytes:
-            raise FileFormatError(
-                f"{shown(folder)}: the images take more than {limits.max_bytes / 2**30:.3g} GiB; "
-                "split the folder or raise Limits.max_bytes."
-            )
-    return np.stack(frames)
-
-
-def _frames(image: FloatArray) -> int:
-    return image.shape[0] if image.ndim == 3 else 1
-
-
-def _size(image: FloatArray) -> str:
-    return " x ".join(str(side) for side in image.shape)
+    return CaptureSeries(
+        (a.frames, 2, *a.frame_px),
+        lambda start, stop: np.concatenate([a.read(start, stop), b.read(start, stop)], axis=1),
+        is_single="" in (a.leading, b.leading),
+        pixel_size_um=sizes_um[0] if sizes_um else None,
+        pairs=tuple(pairs),
+    )

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import numpy.typing as npt
 
 from fociscope.errors import FileFormatError
+from fociscope.files.hdf5_heap import LocalHeaps
 from fociscope.files.limits import Limits, decoding, shown
 from fociscope.files.sources import Claims, Part
 
@@ -29,6 +31,8 @@ _SIGNATURE_OFFSETS = (0, 512)  # MATLAB keeps the first 512 bytes for its own he
 _GZIP = h5py.h5z.FILTER_DEFLATE
 _ALLOWED_FILTERS = (_GZIP, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 _CHECKSUM_BYTES = 4
+_MOST_LINKS = 10_000
+_DEEPEST = 32
 _LARGEST_CHUNK_BYTES = 64 * 2**20  # beyond this, a chunk may not be larger than its data set
 
 
@@ -43,11 +47,15 @@ def is_hdf5(path: Path) -> bool:
 
 
 class Hdf5Source:
-    """The numeric arrays at the root of an HDF5 file, in MATLAB's order of axes."""
+    """The numeric arrays of an HDF5 file, in MATLAB's order of axes where MATLAB wrote them.
 
-    def __init__(self, path: Path, file: Any, limits: Limits) -> None:
+    A name may lead into groups: `recording/sensor_a`.
+    """
+
+    def __init__(self, path: Path, file: Any, limits: Limits, heaps: LocalHeaps) -> None:
         """Wrap an open h5py file; use `Hdf5Source.open`."""
         self.path = path
+        self._heaps = heaps
         self._file = file
         self._limits = limits
         self.samples_first = self._says_samples_first()
@@ -61,16 +69,118 @@ class Hdf5Source:
             FileFormatError: it is not a sound HDF5 file.
         """
         with decoding(path, "MAT v7.3 (HDF5) file"):
+            heaps = LocalHeaps(path)
             file = h5py.File(path, "r")
         try:
-            yield cls(path, file, limits)
+            yield cls(path, file, limits, heaps)
         finally:
-            file.close()
+            with decoding(path, "HDF5 file"):
+                file.close()
 
     def names(self) -> list[str]:
         """Return what lies at the root, arrays or not."""
         with decoding(self.path, "MAT v7.3 (HDF5) file"):
-            return [str(name) for name in self._file]
+            return self._inside(self._file)
+
+    def arrays(self) -> list[str]:
+        """Return the names of all data sets, in groups too; links are not followed.
+
+        Raises:
+            FileFormatError: more groups and data sets, or deeper ones, than are believed.
+        """
+        found, waiting = [], [(self._file, "", 0)]
+        with decoding(self.path, "HDF5 file"):
+            seen = {self._address(self._file)}
+            while waiting:
+                group, prefix, depth = waiting.pop()
+                names = self._inside(group)
+                if depth > _DEEPEST or len(seen) + len(names) > _MOST_LINKS:
+                    raise self._too_many()
+                for name in names:
+                    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                        continue
+                    item = group.get(name)
+                    if self._address(item) in seen:  # groups can hold themselves
+                        continue
+                    seen.add(self._address(item))
+                    if isinstance(item, h5py.Group):
+                        waiting.append((item, f"{prefix}{name}/", depth + 1))
+                    elif isinstance(item, h5py.Dataset):
+                        found.append(f"{prefix}{name}")
+        return sorted(found)
+
+    def is_matlab(self, name: str) -> bool:
+        """Return whether MATLAB wrote the array, whose last axis may then count the frames."""
+        with decoding(self.path, "HDF5 file"):
+            return _is_matlab(self._file[name])
+
+    def pixel_size_um(self, name: str) -> float | None:
+        """Return the pixel size that attributes of an array state, um; None without.
+
+        They are `pixel_size_um`, one number, or `element_size_um`, (z, y, x) as ImageJ's and
+        ilastik's HDF5 plugins write it.
+        """
+        for key in ("pixel_size_um", "element_size_um"):
+            with decoding(self.path, "HDF5 file"):
+                attributes = self._file[name].attrs
+                if key not in attributes or attributes.get_id(key).get_storage_size() > 64:
+                    continue
+                sizes = np.atleast_1d(attributes[key])[-2:]
+            sound = sizes.dtype.kind in "iuf" and np.isfinite(sizes).all() and (sizes > 0).all()
+            if sound and math.isclose(sizes[0], sizes[-1], rel_tol=1e-3):
+                return float(sizes[-1])
+        return None
+
+    def _inside(self, group: Any) -> list[str]:
+        """Return the names in a group, in the order in which they are stored.
+
+        In any other order HDF5 first builds a table of them, without end where a damaged index
+        runs in a circle.
+        """
+        self._heaps.check(self._address(group))
+        found: list[str] = []
+
+        def keep(name: bytes) -> bool | None:
+            found.append(name.decode("utf-8", "surrogateescape"))
+            return True if len(found) > _MOST_LINKS else None
+
+        group.id.links.iterate(keep, order=h5py.h5.ITER_NATIVE)
+        if len(found) > _MOST_LINKS:
+            raise self._too_many()
+        return found
+
+    def _too_many(self) -> FileFormatError:
+        return FileFormatError(
+            f"{shown(self.path)}: more than {_MOST_LINKS} data sets and groups, or deeper than "
+            f"{_DEEPEST}, expected fewer; name the data set after the file, as in "
+            "file.h5:/path/in/file."
+        )
+
+    @staticmethod
+    def _address(item: Any) -> int:
+        """Return where an object lies; unlike `h5o.get_info`, this reads its header alone."""
+        low, high = h5py.h5g.get_objinfo(item.id, b".").objno
+        return int(low) | int(high) << 32
+
+    def _refuse_links(self, name: str) -> bool:
+        """Return whether there is something of this name, to which no link leads."""
+        parts = name.split("/")
+        for place in range(1, len(parts) + 1):
+            inner = "/".join(parts[:place])
+            link = self._file.get(inner, getlink=True)
+            if link is None:
+                return False
+            if not isinstance(link, h5py.HardLink):
+                raise FileFormatError(
+                    f"{shown(self.path)}: {shown(inner)} is a link to another place, expected the "
+                    "data themselves; export the file again."
+                )
+            if place < len(parts):
+                group = self._file.get(inner)
+                if not isinstance(group, h5py.Group):
+                    return False
+                self._heaps.check(self._address(group))
+        return True
 
     def claims(self, names: tuple[str, ...]) -> Claims:
         """Return shape and dtype of those of `names` that are there; nothing is read.
@@ -84,14 +194,8 @@ class Hdf5Source:
         found = {}
         for name in names:
             with decoding(self.path, "MAT v7.3 (HDF5) file"):
-                link = self._file.get(name, getlink=True)
-                if link is None:
+                if not self._refuse_links(name):
                     continue
-                if not isinstance(link, h5py.HardLink):
-                    raise FileFormatError(
-                        f"{shown(self.path)}: {name} is a link to another place, expected the data "
-                        "themselves; export the file again."
-                    )
                 item = self._file.get(name)
                 self._check(name, item)
                 shape = item.shape[::-1] if _is_matlab(item) else item.shape
@@ -119,7 +223,7 @@ class Hdf5Source:
         return all(isinstance(v, str) and v == SAMPLES_FIRST[key] for key, v in found.items())
 
     def _check(self, name: str, item: Any) -> None:
-        where = f"{shown(self.path)}: {name}"
+        where = f"{shown(self.path)}: {shown(name)}"
         if not isinstance(item, h5py.Dataset):
             raise FileFormatError(
                 f"{where} is a struct, a sparse matrix or a group, expected a plain numeric array; "
@@ -155,7 +259,7 @@ class Hdf5Source:
         if item.chunks is None:
             return
         expected = math.prod(item.chunks) * item.dtype.itemsize
-        where = f"{shown(self.path)}: {name}"
+        where = f"{shown(self.path)}: {shown(name)}"
         if expected > max(item.nbytes, min(_LARGEST_CHUNK_BYTES, self._limits.max_bytes)):
             raise FileFormatError(
                 f"{where} is stored in chunks of {expected} bytes, expected no more than the "

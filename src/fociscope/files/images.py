@@ -1,11 +1,13 @@
-"""Captures on disk -> plain float32 arrays: TIFF, OME-TIFF, PNG and NPY.
+"""Images on disk -> plain float32 arrays: TIFF, OME-TIFF, PNG and NPY.
 
 The first bytes decide what a file is; its suffix only has to be one of those that are read here.
 Values come as they are in the file, without any rescaling.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +20,19 @@ from fociscope.files.limits import (
     decoding,
     require_file,
     shown,
+    unbounded,
 )
+from fociscope.files.npz import read_npy_header
 from fociscope.files.png import is_png, read_png
-from fociscope.files.tiff import is_tiff, read_tiff
+from fociscope.files.stacks import Stack
+from fociscope.files.tiff import is_tiff, open_tiff, read_tiff
 
-__all__ = ["IMAGE_SUFFIXES", "read_image"]
+__all__ = ["ARRAY_LEADING", "IMAGE_SUFFIXES", "open_image", "read_image"]
 
 IMAGE_SUFFIXES = (".tif", ".tiff", ".png", ".npy")
+
+ARRAY_LEADING = {2: "", 3: "P", 4: "FS"}
+"""What the leading axes of a plain array are, by its number of axes."""
 
 _NPY_MAGIC = b"\x93NUMPY"
 _STRANGERS = {
@@ -52,6 +60,40 @@ def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.fl
         FileFormatError: the file is missing, damaged, unsafe, in colour, too large, or of a kind
             that is not read here.
     """
+    kind = _kind(path)
+    if kind == "tiff":
+        return read_tiff(path, limits)
+    if kind == "png":
+        return read_png(path, limits)
+    with _open_npy(path, limits) as stack:
+        check_claim(path, stack.shape, np.dtype(np.float32), limits)
+        count = int(np.prod(stack.counts))
+        return stack.planes(0, count).reshape(stack.shape)
+
+
+@contextmanager
+def open_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Stack]:
+    """Open one image or stack, of which planes are decoded as they are asked for.
+
+    Raises:
+        FileFormatError: as for `read_image`, as far as it shows now.
+    """
+    path = Path(path)
+    kind = _kind(path)
+    if kind == "tiff":
+        with open_tiff(path, limits) as stack:
+            yield stack
+    elif kind == "png":
+        image = read_png(path, limits)
+        height, width = image.shape
+        yield Stack(path, "", (), (height, width), lambda start, stop: image[None])
+    else:
+        with _open_npy(path, limits) as stack:
+            yield stack
+
+
+def _kind(path: Path) -> str:
+    """Return "tiff", "png" or "npy", by the first bytes."""
     path = require_file(path)
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise FileFormatError(
@@ -61,11 +103,11 @@ def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.fl
     with path.open("rb") as stream:
         head = stream.read(16)
     if is_tiff(head):
-        return read_tiff(path, limits)
+        return "tiff"
     if is_png(head):
-        return read_png(path, limits)
+        return "png"
     if head.startswith(_NPY_MAGIC):
-        return _read_npy(path, limits)
+        return "npy"
     raise FileFormatError(
         f"{shown(path)}: {_describe(head)}, expected a TIFF, PNG or NPY image as its name says; "
         "export the image again."
@@ -81,35 +123,39 @@ def _describe(head: bytes) -> str:
     return "a text file" if text else f"starts with the unknown bytes {head[:8].hex(' ')}"
 
 
-def _read_npy(path: Path, limits: Limits) -> npt.NDArray[np.float32]:
-    """Read an array whose header is sound and whose data are all there."""
-    shape, dtype, data_bytes = _npy_header(path)
+@contextmanager
+def _open_npy(path: Path, limits: Limits) -> Iterator[Stack]:
+    """Open an array whose header is sound and whose data are all there."""
+    shape, fortran, dtype, start_byte = _npy_header(path)
+    data_bytes = path.stat().st_size - start_byte
     if not 2 <= len(shape) <= 4:
         raise FileFormatError(
             f"{shown(path)}: an array with {len(shape)} axes, expected (y, x), (frame, y, x) or "
             "(frame, sensor, y, x); save the images alone."
         )
-    check_claim(path, shape, dtype, limits)
-    expected = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    expected = check_claim(path, shape, dtype, unbounded(limits))
+    expected = expected * dtype.itemsize // max(dtype.itemsize, 4)
     if data_bytes < expected:
         raise FileFormatError(
             f"{shown(path)}: holds {data_bytes} bytes of data, expected {expected} for the shape "
             f"{shape}; it is truncated, copy or save it again."
         )
-    with decoding(path, "NPY array"):
-        array = np.load(path, allow_pickle=False)
-    with np.errstate(over="ignore"):  # too large for float32 becomes inf, judged elsewhere
-        return np.ascontiguousarray(array, dtype=np.float32)
+
+    def planes(start: int, stop: int) -> npt.NDArray[np.float32]:
+        check_claim(path, (stop - start, *shape[-2:]), dtype, limits)
+        per = shape[1] if len(shape) == 4 else 1  # planes of one frame, in which runs are counted
+        with decoding(path, "NPY array"), np.errstate(over="ignore"):
+            # Mapped anew each time, so that what was read before leaves memory. Too large for
+            # float32 becomes inf, judged elsewhere.
+            order: Literal["C", "F"] = "F" if fortran else "C"
+            mapped = np.memmap(path, dtype, "r", start_byte, shape, order)
+            part = mapped[start // per : stop // per] if len(shape) > 2 else mapped
+            return np.array(part, dtype=np.float32, order="C").reshape(-1, *shape[-2:])
+
+    yield Stack(path, ARRAY_LEADING[len(shape)], shape[:-2], (shape[-2], shape[-1]), planes)
 
 
-def _npy_header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Return shape, dtype and the bytes that follow the header; no data are read."""
+def _npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Return shape, whether in Fortran's order, dtype, and where the data begin."""
     with decoding(path, "NPY array"), path.open("rb") as stream:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        elif version == (2, 0):
-            shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-        else:
-            raise ValueError(f"format version {version[0]}.{version[1]}, expected 1.0 or 2.0")
-        return shape, dtype, path.stat().st_size - stream.tell()
+        return *read_npy_header(stream), stream.tell()

@@ -146,7 +146,7 @@ class ImagesDepthFile:
         self.names = tuple(name for name in NAMES if name in claims)
         self.samples = order.placed[SENSOR_A].shape[0]
         self.is_sliceable = all(source.is_sliceable(name) for name in self.names)
-        self._check_memory(1)
+        self._check_memory(1, self.names)
 
     @classmethod
     @contextmanager
@@ -183,32 +183,46 @@ class ImagesDepthFile:
         Raises:
             FileFormatError: as for `read_images_depth`.
         """
+        images = self._images(self.names, start, stop)
+        for name in {DEPTH_MAP, DEPTH} & set(images):
+            images[name] *= np.float32(UM_PER_MM)
+        return ImagesDepth(
+            captures=_captures(images),
+            raw=images.get(RAW),
+            depth_map_um=images.get(DEPTH_MAP),
+            depth_um=images.get(DEPTH),
+        )
+
+    def read_captures(self, start: int = 0, stop: int | None = None) -> FloatArray:
+        """Read the sensor images alone, (sample, sensor, y, x).
+
+        Raises:
+            FileFormatError: as for `read_images_depth`.
+        """
+        names = tuple(name for name in (SENSOR_A, SENSOR_B) if name in self.names)
+        return _captures(self._images(names, start, stop))
+
+    def _images(
+        self, names: tuple[str, ...], start: int, stop: int | None
+    ) -> dict[str, FloatArray]:
         stop = self.samples if stop is None else min(stop, self.samples)
         whole = (start, stop) == (0, self.samples)
-        self._check_memory(stop - start if self.is_sliceable else self.samples)
+        self._check_memory(stop - start if self.is_sliceable else self.samples, names)
         images = {}
-        for name in self.names:
+        for name in names:
             place = self._placed[name]
             part = None
             if not whole:
                 part = Part(axis=-1 if place.samples_last else 0, start=start, stop=stop)
             array = self._source.read(name, part)
             images[name] = _to_memory(array, place, stop - start)
-        images = checked(self.path, images, start, depth_map=DEPTH_MAP, depth=DEPTH)
-        for name in {DEPTH_MAP, DEPTH} & set(images):
-            images[name] *= np.float32(UM_PER_MM)
-        sensors = [images[name] for name in (SENSOR_A, SENSOR_B) if name in images]
-        return ImagesDepth(
-            captures=np.stack(sensors, axis=1),
-            raw=images.get(RAW),
-            depth_map_um=images.get(DEPTH_MAP),
-            depth_um=images.get(DEPTH),
-        )
+        return checked(self.path, images, start, depth_map=DEPTH_MAP, depth=DEPTH)
 
-    def _check_memory(self, samples: int) -> None:
-        """Hold what so many samples of all variables take against the limits."""
+    def _check_memory(self, samples: int, names: tuple[str, ...]) -> None:
+        """Hold what so many samples of some variables take against the limits."""
         decoded = 0
-        for name, place in self._placed.items():
+        for name in names:
+            place = self._placed[name]
             claim = (samples, *place.shape[1:])
             # (sample, layer) counts as frames of one row, for long files are no large frames.
             claim = (claim[0], 1, claim[1]) if len(claim) == 2 else claim
@@ -219,6 +233,10 @@ class ImagesDepthFile:
                 f"most {self._limits.max_bytes / 2**30:.3g} GiB; split the file or raise "
                 "Limits.max_bytes."
             )
+
+
+def _captures(images: Mapping[str, FloatArray]) -> FloatArray:
+    return np.stack([images[name] for name in (SENSOR_A, SENSOR_B) if name in images], axis=1)
 
 
 def is_images_depth(path: Path) -> bool:

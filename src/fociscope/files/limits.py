@@ -7,10 +7,11 @@ and only then decode. `decoding` turns what a decoder raises on damaged bytes in
 import math
 import struct
 import tokenize
+import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ __all__ = [
     "one_line",
     "require_file",
     "shown",
+    "unbounded",
 ]
 
 MAX_DIMENSIONS = 4
@@ -48,6 +50,7 @@ DECODER_ERRORS: tuple[type[Exception], ...] = (
     ValueError,
     struct.error,
     tokenize.TokenError,  # numpy, on headers of NPY files
+    zipfile.BadZipFile,
     zlib.error,
 )
 """What NumPy, Pillow, tifffile, scipy and h5py are known to raise on damaged bytes."""
@@ -72,8 +75,13 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-def shown(path: Path) -> str:
-    """Return the path as messages print it: quoted where it would break the line."""
+def unbounded(limits: Limits) -> Limits:
+    """Return the limits for a file that is read in parts, each of which is held against them."""
+    return replace(limits, max_bytes=2**63)
+
+
+def shown(path: Path | str) -> str:
+    """Return a path or a name as messages print it: quoted where it would break the line."""
     text = str(path)
     return text if text.isprintable() else repr(text)
 
@@ -81,6 +89,7 @@ def shown(path: Path) -> str:
 def one_line(error: BaseException, length: int = 160) -> str:
     """Return what an exception says, on one line of at most `length` characters."""
     text = " ".join(str(error).split()) or type(error).__name__
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)  # from the file
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
@@ -131,7 +140,7 @@ def check_claim(
     Raises:
         FileFormatError: the claim is refused.
     """
-    where = shown(path) if name is None else f"{shown(path)}: {name}"
+    where = shown(path) if name is None else f"{shown(path)}: {shown(name)}"
     _check_dtype(where, dtype)
     assert dtype is not None
     sides = tuple(int(side) for side in shape)

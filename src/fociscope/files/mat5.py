@@ -99,6 +99,20 @@ class Mat5Source:
         """Return the names of all variables, arrays or not."""
         return [header.name for header in self._headers]
 
+    def arrays(self) -> list[str]:
+        """Return the names of the numeric arrays."""
+        return sorted(
+            {h.name for h in self._headers if h.matlab_class in _NUMERIC_CLASSES and h.name}
+        )
+
+    def is_matlab(self, name: str) -> bool:
+        """Return True: MATLAB's last axis may count the frames."""
+        return True
+
+    def pixel_size_um(self, name: str) -> float | None:
+        """Return None: MAT v5 states no pixel size."""
+        return None
+
     def claims(self, names: tuple[str, ...]) -> Claims:
         """Return shape and dtype of those of `names` that are there; nothing is read.
 
@@ -110,7 +124,7 @@ class Mat5Source:
         for header in self._headers:
             if header.name not in names:
                 continue
-            where = f"{shown(self.path)}: {header.name}"
+            where = f"{shown(self.path)}: {shown(header.name)}"
             code = _NUMERIC_CLASSES.get(header.matlab_class)
             if code is None or header.is_complex:
                 kind = _OTHER_CLASSES.get(header.matlab_class, "of an unknown class")
@@ -154,7 +168,7 @@ class Mat5Source:
             array = scipy.io.loadmat(self.path, appendmat=False, variable_names=[name])[name]
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
             raise FileFormatError(
-                f"{shown(self.path)}: {name} cannot be decoded, expected a numeric matrix; "
+                f"{shown(self.path)}: {shown(name)} cannot be decoded, expected a numeric matrix; "
                 "export the file again."
             )
         return array if part is None else array[part.index(array.ndim)]

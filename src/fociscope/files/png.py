@@ -52,9 +52,14 @@ def read_png(path: Path, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.floa
         raise FileFormatError(
             f"{shown(path)}: a 16-bit colour PNG, expected greyscale; convert it to greyscale."
         )
-    with decoding(path, "PNG image"):
-        held = _held_bytes(path)
     expected = height * ((width * bits * _CHANNELS.get(colour, 1) + 7) // 8)
+    with decoding(path, "PNG image"):
+        held = _held_bytes(path, most=2 * expected + _STEP_BYTES)  # filter bytes and interlacing
+    if held > 2 * expected + _STEP_BYTES:
+        raise FileFormatError(
+            f"{shown(path)}: compressed data inflate beyond the {expected} bytes of {height} x "
+            f"{width} pixels; the file is damaged or hostile, get it again."
+        )
     if held < expected:
         raise FileFormatError(
             f"{shown(path)}: holds {held} bytes of {expected} for {height} x {width} pixels; it is "
@@ -88,8 +93,11 @@ def read_png(path: Path, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.floa
     return grey.astype(np.float32)
 
 
-def _held_bytes(path: Path) -> int:
-    """Return the bytes that the image data inflate to: Pillow fills missing rows with zeros."""
+def _held_bytes(path: Path, most: int) -> int:
+    """Return the bytes that the image data inflate to, counted until they exceed `most`.
+
+    Pillow fills missing rows with zeros, and inflates whatever is too much.
+    """
     held = 0
     inflater = zlib.decompressobj()
     with path.open("rb") as stream:
@@ -100,8 +108,10 @@ def _held_bytes(path: Path) -> int:
                 stream.seek(length + 4, 1)
                 continue
             data = stream.read(length)
-            while data:
+            while data and held <= most:
                 held += len(inflater.decompress(data, _STEP_BYTES))
                 data = inflater.unconsumed_tail
+            if held > most:
+                return held
             stream.seek(4, 1)
     return held

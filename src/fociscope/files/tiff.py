@@ -8,6 +8,8 @@ import logging
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,9 +26,10 @@ from fociscope.files.limits import (
     require_file,
     shown,
 )
-from fociscope.files.tiff_metadata import check_axes, pixel_size_um
+from fociscope.files.stacks import Stack
+from fociscope.files.tiff_metadata import check_axes, page_axes, pixel_size_um
 
-__all__ = ["is_tiff", "read_pixel_size_um", "read_tiff"]
+__all__ = ["is_tiff", "open_tiff", "read_pixel_size_um", "read_tiff"]
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says, we say as errors
 
@@ -59,16 +62,55 @@ def read_tiff(path: Path, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.flo
         check_axes(path, tiff, count)
         pages = np.empty((count, *first.shape), dtype=np.float32)
         for index in range(count):
-            page = tiff.pages[index]
-            if page.shape != first.shape or page.dtype != first.dtype:
-                raise FileFormatError(
-                    f"{shown(path)}: page 1 is {_size(first)} but page {index + 1} is "
-                    f"{_size(page)}, expected pages of one size and type; save them as files."
-                )
-            _check_page(path, page, limits)
-            with np.errstate(over="ignore"):  # too large for float32 becomes inf, judged elsewhere
-                pages[index] = _decode(page)
+            pages[index] = _read_page(path, tiff, index, limits)
     return pages[0] if count == 1 else pages
+
+
+@contextmanager
+def open_tiff(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Stack]:
+    """Open a stack of which pages are decoded as they are asked for.
+
+    Raises:
+        FileFormatError: as for `read_tiff`, as far as it shows before pages are decoded; and pages
+            over more than frames and two channels.
+    """
+    path = require_file(path)
+    with decoding(path, "TIFF image"), path.open("rb") as stream:
+        count = _count_pages(path, stream, limits)
+    with decoding(path, "TIFF image"):
+        tiff = tifffile.TiffFile(path)
+    try:
+        with decoding(path, "TIFF image"):
+            first = tiff.pages[0]
+            _check_page(path, first, limits)
+            leading, counts, order = page_axes(path, tiff, count)
+            pitch_um = pixel_size_um(path, tiff)
+
+        def planes(start: int, stop: int) -> npt.NDArray[np.float32]:
+            check_claim(path, (stop - start, *first.shape), first.dtype, limits)
+            found = np.empty((stop - start, *first.shape), dtype=np.float32)
+            with decoding(path, "TIFF image"):
+                for place, index in enumerate(order[start:stop]):
+                    found[place] = _read_page(path, tiff, int(index), limits)
+            return found
+
+        frame_px = (int(first.shape[0]), int(first.shape[1]))
+        yield Stack(path, leading, counts, frame_px, planes, pitch_um)
+    finally:
+        tiff.close()
+
+
+def _read_page(path: Path, tiff: Any, index: int, limits: Limits) -> npt.NDArray[np.float32]:
+    """Return one page, which must be like the first."""
+    first, page = tiff.pages[0], tiff.pages[index]
+    if page.shape != first.shape or page.dtype != first.dtype:
+        raise FileFormatError(
+            f"{shown(path)}: page 1 is {_size(first)} but page {index + 1} is {_size(page)}, "
+            "expected pages of one size and type; save them as files."
+        )
+    _check_page(path, page, limits)
+    with np.errstate(over="ignore"):  # too large for float32 becomes inf, judged elsewhere
+        return _decode(page).astype(np.float32)
 
 
 def read_pixel_size_um(path: Path) -> float | None:

@@ -52,6 +52,11 @@ class Calibration(Configuration):
         """How many layers it has corrections for."""
         return len(self.logit_scale)
 
+    def of_the_first(self, layers: int) -> Self:
+        """Return the calibration of a network that answers for so many of the layers only."""
+        per_layer = "logit_scale", "logit_shift", "depth_std_scale"
+        return self.model_copy(update={name: getattr(self, name)[:layers] for name in per_layer})
+
     def presence(self, output: LayerNetOutput) -> Tensor:
         """(batch, layer) P(there is such a layer); a layer is no surer than the one above it."""
         logit = self.presence_scale * output.presence_logit + self.presence_shift

@@ -6,6 +6,8 @@ fitted once per model on valid captures of its training family.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple, Self
 
@@ -27,6 +29,8 @@ _OPTICS = (1, 7, 15)
 #: Standard deviation in pixels of the blur that noise is averaged by before it is compared.
 _BLUR_PX = 1.5
 _LARGEST_LOG = 14.0
+#: Frequencies whose bands are looked up together.
+_BLOCK = 2**17
 
 
 class Evidence(NamedTuple):
@@ -44,6 +48,10 @@ class Evidence(NamedTuple):
     """|capture - reprojection| / |capture|, smoothed, without what noise explains."""
     features: Tensor
     """(batch, feature) spectra, their coherence between the sensors, and what is told."""
+
+
+#: What there are limits of: the evidence, and how odd its features are together.
+_LIMITED = (*Evidence._fields[:-1], "odd")
 
 
 class Plausibility(Configuration):
@@ -70,30 +78,30 @@ class Plausibility(Configuration):
     def suspicions(self, found: Evidence) -> list[str]:
         """Return in words why each capture is suspicious; an empty text where it is not."""
         odd = _distance(found.features, self.mean, self.whitening)
-        words = []
-        for n in range(len(odd)):
-            reasons = []
-            if found.saturated[n] > self.saturated:
-                share = 100 * float(found.saturated[n])
-                reasons.append(
-                    f"{share:.0f} % of a sensor's pixels hold its greatest value, as if saturated"
-                )
-            if found.noisy[n] > self.noisy:
-                ratio = float(torch.exp(-found.noisy[n]))
-                reasons.append(f"the brightest pixel is only {ratio:.1f} times the noise")
-            if found.empty[n] > self.empty:
-                reasons.append("there is no structure beyond noise")
-            if found.sloping[n] > self.sloping:
-                reasons.append("the light is nothing but an even slope")
-            if found.unexplained[n] > self.unexplained:
-                reasons.append(
-                    f"the map leaves {100 * float(found.unexplained[n]):.0f} % of the capture "
-                    f"unexplained, valid ones at most {100 * self.unexplained:.0f} %"
-                )
-            if odd[n] > self.odd:
-                reasons.append("its structure is unlike that of captures by such an imager")
-            words.append("; ".join(reasons))
-        return words
+        limits = [getattr(self, name) for name in _LIMITED]
+        against = torch.stack([*(f.double() for f in found[:-1]), odd], dim=1)
+        beyond = (against > against.new_tensor(limits)).tolist()
+        return [
+            self._in_words(dict(zip(_LIMITED, flags, strict=True)), found, n) if any(flags) else ""
+            for n, flags in enumerate(beyond)
+        ]
+
+    def _in_words(self, beyond: dict[str, bool], found: Evidence, n: int) -> str:
+        """Say why capture `n` is suspicious, of which some evidence lies beyond its limit."""
+        share = 100 * float(found.saturated[n])
+        ratio = float(torch.exp(-found.noisy[n]))
+        left = 100 * float(found.unexplained[n])
+        reasons = {
+            "saturated": f"{share:.0f} % of a sensor's pixels hold its greatest value, "
+            "as if saturated",
+            "noisy": f"the brightest pixel is only {ratio:.1f} times the noise",
+            "empty": "there is no structure beyond noise",
+            "sloping": "the light is nothing but an even slope",
+            "unexplained": f"the map leaves {left:.0f} % of the capture unexplained, "
+            f"valid ones at most {100 * self.unexplained:.0f} %",
+            "odd": "its structure is unlike that of captures by such an imager",
+        }
+        return "; ".join(reason for name, reason in reasons.items() if beyond[name])
 
 
 def evidence(
@@ -111,20 +119,23 @@ def evidence(
     light = captures / mean
     noise = _noise(light)
     top = light.amax(dim=(-2, -1))
-    variance = light.var(dim=(-2, -1), correction=0)
-    power, coherence = _spectra(light - 1)
+    contrast = light - 1
+    squared = contrast.square()
+    variance = squared.mean(dim=(-2, -1))
+    skew = squared.mul_(contrast).mean(dim=(-2, -1)) / variance.clamp(min=1e-20) ** 1.5
+    del squared
+    power, coherence = _spectra(contrast)
     floor = noise.square().clamp(min=1e-12)
     coarse = (power[..., :2].mean(dim=-1) / floor).clamp(min=1e-6).log().clamp(max=_LARGEST_LOG)
     ratio = (top / noise.clamp(min=1e-9)).log().clamp(max=9.0)
     clean = (power - floor[..., None]).clamp(min=0).add(1e-5).log()
-    skew = (light - 1).pow(3).mean(dim=(-2, -1)) / variance.clamp(min=1e-20) ** 1.5
     features = [clean.flatten(1), skew, ratio]
     if captures.shape[1] > 1:
         features += [clean.amax(dim=1), clean.amin(dim=1), coherence]
     left = (reprojection - captures) / mean
     left = left if good is None else left * good
     share = _smoothed_power(left) - _smoothed_noise(floor)
-    unexplained = (share.clamp(min=0) / light.square().mean(dim=(-2, -1))).sqrt()
+    unexplained = (share.clamp(min=0) / (1 + variance)).sqrt()  # light has a mean of 1
     return Evidence(
         saturated=share_at_the_top(captures, good),
         noisy=-ratio.amin(dim=1),
@@ -163,18 +174,27 @@ def fit_plausibility(found: Evidence) -> Plausibility:
         if float((against > limits).any(dim=1).double().mean()) <= FALSE_ALARMS or share < 1e-6:
             break
         share *= 0.9
-    names = (*Evidence._fields[:-1], "odd")
     return Plausibility(
-        **dict(zip(names, limits.tolist(), strict=True)),
+        **dict(zip(_LIMITED, limits.tolist(), strict=True)),
         mean=tuple(mean.tolist()),
         whitening=tuple(tuple(row) for row in whitening.tolist()),
     )
 
 
-def _distance(features: Tensor, mean: object, whitening: object) -> Tensor:
-    centred = features.double() - torch.as_tensor(mean, dtype=torch.float64, device=features.device)
-    matrix = torch.as_tensor(whitening, dtype=torch.float64, device=features.device)
-    return ((centred @ matrix) * centred).sum(dim=1).clamp(min=0).sqrt()
+def _distance(
+    features: Tensor, mean: Sequence[float] | Tensor, whitening: Sequence[Sequence[float]] | Tensor
+) -> Tensor:
+    if not isinstance(mean, Tensor):
+        mean = _as_double(tuple(mean), features.device)
+    if not isinstance(whitening, Tensor):
+        whitening = _as_double(tuple(whitening), features.device)
+    centred = features.double() - mean
+    return ((centred @ whitening) * centred).sum(dim=1).clamp(min=0).sqrt()
+
+
+@lru_cache(maxsize=16)
+def _as_double(values: tuple[object, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64, device=device)
 
 
 def _noise(light: Tensor) -> Tensor:
@@ -182,39 +202,64 @@ def _noise(light: Tensor) -> Tensor:
 
     By the median, so that a few bright points do not pass for noise.
     """
-    once = light.new_tensor([1.0, -2.0, 1.0])
-    mask = (once[:, None] * once)[None, None]
-    found = F.conv2d(light.reshape(-1, 1, *light.shape[-2:]), mask).abs()
+    # The second difference along both axes.
+    across = (light[..., 2:] + light[..., :-2]).sub_(light[..., 1:-1], alpha=2)
+    found = across[..., 2:, :] + across[..., :-2, :]
+    found = found.sub_(across[..., 1:-1, :], alpha=2).abs_()
+    del across  # of a large frame, each copy counts
     # The mask's norm is 6; half of a Gaussian lies within 0.6745 deviations.
-    return found.flatten(1).median(dim=1).values.reshape(light.shape[:2]) / (0.6745 * 6)
+    # One by one: along an axis, the median finds indices as well, in twice the memory.
+    medians = torch.stack([image.median() for image in found.flatten(0, 1)])
+    return medians.reshape(light.shape[:2]) / (0.6745 * 6)
 
 
 def _spectra(contrast: Tensor) -> tuple[Tensor, Tensor]:
     """Return (batch, sensor, band) powers, and (batch, band) coherence of the first two sensors."""
     height, width = contrast.shape[-2:]
-    window = torch.hann_window(height)[:, None] * torch.hann_window(width)
-    norm = float(window.square().sum()) ** 0.5
-    spectrum = torch.fft.rfft2(contrast * window.to(contrast) / norm)
-    frequency = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None])
-    bands = [
-        ((frequency >= low) & (frequency < high)).to(contrast.device)
-        for low, high in pairwise(BANDS)
-    ]
-    power = torch.stack([spectrum[..., b].abs().square().mean(dim=-1) for b in bands], dim=-1)
-    cross = (spectrum[:, 0] * spectrum[:, -1].conj()).real
-    shared = torch.stack([cross[..., b].mean(dim=-1) for b in bands], dim=-1)
+    down, along = _window(height, contrast.device), _window(width, contrast.device)
+    spectrum = torch.fft.rfft2(contrast * (down[:, None] * along))
+    count = contrast.new_zeros(len(BANDS) - 1)
+    sums = contrast.new_zeros(len(contrast), contrast.shape[1] + 1, len(count))
+    rows = max(1, _BLOCK // spectrum.shape[-1])
+    for start in range(0, height, rows):
+        block = spectrum[..., start : start + rows, :]
+        parts = torch.view_as_real(block)
+        cross = (parts[:, 0] * parts[:, -1]).sum(dim=-1)
+        power = parts.square().sum(dim=-1)
+        member = _membership(height, width, start, start + block.shape[-2], contrast.device)
+        sums += torch.cat([power, cross[:, None]], dim=1).flatten(2) @ member
+        count += member.sum(dim=0)
+    mean = sums / count
+    power, shared = mean[:, :-1], mean[:, -1]
     return power, shared / (power[:, 0] * power[:, -1]).sqrt().clamp(min=1e-20)
 
 
-def _blur(like: Tensor) -> Tensor:
-    reach = torch.arange(-4, 5, device=like.device, dtype=like.dtype)
+@lru_cache(maxsize=32)
+def _window(length: int, device: torch.device) -> Tensor:
+    """Return (pixel,) a Hann window whose squares sum to 1."""
+    window = torch.hann_window(length)
+    return (window / window.square().sum().sqrt()).to(device)
+
+
+@lru_cache(maxsize=32)
+def _membership(height: int, width: int, start: int, stop: int, device: torch.device) -> Tensor:
+    """Return (ky * kx, band): 1 where a frequency lies in a band; of some rows ky."""
+    along_y = torch.fft.fftfreq(height)[start:stop, None]
+    frequency = torch.hypot(along_y, torch.fft.rfftfreq(width)[None])
+    bands = [(frequency >= low) & (frequency < high) for low, high in pairwise(BANDS)]
+    return torch.stack(bands, dim=-1).flatten(0, 1).float().to(device)
+
+
+@lru_cache(maxsize=8)
+def _blur(device: torch.device) -> Tensor:
+    reach = torch.arange(-4, 5, device=device, dtype=torch.float32)
     weight = torch.exp(-reach.square() / (2 * _BLUR_PX**2))
     return weight / weight.sum()
 
 
 def _smoothed_power(image: Tensor) -> Tensor:
     """(batch, sensor, y, x) -> (batch, sensor) mean square after a blur."""
-    weight = _blur(image)
+    weight = _blur(image.device)
     flat = image.reshape(-1, 1, *image.shape[-2:])
     flat = F.conv2d(F.conv2d(flat, weight[None, None, None]), weight[None, None, :, None])
     return flat.square().mean(dim=(-3, -2, -1)).reshape(image.shape[:2])
@@ -222,7 +267,7 @@ def _smoothed_power(image: Tensor) -> Tensor:
 
 def _smoothed_noise(variance: Tensor) -> Tensor:
     """Return what `_smoothed_power` is of white noise."""
-    return variance * _blur(variance).square().sum() ** 2
+    return variance * _blur(variance.device).square().sum() ** 2
 
 
 def _slope(light: Tensor, variance: Tensor, floor: Tensor) -> Tensor:

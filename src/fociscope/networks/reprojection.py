@@ -62,8 +62,8 @@ def reproject(
         (batch, sensor, y, x).
     """
     imager = projector.imager
-    emitted = intensity / imager.psf.energy_fraction()
-    seen = projector.A(emitted, depth_um.clamp(*depth_bounds_um(imager)), **psf_parameters)
+    # The share of the emitted light that a sensor gets is part of its gain.
+    seen = projector.A(intensity, depth_um.clamp(*depth_bounds_um(imager)), **psf_parameters)
     assert isinstance(seen, Tensor)
     counted = seen if good is None else seen * good
     overlap = (counted * captures).sum(dim=(-2, -1), keepdim=True)

@@ -2,6 +2,15 @@
 
 from fociscope.reconstruction.correction import ChipCorrection, find_bad_pixels
 from fociscope.reconstruction.engine import Model, load_model
+from fociscope.reconstruction.foci import Focus, find_foci
 from fociscope.reconstruction.result import Reconstruction
 
-__all__ = ["ChipCorrection", "Model", "Reconstruction", "find_bad_pixels", "load_model"]
+__all__ = [
+    "ChipCorrection",
+    "Focus",
+    "Model",
+    "Reconstruction",
+    "find_bad_pixels",
+    "find_foci",
+    "load_model",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from fociscope.arrays import ArrayLike, as_tensor
 from fociscope.errors import FociscopeError
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
+from fociscope.networks.calibration import Calibration
+from fociscope.networks.inference import InferenceNet
 from fociscope.networks.layer_net import LayerNet
 from fociscope.networks.optics import optics_features
 from fociscope.networks.plausibility import evidence, share_at_the_top
@@ -23,6 +26,7 @@ from fociscope.reconstruction.captures import check_captures
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.family import check_imager
 from fociscope.reconstruction.result import Reconstruction
+from fociscope.reconstruction.tiling import LEAST_TILE_PX, TILE_PX, in_tiles, with_smaller_tiles
 
 __all__ = ["Model", "load_model", "pick_device"]
 
@@ -69,6 +73,7 @@ class Model:
         self.warnings = warnings
         self._optics = optics_features(imager).to(device)
         self._projector = LayerProjector(imager)
+        self._folded: dict[int, tuple[InferenceNet, Calibration]] = {}
 
     def reconstruct(
         self,
@@ -76,6 +81,7 @@ class Model:
         *,
         layers: int | None = None,
         correction: ChipCorrection | None = None,
+        tile_px: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Reconstruction:
         """Reconstruct one capture or many.
@@ -86,14 +92,18 @@ class Model:
             layers: how many to look for at most; some of them may turn out to be absent. Without
                 it, the model's own number.
             correction: what is known of the chip; without it, nothing.
+            tile_px: side of the tiles that large frames go through in, for less memory or more
+                speed; the answer is the same. Without it, `TILE_PX`. Where memory runs out, smaller
+                tiles are taken, with a warning.
             progress: called with the captures done and their total.
 
         Raises:
             CaptureError: these are no captures that the model can reconstruct, or the correction's
                 frames are not theirs.
-            FociscopeError: more layers than the model can tell apart, or none.
+            FociscopeError: more layers than the model can tell apart, or none; tiles of less than
+                `LEAST_TILE_PX`; not enough memory.
         """
-        layers = self._checked_layers(layers)
+        layers, tile_px = self._checked_layers(layers), _checked_tile(tile_px)
         raw = as_tensor(captures).to(torch.float32)
         given, bad = raw, None
         if correction is not None and raw.ndim >= 3:
@@ -107,18 +117,16 @@ class Model:
         suspicion: list[str] = []
         for start in range(0, len(flat), per_batch):
             span = slice(start, start + per_batch)
-            arrays, found = self._batch(
-                flat[span].to(self.device),
-                untouched[span].to(self.device),
-                good.to(self.device),
-                layers,
-            )
+            work = partial(self._batch, flat[span], untouched[span], good, layers)
+            (arrays, found), tile_px = with_smaller_tiles(work, tile_px)
             parts.append(arrays)
             suspicion += found
             if progress is not None:
                 progress(min(start + per_batch, len(flat)), len(flat))
         probability, presence, intensity, depth_um, depth_std_um, reprojection = (
-            torch.cat(part).reshape(*lead, *part[0].shape[1:]).numpy()
+            (part[0] if len(part) == 1 else torch.cat(part))
+            .reshape(*lead, *part[0].shape[1:])
+            .numpy()
             for part in zip(*parts, strict=True)
         )
         return Reconstruction(
@@ -146,40 +154,47 @@ class Model:
             )
         return layers
 
+    def _for_layers(self, layers: int) -> tuple[InferenceNet, Calibration]:
+        """Return the network as it is run to look for so many layers, and their calibration."""
+        if layers not in self._folded:
+            network = InferenceNet(self.network, self._optics, layers)
+            self._folded[layers] = network, self.info.calibration.of_the_first(layers)
+        return self._folded[layers]
+
     @torch.inference_mode()
     def _batch(
-        self, captures: Tensor, raw: Tensor, good: Tensor, layers: int
+        self, captures: Tensor, raw: Tensor, good: Tensor, layers: int, tile_px: int
     ) -> tuple[tuple[Tensor, ...], list[str]]:
         """Reconstruct (batch, sensor, y, x): arrays of a `Reconstruction`, and its suspicions."""
-        imager, calibration = self.imager, self.info.calibration
-        count = len(captures)
-        output = self.network(
-            aligned(captures, imager.registration, pixel_pitch_um=imager.pixel_pitch_um),
-            self._optics.expand(count, -1),
-            torch.full((count,), layers, device=captures.device),
-        )
-        presence = calibration.presence(output)
-        intensity, depth_um = light_and_depth(output, presence >= 0.5, captures, imager.gap_um)
-        intensity, depth_um = intensity[:, :layers], depth_um[:, :layers]
+        captures, raw, good = (t.to(self.device) for t in (captures, raw, good))
+        imager = self.imager
+        network, calibration = self._for_layers(layers)
+        on_a = aligned(captures, imager.registration, pixel_pitch_um=imager.pixel_pitch_um)
+        maps = captures.new_empty(2, len(captures), layers, *captures.shape[-2:])
+        for y, x, output in in_tiles(network, on_a, tile_px):
+            presence = calibration.presence(output)
+            light, depth_um = light_and_depth(output, presence >= 0.5, captures, imager.gap_um)
+            maps[0, ..., y, x] = calibration.probability(output)
+            maps[1, ..., y, x] = light
+        probability, intensity = maps
+        depth_std_um = calibration.depth_std(output) * imager.gap_um
         seen = reproject(self._projector, intensity, depth_um, captures, good=good)
-        suspicion = [""] * count
+        suspicion = [""] * len(captures)
         if self.info.plausibility is not None:
-            told = self._optics.expand(count, -1)
+            told = self._optics.expand(len(captures), -1)
             found = evidence(captures, seen, told, good=good)
             found = found._replace(saturated=share_at_the_top(raw, good))
             suspicion = self.info.plausibility.suspicions(found)
-        arrays = tuple(
-            tensor.cpu()
-            for tensor in (
-                calibration.probability(output)[:, :layers],
-                presence[:, :layers],
-                intensity,
-                depth_um,
-                calibration.depth_std(output)[:, :layers] * imager.gap_um,
-                seen,
-            )
-        )
-        return arrays, suspicion
+        arrays = probability, presence, intensity, depth_um, depth_std_um, seen
+        return tuple(tensor.cpu() for tensor in arrays), suspicion
+
+
+def _checked_tile(tile_px: int | None) -> int:
+    if tile_px is None:
+        return TILE_PX
+    if tile_px < LEAST_TILE_PX:
+        raise FociscopeError(f"tiles need at least {LEAST_TILE_PX} pixels; got tile_px = {tile_px}")
+    return tile_px
 
 
 def load_model(

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fociscope.errors import FociscopeError
-from fociscope.files import ImagesDepth, write_images_depth
 from fociscope.files.atomic import atomic_folder
-from fociscope.files.ome import write_ome_tiff
 from fociscope.imager.geometry import Imager
+from fociscope.reconstruction.foci import CELL_DIAMETER_UM
+from fociscope.reconstruction.output import DEFAULT_FORMATS, FORMATS, write_result
+from fociscope.reconstruction.tables import Tables
 
 __all__ = ["FORMATS", "Reconstruction"]
 
-Format = Literal["ome-tiff", "mat"]
-FORMATS: tuple[Format, ...] = ("ome-tiff", "mat")
 Floats = NDArray[np.float32]
 
 
@@ -111,12 +108,18 @@ class Reconstruction:
         residuals = zip("AB", self.residual, strict=False)
         return ", ".join(f"{sensor} {100 * r:.1f} %" for sensor, r in residuals)
 
-    def summary(self) -> dict[str, Any]:
-        """Return the figures of each layer, ready for JSON, with units in the names."""
+    def summary(self, tables: Tables | None = None) -> dict[str, Any]:
+        """Return the figures of each layer, ready for JSON, with units in the names.
+
+        Args:
+            tables: of this reconstruction, if they are at hand.
+        """
         lead = self.depth_um.shape[:-1]
         mask, residual = self.mask, self.residual
+        tables = tables or Tables.of(self)
         frames = [
-            self._frame_summary(index, mask[index], residual[index]) for index in np.ndindex(lead)
+            self._frame_summary(index, mask[index], residual[index], tables, number)
+            for number, index in enumerate(np.ndindex(lead))
         ]
         return {
             "model": self.model,
@@ -135,7 +138,12 @@ class Reconstruction:
         return {"bad_pixels": {s: int(n) for s, n in zip("AB", count, strict=False)}}
 
     def _frame_summary(
-        self, index: tuple[int, ...], mask: NDArray[np.bool_], residual: Floats
+        self,
+        index: tuple[int, ...],
+        mask: NDArray[np.bool_],
+        residual: Floats,
+        tables: Tables,
+        number: int,
     ) -> dict[str, Any]:
         sensors = "AB"[: self.captures.shape[-3]]
         pixel_mm2 = (self.imager.pixel_pitch_um / 1000) ** 2
@@ -149,13 +157,17 @@ class Reconstruction:
                     "coverage": round(float(cells.mean()), 4),
                     "area_mm2": round(float(cells.sum() * pixel_mm2), 4),
                     "expected_coverage": round(float(probability.mean()), 4),
+                    "foci": int(foci),
+                    "cells": round(float(of_area), 2),
                 }
-                for presence, depth, std, cells, probability in zip(
+                for presence, depth, std, cells, probability, foci, of_area in zip(
                     self.presence[index],
                     self.depth_um[index],
                     self.depth_std_um[index],
                     mask,
                     self.probability[index],
+                    tables.foci_count[number],
+                    tables.cells[number],
                     strict=True,
                 )
             ],
@@ -167,13 +179,21 @@ class Reconstruction:
         }
 
     def write_into(
-        self, folder: Path, formats: Sequence[str] = ("ome-tiff",), **more: Any
+        self,
+        folder: Path,
+        formats: Sequence[str] = DEFAULT_FORMATS,
+        *,
+        cell_diameter_um: float = CELL_DIAMETER_UM,
+        names: Sequence[str] = (),
+        **more: Any,
     ) -> list[Path]:
         """Write the files of `formats` and `summary.json` into a folder that is there.
 
         Args:
             folder: where to.
             formats: some of `FORMATS`.
+            cell_diameter_um: of a typical cell, for the number of cells.
+            names: of the frames' files, for `frames.csv`.
             more: further entries of the summary, such as the inputs.
 
         Returns:
@@ -182,39 +202,16 @@ class Reconstruction:
         Raises:
             FociscopeError: an unknown format, or more than one leading axis.
         """
-        unknown = set(formats) - set(FORMATS)
-        if unknown:
-            raise FociscopeError(
-                f"unknown format {', '.join(sorted(unknown))}; choose among {', '.join(FORMATS)}"
-            )
-        if self.probability.ndim > 4:
-            raise FociscopeError("files hold one capture or one series; save each series by itself")
-        written = []
-        if "ome-tiff" in formats:
-            for name, array in (
-                ("probability", self.probability),
-                ("intensity", self.intensity),
-                ("depth_map", self.depth_map_um),
-            ):
-                path = folder / f"{name}.ome.tif"
-                write_ome_tiff(
-                    path,
-                    array,
-                    pixel_pitch_um=self.imager.pixel_pitch_um,
-                    depth_um=self.depth_um,
-                    channel_name=name,
-                )
-                written.append(path)
-        if "mat" in formats:
-            path = folder / "reconstruction.mat"
-            write_images_depth(path, self._images_depth())
-            written.append(path)
-        path = folder / "summary.json"
-        path.write_text(json.dumps({**more, **self.summary()}, indent=2) + "\n", encoding="utf-8")
-        return [*written, path]
+        return write_result(
+            self, folder, formats, cell_diameter_um=cell_diameter_um, names=names, **more
+        )
 
     def save(
-        self, folder: Path | str, formats: Sequence[str] = ("ome-tiff",), *, overwrite: bool = False
+        self,
+        folder: Path | str,
+        formats: Sequence[str] = DEFAULT_FORMATS,
+        *,
+        overwrite: bool = False,
     ) -> None:
         """Write the files into a new folder, or none at all.
 
@@ -223,14 +220,3 @@ class Reconstruction:
         """
         with atomic_folder(Path(folder), overwrite=overwrite) as part:
             self.write_into(part, formats)
-
-    def _images_depth(self) -> ImagesDepth:
-        def stacked(array: Floats, axes: int) -> Floats:
-            return array.reshape(-1, *array.shape[array.ndim - axes :])
-
-        return ImagesDepth(
-            raw=stacked(self.intensity, 3),
-            captures=stacked(self.captures, 3),
-            depth_map_um=stacked(self.depth_map_um, 3),
-            depth_um=stacked(self.depth_um, 1),
-        )

@@ -46,7 +46,7 @@ class ImagerFamily(Configuration):
     background: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Even light on a sensor up to this share of its mean, in half of the scenes."""
     told_exactly: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Share of the scenes whose imager the network is told without error, as one that is calibrated.
+    """Share of the scenes whose imager the network is told without error, as of a calibrated one.
     Were it none, no depth could be better than what is told: 1 degree in 18 is 5 % of it."""
     told_half_angle_error_deg: Annotated[float, Field(ge=0, le=10)] = 1.5
     """Standard deviation of the error of the half angle that it is told in the other scenes."""

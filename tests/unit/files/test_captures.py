@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 import tifffile
 
 from fociscope.errors import FileFormatError
@@ -9,6 +10,7 @@ from fociscope.files import (
     ImagesDepth,
     Limits,
     list_images,
+    open_captures,
     read_captures,
     write_images_depth,
 )
@@ -81,16 +83,32 @@ def test_published_layout(tmp_path: Path) -> None:
         read_captures([tmp_path / "1.mat", tmp_path / "1.mat"])
 
 
-@pytest.mark.parametrize("count", [0, 3])
-def test_number_of_files(count: int) -> None:
-    with pytest.raises(FileFormatError, match=f"{count} files given"):
-        read_captures([Path("a.tif")] * count)
+def test_no_file_is_no_capture() -> None:
+    with pytest.raises(FileFormatError, match="0 files given"):
+        read_captures([])
 
 
 @pytest.mark.parametrize("pages", [3, 7])
-def test_other_numbers_of_pages_are_explained(tmp_path: Path, pages: int) -> None:
-    with pytest.raises(FileFormatError, match=f"{pages} pages.*two files.*folder"):
-        read_captures([image(tmp_path / "a.tif", 1, (pages, 4, 5))])
+def test_pages_without_an_axis_are_frames_of_sensor_a(tmp_path: Path, pages: int) -> None:
+    path = image(tmp_path / "a.tif", 1, (pages, 4, 5))
+    with open_captures([path]) as series:
+        assert series.shape == (pages, 1, 4, 5)
+        assert f"{pages} pages that name no axis" in series.notes[0]
+    assert read_captures([path]).shape == (pages, 1, 4, 5)
+
+
+def test_pages_are_what_the_user_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.arange(6 * 20, dtype=np.uint16).reshape(6, 4, 5))
+    with open_captures([path], pages="sensors") as series:
+        assert series.shape == (3, 2, 4, 5)
+        assert series.read(1, 2)[0, :, 0, 0].tolist() == [40, 60]
+    two = image(tmp_path / "two.tif", 1, (2, 4, 5))
+    with open_captures([two], pages="frames") as series:
+        assert series.shape == (2, 1, 4, 5)
+    odd = image(tmp_path / "odd.tif", 1, (3, 4, 5))
+    with pytest.raises(FileFormatError, match="even number"), open_captures([odd], pages="sensors"):
+        pass
 
 
 def test_unequal_sizes_name_both_files(tmp_path: Path) -> None:
@@ -113,7 +131,7 @@ def test_folders_must_hold_like_images(tmp_path: Path) -> None:
     image(tmp_path / "mixed" / "2.tif", 1, (4, 6))
     with pytest.raises(FileFormatError, match=r"1\.tif has 4 x 5 .*2\.tif has 4 x 6"):
         read_captures([tmp_path / "mixed"])
-    image(tmp_path / "stacks" / "1.tif", 1, (2, 4, 5))
+    image(tmp_path / "stacks" / "1.tif", 1, (3, 4, 5))
     with pytest.raises(FileFormatError, match="one image"):
         read_captures([tmp_path / "stacks"])
 
@@ -133,3 +151,104 @@ def test_wrong_sensor_axes_are_refused(tmp_path: Path) -> None:
         read_captures([path])
     with pytest.raises(FileFormatError, match="give this file alone"):
         read_captures([path, path])
+
+
+def test_a_single_capture_and_a_series_of_one_are_told_apart(tmp_path: Path) -> None:
+    one = image(tmp_path / "folder" / "a.tif", 1)
+    for given, is_single in ((one, True), (tmp_path / "folder", False)):
+        with open_captures([given]) as series:
+            assert series.shape == (1, 1, 4, 5)
+            assert series.is_single is is_single
+            assert series.names == (given,)
+
+
+def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
+    for index in range(5):
+        image(tmp_path / "a" / f"{index}.tif", index)
+    (tmp_path / "a" / "3.tif").write_bytes(b"no image at all")
+    with open_captures([str(tmp_path / "a")]) as series:
+        assert series.read(1, 3)[:, 0, 0, 0].tolist() == [1, 2]
+        assert series.read(4)[:, 0, 0, 0].tolist() == [4]
+        assert series.read(5).shape == (0, 1, 4, 5)
+        with pytest.raises(FileFormatError, match=r"3\.tif"):
+            series.read(2, 4)
+        with pytest.raises(IndexError):
+            series.read(-1)
+
+
+def test_memory_counts_for_each_read_alone(tmp_path: Path) -> None:
+    small = Limits(max_bytes=2 * 4 * 5 * 4)
+    for name in ("a.tif", "a.npy"):
+        path = image(tmp_path / name, 1, (6, 4, 5))
+        with open_captures([path], limits=small) as series:
+            assert [len(batch) for batch in series.batches(2)] == [2, 2, 2]
+            with pytest.raises(FileFormatError, match="max_bytes"):
+                series.read()
+
+
+def test_published_layout_is_read_in_parts_without_its_layers(tmp_path: Path) -> None:
+    captures = np.random.default_rng(0).random((5, 2, 4, 5), dtype=np.float32)
+    data = ImagesDepth(captures, raw=np.full((5, 3, 4, 5), np.nan, np.float32))
+    for name in ("1.mat", "1.h5", "1.zarr"):
+        write_images_depth(tmp_path / name, ImagesDepth(captures))
+        with open_captures([tmp_path / name]) as series:
+            assert series.shape == (5, 2, 4, 5)
+            np.testing.assert_array_equal(series.read(1, 4), captures[1:4])
+    write_images_depth(tmp_path / "nan.mat", data)
+    np.testing.assert_array_equal(read_captures([tmp_path / "nan.mat"]), captures)
+
+
+def test_compressed_mat_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "z.mat"
+    frames = np.arange(7 * 25.0).reshape(7, 5, 5)
+    scipy.io.savemat(path, {"tumorImage_withPSF_A": frames}, do_compression=True)
+    decoded: list[str] = []
+    whole = scipy.io.loadmat
+    monkeypatch.setattr(
+        scipy.io, "loadmat", lambda *given, **more: decoded.append("") or whole(*given, **more)
+    )
+    with open_captures([path]) as series:
+        np.testing.assert_array_equal(np.concatenate(list(series.batches(2)))[:, 0], frames)
+    assert len(decoded) == 1
+
+
+def test_pixel_sizes_of_a_and_b_must_agree(tmp_path: Path) -> None:
+    def sized(name: str, pitch_um: float) -> Path:
+        per_cm = (10_000 / pitch_um, 10_000 / pitch_um)
+        tifffile.imwrite(
+            tmp_path / name, np.ones((4, 5), np.uint8), resolution=per_cm,
+            resolutionunit="CENTIMETER",
+        )  # fmt: skip
+        return tmp_path / name
+
+    a, b = sized("a.tif", 55), sized("b.tif", 55.1)
+    for given in ([a, b], [a], [a, image(tmp_path / "c.npy", 1)]):
+        with open_captures(given) as series:
+            assert series.pixel_size_um == pytest.approx(55, rel=1e-4)
+    with pytest.raises(FileFormatError, match=r"55 µm but .*b\.tif of 60 µm"):
+        read_captures([a, sized("b.tif", 60)])
+
+
+def test_nan_and_infinity_are_counted_and_named(tmp_path: Path) -> None:
+    values = np.ones((4, 2, 5, 6), np.float32)
+    values[2, 1, 0, :3], values[2, 1, 1, 0], values[3, 0, 0, 0] = np.nan, np.inf, np.nan
+    np.save(tmp_path / "a.npy", values)
+    with open_captures([tmp_path / "a.npy"]) as series:
+        assert (series.read(0, 2) == 1).all()
+        with pytest.raises(FileFormatError) as caught:
+            series.read()
+    message = str(caught.value)
+    assert "a.npy: sensor B, frame 3 holds 3 NaN and 1 infinite of 30 values" in message
+    assert "1 more" in message
+    assert "bad-pixel map" in message
+    with open_captures([tmp_path / "a.npy"], allow_non_finite=True) as series:
+        np.testing.assert_array_equal(series.read(), values)
+
+
+def test_nan_names_the_image_of_a_set(tmp_path: Path) -> None:
+    for stem, value in (("1", 1.0), ("2", np.nan)):
+        image(tmp_path / "s" / f"{stem}_A.tif", 1)
+        image(tmp_path / "s" / f"{stem}_B.tif", value)
+    with open_captures([tmp_path / "s"]) as series, pytest.raises(FileFormatError) as caught:
+        series.read()
+    assert "2_B.tif: sensor B, frame 2 holds 20 NaN" in str(caught.value)

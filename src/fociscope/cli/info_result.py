@@ -1,0 +1,71 @@
+"""What `fociscope info` says of a folder that `fociscope reconstruct` wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from fociscope.cli.common import out
+from fociscope.errors import FileFormatError
+from fociscope.files.limits import shown
+from fociscope.reconstruction.journal import JOURNAL, Journal
+
+__all__ = ["JOURNAL", "describe_result"]
+
+_LARGEST_BYTES = 2**30
+
+
+def describe_result(folder: Path) -> None:
+    """Say what a result holds, and whether its series may go on.
+
+    Raises:
+        FileFormatError: its summary or its journal is damaged.
+    """
+    has_journal, summary = (folder / JOURNAL).exists(), folder / "summary.json"
+    said = _read(summary) if summary.exists() else {}
+    _line("Result", f"{folder}" + (f", model {said['model']}" if "model" in said else ""))
+    if has_journal:
+        frames = Journal.read(folder).frames
+        state = "may go on" if said else "is unfinished"
+        _line("Series", f"{frames} frame(s) are certain; it {state} (--resume)")
+    elif "series" in said:
+        _line("Series", f"{said['series'].get('frames')} frames, complete")
+    else:
+        _line("Captures", f"{len(said.get('captures', []))}")
+    made = [f"{name} {said[name]}" for name in ("fociscope", "torch", "numpy") if name in said]
+    if made:
+        _line("Made with", ", ".join(made))
+    if "inputs" in said:
+        names = [str(one.get("name")) for one in said["inputs"][:3]]
+        more = len(said["inputs"]) - len(names)
+        _line("Of", ", ".join(names) + (f" and {more} more" if more else ""))
+    files = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+    _line("Files", ", ".join(files))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _LARGEST_BYTES:
+            raise ValueError
+        said = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        said = None
+    sound = (
+        isinstance(said, dict)
+        and isinstance(said.get("series", {}), dict)
+        and isinstance(said.get("captures", []), list)
+        and isinstance(said.get("inputs", []), list)
+        and all(isinstance(one, dict) for one in said.get("inputs", []))
+    )
+    if not sound:
+        raise FileFormatError(
+            f"{shown(path)}: not the summary of a result; reconstruct the captures again."
+        )
+    return dict(said)
+
+
+def _line(name: str, value: str) -> None:
+    out.print(f"[bold]{name:<12}[/] {escape(value)}", highlight=False, soft_wrap=True)

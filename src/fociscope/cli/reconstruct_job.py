@@ -1,0 +1,277 @@
+"""What `fociscope reconstruct` does with captures that are there: at once, or part by part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from rich.markup import escape
+
+from fociscope.cli.common import (
+    err,
+    found_columns,
+    out,
+    print_table,
+    progress_bar,
+    read_imager,
+    self_check,
+    warn_of_suspicion,
+)
+from fociscope.configuration import plain_errors
+from fociscope.errors import FociscopeError
+from fociscope.files import CaptureSeries, atomic_folder, atomic_path, open_captures
+from fociscope.files.captures import PageMeaning
+from fociscope.reconstruction import ChipCorrection, Model, Reconstruction, load_model
+from fociscope.reconstruction.journal import JOURNAL
+from fociscope.reconstruction.output import DEFAULT_FORMATS
+from fociscope.reconstruction.pixel_size import check_pixel_size
+from fociscope.reconstruction.preparation import Preparation, prepared
+from fociscope.reconstruction.provenance import provenance
+from fociscope.reconstruction.series import SeriesDone, is_long, reconstruct_series
+from fociscope.reconstruction.series_folder import SERIES_FORMATS
+from fociscope.show.figures import draw_reconstruction
+
+__all__ = ["Job", "run", "say_done"]
+
+FIGURE = "figure.png"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked for on the command line."""
+
+    captures: list[Path]
+    output: Path
+    model: str
+    layers: int | None
+    imager: Path | None
+    of_chip: tuple[list[Path], list[Path], list[Path]]
+    """Files of dark frames, flat frames, bad pixels."""
+    preparation: Preparation
+    pages: PageMeaning
+    tile_px: int | None
+    formats: list[str] | None
+    cell_diameter_um: float
+    scheduler: str
+    resume: bool
+    device: str
+    as_json: bool
+    overwrite: bool
+
+    @classmethod
+    def of(cls, *, preparation: Mapping[str, Any], **fields: Any) -> Self:
+        """Check what can be checked beforehand.
+
+        Raises:
+            FociscopeError: a crop that is none, a cell without size, both --resume and --overwrite.
+        """
+        try:
+            wanted = Preparation.model_validate(preparation)
+        except ValidationError as error:
+            raise FociscopeError(plain_errors(error)) from None
+        if fields["resume"] and fields["overwrite"]:
+            raise FociscopeError("--resume goes on, --overwrite starts anew; give one of them")
+        if not fields["cell_diameter_um"] > 0:
+            raise FociscopeError("the diameter of a cell must be above 0 um (--cell-diameter)")
+        return cls(preparation=wanted, **fields)
+
+    def opened(self) -> Model:
+        """Load the model."""
+        return load_model(self.model, imager=read_imager(self.imager), device=self.device)
+
+    def correction(self) -> ChipCorrection | None:
+        """Read what is known of the chip, turned and cut as the captures are."""
+        if not any(self.of_chip):
+            return None
+        each = self.preparation.model_copy(update={"average": 1})
+        frames: list[NDArray[np.float32] | None] = []
+        for paths in self.of_chip:
+            if not paths:
+                frames.append(None)
+                continue
+            with open_captures(paths, pages=self.pages, allow_non_finite=True) as series:
+                frames.append(prepared(series, each).read())
+        return ChipCorrection(*frames)
+
+    def sources(self, names: tuple[Path, ...], model: Model) -> dict[str, Any]:
+        """Return what a summary says of the origin of its figures."""
+        files = [*names, *(path for paths in self.of_chip for path in paths)]
+        said = provenance(files, self.model, imager=model.imager)
+        if self.preparation != Preparation():
+            said["preparation"] = self.preparation.model_dump(mode="json")
+        return said
+
+
+def run(job: Job) -> None:
+    """Reconstruct captures that are there."""
+    with open_captures(
+        job.captures, pages=job.pages, allow_non_finite=bool(job.of_chip[2])
+    ) as given:
+        _show_pairs(given)
+        series = prepared(given, job.preparation)
+        if _is_by_parts(job, series.shape):
+            _run_by_parts(job, series)
+        else:
+            _run_at_once(job, series)
+
+
+def _is_by_parts(job: Job, shape: tuple[int, int, int, int]) -> bool:
+    if job.scheduler != "threads" or (job.resume and (job.output / JOURNAL).exists()):
+        return True
+    return is_long(shape, job.layers or 4)
+
+
+def _show_pairs(series: CaptureSeries) -> None:
+    """Say what belongs together, and how files were understood, before any work."""
+    if series.is_single:
+        return
+    named = [" + ".join(path.name for path in pair) for pair in series.pairs]
+    shown = f"{named[0]} … {named[-1]}" if len(named) > 1 else named[0] if named else ""
+    sides = "sensors A and B" if series.shape[1] == 2 else "sensor A alone"
+    err.print(
+        f"{series.shape[0]} frame(s) of {sides}: {escape(shown)}", highlight=False, soft_wrap=True
+    )
+    for note in series.notes:
+        err.print(escape(note), highlight=False, soft_wrap=True)
+
+
+def _names(series: CaptureSeries) -> list[str]:
+    """Return the file of each frame, if each has its own."""
+    if len(series.pairs) != series.shape[0]:
+        return []
+    return [pair[0].name for pair in series.pairs]
+
+
+def _title(job: Job, frames: int) -> str:
+    files = [path.name for path in job.captures]
+    shown = files if len(files) <= 2 else [f"{files[0]} … {files[-1]}"]
+    return " + ".join(shown) + (f" (1 of {frames})" if frames > 1 else "")
+
+
+def _run_at_once(job: Job, series: CaptureSeries) -> None:
+    formats = job.formats or list(DEFAULT_FORMATS)
+    with atomic_folder(job.output, overwrite=job.overwrite) as part:
+        correction = job.correction()
+        captures = series.read()
+        model = job.opened()
+        check_pixel_size(series.pixel_size_um, model.imager)
+        with progress_bar("Reconstructing") as progress:
+            result = model.reconstruct(
+                captures[0] if series.is_single else captures,
+                layers=job.layers,
+                correction=correction,
+                tile_px=job.tile_px,
+                progress=progress,
+            )
+        first, title = result.frame(0), _title(job, len(captures))
+        written = result.write_into(
+            part,
+            formats,
+            cell_diameter_um=job.cell_diameter_um,
+            names=_names(series),
+            **job.sources(series.names, model),
+        )
+        draw_reconstruction(first, title).savefig(part / FIGURE)
+        names = [path.name for path in (*written, part / FIGURE)]
+        summary = json.loads((part / "summary.json").read_text(encoding="utf-8"))
+    if job.as_json:
+        print(json.dumps(summary, indent=2))
+    else:
+        print_table(title, found_columns(first))
+        out.print(self_check(first), highlight=False)
+        _say_written(job, names)
+    warn_of_suspicion(result)
+
+
+def _run_by_parts(job: Job, series: CaptureSeries) -> None:
+    formats = job.formats or list(SERIES_FORMATS)
+    if set(formats) - set(SERIES_FORMATS):
+        raise FociscopeError(
+            f"{series.shape[0]} frames of {series.shape[2]} x {series.shape[3]} pixels are "
+            f"written part by part, which only {' and '.join(SERIES_FORMATS)} allow; leave out "
+            "the other formats, or give shorter series"
+        )
+    correction, model = job.correction(), job.opened()
+    check_pixel_size(series.pixel_size_um, model.imager)
+    err.print(
+        f"A long series: written part by part, as {' and '.join(formats)}; it can be interrupted, "
+        "and gone on with by --resume.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    try:
+        with progress_bar("Reconstructing") as progress:
+            done = reconstruct_series(
+                model,
+                series,
+                job.output,
+                formats=formats,
+                layers=job.layers,
+                correction=correction,
+                tile_px=job.tile_px,
+                cell_diameter_um=job.cell_diameter_um,
+                names=_names(series),
+                about=job.sources(series.names, model),
+                made_from={"preparation": job.preparation.model_dump_json()},
+                resume=job.resume,
+                overwrite=job.overwrite,
+                scheduler=job.scheduler,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        err.print("interrupted: add --resume to the same command to go on", highlight=False)
+        raise
+    first = model.reconstruct(
+        series.read(0, 1)[0], layers=job.layers, correction=correction, tile_px=job.tile_px
+    )
+    _draw(job, first, _title(job, done.frames))
+    say_done(job, done)
+
+
+def _draw(job: Job, first: Reconstruction, title: str) -> None:
+    with atomic_path(job.output / FIGURE, overwrite=True) as part:
+        draw_reconstruction(first, title).savefig(part, format="png")
+
+
+def say_done(job: Job, done: SeriesDone) -> None:
+    """Print what a series has in common: the mean of each layer."""
+    if job.as_json:
+        print(json.dumps(done.summary, indent=2))
+        return
+    series = done.summary["series"]
+    layers = series["layers"]
+    print_table(
+        f"{done.frames} frames, {done.made} of them now; the mean of each layer",
+        {
+            "layer": [str(n + 1) for n in range(len(layers))],
+            "there\n(%)": [f"{100 * s['present_frames'] / done.frames:.0f}" for s in layers],
+            "depth\n(µm)": [
+                "absent"
+                if s["depth_um_mean"] is None
+                else f"{s['depth_um_mean']:.0f} ± {s['depth_std_um_mean']:.0f}"
+                for s in layers
+            ],
+            "cells\non (%)": [f"{100 * s['coverage_mean']:.1f}" for s in layers],
+            "foci": [str(s["foci"]) for s in layers],
+        },
+    )
+    odd = done.frames - series["plausible_frames"]
+    if odd:
+        err.print(
+            f"[bold yellow]warning:[/] {odd} of {done.frames} captures do not look like the "
+            "imager's; frames.csv says which and why",
+            highlight=False,
+            soft_wrap=True,
+        )
+    names = [path.name for path in done.files]
+    _say_written(job, names + ([FIGURE] if (job.output / FIGURE).exists() else []))
+
+
+def _say_written(job: Job, names: list[str]) -> None:
+    out.print(f"Written to [bold]{escape(str(job.output))}[/]: {', '.join(names)}", highlight=False)

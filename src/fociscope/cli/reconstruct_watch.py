@@ -1,0 +1,66 @@
+"""What `fociscope reconstruct --watch` does: follow an instrument, and say how it goes."""
+
+from __future__ import annotations
+
+import time
+
+from rich.markup import escape
+
+from fociscope.cli.common import err
+from fociscope.cli.reconstruct_job import Job, say_done
+from fociscope.errors import FociscopeError
+from fociscope.reconstruction.output import check_formats
+from fociscope.reconstruction.series_folder import SERIES_FORMATS
+from fociscope.reconstruction.watch import WatchState, stop_at_signals, watch_captures
+
+__all__ = ["run_watch"]
+
+#: Where there is no terminal to draw a line anew on, the state is told so often.
+TOLD_EVERY_S = 10.0
+
+
+def run_watch(job: Job, idle_s: float | None) -> None:
+    """Follow an instrument."""
+    formats = job.formats or list(SERIES_FORMATS)
+    check_formats(formats, SERIES_FORMATS)
+    if job.scheduler != "threads":
+        raise FociscopeError("--watch computes here; leave out --scheduler")
+    correction, model = job.correction(), job.opened()
+    followed = " + ".join(path.name for path in job.captures)
+    err.print(f"Following {escape(followed)}; Ctrl-C ends it.", highlight=False, soft_wrap=True)
+    last = -TOLD_EVERY_S
+
+    with stop_at_signals() as stopped, err.status("waiting for captures") as status:
+
+        def told(state: WatchState) -> None:
+            nonlocal last
+            for one in state.skipped:
+                err.print(
+                    f"[yellow]left out:[/] {escape(one.name)}: {escape(one.why)}",
+                    highlight=False,
+                    soft_wrap=True,
+                )
+            line = f"{state.frames} frame(s), {state.rate_per_s:.1f}/s, {state.waiting} waiting"
+            status.update(line)
+            if not err.is_terminal and time.monotonic() - last >= TOLD_EVERY_S:
+                last = time.monotonic()
+                err.print(line, highlight=False)
+
+        done = watch_captures(
+            model,
+            job.captures,
+            job.output,
+            formats=formats,
+            layers=job.layers,
+            correction=correction,
+            tile_px=job.tile_px,
+            preparation=job.preparation,
+            cell_diameter_um=job.cell_diameter_um,
+            about=job.sources((), model),
+            resume=job.resume,
+            overwrite=job.overwrite,
+            idle_s=idle_s,
+            stopped=stopped,
+            told=told,
+        )
+    say_done(job, done)

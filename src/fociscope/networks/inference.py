@@ -1,0 +1,293 @@
+"""A layer network in the form that it is run in: everything that is constant then is folded away.
+
+Once it is trained, and one imager and one number of layers are chosen, much of what `LayerNet`
+computes for each capture is the same for all of them:
+
+- a batch norm after a convolution is part of that convolution's weights; one before a ReLU and a
+  convolution is a single multiplication and addition;
+- what it is told of the imager is one vector, and the modulations by it are part of the
+  convolutions before them;
+- the head answers only for the layers that are looked for.
+
+Features lie channels last, as the convolutions want them, and captures go through in groups small
+enough to stay in the cache. The steps (`encoded`, `pooled`, `deepened`, `decoded`) are there one by
+one for frames that must go through in tiles; what crosses from one to the next is all that a pixel
+knows of the rest of the frame. Results differ from `LayerNet`'s by float rounding alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fociscope.networks.blocks import Modulation, ResidualBlock
+from fociscope.networks.layer_net import LayerNet, LayerNetOutput, relative_light
+
+__all__ = ["InferenceNet", "Pooled"]
+
+#: Pixels of one sensor that go through a CPU together: 8 frames of 51x51. Found by measurement
+#: (benchmarks/reconstruct.md); features of more do not stay in the cache of a core.
+CACHED_PIXELS = 8 * 52 * 52
+
+
+class Pooled(NamedTuple):
+    """Sums over pixels of the deepest features, from which their mean and spread come."""
+
+    pixels: int
+    sum: Tensor
+    """(batch, channel)."""
+    squares: Tensor
+    """(batch, channel) of the squares of what lies beyond `around`."""
+    around: Tensor
+    """(batch, channel) near the mean, so that the squares lose no digits."""
+
+    def __add__(self, other: Pooled) -> Pooled:  # type: ignore[override]
+        """Return the sums over the pixels of both; they must be around the same values."""
+        return Pooled(
+            self.pixels + other.pixels,
+            self.sum + other.sum,
+            self.squares + other.squares,
+            self.around,
+        )
+
+
+class _Convolution(NamedTuple):
+    """A convolution whose output is multiplied and shifted, in its weights."""
+
+    weight: Tensor
+    bias: Tensor
+    stride: int
+
+    @classmethod
+    def of(cls, layer: nn.Conv2d, scale: Tensor | None = None, shift: Tensor | None = None) -> Self:
+        """Fold `scale` (channel,) and `shift` (channel,) into a layer."""
+        weight = layer.weight.detach()
+        bias = torch.zeros_like(weight[:, 0, 0, 0]) if layer.bias is None else layer.bias.detach()
+        if scale is not None:
+            weight, bias = weight * scale[:, None, None, None], bias * scale
+        if shift is not None:
+            bias = bias + shift
+        return cls(_channels_last(weight), bias, int(layer.stride[0]))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        padding = self.weight.shape[-1] // 2 if self.stride == 1 else 0
+        return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=padding)
+
+
+class _Block(NamedTuple):
+    """A residual block whose second batch norm is part of its first convolution."""
+
+    scale: Tensor
+    """(1, channel, 1, 1) of the first batch norm."""
+    shift: Tensor
+    first: _Convolution
+    second: _Convolution
+
+    @classmethod
+    def of(cls, block: ResidualBlock) -> Self:
+        before, _, first, between, _, second = block.body
+        assert isinstance(before, nn.BatchNorm2d) and isinstance(between, nn.BatchNorm2d)
+        assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
+        scale, shift = (v[:, None, None] for v in _affine(before))
+        return cls(
+            scale[None],
+            shift[None],
+            _Convolution.of(first, *_affine(between)),
+            _Convolution.of(second),
+        )
+
+    def __call__(self, x: Tensor) -> Tensor:
+        inner = self.first(torch.addcmul(self.shift, x, self.scale).relu_()).relu_()
+        return self.second(inner).add_(x)
+
+
+class InferenceNet:
+    """Captures (batch, sensor, y, x) -> `LayerNetOutput` of the layers looked for, and no more."""
+
+    def __init__(self, network: LayerNet, optics: Tensor, layers: int) -> None:
+        """Fold a trained network.
+
+        Args:
+            network: whose weights are taken, on the device where it shall run.
+            optics: (feature,) of the imager, see `optics_features`.
+            layers: how many to look for.
+        """
+        architecture = self.architecture = network.architecture
+        self.layers = layers
+        most = torch.tensor([layers], device=optics.device)
+        with torch.no_grad():
+            self.told = network.told_of(optics[None], most)
+            focus = [_constant(m, self.told) for m in _modulations(network.focus)]
+            self.stem = _Convolution.of(network.stem, *focus[0])
+            self.shrink = [
+                _Convolution.of(layer, *modulation)
+                for layer, modulation in zip(
+                    _convolutions(network.shrink), [*focus[1:], (None, None)], strict=True
+                )
+            ]
+            self.down = [_blocks(level) for level in network.down]
+            self.up = [_blocks(level) for level in network.up]
+            norm, _, head = network.head
+            assert isinstance(norm, nn.BatchNorm2d) and isinstance(head, nn.Conv2d)
+            self.norm = [v[None, :, None, None] for v in _affine(norm)]
+            rows = _rows(architecture.layers, layers, architecture.patch_px**2)
+            rows = rows.to(optics.device)
+            assert head.bias is not None
+            self.head = head.weight[rows, :, 0, 0].clone(), head.bias[rows, None].clone()
+            self.grow = [_growth(layer) for layer in network.grow]
+        self._modulate = _modulations(network.modulate)
+        self._pooled, self._whole = network.pooled, network.whole
+
+    @torch.inference_mode()
+    def __call__(self, captures: Tensor) -> LayerNetOutput:
+        """Say what is in the captures (batch, sensor, y, x)."""
+        height, width = captures.shape[-2:]
+        group = len(captures)
+        if captures.device.type == "cpu":
+            group = max(1, CACHED_PIXELS // (height * width))
+        parts = [self.said(captures[n : n + group]) for n in range(0, len(captures), group)]
+        if len(parts) == 1:
+            return parts[0]
+        return LayerNetOutput(*(torch.cat(field) for field in zip(*parts, strict=True)))
+
+    def said(self, captures: Tensor) -> LayerNetOutput:
+        """Say what is in captures that go through together."""
+        *skips, deep = self.encoded(self.prepared(captures))
+        context = self.context(self.pooled(deep))
+        deep = self.deepened(deep, context)
+        context = context + self.context(self.pooled(deep))
+        logit, light = self.decoded(skips, deep, context)
+        height, width = captures.shape[-2:]
+        return self.output(logit[..., :height, :width], light[..., :height, :width], context)
+
+    def prepared(self, captures: Tensor) -> Tensor:
+        """Return the contrast (batch, sensor, y, x), padded to multiples of the stride."""
+        height, width = captures.shape[-2:]
+        stride = self.architecture.stride
+        contrast = relative_light(captures) - 1
+        return F.pad(contrast, (0, -width % stride, 0, -height % stride), mode="replicate")
+
+    def encoded(self, contrast: Tensor) -> list[Tensor]:
+        """Return the features at each resolution, the deepest last."""
+        patch_px = self.architecture.patch_px
+        x = F.pixel_unshuffle(contrast, patch_px) if patch_px > 1 else contrast
+        x = self.stem(_channels_last(x))
+        features = []
+        for level, shrink in enumerate(self.shrink):
+            for block in self.down[level]:
+                x = block(x)
+            features.append(x)
+            x = shrink(x)
+        return [*features, x]
+
+    def pooled(self, deep: Tensor, around: Tensor | None = None) -> Pooled:
+        """Return the sums over the pixels of features (batch, channel, y, x).
+
+        Args:
+            deep: the deepest features, or a tile of them.
+            around: (batch, channel) near their mean; theirs where it is missing.
+        """
+        pixels = deep.shape[-2] * deep.shape[-1]
+        values = deep.permute(0, 2, 3, 1).flatten(1, 2)
+        total = values.sum(dim=1)
+        around = total / pixels if around is None else around
+        beyond = values - around[:, None]
+        return Pooled(pixels, total, torch.linalg.vecdot(beyond, beyond, dim=1), around)
+
+    def context(self, pooled: Pooled) -> Tensor:
+        """Return (batch, context) of what is pooled over the whole frame."""
+        mean = pooled.sum / pooled.pixels
+        variance = pooled.squares / pooled.pixels - (mean - pooled.around).square()
+        spread = variance.clamp(min=0).add(1e-6).sqrt()
+        told = self.told.expand(len(mean), -1)
+        return torch.as_tensor(self._pooled(torch.cat([mean, spread, told], dim=1)))
+
+    def deepened(self, deep: Tensor, context: Tensor) -> Tensor:
+        """Return the deepest features after their own blocks."""
+        x = _modulated(deep, self._modulate[-1], context)
+        for block in self.down[-1]:
+            x = block(x)
+        return x
+
+    def decoded(
+        self, skips: Sequence[Tensor], deep: Tensor, context: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return (batch, layer, y, x) logits, and light before it is made positive."""
+        x = deep
+        for level in reversed(range(len(self.grow))):
+            weight, bias = self.grow[level]
+            x = F.conv_transpose2d(x, weight, bias, stride=2).add_(skips[level])
+            x = _modulated(x, self._modulate[level], context)
+            for block in self.up[level]:
+                x = block(x)
+        scale, shift = self.norm
+        x = torch.addcmul(shift, x, scale).relu_()
+        weight, bias = self.head
+        # The 1x1 convolution as a product that leaves each image in one piece.
+        images = torch.matmul(weight, x.flatten(2)).add_(bias)
+        images = images.reshape(len(x), -1, *x.shape[-2:])
+        images = F.pixel_shuffle(images, self.architecture.patch_px)
+        logit, light = images.chunk(2, dim=1)
+        return logit, light
+
+    def output(self, logit: Tensor, light: Tensor, context: Tensor) -> LayerNetOutput:
+        """Put together what was decoded and what the context says of the layers."""
+        depth, depth_log_std, presence_logit = (
+            v[:, : self.layers] for v in self._whole(context).chunk(3, dim=1)
+        )
+        return LayerNetOutput(
+            logit=logit,
+            intensity=F.softplus(light),
+            depth=F.softplus(depth - 1.0).cumsum(dim=1),
+            depth_log_std=depth_log_std.clamp(-8, 0),
+            presence_logit=presence_logit,
+        )
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return the scale and shift (channel,) that a batch norm is once it is trained."""
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None and variance is not None
+    scale = norm.weight.detach() / (variance + norm.eps).sqrt()
+    return scale, norm.bias.detach() - mean * scale
+
+
+def _blocks(level: nn.Module) -> list[_Block]:
+    return [_Block.of(block) for block in level.children() if isinstance(block, ResidualBlock)]
+
+
+def _modulations(modules: nn.ModuleList) -> list[Modulation]:
+    return [module for module in modules if isinstance(module, Modulation)]
+
+
+def _convolutions(modules: nn.ModuleList) -> list[nn.Conv2d]:
+    return [module for module in modules if isinstance(module, nn.Conv2d)]
+
+
+def _growth(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    assert isinstance(layer, nn.ConvTranspose2d) and layer.bias is not None
+    return _channels_last(layer.weight.detach()), layer.bias.detach()
+
+
+def _constant(modulation: Modulation, told: Tensor) -> tuple[Tensor, Tensor]:
+    scale, shift = modulation.linear(told)[0].chunk(2)
+    return 1 + scale, shift
+
+
+def _modulated(x: Tensor, modulation: Modulation, context: Tensor) -> Tensor:
+    scale, shift = modulation.linear(context)[..., None, None].chunk(2, dim=1)
+    return torch.addcmul(shift, x, 1 + scale)
+
+
+def _rows(most: int, layers: int, pixels: int) -> Tensor:
+    """Return the head's channels of the first layers: their logits, then their light."""
+    channels = torch.arange(2 * most * pixels).reshape(2, most, pixels)
+    return channels[:, :layers].flatten()

@@ -1,0 +1,168 @@
+"""The parts of a series on the workers of a dask scheduler; the files stay with this process.
+
+A worker gets the captures and the model's file by wire and gives back the reconstruction, so it
+needs neither our disk nor a copy of the model, only the same Fociscope. A worker that dies costs
+the time of its parts: the scheduler hands them, with all they need, to another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fociscope.errors import FociscopeError
+from fociscope.files.limits import one_line
+from fociscope.imager.geometry import Imager
+from fociscope.networks.store import write_model
+from fociscope.reconstruction.engine import Model, load_model
+from fociscope.reconstruction.result import Reconstruction
+
+if TYPE_CHECKING:
+    from fociscope.reconstruction.series import Captures, Floats, Options
+
+__all__ = ["computed_on_cluster"]
+
+#: Parts under way for each worker: one that is computed, one that waits.
+PARTS_PER_WORKER = 2
+CONNECT_S = 10
+WAIT_FOR_WORKERS_S = 60
+
+
+def computed_on_cluster(
+    model: Model, series: Captures, parts: Iterable[range], options: Options, address: str
+) -> Iterator[tuple[range, Reconstruction]]:
+    """Yield each part and its reconstruction, in order, whichever worker is done first.
+
+    Only a few parts for each worker are under way at a time, so memory does not grow.
+
+    Raises:
+        FociscopeError: dask is not installed, no scheduler or worker answers, a part took all the
+            workers down that tried it, or workers run another Fociscope.
+        CaptureError: a frame cannot be reconstructed.
+    """
+    try:
+        # dask is not typed, and not always there for a type checker to see.
+        distributed: Any = import_module("distributed")
+    except ImportError:
+        raise FociscopeError(
+            "computing on a cluster needs dask; install it with: pip install 'fociscope[cluster]'"
+        ) from None
+    try:
+        client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+        client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS_S)
+    except (OSError, ValueError, TypeError) as error:
+        raise FociscopeError(
+            f"no dask scheduler with workers answers at {address} ({one_line(error)}); start "
+            "'dask scheduler' and 'dask worker', and give the scheduler's address, such as "
+            "tcp://127.0.0.1:8786"
+        ) from None
+    with client:
+        yield from _in_order(client, _Sent.of(model), series, parts, options)
+
+
+def _in_order(
+    client: Any,
+    sent: _Sent,
+    series: Captures,
+    parts: Iterable[range],
+    options: Options,
+) -> Iterator[tuple[range, Reconstruction]]:
+    distributed: Any = import_module("distributed")
+    gone = (import_module("distributed.client").FutureCancelledError, OSError)
+    waiting: deque[tuple[range, Any]] = deque()
+    left = iter(parts)
+    more = True
+    while True:
+        workers = len(client.scheduler_info(n_workers=-1)["workers"])
+        while more and len(waiting) < PARTS_PER_WORKER * max(1, workers):
+            part = next(left, None)
+            if part is None:
+                more = False
+                break
+            captures = series.read(part.start, part.stop)
+            future = client.submit(
+                _reconstruct_part, sent, captures, options, part.start, pure=False, retries=0
+            )
+            waiting.append((part, future))
+        if not waiting:
+            return
+        part, future = waiting.popleft()
+        try:
+            made_with, result = future.result()
+        except distributed.KilledWorker as error:
+            raise FociscopeError(
+                f"frames {part.start + 1} to {part.stop} took down every worker that tried them; "
+                f"give the workers more memory ({one_line(error)})"
+            ) from None
+        except gone as error:
+            raise FociscopeError(
+                f"the dask scheduler is gone ({one_line(error)}); start it again and go on with "
+                "--resume (resume=True)"
+            ) from None
+        finally:
+            future.release()
+        if made_with != version("fociscope"):
+            raise FociscopeError(
+                f"a worker runs Fociscope {made_with}, this is {version('fociscope')}; install the "
+                "same on all of them"
+            )
+        yield part, result
+
+
+class _Sent:
+    """A model as it goes by wire: the bytes of its file, its imager, and where to compute."""
+
+    def __init__(self, content: bytes, name: str, imager: Imager, device: str) -> None:
+        self.content = content
+        self.name = name
+        self.imager = imager
+        self.device = device
+
+    @classmethod
+    def of(cls, model: Model) -> _Sent:
+        """Pack a model."""
+        with tempfile.TemporaryDirectory(prefix="fociscope-") as folder:
+            path = Path(folder) / "model.safetensors"
+            write_model(path, model.network, model.info)
+            content = path.read_bytes()
+        return cls(content, model.info.name, model.imager, model.device.type)
+
+    def unpacked(self) -> Model:
+        """Load the model; the second time, it is there already."""
+        digest = hashlib.sha256(self.content).hexdigest()
+        _packed[digest] = self.content
+        try:
+            return _loaded(digest, self.imager.model_dump_json(), self.device)
+        finally:
+            del _packed[digest]
+
+
+_packed: dict[str, bytes] = {}
+
+
+@lru_cache(maxsize=2)
+def _loaded(digest: str, imager: str, device: str) -> Model:
+    import warnings
+
+    with tempfile.TemporaryDirectory(prefix="fociscope-") as folder:
+        path = Path(folder) / "model.safetensors"
+        path.write_bytes(_packed[digest])
+        with warnings.catch_warnings():  # the process that sent it has warned already
+            warnings.simplefilter("ignore")
+            return load_model(path, imager=Imager.model_validate_json(imager), device=device)
+
+
+def _reconstruct_part(
+    sent: _Sent, captures: Floats, options: Options, first: int
+) -> tuple[str, Reconstruction]:
+    """Run on a worker: reconstruct a part."""
+    from fociscope.reconstruction.series import reconstruct_frames
+
+    return version("fociscope"), reconstruct_frames(sent.unpacked(), captures, options, first)

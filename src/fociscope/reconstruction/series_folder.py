@@ -1,0 +1,280 @@
+"""A folder that results are appended to: at every moment whole frames, after a kill as well.
+
+A part is written behind what is certain; then the journal says that it is certain, too. Whatever
+lies behind the journal's word when a run ends is cut off, by that run or by the next.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fociscope.errors import FociscopeError, OutputExistsError
+from fociscope.files.atomic import (
+    atomic_path,
+    discard_leftovers,
+    locked_folder,
+    plain_disk_errors,
+)
+from fociscope.files.limits import shown
+from fociscope.files.ome_zarr import OmeZarrSeries
+from fociscope.reconstruction.foci import CELL_DIAMETER_UM
+from fociscope.reconstruction.journal import JOURNAL, Journal
+from fociscope.reconstruction.output import (
+    OME_ZARR,
+    layer_figures,
+    layer_spacing_um,
+    zarr_channels,
+    zarr_image,
+)
+from fociscope.reconstruction.result import Reconstruction
+from fociscope.reconstruction.tables import TABLES, Tables, encoded, header
+
+__all__ = ["SERIES_FORMATS", "SeriesFolder", "frame_names", "open_series_folder"]
+
+#: What can be written part by part.
+SERIES_FORMATS = ("ome-zarr", "csv")
+SUMMARY = "summary.json"
+
+
+class SeriesFolder:
+    """Appends reconstructions to files; use `open_series_folder` to get one."""
+
+    def __init__(
+        self,
+        folder: Path,
+        journal: Journal,
+        *,
+        formats: Sequence[str],
+        frames_per_chunk: int,
+        cell_diameter_um: float,
+        is_complete: bool,
+    ) -> None:
+        """Take up where the journal ends."""
+        self.folder = folder
+        self.journal = journal
+        self.is_complete = is_complete
+        self._tables = tuple(TABLES) if "csv" in formats else ()
+        self._zarr = OmeZarrSeries(folder / OME_ZARR) if "ome-zarr" in formats else None
+        self._frames_per_chunk = frames_per_chunk
+        self._cell_diameter_um = cell_diameter_um
+        self.frame_px: tuple[int, int] | None = None
+        """(y, x) of the frames; None before it is known."""
+
+    @property
+    def frames(self) -> int:
+        """How many frames are on the disk for certain."""
+        return self.journal.frames
+
+    @property
+    def files(self) -> list[Path]:
+        """What the folder holds for its reader."""
+        names = (*([OME_ZARR] if self._zarr else []), *self._tables, SUMMARY)
+        return [self.folder / name for name in names]
+
+    def append(self, result: Reconstruction, names: Sequence[str] = ()) -> None:
+        """Add frames (frame, layer, y, x) and their names; then they are certain.
+
+        Raises:
+            FociscopeError: the disk refuses.
+        """
+        tables = Tables.of(result, cell_diameter_um=self._cell_diameter_um)
+        if self._zarr is not None:
+            if self.frames == 0:
+                self._create_zarr(self._zarr, result)
+            self._zarr.append(zarr_image(result), layer_figures(result))
+        lengths = {}
+        text = tables.text(first_frame=self.frames, names=names)
+        for name in self._tables:
+            lines = text[name] if self.frames else header(name) + text[name]
+            lengths[name] = self._append_lines(self.folder / name, encoded(lines))
+        totals = self.journal.totals.plus(tables)
+        grown = self.journal.model_copy(update={"bytes": lengths, "totals": totals})
+        grown.write(self.folder)
+        self.journal = grown
+        height, width = result.probability.shape[-2:]
+        self.frame_px = (height, width)
+
+    def _create_zarr(self, store: OmeZarrSeries, result: Reconstruction) -> None:
+        _remove(store.path)
+        store.create(
+            (3, *result.probability.shape[-3:]),
+            list(layer_figures(result)),
+            channels=zarr_channels(result),
+            pixel_pitch_um=result.imager.pixel_pitch_um,
+            layer_um=layer_spacing_um(result),
+            frames_per_chunk=self._frames_per_chunk,
+            about={"model": result.model, "imager": result.imager.name},
+        )
+
+    def _append_lines(self, path: Path, lines: bytes) -> int:
+        with plain_disk_errors(path), path.open("ab") as stream:
+            stream.write(lines)
+            stream.flush()
+            os.fsync(stream.fileno())
+            return stream.tell()
+
+    def rewind(self) -> None:
+        """Cut off what is not certain.
+
+        Raises:
+            FociscopeError: the disk refuses, or a file is shorter than the journal says.
+        """
+        discard_leftovers([self.folder / name for name in (JOURNAL, SUMMARY)])
+        if self.frames == 0:
+            for name in (OME_ZARR, *TABLES):
+                _remove(self.folder / name)
+            return
+        for name, length in self.journal.bytes.items():
+            path = self.folder / name
+            with plain_disk_errors(path):
+                if not path.is_file() or path.stat().st_size < length:
+                    raise FociscopeError(
+                        f"{shown(path)}: shorter than {JOURNAL} says, so it was changed after the "
+                        "run that wrote it; start anew with overwriting (--overwrite)."
+                    )
+                os.truncate(path, length)
+        if self._zarr is not None:
+            self.frame_px = self._zarr.cut(self.frames)
+
+    def finish(self, summary: Mapping[str, Any], *, goes_on: bool = False) -> dict[str, Any]:
+        """Write `summary.json`; the journal goes, unless the series may go on another time."""
+        said = {
+            **summary,
+            "cell_diameter_um": self._cell_diameter_um,
+            "series": self.journal.totals.summary(),
+            "identity": self.journal.identity,
+        }
+        with atomic_path(self.folder / SUMMARY, overwrite=True) as part:
+            part.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        if not goes_on:
+            with plain_disk_errors(self.folder):
+                (self.folder / JOURNAL).unlink(missing_ok=True)
+        self.is_complete = True
+        return said
+
+    def read_summary(self) -> dict[str, Any]:
+        """Return the summary of a complete series."""
+        said = json.loads((self.folder / SUMMARY).read_bytes())
+        return dict(said)
+
+
+@contextmanager
+def open_series_folder(
+    folder: Path,
+    *,
+    formats: Sequence[str],
+    identity: Mapping[str, str],
+    frames_per_chunk: int,
+    cell_diameter_um: float = CELL_DIAMETER_UM,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Iterator[SeriesFolder]:
+    """Open a folder for appending, and keep other runs out of it.
+
+    Args:
+        folder: made if it is not there.
+        formats: some of `SERIES_FORMATS`.
+        identity: what the results depend on.
+        frames_per_chunk: see `OmeZarrSeries.create`.
+        cell_diameter_um: of a typical cell, for the number of cells.
+        resume: go on with what an earlier run has left; start where there is nothing.
+        overwrite: remove what an earlier run has written here, first.
+
+    Raises:
+        OutputExistsError: the folder holds something, and neither is asked for.
+        FociscopeError: another run is writing here, what is here came about otherwise, or the disk
+            refuses.
+    """
+    folder = Path(folder).absolute()
+    was_there = folder.exists()
+    with locked_folder(folder):
+        journal, is_complete = _start(folder, dict(identity), resume, overwrite)
+        series = SeriesFolder(
+            folder,
+            journal,
+            formats=formats,
+            frames_per_chunk=frames_per_chunk,
+            cell_diameter_um=cell_diameter_um,
+            is_complete=is_complete,
+        )
+        try:
+            if not is_complete:
+                series.rewind()
+                if series.frames == 0:
+                    journal.write(folder)
+            yield series
+        except BaseException:
+            if not series.is_complete:
+                with suppress(FociscopeError, OSError):  # the disk may refuse this as well
+                    series.rewind()
+            if series.frames == 0:
+                with suppress(OSError):
+                    (folder / JOURNAL).unlink(missing_ok=True)
+                    if not was_there:
+                        folder.rmdir()
+            raise
+
+
+def _start(
+    folder: Path, identity: dict[str, str], resume: bool, overwrite: bool
+) -> tuple[Journal, bool]:
+    """Return where to go on, and whether nothing is left to do."""
+    fresh = Journal(identity=identity)
+    if not any(folder.iterdir()):
+        return fresh, False
+    unfinished, complete = (folder / JOURNAL).exists(), (folder / SUMMARY).exists()
+    if resume and unfinished:
+        found = Journal.read(folder)
+        _check_same(folder, found.identity, identity)
+        return found, False
+    if resume and complete:
+        said = json.loads((folder / SUMMARY).read_bytes())
+        _check_same(folder, said.get("identity") or {}, identity)
+        return fresh, True
+    if overwrite:
+        with plain_disk_errors(folder):
+            for name in (JOURNAL, SUMMARY, OME_ZARR, *TABLES):
+                _remove(folder / name)
+        return fresh, False
+    if unfinished:
+        raise OutputExistsError(
+            f"{shown(folder)}: holds a series of {Journal.read(folder).frames} frame(s) that may "
+            "go on; add --resume (resume=True) to go on, or --overwrite (overwrite=True) to start "
+            "anew."
+        )
+    raise OutputExistsError(
+        f"{shown(folder)}: the folder is not empty; choose another or allow overwriting "
+        "(--overwrite, overwrite=True)."
+    )
+
+
+def _check_same(folder: Path, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    other = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
+    if other:
+        raise FociscopeError(
+            f"{shown(folder)}: what is here was made with another {', '.join(other)}, so it cannot "
+            "go on; give what it was made with, or choose another folder."
+        )
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def frame_names(folder: Path) -> set[str]:
+    """Return the names in a folder's `frames.csv`."""
+    path = folder / "frames.csv"
+    if not path.exists():
+        return set()
+    with path.open(encoding="utf-8", newline="") as stream:
+        return {row["name"] for row in csv.DictReader(stream)}
