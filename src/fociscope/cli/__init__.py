@@ -5,6 +5,7 @@ mend ends in one plain line and a non-zero exit. A verb registers itself with `a
 imported here.
 """
 
+from fociscope.cli import app as _app  # noqa: F401
 from fociscope.cli import calibrate as _calibrate  # noqa: F401
 from fociscope.cli import demo as _demo  # noqa: F401
 from fociscope.cli import evaluate as _evaluate  # noqa: F401

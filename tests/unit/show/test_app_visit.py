@@ -71,7 +71,8 @@ def test_wishes_that_come_while_it_works_become_one_more_run() -> None:
         nonlocal wish
         latest = LatestOnly(work)
         running = []
-        for wish in range(5):
+        for number in range(5):
+            wish = number
             running.append(asyncio.ensure_future(latest()))
             await asyncio.sleep(0)
         await asyncio.gather(*running)

@@ -27,6 +27,7 @@ PROGRESS_MS = 100
 VIEW, UP = (0.45, 0.75, 0.4), (-1.0, 0.0, 0.0)
 #: Leaves room around the stack, which is wider from corner to corner than from the front.
 ZOOM = 0.65
+USUAL_MODEL = "layers-ab"
 AS_MODEL = "as the model was trained"
 
 
@@ -51,7 +52,7 @@ class ReconstructWidget(Container):
             nullable=True,
             tooltip="None for an imager with sensor A alone",
         )
-        self.model = ComboBox(label="model", choices=shipped_models())
+        self.model = ComboBox(label="model", choices=shipped_models(), value=USUAL_MODEL)
         self.model_file = FileEdit(
             label="or your own",
             filter="Models (*.safetensors)",

@@ -1,0 +1,408 @@
+"""`fociscope app` in a real browser: what a visitor does, and what must never happen."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+pytest.importorskip("nicegui", reason="the app needs NiceGUI: pip install 'fociscope[app]'")
+playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+if CHROMIUM is None:
+    pytest.skip("browser tests need Debian's chromium", allow_module_level=True)
+
+#: Without the networking flags Chromium itself would look for its maker's hosts.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_S = 60
+#: What NiceGUI's plot says, to nobody, when it is resized while its tab is hidden.
+HARMLESS = "Resize must be passed a displayed plot div element"
+EXAMPLE = Path(str(resources.files("fociscope.demo")))
+PAIR = (EXAMPLE / "sensor_a.tif", EXAMPLE / "sensor_b.tif")
+
+#: Drops files on the upload as a mouse does.
+DROP = """async (files) => {
+  const data = new DataTransfer();
+  for (const [name, content] of files)
+    data.items.add(new File([Uint8Array.from(atob(content), c => c.charCodeAt(0))], name));
+  const send = (to, kind) => to.dispatchEvent(
+    new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: data}));
+  const box = document.querySelector('.q-uploader');
+  send(box, 'dragover');
+  while (!box.querySelector('.q-uploader__dnd')) await new Promise(requestAnimationFrame);
+  send(box.querySelector('.q-uploader__dnd'), 'drop');
+}"""
+
+
+class Served:
+    """A running app, in a temporary folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "log.txt"
+        command = "from fociscope.cli import main; main()"
+        environment = {**os.environ, "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
+        environment.pop("PYTEST_CURRENT_TEST", None)  # the server shall not know of tests
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", command, "app", "--no-browser", "--port", "0"],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env=environment,
+            )
+        wait_for(lambda: "is at" in self.said or self.process.poll() is not None)
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", self.said)
+        assert found, self.said
+        self.port, self.address = int(found[1]), found[0]
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def visits(self) -> set[Path]:
+        return set(self.folder.glob("fociscope-app-*/visit-*"))
+
+    def ask(self, method: str = "GET", path: str = "/", **headers: str) -> int:
+        """Return the status of a request with exactly these headers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name.replace("_", "-"), value)
+        connection.endheaders()
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+
+def wait_for(true: Callable[[], Any], seconds: float = PATIENCE_S) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    app = Served(tmp_path_factory.mktemp("app"))
+    yield app
+    if app.process.poll() is None:
+        app.process.kill()
+        app.process.wait()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as pw:
+        opened = pw.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+class Visitor:
+    """A browser window of its own, with what it asked for and what went wrong in it."""
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self.window = browser.new_context(viewport={"width": 900, "height": 600})
+        self.page = self.window.new_page()
+        self.page.set_default_timeout(1000 * PATIENCE_S)
+        self.asked: list[str] = []
+        self.errors: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("websocket", lambda opened: self.asked.append(opened.url))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.goto(address)
+        self.number = 0
+        self.new_map()
+
+    def new_map(self) -> None:
+        """Wait for the next map."""
+        self.page.wait_for_function(
+            "n => Number(document.querySelector('[data-result]')?.dataset.result) > n",
+            arg=self.number,
+        )
+        self.number = int(self.page.locator("[data-result]").get_attribute("data-result"))
+
+    def drop(self, *files: tuple[str, bytes]) -> None:
+        self.page.evaluate(DROP, [[n, base64.b64encode(c).decode()] for n, c in files])
+
+    def drop_pair(self, *names: str) -> None:
+        contents = [path.read_bytes() for path in PAIR]
+        self.drop(*zip(names or [path.name for path in PAIR], contents, strict=True))
+        self.new_map()
+
+    def tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name, exact=True).click()
+
+    def sees(self, text: str | re.Pattern[str]) -> None:
+        self.page.get_by_text(text).first.wait_for()
+
+    def press(self, slider: str, key: str, times: int = 1) -> None:
+        """Move a slider with the keyboard; its inner part takes the focus."""
+        found = self.page.get_by_role("slider", name=slider, exact=True)
+        for _ in range(times):
+            found.locator("[tabindex]").press(key)
+
+    def download(self, button: str) -> bytes:
+        with self.page.expect_download() as coming:
+            self.page.get_by_role("button", name=button).click()
+        return Path(coming.value.path()).read_bytes()
+
+    def close(self) -> None:
+        self.window.close()
+
+
+@pytest.fixture
+def visitor(served: Served, browser: Any) -> Iterator[Visitor]:
+    came = Visitor(browser, served.address)
+    yield came
+    errors = [error for error in came.errors if HARMLESS not in error]
+    came.close()
+    assert errors == []
+
+
+def test_opening_shows_the_example_with_its_truth(visitor: Visitor) -> None:
+    visitor.sees(re.compile("Shipped example"))
+    visitor.sees(re.compile(r"4 layer\(s\), \d+ foci .* against the truth: 9\d\.\d % of pixels"))
+    visitor.page.locator(".js-plotly-plot canvas").first.wait_for(state="attached")  # in space
+
+
+def test_no_request_leaves_the_machine(visitor: Visitor, served: Served) -> None:
+    visitor.tab("Compare")
+    visitor.tab("Take away")
+    host = f"127.0.0.1:{served.port}/"
+    local = (f"http://{host}", f"ws://{host}", "data:", f"blob:http://{host}")
+    assert len(visitor.asked) > 10
+    assert [url for url in visitor.asked if not url.startswith(local)] == []
+
+
+def test_a_pair_that_is_dropped_becomes_a_map(visitor: Visitor) -> None:
+    visitor.drop_pair("mouse_a.tif", "mouse_b.tif")
+
+    visitor.sees("mouse_a.tif + mouse_b.tif")
+    visitor.tab("Truth")
+    visitor.sees("The truth behind this capture is not known.")
+
+
+def test_one_sensor_takes_a_model_of_one_sensor(visitor: Visitor) -> None:
+    visitor.drop(("alone.tif", PAIR[0].read_bytes()))
+    visitor.new_map()
+
+    visitor.sees(re.compile(r"1 sensor\(s\)"))
+    visitor.sees(re.compile("self-check residual A [0-9.]+ %$"))
+
+
+def test_a_mat_file_is_a_series_with_its_truth(visitor: Visitor) -> None:
+    visitor.drop(("6.mat", (EXAMPLE / "truth.mat").read_bytes()))
+    visitor.new_map()
+
+    visitor.sees(re.compile("against the truth"))
+
+
+def test_the_time_slider_moves_through_a_series(visitor: Visitor) -> None:
+    pair = np.stack([tifffile.imread(path) for path in PAIR]).astype(np.float32)
+    memory = io.BytesIO()
+    np.save(memory, np.stack([pair, pair[:, ::-1], pair[:, :, ::-1]]))
+    visitor.drop(("series.npy", memory.getvalue()))
+    visitor.new_map()
+
+    visitor.press("Capture of the series", "ArrowRight")
+    visitor.new_map()
+    visitor.sees("2 of 3")
+
+
+def test_a_higher_threshold_leaves_fewer_cells(visitor: Visitor) -> None:
+    remark = visitor.page.get_by_text(re.compile("there with .*, cells on"))
+
+    def coverage() -> float:
+        return float(re.search(r"cells on ([0-9.]+) %", remark.first.inner_text())[1])
+
+    remark.first.wait_for()
+    before = coverage()
+    visitor.press("Cells where the probability exceeds", "PageUp", times=3)
+    wait_for(lambda: coverage() < before)
+
+
+def test_a_focus_that_is_chosen_is_pointed_at(visitor: Visitor) -> None:
+    visitor.tab("Foci")
+    rows = visitor.page.locator("tbody tr")
+    rows.first.wait_for()
+    traces = "document.querySelector('[aria-label=\"Depth map from above\"]').data.length"
+    assert visitor.page.evaluate(traces) == 1
+
+    rows.first.click()
+    visitor.page.wait_for_function(f"{traces} == 2")
+
+
+def test_the_sliders_simulate_a_scene(visitor: Visitor) -> None:
+    visitor.tab("Simulate")
+    visitor.new_map()
+    visitor.sees("Simulated scene")
+    for name in ("Layers", "Depth of layer 1", "Coverage", "Peak SNR", "Pixel pitch"):
+        visitor.press(name, "ArrowRight")
+        visitor.new_map()
+    visitor.sees(re.compile("against the truth"))
+
+
+def test_the_archive_holds_what_the_command_would_write(visitor: Visitor) -> None:
+    visitor.tab("Take away")
+    with zipfile.ZipFile(io.BytesIO(visitor.download("Archive (ZIP)"))) as packed:
+        names = set(packed.namelist())
+        command = packed.read("command.txt").decode()
+        summary = json.loads(packed.read("map/summary.json"))
+        probability = tifffile.imread(io.BytesIO(packed.read("map/probability.ome.tif")))
+
+    assert {"sensor_a.tif", "sensor_b.tif", "map/figure.png", "map/reconstruction.mat"} <= names
+    assert command.startswith("fociscope reconstruct sensor_a.tif sensor_b.tif -o map")
+    assert [entry["name"] for entry in summary["inputs"]] == ["sensor_a.tif", "sensor_b.tif"]
+    assert probability.shape == (4, 51, 51)
+
+
+def test_the_figure_comes_as_png_and_svg(visitor: Visitor) -> None:
+    visitor.tab("Take away")
+
+    assert visitor.download("Figure as PNG").startswith(b"\x89PNG")
+    assert b"<svg" in visitor.download("Figure as SVG")[:2000]
+
+
+def test_network_and_solver_are_compared(visitor: Visitor) -> None:
+    visitor.tab("Compare")
+    wanted = ["layers-ab, A and B", "Tikhonov, A alone"]
+    for box in visitor.page.get_by_role("checkbox").all():
+        if (box.inner_text() in wanted) != (box.get_attribute("aria-checked") == "true"):
+            box.click()
+    visitor.page.get_by_role("button", name="Compare").click()
+
+    visitor.sees(re.compile("2 methods, told of 4"))
+    rows = visitor.page.get_by_label("Methods").locator("tbody tr").all_inner_texts()
+    assert [row.split("\t")[0] for row in rows] == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("noise.tif", b"II*\0 this is no image", "noise.tif"),
+        ("flat.npy", None, "the same value in every pixel"),
+    ],
+)
+def test_a_bad_file_is_refused_in_words(
+    visitor: Visitor, name: str, content: bytes | None, said: str
+) -> None:
+    if content is None:
+        memory = io.BytesIO()
+        np.save(memory, np.ones((2, 51, 51), dtype=np.float32))
+        content = memory.getvalue()
+    visitor.drop((name, content))
+
+    message = visitor.page.get_by_role("alert").filter(has_text=said)
+    message.wait_for()
+    assert "visit-" not in message.inner_text()  # no folder of the server's
+    visitor.sees(re.compile("Shipped example"))  # the map before it stays
+
+
+def test_two_visitors_do_not_see_each_other(visitor: Visitor, served: Served, browser: Any) -> None:
+    other = Visitor(browser, served.address)
+    visitor.drop_pair("mine_a.tif", "mine_b.tif")
+    other.tab("Simulate")
+    other.new_map()
+
+    visitor.sees("mine_a.tif + mine_b.tif")
+    other.sees("Simulated scene")
+    assert other.page.get_by_text("mine_a.tif").count() == 0
+    assert visitor.page.get_by_text("Simulated scene").count() == 0
+    other.close()
+
+
+def test_what_is_sent_goes_with_the_visit(served: Served, browser: Any) -> None:
+    before = served.visits()
+    visitor = Visitor(browser, served.address)
+    visitor.drop_pair()
+    (mine,) = served.visits() - before
+    assert sorted(path.name for path in mine.rglob("*.tif")) == ["sensor_a.tif", "sensor_b.tif"]
+
+    visitor.close()
+    wait_for(lambda: not mine.exists())
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{port}", "127.0.0.1:1", "127.0.0.1"]
+)
+def test_a_foreign_host_is_refused(served: Served, host: str) -> None:
+    assert served.ask(Host=f"127.0.0.1:{served.port}") == 200
+    assert served.ask(Host=host.format(port=served.port)) == 403
+
+
+def test_a_foreign_page_may_not_connect(served: Served) -> None:
+    handshake = {
+        "Host": f"127.0.0.1:{served.port}",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec_WebSocket_Version": "13",
+        "Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+    }
+    path = "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+
+    assert served.ask(path=path, **handshake, Origin="http://evil.example") == 403
+    assert served.ask(path=path, **handshake) == 403
+
+
+def test_too_large_an_upload_is_refused_before_it_is_read(served: Served) -> None:
+    mine = {"Host": f"127.0.0.1:{served.port}", "Origin": served.address}
+
+    assert served.ask("POST", **mine, Content_Length=str(10**12)) == 413
+    assert served.ask("POST", **mine, Transfer_Encoding="chunked") == 411
+
+
+def test_no_other_machine_can_connect(served: Served) -> None:
+    listening = subprocess.run(["cat", "/proc/net/tcp"], capture_output=True, text=True).stdout
+    mine = re.findall(rf"(\w+):{served.port:04X} 00000000:0000 0A", listening)
+    assert mine == ["0100007F"]  # 127.0.0.1
+
+
+def test_a_taken_port_is_a_plain_line(served: Served, fociscope: Callable[..., Any]) -> None:
+    ran = fociscope("app", "--no-browser", "--port", served.port)
+
+    assert ran.code == 1
+    assert f"port {served.port} of 127.0.0.1 cannot be used" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_ctrl_c_ends_it_cleanly(served: Served, browser: Any) -> None:
+    visitor = Visitor(browser, served.address)
+    visitor.drop_pair()
+    served.process.send_signal(signal.SIGINT)
+
+    assert served.process.wait(PATIENCE_S) == 0
+    assert "Ended" in served.said
+    assert "Traceback" not in served.said
+    assert [path.name for path in served.folder.iterdir()] == ["log.txt"]
+    with socket.socket() as free:
+        assert free.connect_ex(("127.0.0.1", served.port)) != 0
+    visitor.close()
