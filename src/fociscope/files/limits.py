@@ -25,6 +25,7 @@ __all__ = [
     "check_claim",
     "decoding",
     "one_line",
+    "read_description",
     "require_file",
     "shown",
     "unbounded",
@@ -34,6 +35,9 @@ MAX_DIMENSIONS = 4
 """(frames, sensor, y, x) and (sample, layer, y, x) are the longest shapes this package reads."""
 
 FLOAT32_BYTES = 4
+
+LARGEST_DESCRIPTION_BYTES = 2**20
+"""Of a TOML file: an imager, a recipe, a specimen. Pictures lie in files of their own."""
 
 DECODER_ERRORS: tuple[type[Exception], ...] = (
     ArithmeticError,  # overflow in a claimed size, division by a claimed zero
@@ -116,6 +120,23 @@ def require_file(path: Path) -> Path:
     if empty:
         raise FileFormatError(f"{shown(path)}: the file is empty; copy or export it again.")
     return path
+
+
+def read_description(path: Path) -> bytes:
+    """Return the content of a file that people write by hand, such as an imager or a recipe.
+
+    Raises:
+        FileFormatError: as of `require_file`, or it is larger than any such file.
+    """
+    path = require_file(path)
+    with path.open("rb") as stream:
+        content = stream.read(LARGEST_DESCRIPTION_BYTES + 1)
+    if len(content) > LARGEST_DESCRIPTION_BYTES:
+        raise FileFormatError(
+            f"{shown(path)}: larger than {LARGEST_DESCRIPTION_BYTES // 2**20} MiB, which no TOML "
+            "file of this kind is; check the path."
+        )
+    return content
 
 
 def check_claim(

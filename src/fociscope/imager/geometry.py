@@ -11,7 +11,7 @@ from pydantic import Field
 from fociscope.configuration import Configuration, changed, parse_toml
 from fociscope.errors import ImagerError
 from fociscope.files.atomic import atomic_path
-from fociscope.files.limits import require_file
+from fociscope.files.limits import read_description
 from fociscope.files.ome import write_ome_tiff
 from fociscope.imager.camera import Camera
 from fociscope.imager.psf import AngleSelectivePsf, AnyPsf, MeasuredPsf
@@ -71,10 +71,10 @@ class Imager(Configuration):
             FileFormatError: there is no such file.
             ImagerError: it is not TOML, or it describes no possible imager.
         """
-        path = require_file(Path(path))
+        path = Path(path)
         return parse_toml(
             cls,
-            path.read_bytes(),
+            read_description(path),
             source=path,
             error=ImagerError,
             context={"folder": path.parent},

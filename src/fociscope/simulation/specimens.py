@@ -9,7 +9,7 @@ from pydantic import Discriminator, Tag, model_validator
 
 from fociscope.configuration import Configuration, parse_toml
 from fociscope.errors import SceneError
-from fociscope.files.limits import require_file
+from fociscope.files.limits import read_description
 from fociscope.simulation.targets import Lines, ResolutionTarget, Rings
 from fociscope.simulation.tissue import MicroFoci, PerlinFoci, SingleCells
 from fociscope.simulation.user_layers import UserLayers
@@ -85,5 +85,5 @@ def load_specimen(name_or_path: str | Path) -> Specimen:
             f"{name_or_path}: neither a .toml file nor a kind of specimen "
             f"({', '.join(SPECIMEN_KINDS)})"
         )
-    content = require_file(path).read_bytes()
+    content = read_description(path)
     return parse_toml(_SpecimenFile, content, source=path, error=SceneError).specimen

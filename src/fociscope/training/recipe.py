@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from fociscope.configuration import Configuration, Range, parse_toml
 from fociscope.errors import ImagerError, RecipeError
-from fociscope.files.limits import require_file
+from fociscope.files.limits import read_description
 from fociscope.imager.geometry import Boundary, Imager
 from fociscope.imager.psf import AngleSelectivePsf
 from fociscope.networks.layer_net import SMALLEST_FRAME_PX, Architecture
@@ -277,7 +277,7 @@ class Recipe(Configuration):
             folder = resources.files("fociscope.training") / "recipes"
             content = (folder / f"{name_or_path}.toml").read_bytes()
         elif Path(name_or_path).suffix == ".toml":
-            content = require_file(Path(name_or_path)).read_bytes()
+            content = read_description(Path(name_or_path))
         else:
             raise RecipeError(
                 f"{name_or_path}: neither a .toml file nor a shipped recipe ({', '.join(shipped)})"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fociscope.errors import FileFormatError
 from fociscope.files import Limits, check_claim, require_file
-from fociscope.files.limits import decoding
+from fociscope.files.limits import decoding, read_description
 
 PATH = Path("claims.npy")
 
@@ -51,6 +51,15 @@ def test_require_file_says_what_is_wrong(tmp_path: Path) -> None:
             require_file(tmp_path / name)
     with pytest.raises(FileFormatError):
         require_file(Path("nul\0byte.tif"))
+
+
+def test_a_description_of_any_size_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "imager.toml"
+    path.write_bytes(b"#" * 2**20)
+    assert len(read_description(path)) == 2**20
+    path.write_bytes(b"#" * (2**20 + 1))
+    with pytest.raises(FileFormatError, match="larger than 1 MiB"):
+        read_description(path)
 
 
 def test_messages_stay_on_one_line() -> None:
