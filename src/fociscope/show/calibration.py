@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fociscope.imager.calibration import Calibration, Estimate, PlaneFit
 from fociscope.imager.psf import MeasuredPsf
+from fociscope.show.panels import SMALL_STYLE
 
 __all__ = ["draw_calibration"]
 
@@ -28,14 +29,6 @@ FITTED, MEASURED, OTHER = "#0072B2", "#D55E00", "#009E73"
 """Okabe and Ito's blue, vermilion and green."""
 RESIDUAL_MAP = "PuOr"
 RESIDUAL_STD = 4.0
-STYLE: Any = {
-    "font.family": "sans-serif",
-    "font.size": 8,
-    "axes.titlesize": 9,
-    "axes.titlepad": 4,
-    "axes.linewidth": 0.6,
-    "figure.facecolor": "white",
-}
 LABELS = {
     "half_angle_deg": "half angle",
     "spread": "spread",
@@ -70,7 +63,7 @@ def draw_calibration(calibration: Calibration, title: str = "") -> Figure:
     shown = _chosen(calibration.planes)
     beads = calibration.source == "beads"
     rows = 3 if beads else 4
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(SMALL_STYLE):
         inches = 2.35 * rows + 0.85
         figure = Figure(figsize=(9.6, inches), dpi=160)
         FigureCanvasAgg(figure)

@@ -18,7 +18,9 @@ __all__ = [
     "DEPTH_LABEL",
     "DEPTH_MAP",
     "EMPTY",
+    "PLOT_STYLE",
     "PROBABILITY_MAP",
+    "SMALL_STYLE",
     "STYLE",
     "bare_frame",
     "depth_colours",
@@ -41,6 +43,23 @@ STYLE: Any = {
     "axes.titlepad": 4,
     "figure.facecolor": "white",
 }
+"""Of all pictures, on paper and on screen."""
+SMALL_STYLE: Any = STYLE | {"font.size": 8, "axes.linewidth": 0.6}
+"""Many panels on a page, curves beside pictures."""
+PLOT_STYLE: Any = SMALL_STYLE | {
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "0.88",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+"""Curves and bars alone."""
 
 
 def draw_scale_bar(axes: Axes, pixel_pitch_um: float, width_px: int) -> None:

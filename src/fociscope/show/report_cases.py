@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.colors import ListedColormap, PowerNorm
 from matplotlib.figure import Figure
 
-from fociscope.show.panels import CAPTURE_MAP, EMPTY, draw_image, draw_scale_bar
-from fociscope.show.report_style import PAGE_INCH, PLOT_STYLE, new_figure
+from fociscope.show.panels import CAPTURE_MAP, EMPTY, SMALL_STYLE, draw_image, draw_scale_bar
+from fociscope.show.report_style import PAGE_INCH, new_figure
 
 if TYPE_CHECKING:
     from fociscope.evaluation.evaluate import Case
@@ -28,7 +28,7 @@ def draw_case(case: Case, *, pixel_pitch_um: float, name: str) -> Figure:
     layers, height, width = case.true_mask.shape
     colours = ListedColormap(list(OUTCOME_COLOURS))
     columns = layers + 1
-    with mpl.rc_context(PLOT_STYLE | {"axes.grid": False, "axes.titlelocation": "center"}):
+    with mpl.rc_context(SMALL_STYLE):
         cell = PAGE_INCH / columns
         figure, grid = new_figure(0.75 + 2 * (cell * height / width + 0.16), 2, columns)
         for row in range(2):

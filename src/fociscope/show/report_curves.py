@@ -10,6 +10,7 @@ import matplotlib.ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fociscope.show.panels import PLOT_STYLE
 from fociscope.show.report_labels import (
     CONDITION_LABELS,
     candidate_label,
@@ -19,7 +20,6 @@ from fociscope.show.report_labels import (
     pictured,
 )
 from fociscope.show.report_style import (
-    PLOT_STYLE,
     candidate_style,
     logarithmic,
     new_figure,

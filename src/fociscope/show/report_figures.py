@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fociscope.show.panels import PLOT_STYLE
 from fociscope.show.report_labels import (
     candidate_label,
     condition_label,
@@ -21,7 +22,6 @@ from fociscope.show.report_labels import (
 )
 from fociscope.show.report_limits import draw_depth_bounds
 from fociscope.show.report_style import (
-    PLOT_STYLE,
     candidate_style,
     logarithmic,
     new_figure,

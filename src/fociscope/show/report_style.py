@@ -18,7 +18,6 @@ from fociscope.show.report_labels import evaluated
 
 __all__ = [
     "PAGE_INCH",
-    "PLOT_STYLE",
     "candidate_style",
     "logarithmic",
     "new_figure",
@@ -28,24 +27,6 @@ __all__ = [
 
 Results = dict[str, Any]
 
-PLOT_STYLE: Any = {
-    "font.family": "sans-serif",
-    "font.size": 8,
-    "axes.titlesize": 9,
-    "axes.titlelocation": "left",
-    "axes.linewidth": 0.6,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "0.88",
-    "grid.linewidth": 0.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 4,
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "figure.facecolor": "white",
-}
 #: Width of the text on A4 paper, in inches.
 PAGE_INCH = 7.5
 
