@@ -50,7 +50,7 @@ def main() -> None:
         "and the solvers see both sensors, `layers-a` and `single-a` sensor A alone; solvers search"
     )
     print(
-        "for the depth, and are scored on the first 30 of the 400 scenes: their columns are rough.\n"
+        "for the depth, and are scored on the first 30 of the 400 scenes: they are rough.\n"
     )
     print_squared_errors(found)
     for model in MODELS[1:]:
