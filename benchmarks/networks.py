@@ -49,9 +49,7 @@ def main() -> None:
     print(
         "and the solvers see both sensors, `layers-a` and `single-a` sensor A alone; solvers search"
     )
-    print(
-        "for the depth, and are scored on the first 30 of the 400 scenes: they are rough.\n"
-    )
+    print("for the depth, and are scored on the first 30 of the 400 scenes: they are rough.\n")
     print_squared_errors(found)
     for model in MODELS[1:]:
         tables = (folder / model / "tables.md").read_text(encoding="utf-8")
