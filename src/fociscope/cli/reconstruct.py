@@ -126,6 +126,12 @@ def reconstruct(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a long series that was interrupted.")
     ] = False,
+    refine: Annotated[
+        bool,
+        typer.Option(
+            "--refine", help="Fit the restored light to the captures: less error, more time."
+        ),
+    ] = False,
     device: DeviceOption = Device.auto,
     json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON in place of a table.")
@@ -148,6 +154,7 @@ def reconstruct(
         preparation={"flip_a": flip_a, "flip_b": flip_b, "crop": crop, "average": average},
         pages=pages.value,
         tile_px=tile,
+        refine=refine,
         formats=None if formats is None else [f.value for f in formats],
         cell_diameter_um=cell_diameter,
         scheduler=scheduler,

@@ -56,6 +56,7 @@ class Job:
     preparation: Preparation
     pages: PageMeaning
     tile_px: int | None
+    refine: bool
     formats: list[str] | None
     cell_diameter_um: float
     scheduler: str
@@ -83,7 +84,12 @@ class Job:
 
     def opened(self) -> Model:
         """Load the model."""
-        return load_model(self.model, imager=read_imager(self.imager), device=self.device)
+        return load_model(
+            self.model,
+            imager=read_imager(self.imager),
+            device=self.device,
+            refine=self.refine,
+        )
 
     def correction(self) -> ChipCorrection | None:
         """Read what is known of the chip, turned and cut as the captures are."""

@@ -29,6 +29,8 @@ __all__ = [
 ]
 
 CONSTANT = "constant"
+#: A model of this ending is one whose light is fitted to the captures.
+REFINED = "+refined"
 
 
 class Candidate(Protocol):
@@ -59,15 +61,22 @@ class Trained:
 
     kind, oracle, slow = "model", False, False
 
-    def __init__(self, name_or_path: str | Path, *, device: str = "auto") -> None:
+    def __init__(
+        self, name_or_path: str | Path, *, device: str = "auto", refine: bool = False
+    ) -> None:
         """Find the model.
+
+        Args:
+            name_or_path: as of `load_model`, and so are the others.
+            device: where it runs.
+            refine: whether its light is fitted to the captures.
 
         Raises:
             ModelError: there is none, or it is damaged.
         """
-        self._path, self._device = find_model(name_or_path), device
+        self._path, self._device, self._refine = find_model(name_or_path), device, refine
         _, self.info = read_model(self._path)
-        self.name = self.info.name
+        self.name = self.info.name + (REFINED if refine else "")
         self.layers = self.info.architecture.layers
         self.sensors = self.info.architecture.sensors
         sees = "sensors A and B" if self.sensors == 2 else "sensor A alone"
@@ -108,12 +117,12 @@ class Trained:
         )
 
     def _model(self, imager: Imager) -> Model:
-        return _loaded(self._path, imager.with_(sensors=self.sensors), self._device)
+        return _loaded(self._path, imager.with_(sensors=self.sensors), self._device, self._refine)
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: Path, imager: Imager, device: str) -> Model:
-    return load_model(path, imager=imager, device=device)
+def _loaded(path: Path, imager: Imager, device: str, refine: bool) -> Model:
+    return load_model(path, imager=imager, device=device, refine=refine)
 
 
 class Constant:
@@ -161,6 +170,8 @@ def baseline_names() -> list[str]:
 def find_candidate(name: str, *, device: str = "auto") -> Candidate:
     """Return a candidate: a baseline by its name, a shipped model, or a `.safetensors` file.
 
+    A model with `+refined` behind its name has its light fitted to the captures.
+
     Raises:
         FociscopeError: it is none of them.
     """
@@ -170,12 +181,14 @@ def find_candidate(name: str, *, device: str = "auto") -> Candidate:
         return Solver(name)
     if name == MAP_ORACLE:
         return MapLimit()
+    refine = name.endswith(REFINED)
+    name = name.removesuffix(REFINED)
     if name not in shipped_models() and not name.endswith(".safetensors"):
         raise FociscopeError(
             f"no model or solver '{name}'; expected a .safetensors file, a shipped model "
             f"({', '.join(shipped_models())}) or one of: {', '.join(baseline_names())}"
         )
-    return Trained(name, device=device)
+    return Trained(name, device=device, refine=refine)
 
 
 def find_candidates(name: str, baselines: str, *, device: str = "auto") -> list[Candidate]:

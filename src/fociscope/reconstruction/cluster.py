@@ -117,13 +117,16 @@ def _in_order(
 
 
 class _Sent:
-    """A model as it goes by wire: the bytes of its file, its imager, and where to compute."""
+    """A model as it goes by wire: the bytes of its file, its imager, and how to compute."""
 
-    def __init__(self, content: bytes, name: str, imager: Imager, device: str) -> None:
+    def __init__(
+        self, content: bytes, name: str, imager: Imager, device: str, refine: bool
+    ) -> None:
         self.content = content
         self.name = name
         self.imager = imager
         self.device = device
+        self.refine = refine
 
     @classmethod
     def of(cls, model: Model) -> _Sent:
@@ -132,14 +135,14 @@ class _Sent:
             path = Path(folder) / "model.safetensors"
             write_model(path, model.network, model.info)
             content = path.read_bytes()
-        return cls(content, model.info.name, model.imager, model.device.type)
+        return cls(content, model.info.name, model.imager, model.device.type, model.refine)
 
     def unpacked(self) -> Model:
         """Load the model; the second time, it is there already."""
         digest = hashlib.sha256(self.content).hexdigest()
         _packed[digest] = self.content
         try:
-            return _loaded(digest, self.imager.model_dump_json(), self.device)
+            return _loaded(digest, self.imager.model_dump_json(), self.device, self.refine)
         finally:
             del _packed[digest]
 
@@ -148,7 +151,7 @@ _packed: dict[str, bytes] = {}
 
 
 @lru_cache(maxsize=2)
-def _loaded(digest: str, imager: str, device: str) -> Model:
+def _loaded(digest: str, imager_json: str, device: str, refine: bool) -> Model:
     import warnings
 
     with tempfile.TemporaryDirectory(prefix="fociscope-") as folder:
@@ -156,7 +159,8 @@ def _loaded(digest: str, imager: str, device: str) -> Model:
         path.write_bytes(_packed[digest])
         with warnings.catch_warnings():  # the process that sent it has warned already
             warnings.simplefilter("ignore")
-            return load_model(path, imager=Imager.model_validate_json(imager), device=device)
+            imager = Imager.model_validate_json(imager_json)
+            return load_model(path, imager=imager, device=device, refine=refine)
 
 
 def _reconstruct_part(

@@ -243,6 +243,7 @@ def work_identity(
             *(b"" if f is None else repr(f.shape).encode() + f.tobytes() for f in frames)
         ),
         "tile size": str(options.tile_px),
+        "refining of the light": str(model.refine),
         "cell diameter": f"{cell_diameter_um:g}",
         "set of formats": " ".join(sorted(formats)),
         "device": model.device.type,
