@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -222,8 +223,34 @@ def test_what_is_saved_opens_where_it_was(tmp_path: Path) -> None:
                 assert one[1].get("translate") == other[1].get("translate")
 
 
-def test_a_saved_series_is_left_to_others(tmp_path: Path) -> None:
+def test_a_series_saved_without_ome_zarr_is_left_to_others(tmp_path: Path) -> None:
     write_result(str(tmp_path / "map"), result_layers(made(2)))
+    assert get_reader(str(tmp_path / "map" / "summary.json")) is None
+
+
+def test_a_series_saved_as_ome_zarr_opens_frame_by_frame_where_it_was(tmp_path: Path) -> None:
+    result = made(3)
+    result.write_into(tmp_path / "map", formats=("ome-zarr", "csv"))
+    path = str(tmp_path / "map" / "summary.json")
+    reader = get_reader(path)
+    assert reader is not None
+    again = reader(path)
+    for kind in ("P(cells)", "intensity", "foci"):
+        before, after = named(result_layers(result), kind), named(again, kind)
+        assert len(before) == len(after) > 0
+        for one, other in zip(before, after, strict=True):
+            # foci.csv has hundredths of a micrometre
+            np.testing.assert_allclose(one[0], np.asarray(other[0]), atol=0.006)
+            assert one[1].get("translate") == other[1].get("translate")
+            assert one[1].get("scale") == other[1].get("scale")
+
+
+def test_a_series_whose_figures_do_not_fit_its_image_is_not_claimed(tmp_path: Path) -> None:
+    for name, frames in (("map", 3), ("other", 2)):
+        made(frames).write_into(tmp_path / name, formats=("ome-zarr",))
+    store = tmp_path / "map" / "reconstruction.ome.zarr"
+    shutil.rmtree(store / "depth_um")
+    shutil.move(tmp_path / "other" / store.name / "depth_um", store / "depth_um")
     assert get_reader(str(tmp_path / "map" / "summary.json")) is None
 
 

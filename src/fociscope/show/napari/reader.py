@@ -18,6 +18,7 @@ from fociscope.imager.geometry import Imager
 from fociscope.show.napari.follow import follow_depths
 from fociscope.show.napari.placement import Depths, LayerData, capture_plates, plates
 from fociscope.show.napari.saved_map import SUMMARY, is_saved_map, is_saved_plane, read_saved_map
+from fociscope.show.napari.saved_series import is_saved_series, read_saved_series
 
 __all__ = ["capture_layers", "data_set_layers", "follow_in_napari", "get_reader"]
 
@@ -33,6 +34,7 @@ def get_reader(path: str | list[str]) -> Reader | None:
     paths = [Path(p) for p in ([path] if isinstance(path, str) else path)]
     kinds: tuple[tuple[Callable[[Sequence[Path]], bool], Reader], ...] = (
         (_is_saved_map, lambda _: read_saved_map(paths[0].parent)),
+        (_is_saved_series, lambda _: read_saved_series(paths[0].parent)),
         (_is_data_set, lambda _: data_set_layers(paths[0])),
         (_are_captures, lambda _: capture_layers(paths)),
     )
@@ -133,6 +135,10 @@ def _is_saved_map(paths: Sequence[Path]) -> bool:
         and (path.name == SUMMARY or is_saved_plane(path))
         and is_saved_map(path.parent)
     )
+
+
+def _is_saved_series(paths: Sequence[Path]) -> bool:
+    return len(paths) == 1 and paths[0].name == SUMMARY and is_saved_series(paths[0].parent)
 
 
 def _is_data_set(paths: Sequence[Path]) -> bool:

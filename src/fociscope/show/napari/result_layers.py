@@ -73,6 +73,7 @@ def map_layers(
     *,
     pixel_pitch_um: float,
     gap_um: float,
+    brightest: float | None = None,
     metadata: dict[str, Any] | None = None,
 ) -> list[LayerData]:
     """Return the layers of tissue: their intensities, hidden at first, and their probabilities.
@@ -83,6 +84,7 @@ def map_layers(
         where: the depths.
         pixel_pitch_um: side of a pixel.
         gap_um: the last colour's depth.
+        brightest: intensity that has the full colour; None for the greatest of all.
         metadata: more of what is known.
     """
     place: dict[str, Any] = {
@@ -92,7 +94,7 @@ def map_layers(
     }
     made = plates(probability, where, name="P(cells)", limits=(0.0, 1.0), **place)
     if intensity is not None:
-        brightest = float(intensity.max())
+        brightest = float(intensity.max()) if brightest is None else brightest
         limits = (0.0, brightest if brightest > 0 else 1.0)
         made = [
             *plates(intensity, where, name="intensity", limits=limits, visible=False, **place),
