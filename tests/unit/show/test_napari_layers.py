@@ -229,6 +229,7 @@ def test_a_series_saved_without_ome_zarr_is_left_to_others(tmp_path: Path) -> No
 
 
 def test_a_series_saved_as_ome_zarr_opens_frame_by_frame_where_it_was(tmp_path: Path) -> None:
+    pytest.importorskip("dask", reason="comes with napari")
     result = made(3)
     result.write_into(tmp_path / "map", formats=("ome-zarr", "csv"))
     path = str(tmp_path / "map" / "summary.json")

@@ -131,7 +131,7 @@ def _planes(image: ZarrArray, channel: int, frames: slice) -> NDArray[np.float32
 
 def _lazy(image: ZarrArray, channel: int) -> Any:
     """Return one channel (frame, layer, y, x), of which a chunk is read when it is looked at."""
-    from dask.array import map_blocks
+    from dask.array import map_blocks  # napari brings it
 
     def block(block_info: Any = None) -> NDArray[np.float32]:
         start, stop = block_info[None]["array-location"][0]
@@ -141,7 +141,7 @@ def _lazy(image: ZarrArray, channel: int) -> Any:
     lengths = tuple(min(step, frames - start) for start in range(0, frames, step))
     chunks = (lengths, *((side,) for side in image.shape[2:]))
     empty = np.empty((0,) * 4, np.float32)
-    return map_blocks(block, chunks=chunks, dtype=np.float32, meta=empty)  # type: ignore[no-untyped-call]
+    return map_blocks(block, chunks=chunks, dtype=np.float32, meta=empty)
 
 
 def _foci(folder: Path) -> FociTable | None:
