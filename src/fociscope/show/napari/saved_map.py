@@ -7,7 +7,7 @@ one capture only: `files` reads no OME-TIFF with frames and depths both.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,14 @@ from pydantic import BaseModel, Field, ValidationError
 from fociscope.configuration import plain_errors
 from fociscope.errors import FileFormatError, FociscopeError
 from fociscope.files import read_image, require_file
+from fociscope.files.limits import shown
 from fociscope.imager.geometry import Imager
 from fociscope.reconstruction.foci import tabulate_foci
 from fociscope.reconstruction.result import Reconstruction
 from fociscope.show.napari.placement import Depths, LayerData
 from fociscope.show.napari.result_layers import foci_points, map_layers
 
-__all__ = ["SUMMARY", "is_saved_map", "is_saved_plane", "read_saved_map"]
+__all__ = ["SUMMARY", "is_saved_map", "is_saved_plane", "read_saved_map", "read_summary"]
 
 SUMMARY = "summary.json"
 PROBABILITY, INTENSITY = "probability.ome.tif", "intensity.ome.tif"
@@ -31,6 +32,7 @@ DEPTH_MAP = "depth_map.ome.tif"
 LARGEST_SUMMARY_BYTES = 64 * 2**20
 
 Depth = Annotated[float, Field(allow_inf_nan=False)]
+S = TypeVar("S", bound=BaseModel)
 
 
 class SavedLayer(BaseModel):
@@ -64,7 +66,7 @@ def is_saved_plane(path: Path) -> bool:
 def is_saved_map(folder: Path) -> bool:
     """Return whether this folder holds a layered map that can be opened."""
     try:
-        _read_summary(folder)
+        read_summary(folder, Summary)
         require_file(folder / PROBABILITY)
     except FociscopeError:
         return False
@@ -77,7 +79,7 @@ def read_saved_map(folder: Path) -> list[LayerData]:
     Raises:
         FileFormatError: a file is missing, damaged, or of another map than the others.
     """
-    summary = _read_summary(folder)
+    summary = read_summary(folder, Summary)
     imager, (capture,) = summary.imager, summary.captures
     probability = _planes(folder / PROBABILITY, len(capture.layers))
     intensity = _planes(folder / INTENSITY, len(capture.layers))
@@ -113,15 +115,20 @@ def read_saved_map(folder: Path) -> list[LayerData]:
     return [*layers, *foci]
 
 
-def _read_summary(folder: Path) -> Summary:
+def read_summary(folder: Path, kind: type[S]) -> S:
+    """Read what a folder's `summary.json` says of a map or of a series.
+
+    Raises:
+        FileFormatError: it is missing, too large, or says something else.
+    """
     path = require_file(folder / SUMMARY)
     if path.stat().st_size > LARGEST_SUMMARY_BYTES:
-        raise FileFormatError(f"{path}: too large for a summary of `fociscope reconstruct`")
+        raise FileFormatError(f"{shown(path)}: too large for a summary of `fociscope reconstruct`")
     try:
-        return Summary.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise FileFormatError(
-            f"{path}: no summary of `fociscope reconstruct`: {plain_errors(error)}"
+            f"{shown(path)}: no summary of `fociscope reconstruct`: {plain_errors(error)}"
         ) from None
 
 

@@ -13,19 +13,18 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from fociscope.configuration import plain_errors
 from fociscope.errors import FileFormatError, FociscopeError, FociscopeWarning
-from fociscope.files import require_file
 from fociscope.files.limits import DEFAULT_LIMITS, decoding, shown, unbounded
 from fociscope.files.zarr_array import KIND, ZarrArray, refuse_links
 from fociscope.imager.geometry import Imager
 from fociscope.reconstruction.foci import FociTable
 from fociscope.reconstruction.output import OME_ZARR
+from fociscope.reconstruction.tables import TABLES
 from fociscope.show.napari.placement import Depths, LayerData
 from fociscope.show.napari.result_layers import foci_points, map_layers
-from fociscope.show.napari.saved_map import LARGEST_SUMMARY_BYTES, SUMMARY
+from fociscope.show.napari.saved_map import read_summary
 
 __all__ = ["is_saved_series", "read_saved_series"]
 
@@ -46,7 +45,7 @@ class SeriesSummary(BaseModel):
 def is_saved_series(folder: Path) -> bool:
     """Return whether this folder holds a series that can be opened."""
     try:
-        _read_summary(folder)
+        read_summary(folder, SeriesSummary)
         _open(folder)
     except FociscopeError:
         return False
@@ -59,7 +58,7 @@ def read_saved_series(folder: Path) -> list[LayerData]:
     Raises:
         FileFormatError: a file is missing or damaged, or the store's arrays do not fit each other.
     """
-    summary = _read_summary(folder)
+    summary = read_summary(folder, SeriesSummary)
     image, (depth_um, depth_std_um, presence) = _open(folder)
     imager = summary.imager
     present = presence >= 0.5  # as `Reconstruction.present` has it
@@ -78,18 +77,6 @@ def read_saved_series(folder: Path) -> list[LayerData]:
     if foci is None:
         return layers
     return [*layers, *foci_points(foci, series=True, gap_um=imager.gap_um, metadata=known)]
-
-
-def _read_summary(folder: Path) -> SeriesSummary:
-    path = require_file(folder / SUMMARY)
-    if path.stat().st_size > LARGEST_SUMMARY_BYTES:
-        raise FileFormatError(f"{shown(path)}: too large for a summary of `fociscope reconstruct`")
-    try:
-        return SeriesSummary.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise FileFormatError(
-            f"{shown(path)}: no summary of `fociscope reconstruct`: {plain_errors(error)}"
-        ) from None
 
 
 def _open(folder: Path) -> tuple[ZarrArray, list[NDArray[np.float32]]]:
@@ -156,9 +143,7 @@ def _foci(folder: Path) -> FociTable | None:
             stacklevel=2,
         )
         return None
-    whole = ("frame", "layer", "focus")
-    real = ("x_um", "y_um", "depth_um", "depth_std_um", "area_um2", "brightness", "cells",
-            "confidence")  # fmt: skip
+    whole, real = TABLES[FOCI][:3], TABLES[FOCI][3:]  # frame, layer, focus; then measures
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
