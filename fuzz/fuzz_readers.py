@@ -3,7 +3,7 @@
     python fuzz/fuzz_readers.py TARGET CORPUS [options of libFuzzer]
 
 A corpus folder without files is filled with small sound ones, made here. What ends in anything but
-a `FociscopeError` of one printable line is a finding, and so are 5 s and 1 GiB.
+a `FociscopeError` of one printable line is a finding, and so are 5 s and 2 GiB.
 """
 
 from __future__ import annotations

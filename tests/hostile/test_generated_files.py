@@ -1,6 +1,6 @@
 """All generated files end in one plain message, within 5 s and 1 GiB, measured in a child process.
 
-`python tests/hostile/test_generated_files.py` prints the list of cases with their outcomes.
+`python tests/hostile/test_generated_files.py > benchmarks/hostile.md` lists the cases.
 """
 
 from __future__ import annotations
@@ -22,6 +22,19 @@ sys.path.remove(str(HERE))
 
 #: What a user can mend; the command line prints these without a traceback.
 PLAIN = {"FileFormatError", "ModelError", "ImagerError", "RecipeError", "CaptureError"}
+
+HEADING = """\
+# Hostile files
+
+Made by `tests/hostile` and read in a child process, each case under limits of 5 s and 1 GiB: how
+long it took, by how much memory grew, and what the user is told.
+
+```sh
+python tests/hostile/test_generated_files.py > benchmarks/hostile.md
+```
+
+| case | error | s | MiB | message |
+|---|---|---|---|---|"""
 
 if not Path("/proc/self/clear_refs").exists():
     pytest.skip("the memory of a process is measured through /proc", allow_module_level=True)
@@ -75,9 +88,15 @@ def test_nothing_was_unpickled(
     assert not list(tmp_path_factory.getbasetemp().rglob("touched*"))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the list of cases with their outcomes."""
+    print(HEADING)
     with tempfile.TemporaryDirectory() as place:
-        for name, outcome in outcomes(Path(place), list(reading.CASES)).items():
-            message = str(outcome["message"]).replace(place, "")
-            print(f"{name}: {outcome['raised']}, {outcome['seconds']:.2f} s, "
-                  f"{outcome['grown'] / 2**20:.0f} MiB: {message}")  # fmt: skip
+        for name, outcome in sorted(outcomes(Path(place), list(reading.CASES)).items()):
+            message = str(outcome["message"]).replace(f"{place}/{name}/", "").replace("|", "\\|")
+            print(f"| {name} | {outcome['raised']} | {outcome['seconds']:.2f} "
+                  f"| {outcome['grown'] / 2**20:.0f} | {message} |")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

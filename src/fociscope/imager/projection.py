@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from fociscope.errors import ImagerError
 from fociscope.imager.convolution import Span, Window, convolve_and_sum
 from fociscope.imager.psf.bank import kernel_bank
-from fociscope.imager.psf.base import KERNEL_ENERGY
+from fociscope.imager.psf.base import KERNEL_ENERGY, Psf
 from fociscope.imager.registration import Resampling
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Projection:
             most[self.family[0]] = max(most[self.family[0]], self.family[1][1])
         widest = self.psf.with_(**most) if most else self.psf
         farthest_um = min(imager.gap_um, widest.depth_range_um[1])
-        reach_um = widest.energy_radius_um(farthest_um, KERNEL_ENERGY)
+        reach_um = _reach_um(widest, farthest_um)
         offset_um = imager.registration.shift_in_a_um() if imager.sensors == 2 else None
         shift_px = math.ceil(math.hypot(*(offset_um or (0, 0))) / imager.pixel_pitch_um)
         radius_px = math.ceil(reach_um / imager.pixel_pitch_um + 0.5) + shift_px
@@ -209,6 +210,12 @@ class Projection:
             for extreme in (value.detach().min(), value.detach().max()):
                 self.psf.with_(**{name: float(extreme)})
         return {n: v.expand(depth_um.shape[:-1]) for n, v in checked.items()}
+
+
+@lru_cache(maxsize=64)
+def _reach_um(psf: Psf, distance_um: float) -> float:
+    """Return how far nearly all light of a point gets; captures that come one by one ask often."""
+    return psf.energy_radius_um(distance_um, KERNEL_ENERGY)
 
 
 def _within(value: Tensor, bounds: tuple[float, float]) -> bool:

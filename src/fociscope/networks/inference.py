@@ -230,7 +230,8 @@ class InferenceNet:
         # The 1x1 convolution as a product that leaves each image in one piece.
         images = torch.matmul(weight, x.flatten(2)).add_(bias)
         images = images.reshape(len(x), -1, *x.shape[-2:])
-        images = F.pixel_shuffle(images, self.architecture.patch_px)
+        if self.architecture.patch_px > 1:
+            images = F.pixel_shuffle(images, self.architecture.patch_px)
         logit, light = images.chunk(2, dim=1)
         return logit, light
 

@@ -6,13 +6,13 @@ fitted once per model on valid captures of its training family.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple, Self
 
 import torch
-import torch.nn.functional as F
 from pydantic import model_validator
 from torch import Tensor
 
@@ -26,8 +26,9 @@ FALSE_ALARMS = 0.005
 BANDS = (0.01, 0.04, 0.08, 0.15, 0.25, 0.4, 0.71)
 #: Of the features of the optics, those for 80 % of the light near, half-way and far.
 _OPTICS = (1, 7, 15)
-#: Standard deviation in pixels of the blur that noise is averaged by before it is compared.
-_BLUR_PX = 1.5
+#: The blur that noise is averaged by before it is compared: a Gaussian of 1.5 pixels.
+_BELL = tuple(math.exp(-(n**2) / (2 * 1.5**2)) for n in range(-4, 5))
+_BLUR = tuple(height / sum(_BELL) for height in _BELL)
 _LARGEST_LOG = 14.0
 #: Frequencies whose bands are looked up together.
 _BLOCK = 2**17
@@ -250,24 +251,21 @@ def _membership(height: int, width: int, start: int, stop: int, device: torch.de
     return torch.stack(bands, dim=-1).flatten(0, 1).float().to(device)
 
 
-@lru_cache(maxsize=8)
-def _blur(device: torch.device) -> Tensor:
-    reach = torch.arange(-4, 5, device=device, dtype=torch.float32)
-    weight = torch.exp(-reach.square() / (2 * _BLUR_PX**2))
-    return weight / weight.sum()
-
-
 def _smoothed_power(image: Tensor) -> Tensor:
-    """(batch, sensor, y, x) -> (batch, sensor) mean square after a blur."""
-    weight = _blur(image.device)
-    flat = image.reshape(-1, 1, *image.shape[-2:])
-    flat = F.conv2d(F.conv2d(flat, weight[None, None, None]), weight[None, None, :, None])
-    return flat.square().mean(dim=(-3, -2, -1)).reshape(image.shape[:2])
+    """(batch, sensor, y, x) -> (batch, sensor) mean square after a blur, where it lies inside."""
+    # Shifted and added, in half the time of convolutions of one channel.
+    for axis in (-1, -2):
+        length = image.shape[axis] - len(_BLUR) + 1
+        blurred = image.narrow(axis, 0, length) * _BLUR[0]
+        for shift, weight in enumerate(_BLUR[1:], start=1):
+            blurred.add_(image.narrow(axis, shift, length), alpha=weight)
+        image = blurred
+    return image.square().mean(dim=(-2, -1))
 
 
 def _smoothed_noise(variance: Tensor) -> Tensor:
     """Return what `_smoothed_power` is of white noise."""
-    return variance * _blur(variance.device).square().sum() ** 2
+    return variance * sum(weight**2 for weight in _BLUR) ** 2
 
 
 def _slope(light: Tensor, variance: Tensor, floor: Tensor) -> Tensor:

@@ -54,12 +54,13 @@ def refined_light(
     depth_um = depth_um.clamp(*depth_bounds_um(imager))
     collected = float(imager.psf.energy_fraction())
     weight = torch.ones_like(captures) if good is None else good.expand_as(captures)
+    projection = projector.at(depth_um, (captures.shape[-2], captures.shape[-1]))
 
     def seen(light: Tensor) -> Tensor:
-        return torch.as_tensor(projector.A(light / collected, depth_um)) * weight
+        return projection.A(light / collected) * weight
 
     def back(images: Tensor) -> Tensor:
-        return torch.as_tensor(projector.A_adjoint(images * weight, depth_um)) / collected
+        return projection.A_adjoint(images * weight) / collected
 
     first = seen(intensity)
     overlap = (first * captures).sum(dim=(-2, -1), keepdim=True)

@@ -3,6 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fociscope.errors import FileFormatError, ImagerError, OutputExistsError
@@ -85,6 +87,44 @@ def test_toml_round_trip(tmp_path: Path, imager: Imager) -> None:
     imager.to_toml(path)
     assert Imager.from_toml(path) == imager
     assert [entry.name for entry in tmp_path.iterdir()] == ["imager.toml"]
+
+
+@settings(
+    max_examples=50, deadline=None, derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+@given(
+    name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30),
+    pitch_um=st.floats(0.1, 500),
+    gap_um=st.floats(10, 20_000),
+    half_angle_deg=st.floats(4, 45),
+    shift_um=st.tuples(st.floats(-100, 100), st.floats(-100, 100)),
+    attenuation_per_mm=st.floats(0, 10),
+    read_noise_e=st.floats(0, 1000),
+)
+def test_any_numbers_come_back_to_the_last_digit(
+    tmp_path: Path,
+    name: str,
+    pitch_um: float,
+    gap_um: float,
+    half_angle_deg: float,
+    shift_um: tuple[float, float],
+    attenuation_per_mm: float,
+    read_noise_e: float,
+) -> None:
+    imager = Imager(
+        name=name,
+        pixel_pitch_um=pitch_um,
+        gap_um=gap_um,
+        psf=AngleSelectivePsf(
+            half_angle_deg=half_angle_deg, tissue=Tissue(attenuation_per_mm=attenuation_per_mm)
+        ),
+        registration=Registration(shift_um=shift_um),
+        camera=Camera(read_noise_e=read_noise_e),
+    )
+    path = tmp_path / "imager.toml"
+    imager.to_toml(path, overwrite=True)
+    assert Imager.from_toml(path) == imager
 
 
 @every_imager

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from fociscope.errors import FileFormatError, ModelError, OutputExistsError
@@ -99,6 +101,42 @@ def test_what_is_written_is_read(model: Path) -> None:
         told = torch.zeros(2, OPTICS_FEATURES), torch.tensor([1, 2])
         for ours, theirs in zip(network(captures, *told), trained()(captures, *told), strict=True):
             assert torch.equal(ours, theirs)
+
+
+@settings(
+    max_examples=20, deadline=None, derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+@given(
+    sensors=st.integers(1, 2),
+    layers=st.integers(1, 6),
+    patch_px=st.integers(1, 4),
+    widths=st.lists(st.integers(1, 6), min_size=2, max_size=4),
+    scale=st.floats(1e-3, 1e3),
+)
+def test_any_network_comes_back_as_it_was(
+    tmp_path: Path, sensors: int, layers: int, patch_px: int, widths: list[int], scale: float
+) -> None:
+    shape = Architecture(
+        sensors=sensors, layers=layers, patch_px=patch_px, widths=tuple(widths),
+        blocks=(1,) * len(widths), context=8,
+    )  # fmt: skip
+    calibration = Calibration(
+        logit_scale=(scale,) * layers, logit_shift=(-scale,) * layers,
+        depth_std_scale=(1 / scale,) * layers, presence_scale=scale,
+    )  # fmt: skip
+    info = INFO.model_copy(
+        update={
+            "architecture": shape, "layers": layers, "calibration": calibration,
+            "imager": INFO.imager.with_(sensors=sensors),
+        }
+    )  # fmt: skip
+    network, path = LayerNet(shape), tmp_path / "any.safetensors"
+    write_model(path, network, info, overwrite=True)
+    again, said = read_model(path)
+    assert said == info
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor)
 
 
 def test_the_layout_in_memory_does_not_matter(tmp_path: Path) -> None:

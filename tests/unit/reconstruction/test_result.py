@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import csv
 import json
+import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.io
 import tifffile
 import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fociscope.errors import FociscopeError, OutputExistsError
+from fociscope.imager import Imager
 from fociscope.reconstruction import Reconstruction, find_foci
 from fociscope.reconstruction.foci import label_foci
 
+#: Planes are placed to a thousandth of a um.
+NANOMETRE_UM = 1e-3
 ALL = ("ome-tiff", "ome-zarr", "mat", "npz", "csv")
 
 
@@ -157,3 +165,80 @@ def test_what_cannot_be_written_is_refused_and_nothing_stays(series, tmp_path) -
     with pytest.raises(OutputExistsError):
         series.save(tmp_path / "map")
     assert [p.name for p in (tmp_path / "map").iterdir()] == ["mine.txt"]
+
+
+@st.composite
+def results(draw: st.DrawFn, by_hand: Any) -> Reconstruction:
+    """Draw a result of one capture, or of a few frames."""
+    frames = draw(st.sampled_from([(), (1,), (3,)]))
+    layers = draw(st.integers(1, 6))
+    size = draw(st.integers(2, 9)), draw(st.integers(2, 9))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    gap_um = draw(st.floats(50, 5000))
+    imager = Imager(pixel_pitch_um=draw(st.floats(0.5, 200)), gap_um=gap_um)
+    depth_um = np.sort(rng.uniform(0, gap_um, (*frames, layers)), axis=-1).astype(np.float32)
+    whole = by_hand(rng.random((*frames, layers, *size)), imager=imager)
+    return replace(whole, depth_um=depth_um)
+
+
+@settings(
+    max_examples=15, deadline=None, derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+@given(data=st.data())
+def test_every_format_holds_the_result(by_hand: Any, data: st.DataObject) -> None:
+    result = data.draw(results(by_hand))
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "map"
+        result.save(folder, formats=ALL)
+        holds_ome_tiff(folder, result)
+        holds_ome_zarr(folder, result)
+        holds_mat(folder, result)
+        holds_npz(folder, result)
+        holds_layers_csv(folder, result)
+
+
+def holds_ome_tiff(folder: Path, result: Reconstruction) -> None:
+    ome_types = pytest.importorskip("ome_types")
+    for name, array in (
+        ("probability", result.probability),
+        ("intensity", result.intensity),
+        ("depth_map", result.depth_map_um),
+    ):
+        path = folder / f"{name}.ome.tif"
+        np.testing.assert_array_equal(np.squeeze(tifffile.imread(path)), np.squeeze(array))
+        pixels = ome_types.from_tiff(path).images[0].pixels
+        assert pixels.physical_size_x == pytest.approx(result.imager.pixel_pitch_um)
+        assert pixels.physical_size_y == pytest.approx(result.imager.pixel_pitch_um)
+        assert pixels.physical_size_x_unit.value == "µm"
+        placed = sorted(pixels.planes, key=lambda plane: (plane.the_t, plane.the_z))
+        np.testing.assert_allclose(
+            [plane.position_z for plane in placed], result.depth_um.ravel(), atol=NANOMETRE_UM
+        )
+
+
+def holds_ome_zarr(folder: Path, result: Reconstruction) -> None:
+    group: Any = zarr.open_group(folder / "reconstruction.ome.zarr", mode="r")
+    expected = np.stack([result.probability, result.intensity, result.depth_map_um], axis=-4)
+    np.testing.assert_array_equal(group["0"][:].reshape(expected.shape), expected)
+    for name in ("depth_um", "depth_std_um", "presence"):
+        stored = group[name][:]
+        np.testing.assert_array_equal(stored.ravel(), getattr(result, name).ravel())
+
+
+def holds_mat(folder: Path, result: Reconstruction) -> None:
+    found = scipy.io.loadmat(folder / "reconstruction.mat")["depth_map"]
+    layers, height, width = result.depth_map_um.shape[-3:]
+    maps_mm = result.depth_map_um.reshape(-1, layers, height, width) / 1000
+    np.testing.assert_allclose(found.ravel(), maps_mm.ravel(), rtol=1e-6)
+
+
+def holds_npz(folder: Path, result: Reconstruction) -> None:
+    with np.load(folder / "reconstruction.npz") as stored:
+        for name in ("probability", "intensity", "depth_um", "mask", "captures", "reprojection"):
+            np.testing.assert_array_equal(stored[name], getattr(result, name))
+
+
+def holds_layers_csv(folder: Path, result: Reconstruction) -> None:
+    found = [float(row["depth_um"]) for row in rows(folder / "layers.csv")]
+    np.testing.assert_allclose(found, result.depth_um.ravel(), atol=0.01)

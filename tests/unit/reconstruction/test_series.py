@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -294,3 +295,13 @@ def test_formats_that_cannot_grow_are_refused(model, captures, tmp_path) -> None
     with pytest.raises(FociscopeError, match="choose among ome-zarr, csv"):
         reconstruct_series(model, Double(captures), tmp_path / "map", formats=["mat"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shorter_series_leaves_nothing_of_the_one_it_replaces(
+    model, captures, whole, tmp_path
+) -> None:
+    folder, alone = tmp_path / "map", tmp_path / "alone"
+    shutil.copytree(whole, folder)
+    reconstruct_series(model, Double(captures[:3]), folder, overwrite=True)
+    reconstruct_series(model, Double(captures[:3]), alone)
+    assert content(folder) == content(alone)
