@@ -15,7 +15,7 @@ from fociscope.networks.layer_net import LayerNet
 from fociscope.networks.store import ModelInfo, read_model
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.frame import surround_margin_px
-from fociscope.training.recipe import Recipe
+from fociscope.training.recipe import ImagerFamily, Recipe
 from fociscope.training.start import Start
 from fociscope.training.stream import LARGEST_FILLED_SHARE
 
@@ -159,9 +159,6 @@ def _about(network: LayerNet, info: ModelInfo, recipe: Recipe, training: str) ->
     sensors = "sensors A and B" if info.architecture.sensors == 2 else "sensor A alone"
     layers = "one layer" if most == 1 else f"one to {most} layers ({usual} unless told otherwise)"
 
-    def span(values: tuple[float, float], unit: str) -> str:
-        return f"{values[0]:g} to {values[1]:g} {unit}"
-
     gap_px = info.imager.gap_um / info.imager.pixel_pitch_um
     unusual = 100 * sum(other.share for other in scenes.others)
     return [
@@ -174,26 +171,43 @@ def _about(network: LayerNet, info: ModelInfo, recipe: Recipe, training: str) ->
         "",
         "Drawn for every scene:",
         "",
-        f"- the imager: acceptance half angle {span(family.half_angle_deg, 'degrees')}, base blur "
-        f"{span(family.base_blur_px, 'pixels')}, at {gap_px:.1f} "
+        f"- the imager: acceptance half angle {_span(family.half_angle_deg, 'degrees')}, base blur "
+        f"{_span(family.base_blur_px, 'pixels')}, at {gap_px:.1f} "
         f"pixels of gap; told exactly in {100 * family.told_exactly:g} % of the scenes, in the "
         f"others with errors of {family.told_half_angle_error_deg:g} degrees and "
         f"{family.told_base_blur_error_px:g} pixels (standard deviations); boundaries "
         f"{', '.join(family.boundaries)} in turn;",
+        *_core(family),
         *(
             [
-                f"- sensor B, in half of the scenes, up to {family.shift_px:g} pixel(s) and "
-                f"{family.rotation_deg:g} degrees from where it is said to be;"
+                f"- sensor B, in {100 * family.misplaced:g} % of the scenes, up to "
+                f"{family.shift_px:g} pixel(s) and {family.rotation_deg:g} degrees from where it "
+                "is said to be;"
             ]
             if info.architecture.sensors == 2
             else []
         ),
-        f"- the captures: peak SNR {span(family.peak_snr_db, 'dB')}, an unknown gain of each "
+        f"- the captures: peak SNR {_span(family.peak_snr_db, 'dB')}, an unknown gain of each "
         f"sensor, and in half of the scenes even light of up to {100 * family.background:g} % of "
         "the mean;",
         f"- the specimen: {recipe.scenes.specimen.kind}, {unusual:.0f} % of it of unusual coverage "
         "or size (see the recipe).",
     ]  # fmt: skip
+
+
+def _span(values: tuple[float, float], unit: str) -> str:
+    return f"{values[0]:g} to {values[1]:g} {unit}"
+
+
+def _core(family: ImagerFamily) -> list[str]:
+    """Say what is drawn more often than the rest."""
+    if (core := family.core) is None:
+        return []
+    return [
+        f"- {100 * core.share:g} % of them from the family's core: half angle "
+        f"{_span(core.half_angle_deg, 'degrees')}, base blur {_span(core.base_blur_px, 'pixels')} "
+        f"(in {100 * core.sharp:g} % the least), peak SNR {_span(core.peak_snr_db, 'dB')};"
+    ]
 
 
 def _limits(recipe: Recipe) -> list[str]:

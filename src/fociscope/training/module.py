@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import time
+from shutil import which
 from typing import Any
 
 import lightning as L
@@ -33,7 +35,8 @@ class TrainingModule(L.LightningModule):
             network = LayerNet(recipe.network)
         # Measured on two cores: 0.81 to 0.87 of the time of the default memory layout.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
+        if recipe.optimisation.compiled and _has_compiler():
+            self.network.compile(dynamic=False)
         self._before_s, self._since = 0.0, time.monotonic()
 
     def on_train_start(self) -> None:
@@ -111,3 +114,8 @@ class TrainingModule(L.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+
+def _has_compiler() -> bool:
+    """Whether `torch.compile` finds what it needs on the CPU."""
+    return any(which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++"))

@@ -28,10 +28,24 @@ __all__ = [
 ]
 
 
-class ImagerFamily(Configuration):
-    """The imagers that training draws from, evenly, because the true one is not known exactly.
+class FamilyCore(Configuration):
+    """The part of a family that training draws from more often, because it is used more often."""
 
-    The network is told half angle and base blur, with errors; nobody tells it the rest.
+    share: Annotated[float, Field(gt=0, le=1)]
+    """Of the scenes; the others are drawn from the whole family, which holds the core too."""
+    half_angle_deg: Range = (14.0, 22.0)
+    base_blur_px: Range = (0.0, 0.6)
+    sharp: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the core that has the least base blur exactly: an end of the range that even drawing
+    never reaches, and on which the depths nearest to a sensor hang."""
+    peak_snr_db: Range = (33.0, 50.0)
+
+
+class ImagerFamily(Configuration):
+    """The imagers that training draws from, because the true one is not known exactly.
+
+    Evenly, but for those of the core. The network is told half angle and base blur, with errors;
+    nobody tells it the rest.
     """
 
     half_angle_deg: Range = (9.0, 30.0)
@@ -39,8 +53,11 @@ class ImagerFamily(Configuration):
     peak_snr_db: Range = (18.0, 50.0)
     boundaries: Annotated[tuple[Boundary, ...], Field(min_length=1)] = ("zero", "surround")
     """Equally often. The gain of each sensor is unknown by construction: captures are relative."""
+    core: FamilyCore | None = None
+    misplaced: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the scenes whose sensor B does not lie where it is said to."""
     shift_px: Annotated[float, Field(ge=0, le=8)] = 1.0
-    """Sensor B lies up to this far from where it is said to be, in half of the scenes."""
+    """Sensor B lies up to this far from where it is said to be, in those scenes."""
     rotation_deg: Annotated[float, Field(ge=0, le=10)] = 1.5
     """Sensor B is turned by up to this, in the same scenes."""
     background: Annotated[float, Field(ge=0, le=1)] = 0.2
@@ -119,6 +136,9 @@ class Optimisation(Configuration):
     """Of each process."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Mixed: the network computes in 16 bits, weights and losses stay in 32."""
+    compiled: bool = False
+    """Let `torch.compile` write the steps' kernels, where a C++ compiler is at hand: a minute or
+    two at the start for a sixth to a third less time a step (benchmarks/throughput.md)."""
 
 
 class Validation(Configuration):
@@ -232,6 +252,14 @@ class Recipe(Configuration):
                 f"the model is chosen and scored at {REFERENCE_PEAK_SNR_DB:g} dB; "
                 f"the camera holds {highest_db:.1f} dB"
             )
+        core = self.family.core
+        for name in ("half_angle_deg", "base_blur_px", "peak_snr_db") if core else ():
+            (least, most), (low, high) = getattr(core, name), getattr(self.family, name)
+            if not low <= least <= most <= high:
+                raise ValueError(
+                    f"family.core.{name}, {least:g} to {most:g}, must lie within family.{name}, "
+                    f"{low:g} to {high:g}"
+                )
         if not 0 < self.family.peak_snr_db[0] <= self.family.peak_snr_db[1] <= highest_db:
             raise ValueError(
                 f"family.peak_snr_db must lie within the camera's 0 ... {highest_db:.1f} dB"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from fociscope.simulation.frame import DrawnFrame, project
@@ -86,8 +87,7 @@ class LiveScenes(IterableDataset[Batch]):
                 pixel_pitch_um=imager.pixel_pitch_um,
                 margin_px=frame.margin_px,
             )
-        half_angle_deg = torch.from_numpy(rng.uniform(*family.half_angle_deg, count)).float()
-        base_blur_px = torch.from_numpy(rng.uniform(*family.base_blur_px, count)).float()
+        half_angle_deg, base_blur_px = self._imagers(rng, count)
         captures = project(
             imager,
             light,
@@ -108,6 +108,20 @@ class LiveScenes(IterableDataset[Batch]):
             half_angle_deg=half_angle_deg.to(self.device),
             base_blur_px=base_blur_px.to(self.device),
         )
+
+    def _imagers(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
+        """Draw (scene,) half angles in degrees and (scene,) base blurs in pixels."""
+        family = self.recipe.family
+        drawn = [rng.uniform(*w, count) for w in (family.half_angle_deg, family.base_blur_px)]
+        if (core := family.core) is not None:
+            inside = rng.random(count) < core.share
+            sharp = rng.random(count) < core.sharp
+            blur_px = rng.uniform(*core.base_blur_px, count)
+            blur_px[sharp] = core.base_blur_px[0]
+            often = rng.uniform(*core.half_angle_deg, count), blur_px
+            drawn = [np.where(inside, a, b) for a, b in zip(often, drawn, strict=True)]
+        half_angle_deg, base_blur_px = (torch.from_numpy(values).float() for values in drawn)
+        return half_angle_deg, base_blur_px
 
     def _layer_counts(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
         """Draw (scene,) how many layers each scene has."""

@@ -93,3 +93,16 @@ def test_a_background_is_even_and_within_its_share() -> None:
 def test_nothing_is_done_that_the_family_does_not_ask_for() -> None:
     relative = (seen(20) - spots(20)).abs().max() / math.sqrt(1.0)
     assert float(relative) < 0.03  # noise at 50 dB
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+def test_as_many_sensors_b_are_misplaced_as_asked(share: float) -> None:
+    shift = centre(seen(400, shift_px=2.0, misplaced=share))[:, 1].norm(dim=-1)
+    assert float((shift > 0.1).float().mean()) == pytest.approx(share, abs=0.06)
+
+
+def test_the_core_is_taken_at_its_own_noise() -> None:
+    core = {"share": 1.0, "peak_snr_db": (49.0, 50.0)}
+    noise = (seen(64, peak_snr_db=(20.0, 50.0), core=core)[:, 0] - spots(64)[:, 0]).std(dim=(1, 2))
+    # At the level of the peak, 49 dB is 0.36 % of it; noise of the dim rest is less.
+    assert float(noise.max()) < 0.0036

@@ -271,3 +271,33 @@ def test_half_of_the_imagers_are_told_exactly() -> None:
     assert torch.equal(exactly, blur_error_px == 0)
     assert float(exactly.float().mean()) == pytest.approx(0.5, abs=0.03)
     assert float(angle_error_deg[~exactly].std()) == pytest.approx(2.0, rel=0.05)
+
+
+# --- the core of a family -----------------------------------------------------------------------
+
+
+def drawn_imagers(**core: object) -> tuple[Tensor, Tensor]:
+    family = ImagerFamily.model_validate(
+        {"half_angle_deg": (10.0, 30.0), "base_blur_px": (0.1, 1.3), "core": core}
+    )
+    chunk = LiveScenes(
+        tiny(family=family, stream=Stream(pool_chunks=1, chunk_scenes=400, steps_per_chunk=1))
+    ).chunk(0)
+    return chunk.half_angle_deg, chunk.base_blur_px
+
+
+def test_the_core_is_drawn_as_often_as_asked_and_the_rest_evenly() -> None:
+    core = {"half_angle_deg": (17.0, 18.0), "base_blur_px": (0.1, 0.2), "sharp": 0.0}
+    half_angle_deg, base_blur_px = drawn_imagers(share=0.6, **core)
+    inside = (half_angle_deg >= 17) & (half_angle_deg <= 18)
+    # 60 %, and a twentieth of the even draws; the standard deviation of 400 is 2.4 %.
+    assert float(inside.float().mean()) == pytest.approx(0.62, abs=0.08)
+    assert float((base_blur_px[inside] <= 0.2).float().mean()) > 0.9
+    assert float(half_angle_deg[~inside].std()) == pytest.approx(20 / 12**0.5, rel=0.2)
+
+
+def test_a_share_of_the_core_is_exactly_sharp() -> None:
+    core = {"half_angle_deg": (17.0, 18.0), "base_blur_px": (0.1, 0.2), "sharp": 0.5}
+    _, base_blur_px = drawn_imagers(share=1.0, **core)
+    sharp = base_blur_px == torch.tensor(0.1)
+    assert float(sharp.float().mean()) == pytest.approx(0.5, abs=0.1)
