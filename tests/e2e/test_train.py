@@ -24,6 +24,7 @@ steps_per_chunk = 2
 [calibration]
 scenes = 20
 family_scenes = 64
+witness_scenes = 64
 
 [validation]
 every_steps = 2

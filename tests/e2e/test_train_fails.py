@@ -35,6 +35,7 @@ chunk_scenes = 4
 [calibration]
 scenes = 20
 family_scenes = 64
+witness_scenes = 64
 
 [validation]
 every_steps = 2

@@ -38,6 +38,7 @@ steps_per_chunk = 3
 [calibration]
 scenes = 20
 family_scenes = 64
+witness_scenes = 64
 
 [validation]
 every_steps = 2

@@ -246,6 +246,7 @@ class InferenceNet:
             depth=F.softplus(depth - 1.0).cumsum(dim=1),
             depth_log_std=depth_log_std.clamp(-8, 0),
             presence_logit=presence_logit,
+            context=context,
         )
 
 

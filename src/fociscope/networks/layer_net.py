@@ -18,11 +18,21 @@ from torch import Tensor, nn
 from fociscope.configuration import Configuration
 from fociscope.networks.blocks import Modulation, ResidualBlock
 from fociscope.networks.optics import OPTICS_FEATURES
+from fociscope.networks.witness import BlurWitness
 
-__all__ = ["SMALLEST_FRAME_PX", "Architecture", "LayerNet", "LayerNetOutput", "relative_light"]
+__all__ = [
+    "SMALLEST_FRAME_PX",
+    "WITNESS",
+    "Architecture",
+    "LayerNet",
+    "LayerNetOutput",
+    "relative_light",
+]
 
 #: Shorter sides hold too little of a blurred layer to tell its depth.
 SMALLEST_FRAME_PX = 32
+#: What the names of the witness's weights begin with.
+WITNESS = "witness."
 
 
 class Architecture(Configuration):
@@ -73,6 +83,8 @@ class LayerNetOutput(NamedTuple):
     """(batch, layer) logarithm of the standard deviation of `depth`."""
     presence_logit: Tensor
     """(batch, layer) of P(there is such a layer)."""
+    context: Tensor
+    """(batch, context) what the network holds of the whole frame."""
 
     @property
     def present(self) -> Tensor:
@@ -124,6 +136,8 @@ class LayerNet(nn.Module):
         self.head = nn.Sequential(
             nn.BatchNorm2d(widths[0]), nn.ReLU(), nn.Conv2d(widths[0], 2 * layers * pixels, 1)
         )
+        #: Fitted once the rest is trained; it takes no part in what the network itself says.
+        self.witness: BlurWitness | None = None
 
     def forward(self, captures: Tensor, optics: Tensor, most_layers: Tensor) -> LayerNetOutput:
         """Say what is in the captures.
@@ -159,12 +173,13 @@ class LayerNet(nn.Module):
             depth=F.softplus(depth - 1.0).cumsum(dim=1),
             depth_log_std=depth_log_std.clamp(-8, 0),
             presence_logit=presence_logit,
+            context=context,
         )
 
     def without_sensor_b(self) -> LayerNet:
         """Return a network that sees sensor A alone, with this one's weights but those for B."""
         architecture = self.architecture.model_copy(update={"sensors": 1})
-        weights = self.state_dict()
+        weights = {n: w for n, w in self.state_dict().items() if not n.startswith(WITNESS)}
         weights["stem.weight"] = weights["stem.weight"][:, : architecture.patch_px**2]
         network = LayerNet(architecture)
         network.load_state_dict(weights)

@@ -16,7 +16,7 @@ from torch import Tensor
 from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import AngleSelectivePsf
 
-__all__ = ["OPTICS_FEATURES", "FamilyOptics", "optics_features"]
+__all__ = ["OPTICS_FEATURES", "FamilyOptics", "optics_features", "radii_px"]
 
 #: Distances from a sensor, as shares of the gap.
 DISTANCE_SHARES = tuple((2 * k + 1) / 16 for k in range(8))
@@ -34,6 +34,11 @@ _TABLE_DEG = 0.5
 
 def _as_features(radius_px: Tensor) -> Tensor:
     return ((radius_px + _FLOOR_PX).log2() - _CENTRE_OCTAVES) / _SPREAD_OCTAVES
+
+
+def radii_px(features: Tensor) -> Tensor:
+    """(..., feature) -> (..., feature) the radii in pixels that they stand for."""
+    return (features * _SPREAD_OCTAVES + _CENTRE_OCTAVES).exp2() - _FLOOR_PX
 
 
 @lru_cache(maxsize=16)

@@ -17,15 +17,26 @@ from pydantic import model_validator
 from torch import Tensor
 
 from fociscope.configuration import Configuration
+from fociscope.networks.witness import WIDTHS, BlurWitness
 
-__all__ = ["Evidence", "Plausibility", "evidence", "fit_plausibility", "share_at_the_top"]
+__all__ = [
+    "Evidence",
+    "Plausibility",
+    "evidence",
+    "feature_count",
+    "fit_plausibility",
+    "questioned",
+    "share_at_the_top",
+]
 
 #: Share of the valid captures that the limits are fitted to raise a false alarm for, in all.
 FALSE_ALARMS = 0.005
 #: Edges of the bands of spatial frequency, in cycles per pixel.
 BANDS = (0.01, 0.04, 0.08, 0.15, 0.25, 0.4, 0.71)
 #: Of the features of the optics, those for 80 % of the light near, half-way and far.
-_OPTICS = (1, 7, 15)
+_OPTICS = (*WIDTHS, 15)
+#: Where those that a witness speaks of stand among the features of the evidence.
+_TOLD_WIDTHS = slice(-3, -1)
 #: The blur that noise is averaged by before it is compared: a Gaussian of 1.5 pixels.
 _BELL = tuple(math.exp(-(n**2) / (2 * 1.5**2)) for n in range(-4, 5))
 _BLUR = tuple(height / sum(_BELL) for height in _BELL)
@@ -35,7 +46,7 @@ _BLOCK = 2**17
 
 
 class Evidence(NamedTuple):
-    """What speaks against captures; the more, the more. All (batch,) but the last."""
+    """What speaks against captures; the more, the more. All (batch,) unless said otherwise."""
 
     saturated: Tensor
     """Share of a sensor's pixels that hold its greatest value."""
@@ -47,12 +58,27 @@ class Evidence(NamedTuple):
     """Share of the contrast that is an even slope, of the sensor with the smaller share."""
     unexplained: Tensor
     """|capture - reprojection| / |capture|, smoothed, without what noise explains."""
+    mistold_near: Tensor
+    """How many deviations the PSF told is off from what a witness says of it near a sensor, and"""
+    mistold: Tensor
+    """half-way; both 0 without a witness."""
+    wider: Tensor
+    """(batch, 2) by how many octaves the PSF is wider there; no evidence of its own."""
     features: Tensor
     """(batch, feature) spectra, their coherence between the sensors, and what is told."""
 
 
 #: What there are limits of: the evidence, and how odd its features are together.
-_LIMITED = (*Evidence._fields[:-1], "odd")
+_LIMITED = (
+    "saturated",
+    "noisy",
+    "empty",
+    "sloping",
+    "unexplained",
+    "mistold_near",
+    "mistold",
+    "odd",
+)
 
 
 class Plausibility(Configuration):
@@ -63,6 +89,9 @@ class Plausibility(Configuration):
     empty: float
     sloping: float
     unexplained: float
+    mistold_near: float = 1e9
+    mistold: float = 1e9
+    """A model without a witness knows neither."""
     odd: float
     """Of the Mahalanobis distance of the features from those of valid captures."""
     mean: tuple[float, ...]
@@ -80,7 +109,7 @@ class Plausibility(Configuration):
         """Return in words why each capture is suspicious; an empty text where it is not."""
         odd = _distance(found.features, self.mean, self.whitening)
         limits = [getattr(self, name) for name in _LIMITED]
-        against = torch.stack([*(f.double() for f in found[:-1]), odd], dim=1)
+        against = _stacked(found, odd)
         beyond = (against > against.new_tensor(limits)).tolist()
         return [
             self._in_words(dict(zip(_LIMITED, flags, strict=True)), found, n) if any(flags) else ""
@@ -92,6 +121,7 @@ class Plausibility(Configuration):
         share = 100 * float(found.saturated[n])
         ratio = float(torch.exp(-found.noisy[n]))
         left = 100 * float(found.unexplained[n])
+        near, wider = (2 ** float(octaves) for octaves in found.wider[n])
         reasons = {
             "saturated": f"{share:.0f} % of a sensor's pixels hold its greatest value, "
             "as if saturated",
@@ -100,9 +130,17 @@ class Plausibility(Configuration):
             "sloping": "the light is nothing but an even slope",
             "unexplained": f"the map leaves {left:.0f} % of the capture unexplained, "
             f"valid ones at most {100 * self.unexplained:.0f} %",
+            "mistold_near": f"near a sensor, its blur is {near:.2g} times the imager's",
+            "mistold": f"its blur is that of a PSF {wider:.2g} times as wide as the imager's",
             "odd": "its structure is unlike that of captures by such an imager",
         }
         return "; ".join(reason for name, reason in reasons.items() if beyond[name])
+
+
+def feature_count(sensors: int) -> int:
+    """Return how many features the evidence has."""
+    bands = len(BANDS) - 1
+    return sensors * (bands + 2) + (3 * bands if sensors > 1 else 0) + len(_OPTICS)
 
 
 def evidence(
@@ -143,8 +181,25 @@ def evidence(
         empty=-coarse.amin(dim=1),
         sloping=_slope(light, variance, floor).amin(dim=1),
         unexplained=unexplained.amax(dim=1),
+        mistold_near=torch.zeros_like(unexplained[:, 0]),
+        mistold=torch.zeros_like(unexplained[:, 0]),
+        wider=torch.zeros(len(captures), len(WIDTHS), device=captures.device),
         features=torch.cat([*features, optics[:, list(_OPTICS)]], dim=1),
     )
+
+
+def questioned(found: Evidence, context: Tensor, witness: BlurWitness) -> Evidence:
+    """Return the evidence with what a witness says of the PSF that was told.
+
+    Args:
+        found: the evidence so far.
+        context: (batch, context) of the network's output.
+        witness: that is asked.
+    """
+    said = witness(context, found.features)
+    wider = said.widths - found.features[:, _TOLD_WIDTHS]
+    near, half_way = (wider.abs() / said.std).unbind(dim=1)
+    return found._replace(mistold_near=near, mistold=half_way, wider=wider)
 
 
 def share_at_the_top(captures: Tensor, good: Tensor | None = None) -> Tensor:
@@ -168,7 +223,7 @@ def fit_plausibility(found: Evidence) -> Plausibility:
     loading = 1e-3 * features.var(dim=0) + 1e-6
     whitening = torch.linalg.inv(covariance + torch.diag(loading))
     odd = _distance(features, mean, whitening)
-    against = torch.stack([*(f.double() for f in found[:-1]), odd], dim=1)
+    against = _stacked(found, odd)
     share = FALSE_ALARMS
     while True:
         limits = torch.quantile(against, 1 - share, dim=0)
@@ -180,6 +235,12 @@ def fit_plausibility(found: Evidence) -> Plausibility:
         mean=tuple(mean.tolist()),
         whitening=tuple(tuple(row) for row in whitening.tolist()),
     )
+
+
+def _stacked(found: Evidence, odd: Tensor) -> Tensor:
+    """(batch, evidence) all that there are limits of."""
+    measured = found._asdict() | {"odd": odd}
+    return torch.stack([measured[name].double() for name in _LIMITED], dim=1)
 
 
 def _distance(

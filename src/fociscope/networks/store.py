@@ -19,13 +19,16 @@ from fociscope.files.atomic import atomic_path
 from fociscope.files.limits import require_file
 from fociscope.imager.geometry import Imager
 from fociscope.networks.calibration import Calibration
-from fociscope.networks.layer_net import Architecture, LayerNet
-from fociscope.networks.plausibility import Plausibility
+from fociscope.networks.layer_net import WITNESS, Architecture, LayerNet
+from fociscope.networks.plausibility import Plausibility, feature_count
+from fociscope.networks.witness import BlurWitness
 
 __all__ = ["ModelInfo", "find_model", "read_model", "shipped_models", "write_model"]
 
 FORMAT = "fociscope-model"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+#: Version 2 is as version 3, but for the witness, which it lacks.
+READ_VERSIONS = ("2", "3")
 #: No model of ours comes near; a file that claims more is not believed.
 LARGEST_FILE_BYTES = 256 * 2**20
 
@@ -92,16 +95,19 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
             if metadata.get("format") != FORMAT:
                 raise ModelError(f"{path}: not a Fociscope model; train one with 'fociscope train'")
             version = metadata.get("format_version", "")
-            if version != str(FORMAT_VERSION):
+            if version not in READ_VERSIONS:
                 old = version.isdecimal() and int(version) < FORMAT_VERSION
                 advice = "train the model again" if old else "update Fociscope"
                 raise ModelError(
-                    f"{path}: its format is version {version!r}, this Fociscope reads version "
-                    f"{FORMAT_VERSION}; {advice}"
+                    f"{path}: its format is version {version!r}, this Fociscope reads versions "
+                    f"{' and '.join(READ_VERSIONS)}; {advice}"
                 )
             info = ModelInfo.model_validate(json.loads(metadata.get("info", "null")))
             with torch.device("meta"):  # nothing is allocated for what a file merely claims
                 network = LayerNet(info.architecture)
+                if any(key.startswith(WITNESS) for key in file.keys()):  # noqa: SIM118
+                    features = feature_count(info.architecture.sensors)
+                    network.witness = BlurWitness(info.architecture.context + features)
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         for key, tensor in network.state_dict().items():
             if key in tensors and tensors[key].dtype != tensor.dtype:

@@ -18,7 +18,7 @@ from fociscope.networks.calibration import Calibration
 from fociscope.networks.inference import InferenceNet
 from fociscope.networks.layer_net import LayerNet
 from fociscope.networks.optics import optics_features
-from fociscope.networks.plausibility import evidence, share_at_the_top
+from fociscope.networks.plausibility import evidence, questioned, share_at_the_top
 from fociscope.networks.reprojection import light_and_depth, reproject
 from fociscope.networks.store import ModelInfo, find_model, read_model
 from fociscope.reconstruction.alignment import aligned
@@ -187,6 +187,8 @@ class Model:
             told = self._optics.expand(len(captures), -1)
             found = evidence(captures, seen, told, good=good)
             found = found._replace(saturated=share_at_the_top(raw, good))
+            if self.network.witness is not None:
+                found = questioned(found, output.context, self.network.witness)
             suspicion = self.info.plausibility.suspicions(found)
         if self.refine:
             intensity = refined_light(self._projector, intensity, depth_um, captures, good=good)

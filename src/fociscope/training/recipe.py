@@ -160,6 +160,8 @@ class CalibrationScenes(Configuration):
     """Under the reference conditions: probabilities and depth deviations."""
     family_scenes: Annotated[int, Field(ge=10)] = 2000
     """Of the training family: presence, and what a plausible capture is."""
+    witness_scenes: Annotated[int, Field(ge=10)] = 12800
+    """Of the training family, half of them told a wrong imager: how a wrong one shows."""
 
 
 Seed = Annotated[int, Field(ge=0)]

@@ -137,6 +137,7 @@ def weights_to_start_from(name_or_path: str | Path, recipe: Recipe) -> tuple[Lay
     """
     path = find_model(name_or_path)
     network, info = read_model(path)
+    network.witness = None  # it is of the network as it is; one that trains on gets another
     if recipe.network == info.architecture.model_copy(update={"sensors": 1}):
         network = network.without_sensor_b()
         return network, ModelRecord(name=info.name, sha256=sha256(path))

@@ -64,13 +64,13 @@ class Telling:
     def __init__(self, recipe: Recipe) -> None:
         """Tabulate the optics of the family."""
         self._family, self._slots = recipe.family, recipe.network.layers
-        self._optics = FamilyOptics(recipe.imager, recipe.family.half_angle_deg)
+        self.optics = FamilyOptics(recipe.imager, recipe.family.half_angle_deg)
 
     def batch(self, seen: Tensor, scenes: Scenes, rng: np.random.Generator) -> Batch:
         """Return the batch of scenes whose captures are `seen`."""
         count = len(seen)
         angle_error_deg, blur_error_px = errors_of_telling(self._family, rng, count)
-        optics = self._optics(
+        optics = self.optics(
             scenes.half_angle_deg.cpu() + angle_error_deg,
             (scenes.base_blur_px.cpu() + blur_error_px).clamp(min=0),
         )

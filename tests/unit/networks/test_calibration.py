@@ -11,7 +11,9 @@ SCENES, LAYERS, SIDE = 40, 3, 40
 
 def output(logit: Tensor, depth: Tensor, depth_std: Tensor) -> LayerNetOutput:
     sure = torch.full_like(depth, 40.0)
-    return LayerNetOutput(logit, torch.zeros_like(logit), depth, depth_std.log(), sure)
+    return LayerNetOutput(
+        logit, torch.zeros_like(logit), depth, depth_std.log(), sure, torch.zeros(len(depth), 8)
+    )
 
 
 def normal(*shape: int, seed: int) -> Tensor:

@@ -39,7 +39,7 @@ OPTICS = captures(OPTICS_FEATURES) - 0.6
 @torch.no_grad()
 def plainly(network: LayerNet, x: torch.Tensor, layers: int) -> LayerNetOutput:
     said = network(x, OPTICS.expand(len(x), -1), torch.full((len(x),), layers))
-    return LayerNetOutput(*(field[:, :layers] for field in said))
+    return LayerNetOutput(*(field[:, :layers] for field in said[:-1]), said.context)
 
 
 @pytest.mark.parametrize("architecture", [PATCH_1, PATCH_2, UNEVEN], ids=["1", "2", "3"])

@@ -14,6 +14,7 @@ def output(depth: float, std: float, logit: float = 0.0, light: float = 0.0) -> 
         torch.full((1, 1), depth),
         torch.full((1, 1), math.log(std)),
         torch.full((1, 1), 1.0),
+        torch.zeros(1, 8),
     )
 
 

@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 from fociscope.errors import FileFormatError, ModelError, OutputExistsError
 from fociscope.imager import Imager
 from fociscope.networks.calibration import Calibration
-from fociscope.networks.layer_net import Architecture, LayerNet
+from fociscope.networks.layer_net import WITNESS, Architecture, LayerNet
 from fociscope.networks.optics import OPTICS_FEATURES
+from fociscope.networks.plausibility import feature_count
 from fociscope.networks.store import (
     ModelInfo,
     find_model,
@@ -23,6 +24,7 @@ from fociscope.networks.store import (
     shipped_models,
     write_model,
 )
+from fociscope.networks.witness import BlurWitness
 
 SMALL = Architecture(layers=2, widths=(4, 8), blocks=(1, 1), context=8)
 INFO = ModelInfo(
@@ -103,6 +105,36 @@ def test_what_is_written_is_read(model: Path) -> None:
             assert torch.equal(ours, theirs)
 
 
+def witnessed(sensors: int = 2) -> LayerNet:
+    """A network with a witness, none of whose numbers are those of a fresh one."""
+    network = trained()
+    network.witness = BlurWitness(SMALL.context + feature_count(sensors))
+    for tensor in network.witness.state_dict().values():
+        tensor.add_(0.1)
+    return network.eval()
+
+
+def test_a_witness_travels_with_its_network(tmp_path: Path) -> None:
+    path = tmp_path / "a-model.safetensors"
+    written = witnessed()
+    write_model(path, written, INFO)
+    read, expected = read_model(path)[0].state_dict(), written.state_dict()
+    assert read.keys() == expected.keys()
+    assert any(name.startswith(WITNESS) for name in read)
+    assert all(torch.equal(read[name], expected[name]) for name in read)
+
+
+def test_a_model_from_before_witnesses_has_none(model: Path) -> None:
+    edit_header(model, lambda header: header["__metadata__"].update(format_version="2"))
+    assert read_model(model)[0].witness is None
+
+
+def test_a_witness_of_other_evidence_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a-model.safetensors"
+    write_model(path, witnessed(sensors=1), INFO)
+    refused(path, "witness")
+
+
 @settings(
     max_examples=20, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -165,10 +197,10 @@ def test_the_test_can_edit_a_header_without_harm(model: Path) -> None:
 # --- what is no model ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", ["3", "10", "", "1.0"])
+@pytest.mark.parametrize("version", ["1", "4", "10", "", "1.0"])
 def test_another_version_is_refused(model: Path, version: str) -> None:
     edit_header(model, lambda header: header["__metadata__"].update(format_version=version))
-    refused(model, "version", repr(version), "update")
+    refused(model, "version", repr(version), "train" if version == "1" else "update")
 
 
 def test_foreign_safetensors_are_refused(tmp_path: Path) -> None:
