@@ -25,6 +25,7 @@ __all__ = [
     "evidence",
     "feature_count",
     "fit_plausibility",
+    "noise_std",
     "questioned",
     "share_at_the_top",
 ]
@@ -156,7 +157,7 @@ def evidence(
     """
     mean = captures.mean(dim=(-2, -1), keepdim=True).clamp(min=1e-30)
     light = captures / mean
-    noise = _noise(light)
+    noise = noise_std(light)
     top = light.amax(dim=(-2, -1))
     contrast = light - 1
     squared = contrast.square()
@@ -259,8 +260,8 @@ def _as_double(values: tuple[object, ...], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.float64, device=device)
 
 
-def _noise(light: Tensor) -> Tensor:
-    """Return (batch, sensor) the deviation of the noise (Immerkaer, CVIU 64:300-302, 1996).
+def noise_std(light: Tensor) -> Tensor:
+    """(batch, sensor, y, x) -> (batch, sensor) deviation of the noise (Immerkaer, CVIU 64, 1996).
 
     By the median, so that a few bright points do not pass for noise.
     """

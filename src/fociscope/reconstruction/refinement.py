@@ -14,15 +14,19 @@ import torch
 from torch import Tensor
 
 from fociscope.imager.projector import LayerProjector
+from fociscope.networks.plausibility import noise_std
 from fociscope.networks.reprojection import depth_bounds_um
 
 __all__ = ["refined_light"]
 
-#: From 24 % of squared error to 21.5 % under the reference conditions, and from 17 to 13 % of a
-#: single layer; 80 would reach 21.5 and 11 % (layers-ab, 30 and 40 scenes of the suite).
-STEPS = 25
-#: Weight of staying near the network's light; 1e-2 changes nothing in so few steps, 1e-1 a little.
-NEARNESS = 1e-3
+#: Chosen on scenes of no other use (benchmarks/networks_limits.md).
+STEPS = 100
+#: How far the truth may lie from the network's light: a part of it, and a part of the mean.
+RELATIVE, FLOOR = 0.5, 0.2
+#: Weight of that beside the noise; more where light is sure to be as restored.
+TRUST = 3.0
+#: Noise below this share of the mean is not believed.
+LEAST_NOISE = 1e-3
 
 
 def refined_light(
@@ -34,9 +38,12 @@ def refined_light(
     good: Tensor | None = None,
     steps: int = STEPS,
 ) -> Tensor:
-    """Minimise |G A x - y|^2 + NEARNESS |x - intensity|^2 over x >= 0, a few steps toward it.
+    """Minimise |G A x - y|^2 / s^2 + TRUST |(x - x0) / w|^2 over x >= 0, some steps toward it.
 
-    G are the sensors' gains that fit the network's light best, that of sensor A being in the light.
+    G are the sensors' gains that fit the network's light x0 best, that of sensor A being in the
+    light; s is the deviation of sensor A's noise, and w = RELATIVE x0 + FLOOR times the mean of its
+    image how far a pixel may be off: where it is dark, the network is nearly right. Every pixel has
+    a step of its own, which both terms bound.
 
     Args:
         projector: of the imager.
@@ -69,13 +76,21 @@ def refined_light(
     gain = fitting / at_a
     there = (intensity.amax(dim=(-2, -1), keepdim=True) > 0).to(intensity.dtype)
     anchor = intensity * at_a
+    on_a, counted = captures[:, :1], weight[:, :1]
+    mean = (on_a * counted).sum(dim=(-2, -1), keepdim=True) / counted.sum(
+        dim=(-2, -1), keepdim=True
+    )
+    mean = mean.clamp(min=1e-30)
+    noise = noise_std(torch.where(counted > 0, on_a / mean, 1.0)).clamp(min=LEAST_NOISE)
+    width = RELATIVE * anchor / mean + FLOOR
+    nearness = TRUST * (noise[..., None, None] / width).square()
     # No pixel sends a sensor more than all of its light, so |A|^2 is at most sensors times layers.
-    bound = intensity.shape[1] * gain.square().sum(dim=1, keepdim=True) + NEARNESS
+    bound = intensity.shape[1] * gain.square().sum(dim=1, keepdim=True) + nearness
     now = ahead = anchor
     t = 1.0
     for _ in range(steps):
         slope = back(gain * (gain * seen(ahead) - captures * weight))
-        further = (ahead - (slope + NEARNESS * (ahead - anchor)) / bound).clamp(min=0) * there
+        further = (ahead - (slope + nearness * (ahead - anchor)) / bound).clamp(min=0) * there
         t_next = (1 + math.sqrt(1 + 4 * t * t)) / 2
         ahead = further + (t - 1) / t_next * (further - now)
         now, t = further, t_next

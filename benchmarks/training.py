@@ -1,0 +1,86 @@
+"""Training throughput on all cores: scenes per second of whole runs, simulation included.
+
+    python benchmarks/training.py > benchmarks/training.md
+
+Each row trains twice, for a few steps and for more, and divides the scenes between by the seconds
+between, so that start and compilation cancel. One process for each core, one thread each. Ten
+minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import tomli_w
+import torch
+
+from fociscope.training.machines import Machines
+from fociscope.training.recipe import Recipe
+from fociscope.training.run import train
+
+FEW, MORE = 60, 300
+WANTED = 250
+
+#: A recipe that says no more than it must: the default network, for two sensors and six layers.
+DEFAULTS = Recipe.model_validate({"name": "defaults", "optimisation": {"steps": FEW}})
+CASES = (
+    ("layers-ab", "32-true", False),
+    ("layers-ab", "bf16-mixed", False),
+    ("layers-ab", "bf16-mixed", True),
+    ("defaults", "32-true", False),
+    ("defaults", "bf16-mixed", True),
+    ("single-a", "bf16-mixed", True),
+)
+
+
+def seconds(recipe: Recipe, steps: int, processes: int, folder: Path) -> float:
+    """Return how long a whole run takes."""
+    plan = recipe.model_dump(mode="json", exclude_none=True)
+    plan["optimisation"] |= {"steps": steps, "threads": 1, "warmup_steps": 1}
+    plan["validation"] |= {"scenes": 2 * processes, "every_steps": steps}
+    plan["stream"]["pool_chunks"] = 4
+    path = folder / f"{steps}.toml"
+    path.write_text(tomli_w.dumps(plan))
+    start = time.monotonic()
+    command = [sys.executable, __file__, path, folder / f"run-{steps}", str(processes)]
+    subprocess.run(command, check=True, capture_output=True)
+    return time.monotonic() - start
+
+
+def main() -> None:
+    """Print the table."""
+    processes = os.cpu_count() or 1
+    print(f"# Training on {processes} cores\n\nMade by `python benchmarks/training.py`.\n")
+    print("| recipe | precision | compiled | scenes/s | times float32 |\n|---|---|---|---|---|")
+    plain: dict[str, float] = {}
+    for name, precision, compiled in CASES:
+        recipe = DEFAULTS if name == "defaults" else Recipe.load(name)
+        chosen = {"precision": precision, "compiled": compiled}
+        recipe = recipe.model_copy(
+            update={"optimisation": recipe.optimisation.model_copy(update=chosen)}
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            few, more = (seconds(recipe, n, processes, Path(folder)) for n in (FEW, MORE))
+        batch = recipe.optimisation.batch_scenes * processes
+        rate = (MORE - FEW) * batch / (more - few)
+        if precision == "32-true":
+            plain[name] = rate
+        times = f"{rate / plain[name]:.2f}" if name in plain else "-"
+        print(f"| `{name}` | {precision} | {'yes' if compiled else 'no'} | {rate:.0f} | {times} |")
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    units = "with" if "avx512_bf16" in flags or "amx_bf16" in flags else "without"
+    print(f"\nWanted: {WANTED}. A processor {units} bfloat16 units, torch {torch.__version__}.")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 4:  # one run, also of the processes that it starts
+        recipe_path, run_folder, devices = sys.argv[1:]
+        machines = Machines(accelerator="cpu", devices=int(devices))
+        train(Recipe.load(recipe_path), Path(run_folder), machines=machines)
+    else:
+        main()
