@@ -2,7 +2,7 @@
 
 Two sensors on both sides of the tissue see each layer through blurs that add up over the gap, so
 their images say how wide the PSF is, and a wrong imager can be told from the right one. A single
-sensor cannot know a wider PSF from a greater depth; its witness says so by a large deviation.
+sensor cannot know a wider PSF from a greater depth, so models of one have no witness.
 
 The witness reads what the layer network holds of the whole frame and the evidence that is measured
 in any case, so it costs a few small products. It is fitted after training, on scenes of the

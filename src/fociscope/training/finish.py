@@ -192,7 +192,8 @@ def finish(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
         {key.removeprefix(_PREFIX): v for key, v in state.items() if key.startswith(_PREFIX)}
     )
     network.eval()
-    network.witness = _witness(recipe, network, recipe.calibration.witness_scenes)
+    if recipe.network.sensors > 1:
+        network.witness = _witness(recipe, network, recipe.calibration.witness_scenes)
     presence, plausibility = _presence_and_plausibility(
         recipe, network, recipe.calibration.family_scenes
     )

@@ -161,7 +161,8 @@ class CalibrationScenes(Configuration):
     family_scenes: Annotated[int, Field(ge=10)] = 2000
     """Of the training family: presence, and what a plausible capture is."""
     witness_scenes: Annotated[int, Field(ge=10)] = 12800
-    """Of the training family, half of them told a wrong imager: how a wrong one shows."""
+    """Of the training family, half of them told a wrong imager: how a wrong one shows to two
+    sensors."""
 
 
 Seed = Annotated[int, Field(ge=0)]
