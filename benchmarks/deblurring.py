@@ -1,6 +1,6 @@
 """A single layer without its blur: the networks beside the best that classical solvers can do.
 
-    python benchmarks/deblurring.py > benchmarks/deblurring.md
+    python benchmarks/deblurring.py [MODEL ...] > benchmarks/deblurring.md
 
 51x51 pixels, reference conditions, 40 dB, one layer at any depth. The solvers are told the true
 depth, which no capture offers, and each is tuned on validation scenes for every 100 um of depth by
@@ -10,6 +10,7 @@ scene's best gain. Ten minutes on one thread.
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -26,6 +27,7 @@ from fociscope.solvers import proximal_gradient, richardson_lucy, tikhonov
 VALIDATION_SEED, TEST_SEED = 9710, 9711
 VALIDATION_SCENES, TEST_SCENES = 150, 400
 STEP_UM = 100
+SENSORS = {"single-a": (1, "sensor A alone"), "layers-ab": (2, "A and B")}
 WANTED_SHARE, WANTED_ERROR = 0.7, 0.04
 Floats = NDArray[np.float64]
 
@@ -98,7 +100,14 @@ def restored(name: str, refine: bool, scenes: Scenes) -> tuple[Floats, Floats]:
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print a table for each model."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+    )
+    models = parser.parse_args().models or list(SENSORS)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
     reference = Imager.reference()
     validation, test = (
@@ -108,7 +117,8 @@ def main() -> None:
     print("# Deblurring a single layer\n\nMade by `python benchmarks/deblurring.py`: relative")
     print(f"squared error in %, {TEST_SCENES} unseen scenes. Solvers are told the true depth and")
     print("tuned for every row; the networks are told neither.")
-    for name, sensors, what in (("single-a", 1, "sensor A alone"), ("layers-ab", 2, "A and B")):
+    for name in models:
+        sensors, what = SENSORS[name]
         solvers = tuned(validation, test, reference.with_(sensors=sensors))
         plain, depth_um = restored(name, False, test)
         refined, _ = restored(name, True, test)

@@ -86,6 +86,19 @@ def test_it_speaks_up_on_what_is_no_capture(model: Model, captures: np.ndarray, 
     assert all(str(text) for text in result.suspicion[~result.plausible])
 
 
+@pytest.mark.parametrize(("half_angle_deg", "says"), [(9.0, "0."), (34.0, "1.")])
+def test_it_speaks_up_on_captures_of_another_imager(
+    model: Model, half_angle_deg: float, says: str
+) -> None:
+    reference = Imager.reference()
+    other = reference.with_(psf=reference.psf.with_(half_angle_deg=half_angle_deg))
+    result = model.reconstruct(simulate(30, seed=31_102, imager=other, peak_snr_db=40.0).captures)
+    assert result.plausible.mean() < 0.3
+    told_apart = [text for text in result.suspicion if "its blur is that of a PSF" in text]
+    assert len(told_apart) > 15
+    assert all(f"PSF {says}" in text for text in told_apart)
+
+
 def test_half_the_pitch_and_gap_is_the_same_picture(captures: np.ndarray) -> None:
     """In pixels nothing differs, so the map is the same and depths are half as great."""
     whole = load_model("layers-ab", device="cpu").reconstruct(captures[:5])
