@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ["WIDTHS", "BlurWitness", "Testimony", "fit_witness", "told_widths"]
+__all__ = ["LEAST_STD", "WIDTHS", "BlurWitness", "Testimony", "fit_witness", "told_widths"]
 
 #: Of the features of the optics, those it speaks of: 80 % of the light, near a sensor and half-way.
 #: The first tells of base blur, the second of the acceptance, the pitch and the gap.
@@ -27,6 +27,8 @@ _HIDDEN = (128, 64)
 _LARGEST_DEVIATION = 4.0
 _EPOCHS, _BATCH, _LEARNING_RATE, _WEIGHT_DECAY, _DROPOUT = 40, 128, 2e-3, 1e-2, 0.1
 _LEAST_LOG_STD, _LARGEST_LOG_STD = -4.0, 2.0
+#: Octaves: what the table of a family leaves open, so no witness is surer.
+LEAST_STD = 0.02
 
 
 def told_widths(optics: Tensor) -> Tensor:
@@ -76,8 +78,8 @@ class BlurWitness(nn.Module):
         x = x.clamp(-_LARGEST_DEVIATION, _LARGEST_DEVIATION)
         place, log_std = self.layers(x).chunk(2, dim=1)
         centre, spread = self.answer
-        log_std = log_std.clamp(_LEAST_LOG_STD, _LARGEST_LOG_STD)
-        return Testimony(centre + spread * place, spread * log_std.exp())
+        std = spread * log_std.clamp(_LEAST_LOG_STD, _LARGEST_LOG_STD).exp()
+        return Testimony(centre + spread * place, std.clamp(min=LEAST_STD))
 
 
 def fit_witness(context: Tensor, features: Tensor, widths: Tensor, *, seed: int) -> BlurWitness:
@@ -95,7 +97,9 @@ def fit_witness(context: Tensor, features: Tensor, widths: Tensor, *, seed: int)
         witness = BlurWitness(inputs.shape[1])
         witness.centre.copy_(inputs.mean(dim=0))
         witness.spread.copy_(inputs.std(dim=0) + 1e-6)
-        witness.answer.copy_(torch.stack([widths.mean(dim=0), widths.std(dim=0) + 1e-6]))
+        witness.answer.copy_(
+            torch.stack([widths.mean(dim=0), widths.std(dim=0).clamp(min=LEAST_STD)])
+        )
         optimizer = torch.optim.AdamW(
             witness.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY
         )

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fociscope.networks.optics import OPTICS_FEATURES
 from fociscope.networks.plausibility import evidence, feature_count, questioned
-from fociscope.networks.witness import WIDTHS, BlurWitness, fit_witness, told_widths
+from fociscope.networks.witness import LEAST_STD, WIDTHS, BlurWitness, fit_witness, told_widths
 
 
 def normal(*shape: int, seed: int) -> Tensor:
@@ -38,6 +38,16 @@ def test_the_same_seed_gives_the_same_witness_and_leaves_the_generator_alone() -
     one, other = (fit_witness(*told_scenes(100, seed=0), seed=3).state_dict() for _ in range(2))
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_witness_of_one_imager_alone_is_no_surer_than_its_table() -> None:
+    context, features, _ = told_scenes(2000, seed=0)
+    alike = torch.tensor([1.0, 3.0]).expand(2000, 2)
+    witness = fit_witness(context, features, alike, seed=1)
+    with torch.no_grad():
+        said = witness(context, features)
+    assert float(said.std.min()) == pytest.approx(LEAST_STD)
+    assert float((said.widths - alike).abs().max()) < LEAST_STD
 
 
 @pytest.mark.parametrize("sensors", [1, 2])
