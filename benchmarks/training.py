@@ -1,10 +1,11 @@
 """Training throughput on all cores: scenes per second of whole runs, simulation included.
 
-    python benchmarks/training.py > benchmarks/training.md
+    python benchmarks/training.py [ROW ...] > benchmarks/training.md
 
 Each row trains twice, for a few steps and for more, and divides the scenes between by the seconds
-between, so that start and compilation cancel. One process for each core, one thread each. Ten
-minutes on two cores.
+between, so that the start cancels; compiled rows train a third time before, so that kernels lie in
+torch's cache for both. One process for each core, one thread each. A quarter of an hour on two
+cores; ROW is a number from 0 for some of the rows alone.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def seconds(recipe: Recipe, steps: int, processes: int, folder: Path) -> float:
     path = folder / f"{steps}.toml"
     path.write_text(tomli_w.dumps(plan))
     start = time.monotonic()
-    command = [sys.executable, __file__, path, folder / f"run-{steps}", str(processes)]
+    command = [sys.executable, __file__, "--run", path, folder / f"run-{steps}", str(processes)]
     subprocess.run(command, check=True, capture_output=True)
     return time.monotonic() - start
 
@@ -58,13 +59,16 @@ def main() -> None:
     print(f"# Training on {processes} cores\n\nMade by `python benchmarks/training.py`.\n")
     print("| recipe | precision | compiled | scenes/s | times float32 |\n|---|---|---|---|---|")
     plain: dict[str, float] = {}
-    for name, precision, compiled in CASES:
+    for row in [int(n) for n in sys.argv[1:]] or range(len(CASES)):
+        name, precision, compiled = CASES[row]
         recipe = DEFAULTS if name == "defaults" else Recipe.load(name)
         chosen = {"precision": precision, "compiled": compiled}
         recipe = recipe.model_copy(
             update={"optimisation": recipe.optimisation.model_copy(update=chosen)}
         )
         with tempfile.TemporaryDirectory() as folder:
+            if compiled:
+                seconds(recipe, 2, processes, Path(folder))
             few, more = (seconds(recipe, n, processes, Path(folder)) for n in (FEW, MORE))
         batch = recipe.optimisation.batch_scenes * processes
         rate = (MORE - FEW) * batch / (more - few)
@@ -78,8 +82,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 4:  # one run, also of the processes that it starts
-        recipe_path, run_folder, devices = sys.argv[1:]
+    if sys.argv[1:2] == ["--run"]:  # one run, also of the processes that it starts
+        recipe_path, run_folder, devices = sys.argv[2:]
         machines = Machines(accelerator="cpu", devices=int(devices))
         train(Recipe.load(recipe_path), Path(run_folder), machines=machines)
     else:
