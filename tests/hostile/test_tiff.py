@@ -115,3 +115,14 @@ def test_ome_xml_does_not_open_other_files(tmp_path: Path, refused: Refused) -> 
         "</UUID></TiffData></Pixels></Image></OME>",
     )
     refused(read_image, path, "holds 1 pages")
+
+
+def test_tiff_whose_compression_is_a_control_letter(
+    sound: dict[str, Path], refused: Refused
+) -> None:
+    """Found by fuzzing: the tag holds text in place of a number."""
+    content = bytearray(sound["z.tif"].read_bytes())
+    entry = content.index(struct.pack("<HHI", 259, 3, 1))  # Compression, SHORT
+    content[entry : entry + 12] = struct.pack("<HHI4s", 259, 2, 2, b"\x10\0\0\0")  # ASCII
+    sound["z.tif"].write_bytes(content)
+    refused(read_image, sound["z.tif"], r"compressed with '\x10'")

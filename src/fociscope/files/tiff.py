@@ -195,7 +195,7 @@ def _check_page(path: Path, page: Any, limits: Limits) -> None:
         )
     check_claim(path, page.shape, page.dtype, limits)
     if page.compression not in (_NO_COMPRESSION, _PACKBITS, *_DEFLATE):
-        name = getattr(page.compression, "name", page.compression)
+        name = shown(str(getattr(page.compression, "name", page.compression)))
         raise FileFormatError(
             f"{where}: compressed with {name}, expected no compression, deflate or PackBits; "
             "save it uncompressed."
