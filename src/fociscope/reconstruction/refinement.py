@@ -77,10 +77,8 @@ def refined_light(
     there = (intensity.amax(dim=(-2, -1), keepdim=True) > 0).to(intensity.dtype)
     anchor = intensity * at_a
     on_a, counted = captures[:, :1], weight[:, :1]
-    mean = (on_a * counted).sum(dim=(-2, -1), keepdim=True) / counted.sum(
-        dim=(-2, -1), keepdim=True
-    )
-    mean = mean.clamp(min=1e-30)
+    pixels = counted.sum(dim=(-2, -1), keepdim=True).clamp(min=1)
+    mean = ((on_a * counted).sum(dim=(-2, -1), keepdim=True) / pixels).clamp(min=1e-30)
     noise = noise_std(torch.where(counted > 0, on_a / mean, 1.0)).clamp(min=LEAST_NOISE)
     width = RELATIVE * anchor / mean + FLOOR
     nearness = TRUST * (noise[..., None, None] / width).square()
