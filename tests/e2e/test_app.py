@@ -295,6 +295,7 @@ def test_the_figure_comes_as_png_and_svg(visitor: Visitor) -> None:
 def test_network_and_solver_are_compared(visitor: Visitor) -> None:
     visitor.tab("Compare")
     wanted = ["layers-ab, A and B", "Tikhonov, A alone"]
+    visitor.sees(wanted[0])  # `all` below waits for nothing
     for box in visitor.page.get_by_role("checkbox").all():
         if (box.inner_text() in wanted) != (box.get_attribute("aria-checked") == "true"):
             box.click()
