@@ -10,6 +10,7 @@ out with `--largest 2048`.
 
 import argparse
 import json
+import os
 import platform
 import resource
 import statistics
@@ -32,6 +33,7 @@ from fociscope.evaluation.suite import VALIDATION
 from fociscope.imager import Imager
 from fociscope.networks.inference import InferenceNet
 from fociscope.networks.layer_net import LayerNetOutput
+from fociscope.networks.precision import has_bfloat16_units
 from fociscope.reconstruction.tiling import TILE_PX
 from fociscope.solvers import proximal_gradient
 
@@ -92,13 +94,12 @@ def plain(last: bool = False, half: bool = False) -> Said:
     return said
 
 
-def folded() -> Said:
-    return load_model(MODEL, device="cpu")._for_layers(LAYERS)[0]
+def folded(precision: str = "float32") -> InferenceNet:
+    return load_model(MODEL, device="cpu")._folded_for(LAYERS, precision)[0]
 
 
-def compiled() -> Said:
-    network = load_model(MODEL, device="cpu")._for_layers(LAYERS)[0]
-    said = torch.compile(network.said, dynamic=False)
+def compiled(precision: str = "float32") -> Said:
+    said = torch.compile(folded(precision).said, dynamic=False)
 
     def in_groups(captures: Tensor) -> LayerNetOutput:
         size = min(GROUP, len(captures))
@@ -116,7 +117,7 @@ def onnx_runtime() -> Said:
 
     model = load_model(MODEL, device="cpu")
     model.network.requires_grad_(False)
-    module = Exported(model._for_layers(LAYERS)[0]).eval()
+    module = Exported(model._folded_for(LAYERS, "float32")[0]).eval()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     sessions = {}
@@ -144,9 +145,18 @@ RUNTIMES: dict[str, Callable[[], Said]] = {
     "plain module": plain,
     "plain module, channels last": lambda: plain(last=True),
     "plain module, channels last, bfloat16": lambda: plain(last=True, half=True),
-    "`InferenceNet` (what `Model` runs)": folded,
+    "`InferenceNet`": folded,
     "`torch.compile` of it": compiled,
     "ONNX Runtime of it": onnx_runtime,
+    "`InferenceNet`, bfloat16": lambda: folded("bfloat16"),
+    "`torch.compile` of it, bfloat16": lambda: compiled("bfloat16"),
+}
+#: What oneDNN is kept to, as if the processor had no more.
+KEPT_TO = {
+    "AMX": "DEFAULT",
+    "AVX512 with bfloat16": "AVX512_CORE_BF16",
+    "AVX512": "AVX512_CORE_VNNI",
+    "AVX2": "AVX2",
 }
 
 
@@ -162,7 +172,7 @@ def measured_runtime(name: str) -> dict[str, float]:
         batch_ms = median_ms(lambda: said(captures), 9)
         peak = peak_mib()
         output = said(captures[:SCENES])
-        calibration = load_model(MODEL, device="cpu")._for_layers(LAYERS)[1]
+        calibration = load_model(MODEL, device="cpu")._folded_for(LAYERS, "float32")[1]
         mask = calibration.probability(output) > 0.5
     right = mask.numpy() == scenes.mask[:SCENES]
     return {
@@ -187,6 +197,24 @@ def runtimes() -> None:
             f"{found['accuracy']:.3f} |",
             flush=True,
         )
+
+
+def by_processor() -> None:
+    units = "has" if has_bfloat16_units() else "has no"
+    print("\n## float32 and bfloat16, by what a processor has\n")
+    print("oneDNN kept to fewer instructions than there are, by `ONEDNN_MAX_CPU_ISA`. ", end="")
+    print(f"This processor {units} AMX.\n")
+    print("| | one, float32, ms | one, bfloat16, ms | captures/s, float32 | bfloat16 |")
+    print("|---|---|---|---|---|")
+    for what, most in KEPT_TO.items():
+        found = [
+            in_a_process("runtime", name, ONEDNN_MAX_CPU_ISA=most)
+            for name in ("`InferenceNet`", "`InferenceNet`, bfloat16")
+        ]
+        one = [f["one_ms"] for f in found if not isinstance(f, str)]
+        per_s = [f["per_s"] for f in found if not isinstance(f, str)]
+        cells = [*(f"{v:.2f}" for v in one), *(f"{v:.0f}" for v in per_s)]
+        print(f"| {what} | {' | '.join(cells)} |", flush=True)
 
 
 # --- the whole reconstruction --------------------------------------------------------------------
@@ -285,11 +313,13 @@ def classical() -> None:
         print(f"| {what} | {spent_ms:.2f} | {spent_ms / rows[0][1]:.1f} | {said} |", flush=True)
 
 
-def in_a_process(*what: str) -> dict[str, float] | str:
+def in_a_process(*what: str, **environment: str) -> dict[str, float] | str:
     """Return what is measured by a fresh process, or why it was not."""
     threads = str(torch.get_num_threads())
     command = [sys.executable, __file__, "--threads", threads, "--measure", *what]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, **environment}
+    )
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["killed"])[-1][:100]
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -309,8 +339,9 @@ def main() -> None:
         print(json.dumps(measure(*what) if kind == "runtime" else measure(*map(int, what))))
         return
     print("# Reconstruction\n")
-    print("Made by `python benchmarks/reconstruct.py`; reference conditions, float32.\n")
+    print("Made by `python benchmarks/reconstruct.py`; reference conditions.\n")
     runtimes()
+    by_processor()
     whole()
     large(arguments.largest)
     classical()

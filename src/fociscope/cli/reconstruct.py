@@ -31,6 +31,14 @@ class Flip(StrEnum):
     both = "both"
 
 
+class InPrecision(StrEnum):
+    """In what numbers the network is run."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
 class Pages(StrEnum):
     """What pages are where a file does not say."""
 
@@ -132,6 +140,10 @@ def reconstruct(
             "--refine", help="Fit the restored light to the captures: less error, more time."
         ),
     ] = False,
+    precision: Annotated[
+        InPrecision,
+        typer.Option(help="Of the network's numbers; auto takes what is faster on this processor."),
+    ] = InPrecision.auto,
     device: DeviceOption = Device.auto,
     json: Annotated[
         bool, typer.Option("--json", help="Print the summary as JSON in place of a table.")
@@ -155,6 +167,7 @@ def reconstruct(
         pages=pages.value,
         tile_px=tile,
         refine=refine,
+        precision=precision.value,
         formats=None if formats is None else [f.value for f in formats],
         cell_diameter_um=cell_diameter,
         scheduler=scheduler,

@@ -27,6 +27,7 @@ from fociscope.configuration import plain_errors
 from fociscope.errors import FociscopeError
 from fociscope.files import CaptureSeries, atomic_folder, atomic_path, open_captures
 from fociscope.files.captures import PageMeaning
+from fociscope.networks.precision import Precision
 from fociscope.reconstruction import ChipCorrection, Model, Reconstruction, load_model
 from fociscope.reconstruction.journal import JOURNAL
 from fociscope.reconstruction.output import DEFAULT_FORMATS
@@ -57,6 +58,7 @@ class Job:
     pages: PageMeaning
     tile_px: int | None
     refine: bool
+    precision: Precision
     formats: list[str] | None
     cell_diameter_um: float
     scheduler: str
@@ -89,6 +91,7 @@ class Job:
             imager=read_imager(self.imager),
             device=self.device,
             refine=self.refine,
+            precision=self.precision,
         )
 
     def correction(self) -> ChipCorrection | None:

@@ -119,14 +119,11 @@ def _in_order(
 class _Sent:
     """A model as it goes by wire: the bytes of its file, its imager, and how to compute."""
 
-    def __init__(
-        self, content: bytes, name: str, imager: Imager, device: str, refine: bool
-    ) -> None:
+    def __init__(self, content: bytes, name: str, imager: Imager, how: dict[str, Any]) -> None:
         self.content = content
         self.name = name
         self.imager = imager
-        self.device = device
-        self.refine = refine
+        self.how = how
 
     @classmethod
     def of(cls, model: Model) -> _Sent:
@@ -135,14 +132,20 @@ class _Sent:
             path = Path(folder) / "model.safetensors"
             write_model(path, model.network, model.info)
             content = path.read_bytes()
-        return cls(content, model.info.name, model.imager, model.device.type, model.refine)
+        how = {
+            "device": model.device.type,
+            "refine": model.refine,
+            # The same on all workers, so that a series is in one kind of numbers.
+            "precision": model.precision,
+        }
+        return cls(content, model.info.name, model.imager, how)
 
     def unpacked(self) -> Model:
         """Load the model; the second time, it is there already."""
         digest = hashlib.sha256(self.content).hexdigest()
         _packed[digest] = self.content
         try:
-            return _loaded(digest, self.imager.model_dump_json(), self.device, self.refine)
+            return _loaded(digest, self.imager.model_dump_json(), **self.how)
         finally:
             del _packed[digest]
 
@@ -151,7 +154,7 @@ _packed: dict[str, bytes] = {}
 
 
 @lru_cache(maxsize=2)
-def _loaded(digest: str, imager_json: str, device: str, refine: bool) -> Model:
+def _loaded(digest: str, imager_json: str, **how: Any) -> Model:
     import warnings
 
     with tempfile.TemporaryDirectory(prefix="fociscope-") as folder:
@@ -160,7 +163,7 @@ def _loaded(digest: str, imager_json: str, device: str, refine: bool) -> Model:
         with warnings.catch_warnings():  # the process that sent it has warned already
             warnings.simplefilter("ignore")
             imager = Imager.model_validate_json(imager_json)
-            return load_model(path, imager=imager, device=device, refine=refine)
+            return load_model(path, imager=imager, **how)
 
 
 def _reconstruct_part(

@@ -19,6 +19,7 @@ from fociscope.networks.inference import InferenceNet
 from fociscope.networks.layer_net import LayerNet
 from fociscope.networks.optics import optics_features
 from fociscope.networks.plausibility import evidence, questioned, share_at_the_top
+from fociscope.networks.precision import Precision, pick_precision
 from fociscope.networks.reprojection import light_and_depth, reproject
 from fociscope.networks.store import ModelInfo, find_model, read_model
 from fociscope.reconstruction.alignment import aligned
@@ -33,6 +34,9 @@ __all__ = ["Model", "load_model", "pick_device"]
 
 #: Pixels of one sensor that are reconstructed at a time: 64 frames of 51x51.
 BATCH_PIXELS = 64 * 51 * 51
+#: Larger frames, and those that go through in tiles, are computed in float32 in any case, because
+#: tiles of bfloat16 would not agree with the whole frame to its digits.
+BFLOAT16_PIXELS = 128 * 128
 
 
 def pick_device(name: str) -> torch.device:
@@ -65,6 +69,7 @@ class Model:
         imager: Imager,
         device: torch.device,
         refine: bool = False,
+        precision: Precision = "auto",
         warnings: tuple[str, ...] = (),
     ) -> None:
         """Use `load_model` to get one."""
@@ -73,10 +78,11 @@ class Model:
         self.imager = imager
         self.device = device
         self.refine = refine
+        self.precision = pick_precision(precision, device)
         self.warnings = warnings
         self._optics = optics_features(imager).to(device)
         self._projector = LayerProjector(imager)
-        self._folded: dict[int, tuple[InferenceNet, Calibration]] = {}
+        self._folded: dict[tuple[int, torch.dtype], tuple[InferenceNet, Calibration]] = {}
 
     def reconstruct(
         self,
@@ -142,6 +148,7 @@ class Model:
             reprojection=reprojection,
             imager=self.imager,
             model=self.info.name,
+            precision=self.precision_for(frame[-2], frame[-1], tile_px),
             good_pixels=None if bad is None else (~bad).cpu().numpy(),
             suspicion=np.array(suspicion, dtype=np.str_).reshape(lead),
             warnings=self.warnings,
@@ -157,12 +164,19 @@ class Model:
             )
         return layers
 
-    def _for_layers(self, layers: int) -> tuple[InferenceNet, Calibration]:
+    def precision_for(self, height: int, width: int, tile_px: int | None = None) -> str:
+        """Return in what numbers frames of a size are computed, see `BFLOAT16_PIXELS`."""
+        whole = height * width <= min(BFLOAT16_PIXELS, (tile_px or TILE_PX) ** 2)
+        return self.precision if whole else "float32"
+
+    def _folded_for(self, layers: int, precision: str) -> tuple[InferenceNet, Calibration]:
         """Return the network as it is run to look for so many layers, and their calibration."""
-        if layers not in self._folded:
-            network = InferenceNet(self.network, self._optics, layers)
-            self._folded[layers] = network, self.info.calibration.of_the_first(layers)
-        return self._folded[layers]
+        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        if (layers, dtype) not in self._folded:
+            network = InferenceNet(self.network, self._optics, layers, dtype)
+            calibration = self.info.calibration.of_the_first(layers)
+            self._folded[layers, dtype] = network, calibration
+        return self._folded[layers, dtype]
 
     @torch.inference_mode()
     def _batch(
@@ -171,7 +185,8 @@ class Model:
         """Reconstruct (batch, sensor, y, x): arrays of a `Reconstruction`, and its suspicions."""
         captures, raw, good = (t.to(self.device) for t in (captures, raw, good))
         imager = self.imager
-        network, calibration = self._for_layers(layers)
+        precision = self.precision_for(captures.shape[-2], captures.shape[-1], tile_px)
+        network, calibration = self._folded_for(layers, precision)
         on_a = aligned(captures, imager.registration, pixel_pitch_um=imager.pixel_pitch_um)
         maps = captures.new_empty(2, len(captures), layers, *captures.shape[-2:])
         for y, x, output in in_tiles(network, on_a, tile_px):
@@ -211,6 +226,7 @@ def load_model(
     imager: Imager | None = None,
     device: str = "auto",
     refine: bool = False,
+    precision: Precision = "auto",
 ) -> Model:
     """Load a shipped model by its name, or one of your own by its path.
 
@@ -220,13 +236,25 @@ def load_model(
         device: `auto`, `cpu`, `cuda` or `mps`.
         refine: whether to fit the restored light to the captures (`refined_light`), for less error
             of the intensity and several times the time. Masks and depths stay as they are.
+        precision: `float32`, or `bfloat16`, which is as accurate and faster on processors with
+            matrix units for it and slower on all others; `auto` takes what is faster here. Large
+            frames (`BFLOAT16_PIXELS`) are computed in float32 in any case.
 
     Raises:
         ModelError: no such model, or a damaged one.
         ImagerError: the imager has another number of sensors than the model.
+        FociscopeError: no such device or precision.
     """
     network, info = read_model(find_model(name_or_path))
     imager = imager or info.imager
     found = check_imager(imager, info)
     where = pick_device(device)
-    return Model(network, info, imager=imager, device=where, refine=refine, warnings=tuple(found))
+    return Model(
+        network,
+        info,
+        imager=imager,
+        device=where,
+        refine=refine,
+        precision=precision,
+        warnings=tuple(found),
+    )

@@ -45,6 +45,8 @@ class Reconstruction:
     """The instrument that the self-check assumes."""
     model: str
     """Name of the model."""
+    precision: str = "float32"
+    """In what numbers the network was run."""
     good_pixels: NDArray[np.bool_] | None = None
     """(sensor, y, x) which pixels the self-check believes; None for all."""
     suspicion: NDArray[np.str_] | None = None
@@ -123,6 +125,7 @@ class Reconstruction:
         ]
         return {
             "model": self.model,
+            "precision": self.precision,
             "imager": self.imager.model_dump(mode="json"),
             "frame_px": list(self.probability.shape[-2:]),
             "pixel_pitch_um": self.imager.pixel_pitch_um,

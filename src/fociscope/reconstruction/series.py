@@ -205,7 +205,7 @@ def reconstruct_series(
             if progress is not None:
                 progress(output.frames, frames)
         said = about or {**versions(), "inputs": given}
-        summary = output.finish({**said, **series_about(model, height, width)})
+        summary = output.finish({**said, **series_about(model, height, width, tile_px)})
         return SeriesDone(frames, frames - start, summary, output.files)
 
 
@@ -244,6 +244,7 @@ def work_identity(
         ),
         "tile size": str(options.tile_px),
         "refining of the light": str(model.refine),
+        "precision": model.precision,
         "cell diameter": f"{cell_diameter_um:g}",
         "set of formats": " ".join(sorted(formats)),
         "device": model.device.type,
@@ -251,10 +252,13 @@ def work_identity(
     }
 
 
-def series_about(model: Model, height: int, width: int) -> dict[str, Any]:
+def series_about(
+    model: Model, height: int, width: int, tile_px: int | None = None
+) -> dict[str, Any]:
     """Return what a summary says of the model, its imager and the frames."""
     return {
         "model": model.info.name,
+        "precision": model.precision_for(height, width, tile_px),
         "imager": model.imager.model_dump(mode="json"),
         "frame_px": [height, width],
         "pixel_pitch_um": model.imager.pixel_pitch_um,

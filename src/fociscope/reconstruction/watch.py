@@ -134,7 +134,7 @@ def watch_captures(
         before, at = output.frames, time.monotonic()
         left_out: list[Skipped] = []
         clock: deque[float] = deque(maxlen=RATE_FRAMES)
-        frame_px: tuple[int, ...] = ()
+        height, width = 0, 0
         while not stopped():
             came, skipped = source.poll(MOST_AT_ONCE)
             skipped += _append(output, model, came, options)
@@ -142,7 +142,8 @@ def watch_captures(
             if came or skipped:
                 at = time.monotonic()
                 clock.extend([at] * len(came))
-                frame_px = came[0].captures.shape[-2:] if came else frame_px
+                if came:
+                    height, width = came[0].captures.shape[-2:]
                 if told is not None:
                     state = WatchState(output.frames, _rate(clock), source.waiting, tuple(skipped))
                     told(state)
@@ -156,7 +157,7 @@ def watch_captures(
             {
                 **versions(),
                 **(about or {}),
-                **series_about(model, *(frame_px or (0, 0))),
+                **series_about(model, height, width, tile_px),
                 "followed": [path.name for path in paths],
                 "left_out_count": len(left_out),
                 "left_out": [{"name": s.name, "why": s.why} for s in left_out[:MOST_LISTED]],

@@ -46,7 +46,8 @@ def test_an_absent_layer_is_said_to_be_absent(model: Model) -> None:
     assert (np.diff(result.presence, axis=1) <= 1e-6).all()
 
 
-def test_gains_play_no_part(model: Model, captures: np.ndarray) -> None:
+def test_gains_play_no_part(captures: np.ndarray) -> None:
+    model = load_model("layers-ab", device="cpu", precision="float32")
     gained = captures * np.array([3.0, 0.2], dtype=np.float32)[:, None, None]
     plain, scaled = model.reconstruct(captures), model.reconstruct(gained)
     np.testing.assert_allclose(plain.depth_um, scaled.depth_um, atol=0.1)
