@@ -86,12 +86,26 @@ class _Convolution(NamedTuple):
         return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=padding)
 
 
+class _Affine(NamedTuple):
+    """What a batch norm is once it is trained, in float32 for features of any type."""
+
+    scale: Tensor
+    """(channel,)."""
+    shift: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float32:
+            return torch.addcmul(self.shift[:, None, None], x, self.scale[:, None, None])
+        # Six times as fast as the other in bfloat16, where few channels are no vectors.
+        zero, one = torch.zeros_like(self.scale), torch.ones_like(self.scale)
+        return F.batch_norm(x, zero, one, self.scale, self.shift, eps=0.0)
+
+
 class _Block(NamedTuple):
     """A residual block whose second batch norm is part of its first convolution."""
 
-    scale: Tensor
-    """(1, channel, 1, 1) of the first batch norm."""
-    shift: Tensor
+    before: _Affine
+    """The first batch norm."""
     first: _Convolution
     second: _Convolution
 
@@ -100,16 +114,14 @@ class _Block(NamedTuple):
         before, _, first, between, _, second = block.body
         assert isinstance(before, nn.BatchNorm2d) and isinstance(between, nn.BatchNorm2d)
         assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
-        scale, shift = (v[:, None, None] for v in _affine(before))
         return cls(
-            scale[None].to(dtype),
-            shift[None].to(dtype),
+            _Affine(*_affine(before)),
             _Convolution.of(first, *_affine(between)).to(dtype),
             _Convolution.of(second).to(dtype),
         )
 
     def __call__(self, x: Tensor) -> Tensor:
-        inner = self.first(torch.addcmul(self.shift, x, self.scale).relu_()).relu_()
+        inner = self.first(self.before(x).relu_()).relu_()
         return self.second(inner).add_(x)
 
 
@@ -149,7 +161,7 @@ class InferenceNet:
             self.up = [_blocks(level, dtype) for level in network.up]
             norm, _, head = network.head
             assert isinstance(norm, nn.BatchNorm2d) and isinstance(head, nn.Conv2d)
-            self.norm = [v[None, :, None, None].to(dtype) for v in _affine(norm)]
+            self.norm = _Affine(*_affine(norm))
             rows = _rows(architecture.layers, layers, architecture.patch_px**2)
             rows = rows.to(optics.device)
             assert head.bias is not None
@@ -240,8 +252,7 @@ class InferenceNet:
             x = _modulated(x, self._modulate[level], context)
             for block in self.up[level]:
                 x = block(x)
-        scale, shift = self.norm
-        x = torch.addcmul(shift, x, scale).relu_()
+        x = self.norm(x).relu_()
         weight, bias = self.head
         # The 1x1 convolution as a product that leaves each image in one piece.
         images = torch.matmul(weight, x.flatten(2)).add_(bias)
@@ -302,8 +313,15 @@ def _constant(modulation: Modulation, told: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _modulated(x: Tensor, modulation: Modulation, context: Tensor) -> Tensor:
-    scale, shift = modulation.linear(context)[..., None, None].to(x.dtype).chunk(2, dim=1)
-    return torch.addcmul(shift, x, 1 + scale)
+    scale, shift = modulation.linear(context).chunk(2, dim=1)
+    scale = 1 + scale
+    if x.dtype == torch.float32:
+        return torch.addcmul(shift[..., None, None], x, scale[..., None, None])
+    # A row of all its channels at once, since in bfloat16 few channels are no vectors.
+    width = x.shape[-1]
+    scale, shift = (v.to(x.dtype).repeat(1, width)[:, None] for v in (scale, shift))
+    rows = x.permute(0, 2, 3, 1)
+    return torch.addcmul(shift, rows.flatten(2), scale).view_as(rows).permute(0, 3, 1, 2)
 
 
 def _rows(most: int, layers: int, pixels: int) -> Tensor:
