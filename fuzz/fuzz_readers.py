@@ -2,15 +2,15 @@
 
     python fuzz/fuzz_readers.py TARGET CORPUS [options of libFuzzer]
 
-A corpus folder without files is filled with small sound ones, made here. What ends in anything but
-a `FociscopeError` of one printable line is a finding, and so are 5 s and 2 GiB.
+What ends in anything but a `FociscopeError` of one printable line is a finding, and so are 5 s and
+2 GiB. For binary formats the bytes are the file, and a corpus folder without files is filled with
+small sound ones, made here. Text (TOML, the JSON of Zarr and of models) is seldom text after a
+random change, so there the bytes are edits of a sound file.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import struct
 import sys
 import tempfile
 from collections.abc import Callable
@@ -21,34 +21,37 @@ from typing import Any
 
 import atheris
 
-with atheris.instrument_imports(include=["fociscope.files", "fociscope.networks.store",
-                                         "fociscope.configuration", "tifffile"]):  # fmt: skip
+with atheris.instrument_imports(include=["fociscope", "tifffile", "tomllib", "zarr.core",
+                                         "scipy.io.matlab", "PIL.PngImagePlugin"]):  # fmt: skip
+    import scipy.io
     import tifffile
+    import zarr
+    from PIL import Image
 
-    import fociscope.files
     from fociscope.errors import FociscopeError
+    from fociscope.files import open_captures, read_images_depth
+    from fociscope.files.limits import Limits
     from fociscope.imager import Imager
-    from fociscope.networks.store import read_model
+    from fociscope.networks.layer_net import LayerNet
+    from fociscope.networks.store import find_model, read_model, write_model
     from fociscope.training.recipe import Recipe
 
 import h5py
 import numpy as np
-import scipy.io
-import zarr
-from PIL import Image
 
 A = "tumorImage_withPSF_A"
 IMAGE = (np.arange(16 * 20, dtype=np.uint16).reshape(16, 20) * 97 + 5).astype(np.uint16)
-LIMITS = fociscope.files.Limits(max_frame_px=512, max_pages=1000, max_bytes=2**26)
+LIMITS = Limits(max_frame_px=512, max_pages=1000, max_bytes=2**26)
 FOLDER = Path(
     tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
 )
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 OPTIONS = ("-timeout=5", "-rss_limit_mb=2048", "-max_len=20000", "-print_final_stats=1")
 
 
 def read_captures(path: Path) -> None:
     """Read a file as `fociscope reconstruct` does."""
-    with fociscope.files.open_captures([path], limits=LIMITS) as series:
+    with open_captures([path], limits=LIMITS) as series:
         series.read(0, 4)
 
 
@@ -63,43 +66,98 @@ def whole(name: str, read: Callable[[Path], object] = read_captures) -> Callable
     return target
 
 
-def read_mat(path: Path) -> None:
-    """Read a file as captures, and as the published layout."""
-    fociscope.files.read_images_depth(path, LIMITS)
+def edited(sound: bytes, data: bytes) -> bytes:
+    """Return a sound file after edits.
+
+    Args:
+        sound: the file.
+        data: the edits, one after the other: 2 bytes say where (from the front, around the end), 1
+            how many bytes to cut out there, 1 how many to put in, and those follow.
+    """
+    content = bytearray(sound)
+    while len(data) >= 4:
+        where = int.from_bytes(data[:2], "little") % (len(content) + 1)
+        cut, put = data[2], data[3]
+        content[where : where + cut] = data[4 : 4 + put]
+        data = data[4 + put :]
+    return bytes(content)
 
 
-def zarr_target(data: bytes) -> None:
-    """Replace one file of a sound store; the first byte says which."""
+def edits(name: str, sound: list[bytes], read: Callable[[Path], object]) -> Callable[[bytes], None]:
+    """Return a target whose bytes edit a sound file; the first byte says which."""
+    read_whole = whole(name, read)
+
+    def target(data: bytes) -> None:
+        number = data[0] if data else 0
+        read_whole(edited(sound[number % len(sound)], data[1:]))
+
+    return target
+
+
+def edits_of_zarr() -> Callable[[bytes], None]:
+    """Return a target whose bytes edit one file of a sound store; the first byte says which."""
     store = FOLDER / "a.zarr"
-    if not store.exists():
-        group = zarr.create_group(store)
-        group.create_array("x", data=np.stack([IMAGE] * 2))
-    files = [store / "zarr.json", store / "x" / "zarr.json", store / "x" / "c" / "0" / "0" / "0"]
-    file = files[data[0] % len(files)] if data else files[0]
-    content = file.read_bytes()
-    file.write_bytes(data[1:])
-    try:
-        read_captures(store)
-    finally:
-        file.write_bytes(content)
+    zarr.create_group(store).create_array("x", data=np.stack([IMAGE] * 2))
+    files = [store / name for name in ("zarr.json", "x/zarr.json", "x/c/0/0/0")]
+    sound = [file.read_bytes() for file in files]
+
+    def target(data: bytes) -> None:
+        number = (data[0] if data else 0) % len(files)
+        files[number].write_bytes(edited(sound[number], data[1:]))
+        try:
+            read_captures(store)
+        finally:
+            files[number].write_bytes(sound[number])
+
+    return target
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {
-    "tiff": whole("a.tif"),
-    "png": whole("a.png"),
-    "npy": whole("a.npy"),
-    "npz": whole("a.npz"),
-    "mat5": whole("a.mat", read_mat),
-    "hdf5": whole("a.h5"),
-    "zarr": zarr_target,
-    "model": whole("a.safetensors", read_model),
-    "imager": whole("imager.toml", Imager.from_toml),
-    "recipe": whole("recipe.toml", Recipe.load),
+def edits_of_models() -> Callable[[bytes], None]:
+    """Return a target whose bytes edit a sound model, the smallest there can be."""
+    _, info = read_model(find_model("single-a"))
+    small = info.architecture.model_copy(
+        update={"widths": (1, 1), "blocks": (0, 0), "context": 8, "patch_px": 1}
+    )
+    path = FOLDER / "sound.safetensors"
+    write_model(path, LayerNet(small), info.model_copy(update={"architecture": small}))
+    return edits("a.safetensors", [path.read_bytes()], read_model)
+
+
+def edits_of_imagers() -> Callable[[bytes], None]:
+    """Return a target whose bytes edit one of two sound imagers."""
+    path = FOLDER / "sound.toml"
+    Imager.reference().to_toml(path)
+    sound = [path.read_bytes(), (EXAMPLES / "fine-tune" / "imager.toml").read_bytes()]
+    return edits("imager.toml", sound, Imager.from_toml)
+
+
+def edits_of_recipes() -> Callable[[bytes], None]:
+    """Return a target whose bytes edit a shipped recipe."""
+    shipped = sorted(
+        (file.name, file.read_bytes())
+        for file in (resources.files("fociscope.training") / "recipes").iterdir()
+        if file.name.endswith(".toml")
+    )
+    return edits("recipe.toml", [content for _, content in shipped], Recipe.load)
+
+
+TARGETS: dict[str, Callable[[], Callable[[bytes], None]]] = {
+    "tiff": lambda: whole("a.tif"),
+    "png": lambda: whole("a.png"),
+    "npy": lambda: whole("a.npy"),
+    "npz": lambda: whole("a.npz"),
+    "mat5": lambda: whole("a.mat"),
+    "published": lambda: whole("a.mat", lambda path: read_images_depth(path, LIMITS)),
+    "hdf5": lambda: whole("a.h5"),
+    "zarr": edits_of_zarr,
+    "model": edits_of_models,
+    "imager": edits_of_imagers,
+    "recipe": edits_of_recipes,
 }
 
 
 def seeds(target: str) -> list[bytes]:
-    """Return small sound files."""
+    """Return small sound files; none for those that are edited."""
     path = FOLDER / "seed"
     found: list[bytes] = []
 
@@ -125,7 +183,7 @@ def seeds(target: str) -> list[bytes]:
         for save in (np.savez, np.savez_compressed):
             with kept(), path.open("wb") as stream:
                 save(stream, captures=IMAGE, dark=IMAGE)
-    elif target == "mat5":
+    elif target in ("mat5", "published"):
         for packed in (False, True):
             with kept(), path.open("wb") as stream:
                 scipy.io.savemat(stream, {A: IMAGE.astype(float)}, do_compression=packed)
@@ -133,25 +191,6 @@ def seeds(target: str) -> list[bytes]:
         for options in ({}, {"compression": "gzip", "chunks": (1, 16, 20)}):
             with kept(), h5py.File(path, "w") as file:
                 file.create_dataset("g/x", data=np.stack([IMAGE] * 3), **options)
-    elif target == "zarr":
-        with_store = FOLDER / "seed.zarr"
-        zarr.create_group(with_store).create_array("x", data=np.stack([IMAGE] * 2))
-        for place, name in enumerate(("zarr.json", "x/zarr.json", "x/c/0/0/0")):
-            found.append(bytes([place]) + (with_store / name).read_bytes())
-    elif target == "model":
-        shipped = resources.files("fociscope.models") / "single-a.safetensors"
-        content = shipped.read_bytes()
-        (length,) = struct.unpack("<Q", content[:8])
-        said = {"__metadata__": json.loads(content[8 : 8 + length])["__metadata__"]}
-        text = json.dumps(said).encode()  # a description without weights fits into max_len
-        found.append(struct.pack("<Q", len(text)) + text)
-    elif target == "imager":
-        found += [f.read_bytes() for f in Path("examples").rglob("*.toml")]
-        with kept():
-            Imager.reference().to_toml(path)
-    elif target == "recipe":
-        folder = resources.files("fociscope.training") / "recipes"
-        found += [file.read_bytes() for file in folder.iterdir() if file.name.endswith(".toml")]
     return found
 
 
@@ -162,7 +201,7 @@ def main() -> None:
     if not any(corpus.iterdir()):
         for number, content in enumerate(seeds(target)):
             (corpus / f"seed-{number}").write_bytes(content)
-    fuzz = TARGETS[target]
+    fuzz = TARGETS[target]()
 
     def once(data: bytes) -> None:
         try:
