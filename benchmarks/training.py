@@ -20,6 +20,7 @@ from pathlib import Path
 import tomli_w
 import torch
 
+from fociscope.networks.precision import has_bfloat16_units
 from fociscope.training.machines import Machines
 from fociscope.training.recipe import Recipe
 from fociscope.training.run import train
@@ -76,9 +77,8 @@ def main() -> None:
             plain[name] = rate
         times = f"{rate / plain[name]:.2f}" if name in plain else "-"
         print(f"| `{name}` | {precision} | {'yes' if compiled else 'no'} | {rate:.0f} | {times} |")
-    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    units = "with" if "avx512_bf16" in flags or "amx_bf16" in flags else "without"
-    print(f"\nWanted: {WANTED}. A processor {units} bfloat16 units, torch {torch.__version__}.")
+    units = "with" if has_bfloat16_units() else "without"
+    print(f"\nWanted: {WANTED}. A processor {units} AMX, torch {torch.__version__}.")
 
 
 if __name__ == "__main__":
