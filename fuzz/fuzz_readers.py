@@ -168,8 +168,8 @@ def seeds(target: str) -> list[bytes]:
         path.unlink()
 
     if target == "tiff":
-        for options in ({}, {"compression": "zlib"}, {"imagej": True}, {"ome": True},
-                        {"bigtiff": True}):  # fmt: skip
+        for options in ({}, {"compression": "zlib"}, {"compression": "lzw", "predictor": True},
+                        {"imagej": True}, {"ome": True}, {"bigtiff": True}):  # fmt: skip
             with kept():
                 tifffile.imwrite(path, np.stack([IMAGE] * 3), photometric="minisblack", **options)
     elif target == "png":

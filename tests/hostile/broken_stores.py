@@ -408,6 +408,14 @@ def model_tensor_of_a_lying_shape(folder: Path) -> Path:
 
 
 @case
+def model_tensor_name_of_control_letters(folder: Path) -> Path:
+    header, data = shipped()
+    name = next(key for key in header if key != "__metadata__")
+    header["\x1b[31m\x7f\n"] = {**header.pop(name), "data_offsets": [7, 3]}
+    return model(folder, header, data)
+
+
+@case
 def model_header_deeply_nested(folder: Path) -> Path:
     return model(folder, b'{"a":' + b"[" * 300_000, b"")
 

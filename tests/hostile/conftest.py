@@ -58,10 +58,11 @@ def sound(tmp_path: Path) -> dict[str, Path]:
     """One sound file of each kind."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 60_000, (40, 50), dtype=np.uint16)
-    paths = {name: tmp_path / name for name in ("a.tif", "z.tif", "a.png", "a.npy", "a.mat",
-                                                "z.mat", "h.mat")}  # fmt: skip
+    paths = {name: tmp_path / name for name in ("a.tif", "z.tif", "l.tif", "a.png", "a.npy",
+                                                "a.mat", "z.mat", "h.mat")}  # fmt: skip
     tifffile.imwrite(paths["a.tif"], image)
     tifffile.imwrite(paths["z.tif"], image, compression="zlib", rowsperstrip=8)
+    tifffile.imwrite(paths["l.tif"], image, compression="lzw", rowsperstrip=8)
     Image.fromarray(image).save(paths["a.png"])
     np.save(paths["a.npy"], image)
     write_images_depth(paths["a.mat"], ImagesDepth(np.ones((2, 2, 30, 30), np.float32)))

@@ -18,6 +18,9 @@ from fociscope.files import (
 
 Refused = Callable[..., str]
 
+#: Of the sound files of `conftest.py`.
+NAMES = ("a.tif", "z.tif", "l.tif", "a.png", "a.npy", "a.mat", "z.mat", "h.mat")
+
 
 def reader(path: Path) -> Callable[[Path], object]:
     return read_images_depth if path.suffix == ".mat" else read_image
@@ -45,7 +48,7 @@ def test_empty_missing_and_folder(tmp_path: Path, name: str, refused: Refused) -
     refused(read_pixel_size_um, path, "folder")
 
 
-@pytest.mark.parametrize("name", ["a.tif", "z.tif", "a.png", "a.npy", "a.mat", "z.mat", "h.mat"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kept", [0.01, 0.1, 0.5, 0.9, 0.99])
 def test_truncated(sound: dict[str, Path], name: str, kept: float, refused: Refused) -> None:
     path = sound[name]
@@ -55,7 +58,7 @@ def test_truncated(sound: dict[str, Path], name: str, kept: float, refused: Refu
     refused(reader(path), path)
 
 
-@pytest.mark.parametrize("name", ["a.tif", "z.tif", "a.png", "a.npy", "a.mat", "z.mat", "h.mat"])
+@pytest.mark.parametrize("name", NAMES)
 def test_damaged_bytes_never_end_in_another_error(sound: dict[str, Path], name: str) -> None:
     path = sound[name]
     content = path.read_bytes()

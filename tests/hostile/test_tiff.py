@@ -45,7 +45,7 @@ def overwrite_tag(path: Path, **values: object) -> None:
 
 
 @pytest.mark.parametrize("side", [8192, 8193, 60_000])
-@pytest.mark.parametrize("name", ["a.tif", "z.tif"])
+@pytest.mark.parametrize("name", ["a.tif", "z.tif", "l.tif"])
 def test_tiff_claims_more_than_it_holds(
     sound: dict[str, Path], name: str, side: int, refused: Refused
 ) -> None:
@@ -53,9 +53,11 @@ def test_tiff_claims_more_than_it_holds(
     refused(read_image, sound[name])
 
 
-def test_tiff_deflate_bomb(tmp_path: Path, refused: Refused) -> None:
+@pytest.mark.parametrize("compression", ["zlib", "lzw"])
+def test_tiff_bomb(tmp_path: Path, compression: str, refused: Refused) -> None:
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, np.zeros((9000, 9000), np.uint8), compression="zlib", rowsperstrip=9000)
+    image = np.zeros((9000, 9000), np.uint8)
+    tifffile.imwrite(path, image, compression=compression, rowsperstrip=9000)
     overwrite_tag(path, ImageWidth=40, ImageLength=40, RowsPerStrip=40)
     refused(read_image, path, "inflate")
 
@@ -81,7 +83,7 @@ def test_tiff_of_complex_numbers(tmp_path: Path, refused: Refused) -> None:
     refused(read_image, tmp_path / "a.tif", "complex")
 
 
-@pytest.mark.parametrize("code", [5, 7, 34925, 50000, 99])
+@pytest.mark.parametrize("code", [7, 34925, 50000, 99])
 def test_tiff_of_unbounded_compression(sound: dict[str, Path], code: int, refused: Refused) -> None:
     overwrite_tag(sound["z.tif"], Compression=code)
     refused(read_image, sound["z.tif"], "compressed with")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import tifffile
@@ -34,8 +35,9 @@ __all__ = ["is_tiff", "open_tiff", "read_pixel_size_um", "read_tiff"]
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says, we say as errors
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_NO_COMPRESSION, _PACKBITS = 1, 32773
+_NO_COMPRESSION, _LZW, _PACKBITS = 1, 5, 32773
 _PACKBITS_RATIO = 64  # two bytes stand for at most 128
+_LZW_RATIO = 4096  # a code of at least 9 bits stands for at most 4095 bytes
 _DEFLATE = (8, 32946)
 _MIN_IS_WHITE, _MIN_IS_BLACK = 0, 1
 
@@ -50,7 +52,7 @@ def read_tiff(path: Path, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.flo
 
     Raises:
         FileFormatError: damaged or truncated, a loop of pages, no pages, colour, pages that differ,
-            a compression other than deflate and PackBits, or larger than `limits`.
+            a compression other than deflate, LZW and PackBits, or larger than `limits`.
     """
     path = require_file(path)
     with decoding(path, "TIFF image"), path.open("rb") as stream:
@@ -194,10 +196,10 @@ def _check_page(path: Path, page: Any, limits: Limits) -> None:
             f"{where}: a page with {len(page.shape)} axes, expected (y, x); save flat pages."
         )
     check_claim(path, page.shape, page.dtype, limits)
-    if page.compression not in (_NO_COMPRESSION, _PACKBITS, *_DEFLATE):
+    if page.compression not in (_NO_COMPRESSION, _PACKBITS, _LZW, *_DEFLATE):
         name = shown(str(getattr(page.compression, "name", page.compression)))
         raise FileFormatError(
-            f"{where}: compressed with {name}, expected no compression, deflate or PackBits; "
+            f"{where}: compressed with {name}, expected no compression, deflate, LZW or PackBits; "
             "save it uncompressed."
         )
     check_claim(path, page.chunks, page.dtype, limits)
@@ -214,7 +216,7 @@ def _is_complete(path: Path, page: Any) -> bool:
     parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if not all(length > 0 and start + length <= size for start, length in parts):
         return False
-    if page.compression in _DEFLATE:
+    if page.compression == _LZW or page.compression in _DEFLATE:
         part_bytes = math.prod(page.chunks) * page.dtype.itemsize
         held = sum(_inflated(path, page, start, length, part_bytes) for start, length in parts)
     else:
@@ -228,9 +230,16 @@ def _inflated(path: Path, page: Any, start: int, length: int, expected: int) -> 
     """Return the bytes that a part inflates to; refuse more than `expected`: tifffile does not."""
     handle = page.parent.filehandle
     handle.seek(start)
-    inflater = zlib.decompressobj()
-    count = len(inflater.decompress(handle.read(length), expected))
-    if inflater.unconsumed_tail and inflater.decompress(inflater.unconsumed_tail, 1):
+    packed = handle.read(length)
+    if page.compression == _LZW:
+        most = min(expected, _LZW_RATIO * length) + 1  # so many bytes are taken beforehand
+        count = len(imagecodecs.lzw_decode(packed, out=most))
+    else:
+        inflater = zlib.decompressobj()
+        count = len(inflater.decompress(packed, expected))
+        if inflater.unconsumed_tail:
+            count += len(inflater.decompress(inflater.unconsumed_tail, 1))
+    if count > expected:
         raise FileFormatError(
             f"{shown(path)}: compressed data inflate beyond the {expected} bytes of their part; "
             "the file is damaged or hostile, get it again."

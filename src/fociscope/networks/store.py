@@ -16,7 +16,7 @@ from torch import Tensor
 from fociscope.configuration import Configuration, Range, plain_errors
 from fociscope.errors import ModelError
 from fociscope.files.atomic import atomic_path
-from fociscope.files.limits import require_file
+from fociscope.files.limits import one_line, require_file, shown
 from fociscope.imager.geometry import Imager
 from fociscope.networks.calibration import Calibration
 from fociscope.networks.layer_net import WITNESS, Architecture, LayerNet
@@ -87,19 +87,22 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
         ModelError: it is damaged, no model of ours, or of another format.
     """
     path = require_file(path)
+    where = shown(path)
     if path.stat().st_size > LARGEST_FILE_BYTES:
-        raise ModelError(f"{path}: too large for a Fociscope model")
+        raise ModelError(f"{where}: too large for a Fociscope model")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise ModelError(f"{path}: not a Fociscope model; train one with 'fociscope train'")
+                raise ModelError(
+                    f"{where}: not a Fociscope model; train one with 'fociscope train'"
+                )
             version = metadata.get("format_version", "")
             if version not in READ_VERSIONS:
                 old = version.isdecimal() and int(version) < FORMAT_VERSION
                 advice = "train the model again" if old else "update Fociscope"
                 raise ModelError(
-                    f"{path}: its format is version {version!r}, this Fociscope reads versions "
+                    f"{where}: its format is version {version!r}, this Fociscope reads versions "
                     f"{' and '.join(READ_VERSIONS)}; {advice}"
                 )
             info = ModelInfo.model_validate(json.loads(metadata.get("info", "null")))
@@ -111,14 +114,14 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         for key, tensor in network.state_dict().items():
             if key in tensors and tensors[key].dtype != tensor.dtype:
-                raise ModelError(f"{path}: damaged: {key} is no {tensor.dtype}")
+                raise ModelError(f"{where}: damaged: {key} is no {tensor.dtype}")
             if key in tensors and not bool(torch.isfinite(tensors[key]).all()):
-                raise ModelError(f"{path}: damaged: {key} holds NaN or infinity")
+                raise ModelError(f"{where}: damaged: {key} holds NaN or infinity")
         network.load_state_dict(tensors, assign=True)
     except ValidationError as error:
-        raise ModelError(f"{path}: damaged description: {plain_errors(error)}") from None
+        raise ModelError(f"{where}: damaged description: {plain_errors(error)}") from None
     except (SafetensorError, ValueError, RuntimeError, OSError) as error:
-        raise ModelError(f"{path}: damaged or no model: {str(error).splitlines()[0]}") from None
+        raise ModelError(f"{where}: damaged or no model: {one_line(error)}") from None
     return network.eval(), info
 
 

@@ -27,7 +27,10 @@ REUSE = settings(
     hnp.arrays(st.sampled_from([np.uint8, np.uint16, np.int16, np.float32, np.float64]), SHAPES,
                elements=st.integers(0, 127)),
     st.sampled_from([{}, {"compression": "zlib"}, {"imagej": True}, {"byteorder": ">"},
-                     {"bigtiff": True}, {"rowsperstrip": 2}, {"tile": (16, 16)}]),
+                     {"bigtiff": True}, {"rowsperstrip": 2}, {"tile": (16, 16)},
+                     {"compression": "packbits"}, {"compression": "lzw", "rowsperstrip": 2},
+                     {"compression": "lzw", "predictor": True, "tile": (16, 16)},
+                     {"compression": "zlib", "predictor": True}]),
 )  # fmt: skip
 def test_tiff_comes_back_as_written(
     tmp_path: Path, array: np.ndarray, options: dict[str, object]
