@@ -168,10 +168,15 @@ def seeds(target: str) -> list[bytes]:
         path.unlink()
 
     if target == "tiff":
-        for options in ({}, {"compression": "zlib"}, {"compression": "lzw", "predictor": True},
-                        {"imagej": True}, {"ome": True}, {"bigtiff": True}):  # fmt: skip
+        for options in ({}, {"compression": "zlib"}, {"imagej": True}, {"ome": True},
+                        {"bigtiff": True}):  # fmt: skip
             with kept():
                 tifffile.imwrite(path, np.stack([IMAGE] * 3), photometric="minisblack", **options)
+        for compression in ("tiff_lzw", "packbits"):
+            for predictor in (1, 2):
+                with kept():
+                    options = {"compression": compression, "tiffinfo": {317: predictor}}
+                    Image.fromarray(IMAGE).save(path, format="TIFF", **options)
     elif target == "png":
         for array in (IMAGE, IMAGE.astype(np.uint8)):
             with kept():

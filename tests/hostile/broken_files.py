@@ -111,13 +111,6 @@ def tiff_deflate_bomb(folder: Path) -> Path:
 
 
 @case
-def tiff_lzw_bomb(folder: Path) -> Path:
-    image = np.zeros((12_000, 12_000), np.uint8)
-    options = {"compression": "lzw", "rowsperstrip": 12_000}
-    return tagged(folder, image, options, ImageWidth=40, ImageLength=40, RowsPerStrip=40)
-
-
-@case
 def tiff_strips_elsewhere(folder: Path) -> Path:
     return tagged(folder, IMAGE, {}, StripOffsets=2**31)
 

@@ -62,7 +62,7 @@ def sound(tmp_path: Path) -> dict[str, Path]:
                                                 "a.mat", "z.mat", "h.mat")}  # fmt: skip
     tifffile.imwrite(paths["a.tif"], image)
     tifffile.imwrite(paths["z.tif"], image, compression="zlib", rowsperstrip=8)
-    tifffile.imwrite(paths["l.tif"], image, compression="lzw", rowsperstrip=8)
+    Image.fromarray(image).save(paths["l.tif"], compression="tiff_lzw", tiffinfo={278: 8})
     Image.fromarray(image).save(paths["a.png"])
     np.save(paths["a.npy"], image)
     write_images_depth(paths["a.mat"], ImagesDepth(np.ones((2, 2, 30, 30), np.float32)))

@@ -53,11 +53,9 @@ def test_tiff_claims_more_than_it_holds(
     refused(read_image, sound[name])
 
 
-@pytest.mark.parametrize("compression", ["zlib", "lzw"])
-def test_tiff_bomb(tmp_path: Path, compression: str, refused: Refused) -> None:
+def test_tiff_deflate_bomb(tmp_path: Path, refused: Refused) -> None:
     path = tmp_path / "a.tif"
-    image = np.zeros((9000, 9000), np.uint8)
-    tifffile.imwrite(path, image, compression=compression, rowsperstrip=9000)
+    tifffile.imwrite(path, np.zeros((9000, 9000), np.uint8), compression="zlib", rowsperstrip=9000)
     overwrite_tag(path, ImageWidth=40, ImageLength=40, RowsPerStrip=40)
     refused(read_image, path, "inflate")
 

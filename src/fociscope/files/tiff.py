@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import tifffile
@@ -28,6 +27,7 @@ from fociscope.files.limits import (
     shown,
 )
 from fociscope.files.stacks import Stack
+from fociscope.files.tiff_lzw import PREDICTORS, decoded_lzw
 from fociscope.files.tiff_metadata import check_axes, page_axes, pixel_size_um
 
 __all__ = ["is_tiff", "open_tiff", "read_pixel_size_um", "read_tiff"]
@@ -36,9 +36,9 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says,
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NO_COMPRESSION, _LZW, _PACKBITS = 1, 5, 32773
-_PACKBITS_RATIO = 64  # two bytes stand for at most 128
-_LZW_RATIO = 4096  # a code of at least 9 bits stands for at most 4095 bytes
 _DEFLATE = (8, 32946)
+#: Two bytes of PackBits stand for at most 128; a code of LZW, of 9 bits or more, for 4095.
+_MOST_RATIO = {_PACKBITS: 64, _LZW: 4096}
 _MIN_IS_WHITE, _MIN_IS_BLACK = 0, 1
 
 
@@ -202,6 +202,16 @@ def _check_page(path: Path, page: Any, limits: Limits) -> None:
             f"{where}: compressed with {name}, expected no compression, deflate, LZW or PackBits; "
             "save it uncompressed."
         )
+    if page.compression == _LZW and (
+        page.predictor not in PREDICTORS
+        or page.fillorder != 1
+        or page.bitspersample != 8 * page.dtype.itemsize
+    ):
+        raise FileFormatError(
+            f"{where}: LZW of {page.bitspersample} bits per value, predictor "
+            f"{int(page.predictor)}, fill order {int(page.fillorder)}, expected whole bytes and "
+            "predictor 1 or 2; save it uncompressed."
+        )
     check_claim(path, page.chunks, page.dtype, limits)
     if not _is_complete(path, page):
         raise FileFormatError(
@@ -216,12 +226,11 @@ def _is_complete(path: Path, page: Any) -> bool:
     parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if not all(length > 0 and start + length <= size for start, length in parts):
         return False
-    if page.compression == _LZW or page.compression in _DEFLATE:
+    if page.compression in _DEFLATE:
         part_bytes = math.prod(page.chunks) * page.dtype.itemsize
         held = sum(_inflated(path, page, start, length, part_bytes) for start, length in parts)
     else:
-        ratio = _PACKBITS_RATIO if page.compression == _PACKBITS else 1
-        held = sum(length for _, length in parts) * ratio
+        held = sum(length for _, length in parts) * _MOST_RATIO.get(page.compression, 1)
     row_bytes = (page.shape[1] * page.bitspersample + 7) // 8
     return bool(len(parts) >= math.prod(page.chunked) and held >= page.shape[0] * row_bytes)
 
@@ -230,16 +239,9 @@ def _inflated(path: Path, page: Any, start: int, length: int, expected: int) -> 
     """Return the bytes that a part inflates to; refuse more than `expected`: tifffile does not."""
     handle = page.parent.filehandle
     handle.seek(start)
-    packed = handle.read(length)
-    if page.compression == _LZW:
-        most = min(expected, _LZW_RATIO * length) + 1  # so many bytes are taken beforehand
-        count = len(imagecodecs.lzw_decode(packed, out=most))
-    else:
-        inflater = zlib.decompressobj()
-        count = len(inflater.decompress(packed, expected))
-        if inflater.unconsumed_tail:
-            count += len(inflater.decompress(inflater.unconsumed_tail, 1))
-    if count > expected:
+    inflater = zlib.decompressobj()
+    count = len(inflater.decompress(handle.read(length), expected))
+    if inflater.unconsumed_tail and inflater.decompress(inflater.unconsumed_tail, 1):
         raise FileFormatError(
             f"{shown(path)}: compressed data inflate beyond the {expected} bytes of their part; "
             "the file is damaged or hostile, get it again."
@@ -249,6 +251,8 @@ def _inflated(path: Path, page: Any, start: int, length: int, expected: int) -> 
 
 def _decode(page: Any) -> npt.NDArray[np.generic]:
     """Return the values of one page, (y, x)."""
+    if page.compression == _LZW:
+        return decoded_lzw(page)
     plain = page.compression == _NO_COMPRESSION and page.fillorder == 1 and not page.is_tiled
     if page.bitspersample == 12 and plain:
         return _unpack_12_bit(page)
