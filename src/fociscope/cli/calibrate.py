@@ -118,7 +118,7 @@ def calibrate(
         else:
             found = calibrate_target(measured, read_image(target), progress=progress, **options)
     inputs = [path for path in (stack, sensor_b, target) if path is not None]
-    with atomic_folder(output.parent, overwrite=True) as part:
+    with atomic_folder(output.parent, overwrite=True, shared=True) as part:
         _refuse_existing(output, overwrite)
         written = found.write_into(part, output.name, inputs=[_input(path) for path in inputs])
         if figure:

@@ -34,7 +34,13 @@ from fociscope.reconstruction.output import DEFAULT_FORMATS
 from fociscope.reconstruction.pixel_size import check_pixel_size
 from fociscope.reconstruction.preparation import Preparation, prepared
 from fociscope.reconstruction.provenance import provenance
-from fociscope.reconstruction.series import SeriesDone, is_long, reconstruct_series
+from fociscope.reconstruction.series import (
+    Options,
+    SeriesDone,
+    is_long,
+    reconstruct_frames,
+    reconstruct_series,
+)
 from fociscope.reconstruction.series_folder import SERIES_FORMATS
 from fociscope.show.figures import draw_reconstruction
 
@@ -108,10 +114,13 @@ class Job:
                 frames.append(prepared(series, each).read())
         return ChipCorrection(*frames)
 
-    def sources(self, names: tuple[Path, ...], model: Model) -> dict[str, Any]:
+    def sources(self, series: CaptureSeries | None, model: Model) -> dict[str, Any]:
         """Return what a summary says of the origin of its figures."""
+        names = () if series is None else series.names
         files = [*names, *(path for paths in self.of_chip for path in paths)]
         said = provenance(files, self.model, imager=model.imager)
+        if series is not None and series.arrays:
+            said["arrays"] = list(series.arrays)
         if self.preparation != Preparation():
             said["preparation"] = self.preparation.model_dump(mode="json")
         return said
@@ -165,36 +174,37 @@ def _title(job: Job, frames: int) -> str:
 
 def _run_at_once(job: Job, series: CaptureSeries) -> None:
     formats = job.formats or list(DEFAULT_FORMATS)
-    with atomic_folder(job.output, overwrite=job.overwrite) as part:
+    with atomic_folder(job.output, job.overwrite, removes=[JOURNAL]) as part:
         correction = job.correction()
         captures = series.read()
         model = job.opened()
         check_pixel_size(series.pixel_size_um, model.imager)
         with progress_bar("Reconstructing") as progress:
-            result = model.reconstruct(
-                captures[0] if series.is_single else captures,
-                layers=job.layers,
-                correction=correction,
-                tile_px=job.tile_px,
-                progress=progress,
-            )
+            options = Options(layers=job.layers, correction=correction, tile_px=job.tile_px)
+            if series.is_single:
+                result = model.reconstruct(captures[0], progress=progress, **options.given())
+            else:
+                names = _names(series)
+                result = reconstruct_frames(
+                    model, captures, options, names=names, progress=progress
+                )
         first, title = result.frame(0), _title(job, len(captures))
         written = result.write_into(
             part,
             formats,
             cell_diameter_um=job.cell_diameter_um,
             names=_names(series),
-            **job.sources(series.names, model),
+            **job.sources(series, model),
         )
         draw_reconstruction(first, title).savefig(part / FIGURE)
-        names = [path.name for path in (*written, part / FIGURE)]
+        files = [path.name for path in (*written, part / FIGURE)]
         summary = json.loads((part / "summary.json").read_text(encoding="utf-8"))
     if job.as_json:
         print(json.dumps(summary, indent=2))
     else:
         print_table(title, found_columns(first))
         out.print(self_check(first), highlight=False)
-        _say_written(job, names)
+        _say_written(job, files)
     warn_of_suspicion(result)
 
 
@@ -226,7 +236,7 @@ def _run_by_parts(job: Job, series: CaptureSeries) -> None:
                 tile_px=job.tile_px,
                 cell_diameter_um=job.cell_diameter_um,
                 names=_names(series),
-                about=job.sources(series.names, model),
+                about=job.sources(series, model),
                 made_from={"preparation": job.preparation.model_dump_json()},
                 resume=job.resume,
                 overwrite=job.overwrite,

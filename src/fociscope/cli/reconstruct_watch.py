@@ -56,7 +56,7 @@ def run_watch(job: Job, idle_s: float | None) -> None:
             tile_px=job.tile_px,
             preparation=job.preparation,
             cell_diameter_um=job.cell_diameter_um,
-            about=job.sources((), model),
+            about=job.sources(None, model),
             resume=job.resume,
             overwrite=job.overwrite,
             idle_s=idle_s,

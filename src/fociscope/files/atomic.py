@@ -9,8 +9,8 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from fociscope.errors import FociscopeError, OutputExistsError
@@ -26,8 +26,10 @@ __all__ = [
     "discard_leftovers",
     "locked_folder",
     "plain_disk_errors",
+    "remove",
 ]
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _ALLOW = "allow overwriting (--overwrite, overwrite=True)"
 _DISK_ERRORS = {
     errno.EACCES: "permission denied; choose a folder you may write to",
@@ -38,6 +40,8 @@ _DISK_ERRORS = {
     errno.EFBIG: "the file is larger than the disk allows; write fewer frames per file",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
     errno.EISDIR: "a folder stands where a file should go; choose another path",
+    errno.EEXIST: "something of that name is in the way; choose another path",
+    errno.ENOTEMPTY: "something of that name is in the way; choose another path",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 
@@ -75,36 +79,50 @@ def atomic_path(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(
+    path: Path, overwrite: bool = False, *, shared: bool = False, removes: Sequence[str] = ()
+) -> Iterator[Path]:
     """Yield a fresh temporary folder whose content becomes the folder `path` on success.
 
     A new `path` appears by one rename. Into a folder that exists, the files move one by one, each
-    by an atomic rename; files of other names that lie there are left alone.
+    by an atomic rename, and a Zarr store as a whole; if one of them cannot move, those before it
+    are put back. What has other names there is left alone.
 
     Args:
         path: the folder to write.
         overwrite: write into a folder that is not empty, replacing files of the same names.
+        shared: whether other processes may write into a folder that exists, meanwhile.
+        removes: names that mean nothing any more once the new files are there; they go.
 
     Raises:
         OutputExistsError: `path` is a file, or holds something and `overwrite` is False.
-        FociscopeError: the disk refuses (permission, full, read-only).
+        FociscopeError: another process is writing there, or the disk refuses (permission, full,
+            read-only).
     """
     path = Path(path)
     with plain_disk_errors(path):
         path = path.resolve()  # a link to a folder stays a link
         exists = path.exists()
+        if exists and not path.is_dir():
+            _refuse_full_folder(path, overwrite)
+    with (
+        locked_folder(path) if exists and not shared else nullcontext(),
+        plain_disk_errors(path),
+        _parents_of(path),
+    ):
+        if exists and not shared:
+            _discard_hidden(path, path)  # of a run that was killed
         _refuse_full_folder(path, overwrite)
-    with plain_disk_errors(path), _parents_of(path):
         # Inside a folder that exists, the temporary one is sure to be on the same disk.
         temporary = _beside(path if exists else path.parent, path)
         try:
             temporary.mkdir()
             yield temporary
-            files = sorted(entry for entry in temporary.rglob("*") if not entry.is_dir())
-            for file in files:
-                _sync(file)
+            for entry in temporary.rglob("*"):
+                if not entry.is_dir():
+                    _sync(entry)
             if exists:
-                _move_into(path, temporary, files)
+                _move_into(path, temporary, removes)
             else:
                 _refuse_full_folder(path, overwrite)
                 temporary.rename(path)
@@ -151,25 +169,14 @@ def atomic_tree(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
 def discard_leftovers(paths: Iterable[Path]) -> list[Path]:
     """Remove what killed writers of `paths` have left beside them; return what was removed."""
-    removed = []
-    for path in paths:
-        start, end = _hidden(path)
-        name = re.compile(re.escape(start) + "[0-9a-f]{12}" + re.escape(end))
-        for entry in sorted(path.parent.iterdir()) if path.parent.is_dir() else []:
-            if name.fullmatch(entry.name):
-                removed.append(entry)
-                if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry)
-                else:
-                    entry.unlink()
-    return removed
+    return [entry for path in paths for entry in _discard_hidden(path.parent, path)]
 
 
 @contextmanager
 def locked_folder(path: Path) -> Iterator[None]:
     """Make a folder and keep it to this process for a while; a killed process keeps nothing.
 
-    Where the system has no such locks (Windows), nothing is kept.
+    Where the system or the disk has no such locks (Windows, some network disks), nothing is kept.
 
     Raises:
         FociscopeError: another process is writing there, or the disk refuses.
@@ -191,6 +198,8 @@ def locked_folder(path: Path) -> Iterator[None]:
                     f"{shown(path)}: another process is writing into this folder; wait for it, or "
                     "choose another folder."
                 ) from None
+            if error.errno not in _NO_LOCKS:
+                raise
         yield
     finally:
         os.close(handle)
@@ -214,21 +223,84 @@ def _refuse_full_folder(path: Path, overwrite: bool) -> None:
         )
 
 
-def _move_into(path: Path, temporary: Path, files: list[Path]) -> None:
-    """Move each file to its place under `path`; on failure take back those that were new."""
-    new: list[Path] = []
+def _move_into(path: Path, temporary: Path, removes: Sequence[str]) -> None:
+    """Move what is in `temporary` to its places under `path`; on failure, all is as before."""
+    moves = [(entry, path / entry.relative_to(temporary)) for entry in _units(temporary)]
+    for entry, target in moves:
+        _refuse_another_kind(entry, target, path)
+    before = _beside(path, path)
+    before.mkdir()
+    done: list[tuple[Path, Path]] = []
     try:
-        for file in files:
-            target = path / file.relative_to(temporary)
-            was_there = os.path.lexists(target)
+        for number, (entry, target) in enumerate(moves):
+            kept = before / str(number)
             target.parent.mkdir(parents=True, exist_ok=True)
-            file.replace(target)
-            if not was_there:
-                new.append(target)
+            done.append((kept, target))
+            if os.path.lexists(target):
+                _keep(target, kept)
+            entry.replace(target)
+        for name in removes:
+            if os.path.lexists(path / name):
+                done.append((before / name, path / name))
+                (path / name).replace(before / name)
     except BaseException:
-        for target in new:
-            target.unlink(missing_ok=True)
+        for kept, target in reversed(done):
+            if os.path.lexists(kept):
+                remove(target)
+                kept.replace(target)
+            elif not os.path.lexists(temporary / target.relative_to(path)):
+                remove(target)  # it was new
         raise
+    finally:
+        shutil.rmtree(before, ignore_errors=True)
+
+
+def _units(folder: Path) -> Iterator[Path]:
+    """Yield what moves as a whole: files, and Zarr stores, whose files mean nothing alone."""
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and entry.suffix != ".zarr":
+            yield from _units(entry)
+        else:
+            yield entry
+
+
+def _refuse_another_kind(entry: Path, target: Path, top: Path) -> None:
+    """Refuse a file in the place of a folder, and a folder in that of a file."""
+    if os.path.lexists(target) and target.is_dir() != entry.is_dir():
+        number = errno.EISDIR if target.is_dir() else errno.ENOTDIR
+        raise OSError(number, os.strerror(number), str(target))
+    for folder in target.parents:
+        if folder == top:
+            return
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+
+
+def _keep(target: Path, kept: Path) -> None:
+    """Have `target` under another name, too; a file stays in its place until it is replaced."""
+    try:
+        os.link(target, kept, follow_symlinks=False)
+    except OSError:  # a folder, or a disk without hard links
+        target.rename(kept)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it; nothing need be there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _discard_hidden(folder: Path, path: Path) -> list[Path]:
+    """Remove what lies in `folder` under hidden names for `path`; return what was removed."""
+    start, end = _hidden(path)
+    name = re.compile(re.escape(start) + "[0-9a-f]{12}" + re.escape(end))
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    found = [entry for entry in entries if name.fullmatch(entry.name)]
+    for entry in found:
+        remove(entry)
+    return found
 
 
 def _beside(folder: Path, path: Path) -> Path:

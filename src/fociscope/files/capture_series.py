@@ -34,6 +34,8 @@ class CaptureSeries:
     """Side of a pixel that the files state, um; None where none does."""
     names: tuple[Path, ...] = ()
     """What is read, for provenance: files, Zarr stores, and folders of images."""
+    arrays: tuple[str, ...] = ()
+    """Which arrays of these files were asked for by name; for provenance, too."""
     pairs: tuple[tuple[Path, ...], ...] = ()
     """Which files belong together, sensor A's first: one tuple per frame of a set of images, one in
     all for stacks and for files that hold both sensors."""

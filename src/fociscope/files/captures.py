@@ -23,7 +23,7 @@ from fociscope.files.capture_sets import Given, expanded, list_images, set_stack
 from fociscope.files.images import IMAGE_SUFFIXES, open_image
 from fociscope.files.images_depth import SENSOR_A, SENSOR_B, ImagesDepthFile
 from fociscope.files.limits import DEFAULT_LIMITS, Limits, shown
-from fociscope.files.pairing import Pairs, pair_by_name, pair_sets, sensor_of
+from fociscope.files.pairing import Pairs, check_sides, pair_by_name, pair_sets, sensor_of
 from fociscope.files.stacks import Stack, size
 from fociscope.files.zarr_captures import open_zarr
 from fociscope.files.zarr_store import is_zarr
@@ -113,7 +113,15 @@ def open_captures(
             stacks = [stack for found in given for stack in _opened(found, limits, opened)]
             pairs = [tuple(found.path for found in given)]
             series = _series(stacks, pairs, pages)
-        series = replace(series, names=tuple(name for found in given for name in found.names))
+        if len({found.inner for found in given}) == 1:  # else two arrays, maybe of one file
+            check_sides(series.pairs)
+        series = replace(
+            series,
+            names=tuple(name for found in given for name in found.names),
+            arrays=tuple(
+                f"{found.path.name}:/{found.inner}" for found in given if found.inner is not None
+            ),
+        )
         yield series if allow_non_finite else refusing_non_finite(series)
 
 

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fociscope.errors import FileFormatError
+from fociscope.files.limits import shown
 
-__all__ = ["Pairs", "natural_order", "pair_by_name", "pair_sets", "sensor_of"]
+__all__ = ["Pairs", "check_sides", "natural_order", "pair_by_name", "pair_sets", "sensor_of"]
 
 _MARK = re.compile(r"(?:sensor|chip|camera|cam|side)?([ab])", re.IGNORECASE)
 _BETWEEN = re.compile(r"([ _.\-]+)")
@@ -85,6 +86,29 @@ def pair_sets(
             "expected as many of sensor A as of B; give pairs."
         )
     return list(zip(files_a, files_b, strict=True))
+
+
+def check_sides(pairs: Sequence[tuple[Path, ...]]) -> None:
+    """Refuse what was given for A and B by place, and whose names say that it cannot be meant so.
+
+    Raises:
+        FileFormatError: one image stands for both sensors, or all names of A's say B and all of B's
+            say A.
+    """
+    both = [pair for pair in pairs if len(pair) == 2]
+    for a, b in both:
+        if a == b or (a.exists() and b.exists() and a.samefile(b)):
+            raise FileFormatError(
+                f"{shown(a)}: given as sensor A's image and as sensor B's, expected two; give it "
+                "alone, or name the other one."
+            )
+    said = {(sensor_of(a.name)[0], sensor_of(b.name)[0]) for a, b in both}
+    if said == {("B", "A")}:
+        a, b = both[0]
+        raise FileFormatError(
+            f"{shown(a)}, {shown(b)}: the first says sensor B, the second sensor A, expected A's "
+            "images first; swap them, or rename them if the names are wrong."
+        )
 
 
 def _matched(

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
@@ -54,16 +56,20 @@ def computed_on_cluster(
         raise FociscopeError(
             "computing on a cluster needs dask; install it with: pip install 'fociscope[cluster]'"
         ) from None
-    try:
-        client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
-        client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS_S)
-    except (OSError, ValueError, TypeError) as error:
-        raise FociscopeError(
-            f"no dask scheduler with workers answers at {address} ({one_line(error)}); start "
-            "'dask scheduler' and 'dask worker', and give the scheduler's address, such as "
-            "tcp://127.0.0.1:8786"
-        ) from None
-    with client:
+    with ExitStack() as opened:
+        try:
+            client = opened.enter_context(
+                distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+            )
+            client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS_S)
+        except (OSError, ValueError, TypeError) as error:
+            raise FociscopeError(
+                f"no dask scheduler with workers answers at {address} ({one_line(error)}); start "
+                "'dask scheduler' and 'dask worker', and give the scheduler's address, such as "
+                "tcp://127.0.0.1:8786"
+            ) from None
+        for worker, its in client.run(version, "fociscope", on_error="return").items():
+            _check_version(worker, its)
         yield from _in_order(client, _Sent.of(model), series, parts, options)
 
 
@@ -106,14 +112,25 @@ def _in_order(
                 f"the dask scheduler is gone ({one_line(error)}); start it again and go on with "
                 "--resume (resume=True)"
             ) from None
+        except FociscopeError:
+            raise
+        except Exception as error:  # whatever may go wrong on another machine
+            raise FociscopeError(
+                f"a worker failed on frames {part.start + 1} to {part.stop} "
+                f"({type(error).__name__}: {one_line(error)}); see its log, and go on with "
+                "--resume (resume=True)"
+            ) from error
         finally:
             future.release()
-        if made_with != version("fociscope"):
-            raise FociscopeError(
-                f"a worker runs Fociscope {made_with}, this is {version('fociscope')}; install the "
-                "same on all of them"
-            )
+        _check_version("a worker", made_with)
         yield part, result
+
+
+def _check_version(worker: str, its: object) -> None:
+    ours = version("fociscope")
+    if its != ours:
+        has = f"runs Fociscope {its}" if isinstance(its, str) else "has no Fociscope"
+        raise FociscopeError(f"{worker} {has}, this is {ours}; install the same on all of them")
 
 
 class _Sent:
@@ -143,13 +160,15 @@ class _Sent:
     def unpacked(self) -> Model:
         """Load the model; the second time, it is there already."""
         digest = hashlib.sha256(self.content).hexdigest()
-        _packed[digest] = self.content
-        try:
-            return _loaded(digest, self.imager.model_dump_json(), **self.how)
-        finally:
-            del _packed[digest]
+        with _loading:  # a worker may have several threads
+            _packed[digest] = self.content
+            try:
+                return _loaded(digest, self.imager.model_dump_json(), **self.how)
+            finally:
+                del _packed[digest]
 
 
+_loading = threading.Lock()
 _packed: dict[str, bytes] = {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -115,15 +116,8 @@ def prepared(series: CaptureSeries, preparation: Preparation) -> CaptureSeries:
             )
         return captures
 
-    return CaptureSeries(
-        shape,
-        read,
-        is_single=series.is_single,
-        pixel_size_um=series.pixel_size_um,
-        names=series.names,
-        pairs=series.pairs,
-        notes=(*series.notes, *_notes(preparation, frames)),
-    )
+    notes = (*series.notes, *_notes(preparation, frames))
+    return replace(series, shape=shape, read_frames=read, notes=notes)
 
 
 def _mean(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fociscope.files.atomic import atomic_folder
 from fociscope.imager.geometry import Imager
 from fociscope.reconstruction.foci import CELL_DIAMETER_UM
+from fociscope.reconstruction.journal import JOURNAL
 from fociscope.reconstruction.output import DEFAULT_FORMATS, FORMATS, write_result
 from fociscope.reconstruction.tables import Tables
 
@@ -221,5 +222,5 @@ class Reconstruction:
         Raises:
             OutputExistsError: the folder holds something, and `overwrite` was not asked for.
         """
-        with atomic_folder(Path(folder), overwrite=overwrite) as part:
+        with atomic_folder(Path(folder), overwrite, removes=[JOURNAL]) as part:
             self.write_into(part, formats)

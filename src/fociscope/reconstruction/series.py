@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fociscope.errors import CaptureError
+from fociscope.files.capture_series import CaptureSeries
+from fociscope.files.limits import shown
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
 from fociscope.reconstruction.foci import CELL_DIAMETER_UM
@@ -110,21 +112,36 @@ def part_frames(layers: int, height: int, width: int) -> int:
 
 
 def reconstruct_frames(
-    model: Model, captures: Floats, options: Options, first: int = 0
+    model: Model,
+    captures: Floats,
+    options: Options,
+    first: int = 0,
+    *,
+    names: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> Reconstruction:
     """Reconstruct some frames of a series; what is wrong is said of its number in the series.
+
+    Args:
+        model: from `load_model`.
+        captures: (frame, sensor, y, x).
+        options: how.
+        first: number of the first of these frames, from 0.
+        names: of all frames of the series, if they have any.
+        progress: called with the frames done and their total.
 
     Raises:
         CaptureError: a frame cannot be reconstructed; its message names the frame, from 1.
     """
     try:
-        return model.reconstruct(captures, **options.given())
+        return model.reconstruct(captures, progress=progress, **options.given())
     except CaptureError as error:
-        for number, frame in enumerate(captures):
+        for number, frame in enumerate(captures, first):
             try:
                 model.reconstruct(frame, **options.given())
             except CaptureError as its:
-                raise CaptureError(f"frame {first + number + 1}: {its}") from None
+                name = f" ({shown(names[number])})" if names else ""
+                raise CaptureError(f"frame {number + 1}{name}: {its}") from None
         raise error
 
 
@@ -182,9 +199,11 @@ def reconstruct_series(
     count = layers or model.info.layers
     step = part_frames(count, height, width)
     given = inputs(series.names)
+    arrays = series.arrays if isinstance(series, CaptureSeries) else ()
     identity = {
         **work_identity(model, options, formats, cell_diameter_um),
-        "captures": _digest(repr((series.shape, given))),
+        "precision": model.precision_for(height, width, tile_px),
+        "captures": _digest(repr((series.shape, given, arrays))),
         **(made_from or {}),
     }
     with open_series_folder(
@@ -200,11 +219,11 @@ def reconstruct_series(
             return SeriesDone(frames, 0, output.read_summary(), output.files)
         start = output.frames
         parts = [range(n, min(n + step, frames)) for n in range(start, frames, step)]
-        for part, result in _computed(model, series, parts, options, scheduler):
+        for part, result in _computed(model, series, parts, options, names, scheduler):
             output.append(result, names[part.start : part.stop])
             if progress is not None:
                 progress(output.frames, frames)
-        said = about or {**versions(), "inputs": given}
+        said = about or {**versions(), "inputs": given, **({"arrays": arrays} if arrays else {})}
         summary = output.finish({**said, **series_about(model, height, width, tile_px)})
         return SeriesDone(frames, frames - start, summary, output.files)
 
@@ -214,6 +233,7 @@ def _computed(
     series: Captures,
     parts: Iterable[range],
     options: Options,
+    names: Sequence[str],
     scheduler: str,
 ) -> Iterator[tuple[range, Reconstruction]]:
     """Yield each part and its reconstruction, in order."""
@@ -224,7 +244,7 @@ def _computed(
         return
     for part in parts:
         captures = series.read(part.start, part.stop)
-        yield part, reconstruct_frames(model, captures, options, part.start)
+        yield part, reconstruct_frames(model, captures, options, part.start, names=names)
 
 
 def work_identity(

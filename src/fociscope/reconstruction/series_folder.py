@@ -9,20 +9,21 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fociscope.errors import FociscopeError, OutputExistsError
+from fociscope.files.aside import Aside
 from fociscope.files.atomic import (
     atomic_path,
     discard_leftovers,
     locked_folder,
     plain_disk_errors,
+    remove,
 )
-from fociscope.files.limits import shown
+from fociscope.files.limits import one_line, shown
 from fociscope.files.ome_zarr import OmeZarrSeries
 from fociscope.reconstruction.foci import CELL_DIAMETER_UM
 from fociscope.reconstruction.journal import JOURNAL, Journal
@@ -59,6 +60,7 @@ class SeriesFolder:
         """Take up where the journal ends."""
         self.folder = folder
         self.journal = journal
+        self._before = Aside(folder)
         self.is_complete = is_complete
         self._tables = tuple(TABLES) if "csv" in formats else ()
         self._zarr = OmeZarrSeries(folder / OME_ZARR) if "ome-zarr" in formats else None
@@ -97,12 +99,14 @@ class SeriesFolder:
         totals = self.journal.totals.plus(tables)
         grown = self.journal.model_copy(update={"bytes": lengths, "totals": totals})
         grown.write(self.folder)
+        if self.frames == 0:
+            self._before.forget()
         self.journal = grown
         height, width = result.probability.shape[-2:]
         self.frame_px = (height, width)
 
     def _create_zarr(self, store: OmeZarrSeries, result: Reconstruction) -> None:
-        _remove(store.path)
+        remove(store.path)
         store.create(
             (3, *result.probability.shape[-3:]),
             list(layer_figures(result)),
@@ -129,7 +133,7 @@ class SeriesFolder:
         discard_leftovers([self.folder / name for name in (JOURNAL, SUMMARY)])
         if self.frames == 0:
             for name in (OME_ZARR, *TABLES):
-                _remove(self.folder / name)
+                remove(self.folder / name)
             return
         for name, length in self.journal.bytes.items():
             path = self.folder / name
@@ -161,8 +165,7 @@ class SeriesFolder:
 
     def read_summary(self) -> dict[str, Any]:
         """Return the summary of a complete series."""
-        said = json.loads((self.folder / SUMMARY).read_bytes())
-        return dict(said)
+        return _read_summary(self.folder)
 
 
 @contextmanager
@@ -185,7 +188,8 @@ def open_series_folder(
         frames_per_chunk: see `OmeZarrSeries.create`.
         cell_diameter_um: of a typical cell, for the number of cells.
         resume: go on with what an earlier run has left; start where there is nothing.
-        overwrite: remove what an earlier run has written here, first.
+        overwrite: let it take the place of what an earlier run has written here, as soon as its
+            first frames are certain; until then, failure or a kill leave the earlier run's.
 
     Raises:
         OutputExistsError: the folder holds something, and neither is asked for.
@@ -195,6 +199,8 @@ def open_series_folder(
     folder = Path(folder).absolute()
     was_there = folder.exists()
     with locked_folder(folder):
+        before = Aside(folder)
+        _mend(folder, before)
         journal, is_complete = _start(folder, dict(identity), resume, overwrite)
         series = SeriesFolder(
             folder,
@@ -215,11 +221,26 @@ def open_series_folder(
                 with suppress(FociscopeError, OSError):  # the disk may refuse this as well
                     series.rewind()
             if series.frames == 0:
-                with suppress(OSError):
+                with suppress(FociscopeError, OSError):
                     (folder / JOURNAL).unlink(missing_ok=True)
+                    before.give_back()
                     if not was_there:
                         folder.rmdir()
             raise
+
+
+def _mend(folder: Path, before: Aside) -> None:
+    """Put in order what a killed run has left."""
+    discard_leftovers([folder / folder.name])
+    if not before.holds_something:
+        return
+    certain = 0
+    with suppress(FociscopeError):
+        certain = Journal.read(folder).frames
+    if certain:
+        before.forget()
+    else:
+        before.give_back()
 
 
 def _start(
@@ -235,13 +256,11 @@ def _start(
         _check_same(folder, found.identity, identity)
         return found, False
     if resume and complete:
-        said = json.loads((folder / SUMMARY).read_bytes())
+        said = _read_summary(folder)
         _check_same(folder, said.get("identity") or {}, identity)
         return fresh, True
     if overwrite:
-        with plain_disk_errors(folder):
-            for name in (JOURNAL, SUMMARY, OME_ZARR, *TABLES):
-                _remove(folder / name)
+        Aside(folder).take((JOURNAL, SUMMARY, OME_ZARR, *TABLES))
         return fresh, False
     if unfinished:
         raise OutputExistsError(
@@ -255,20 +274,35 @@ def _start(
     )
 
 
+def _read_summary(folder: Path) -> dict[str, Any]:
+    try:
+        said = json.loads((folder / SUMMARY).read_bytes())
+        if isinstance(said, dict):
+            return said
+        why = "no JSON object"
+    except (OSError, ValueError, RecursionError) as error:
+        why = one_line(error)
+    raise FociscopeError(
+        f"{shown(folder / SUMMARY)}: damaged ({why}), so it cannot go on; start anew with "
+        "overwriting (--overwrite), or choose another folder."
+    )
+
+
 def _check_same(folder: Path, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
     other = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
     if other:
+        said = [f"{name}{_in_short(found.get(name), wanted.get(name))}" for name in other]
         raise FociscopeError(
-            f"{shown(folder)}: what is here was made with another {', '.join(other)}, so it cannot "
+            f"{shown(folder)}: what is here was made with another {', '.join(said)}, so it cannot "
             "go on; give what it was made with, or choose another folder."
         )
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _in_short(found: object, wanted: object) -> str:
+    """Return both values in brackets, where they are short enough to be read."""
+    texts = [str(value) for value in (found, wanted)]
+    is_short = all(value is not None for value in (found, wanted)) and max(map(len, texts)) <= 24
+    return f" ({shown(texts[0])}, now {shown(texts[1])})" if is_short else ""
 
 
 def frame_names(folder: Path) -> set[str]:

@@ -166,6 +166,98 @@ def test_failure_while_moving_takes_new_files_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_failure_while_moving_puts_old_files_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out" / "x.zarr").mkdir(parents=True)
+    for name in ("a.csv", "x.zarr/old", "z.json"):
+        (tmp_path / "out" / name).write_text("old")
+    replace = Path.replace
+
+    def refusing(self: Path, target: Path) -> Path:
+        if target.name == "z.json" and self.read_text() == "new":
+            raise OSError(errno.ENOSPC, "full", str(target))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refusing)
+    with (
+        pytest.raises(FociscopeError, match="full"),
+        atomic_folder(tmp_path / "out", overwrite=True) as part,
+    ):
+        (part / "x.zarr").mkdir()
+        for name in ("a.csv", "b.csv", "x.zarr/new", "z.json"):
+            (part / name).write_text("new")
+    found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == {"out/a.csv", "out/x.zarr/old", "out/z.json"}
+    assert (tmp_path / "out" / "a.csv").read_text() == "old"
+
+
+def test_a_zarr_store_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    for content in ("old", "new"):
+        with atomic_folder(tmp_path / "out", overwrite=True) as part:
+            (part / "x.zarr" / content).mkdir(parents=True)
+    assert [entry.name for entry in (tmp_path / "out").iterdir()] == ["x.zarr"]
+    assert [entry.name for entry in (tmp_path / "out" / "x.zarr").iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("folder_in_the_way", [True, False])
+def test_another_kind_of_thing_in_the_way_is_refused_before_anything_moves(
+    tmp_path: Path, folder_in_the_way: bool
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").write_text("old")
+    if folder_in_the_way:
+        (tmp_path / "out" / "b").mkdir()
+    else:
+        (tmp_path / "out" / "b").write_text("old")
+    with (
+        pytest.raises(FociscopeError, match="folder"),
+        atomic_folder(tmp_path / "out", overwrite=True) as part,
+    ):
+        (part / "a").write_text("new")
+        if folder_in_the_way:
+            (part / "b").write_text("new")
+        else:
+            (part / "b").mkdir()
+            (part / "b" / "c").write_text("new")
+    assert (tmp_path / "out" / "a").read_text() == "old"
+    assert sorted(entry.name for entry in (tmp_path / "out").iterdir()) == ["a", "b"]
+
+
+def test_a_folder_that_another_process_writes_into_is_refused(tmp_path: Path) -> None:
+    with (
+        locked_folder(tmp_path / "out"),
+        pytest.raises(FociscopeError, match="another process"),
+        atomic_folder(tmp_path / "out", overwrite=True),
+    ):
+        pass
+    with locked_folder(tmp_path / "out"), atomic_folder(tmp_path / "out", shared=True) as part:
+        (part / "a").touch()
+    assert (tmp_path / "out" / "a").exists()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_means_nothing_any_more_goes_with_success(tmp_path: Path, fails: bool) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "journal").touch()
+    try:
+        with atomic_folder(tmp_path / "out", overwrite=True, removes=["journal", "none"]) as part:
+            (part / "a").touch()
+            if fails:
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        pass
+    assert names(tmp_path / "out") == (["journal"] if fails else ["a"])
+
+
+def test_what_a_killed_run_left_in_an_empty_folder_does_not_fill_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / ".out-0123456789ab" / "x").mkdir(parents=True)
+    with atomic_folder(out) as part:
+        (part / "a").touch()
+    assert [entry.name for entry in out.iterdir()] == ["a"]
+
+
 def test_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -252,3 +253,28 @@ def test_nan_names_the_image_of_a_set(tmp_path: Path) -> None:
     with open_captures([tmp_path / "s"]) as series, pytest.raises(FileFormatError) as caught:
         series.read()
     assert "2_B.tif: sensor B, frame 2 holds 20 NaN" in str(caught.value)
+
+
+@pytest.mark.parametrize("as_sets", [False, True])
+def test_sides_that_the_names_contradict_are_refused(tmp_path: Path, as_sets: bool) -> None:
+    for number in (1, 2):
+        for sensor in "AB":
+            image(tmp_path / f"{number}_{sensor}.tif", number)
+    sides = [tmp_path / (f"*_{sensor}.tif" if as_sets else f"1_{sensor}.tif") for sensor in "BA"]
+    with pytest.raises(FileFormatError, match="the first says sensor B"):
+        read_captures(sides)
+    assert read_captures(sides[::-1]).shape[-3] == 2
+
+
+def test_one_image_is_not_both_sensors(tmp_path: Path) -> None:
+    path = image(tmp_path / "1.tif", 1)
+    for given in (path, tmp_path):
+        with pytest.raises(FileFormatError, match="given as sensor A's image and as sensor B's"):
+            read_captures([given, given])
+
+
+def test_arrays_that_were_asked_for_are_known(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["run/1"], file["run/2"] = np.ones((3, 2, 4, 5)), np.zeros((3, 2, 4, 5))
+    with open_captures([f"{tmp_path / 'a.h5'}:/run/2"]) as series:
+        assert series.arrays == ("a.h5:/run/2",)

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
@@ -106,6 +108,24 @@ def test_a_killed_worker_costs_nothing_but_time(cluster, tmp_path) -> None:
     captures[5, 0] = 0
     with pytest.raises(CaptureError, match="frame 6: sensor A holds no light"):
         reconstruct_series(model, Double(captures), tmp_path / "dark", scheduler=address)
+
+
+def test_threads_of_a_worker_load_a_model_together() -> None:
+    from fociscope.reconstruction import cluster as its
+
+    sent = its._Sent.of(load_model("single-a", device="cpu"))
+    with ThreadPoolExecutor(4) as threads:
+        models = list(threads.map(lambda _: sent.unpacked(), range(4)))
+    assert {model.info.name for model in models} == {"single-a"}
+
+
+def test_workers_with_another_fociscope_are_named() -> None:
+    from fociscope.reconstruction import cluster as its
+
+    with pytest.raises(FociscopeError, match=r"tcp://w:1 runs Fociscope 0\.0\.1, this is"):
+        its._check_version("tcp://w:1", "0.0.1")
+    with pytest.raises(FociscopeError, match="has no Fociscope"):
+        its._check_version("tcp://w:1", PackageNotFoundError("fociscope"))
 
 
 def test_no_scheduler_is_one_line(tmp_path, monkeypatch) -> None:

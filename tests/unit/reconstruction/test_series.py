@@ -19,6 +19,7 @@ import pytest
 import zarr
 
 from fociscope.errors import CaptureError, FociscopeError, OutputExistsError
+from fociscope.files.aside import Aside
 from fociscope.reconstruction import Model, load_model
 from fociscope.reconstruction import series as module
 from fociscope.reconstruction.series import is_long, reconstruct_series
@@ -305,3 +306,41 @@ def test_a_shorter_series_leaves_nothing_of_the_one_it_replaces(
     reconstruct_series(model, Double(captures[:3]), folder, overwrite=True)
     reconstruct_series(model, Double(captures[:3]), alone)
     assert content(folder) == content(alone)
+
+
+def test_what_fails_before_its_first_frames_leaves_what_was_there(
+    model, captures, whole, tmp_path
+) -> None:
+    shutil.copytree(whole, tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct_series(model, Double(captures, fails_at=0), tmp_path / "out", overwrite=True)
+    assert content(tmp_path / "out") == content(whole)
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct_series(model, Double(captures, fails_at=PART), tmp_path / "out", overwrite=True)
+    assert (
+        tmp_path / "out" / "journal.json"
+    ).exists()  # by then, frames of the new run are certain
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_what_a_killed_overwriting_hid_comes_back(model, captures, whole, tmp_path) -> None:
+    shutil.copytree(whole, tmp_path / "out")
+    Aside(tmp_path / "out").take(["frames.csv", "layers.csv", "summary.json"])
+    with pytest.raises(OutputExistsError, match="not empty"):
+        reconstruct_series(model, Double(captures), tmp_path / "out")
+    assert content(tmp_path / "out") == content(whole)
+
+
+def test_a_damaged_summary_is_refused_in_words(model, captures, tmp_path) -> None:
+    (tmp_path / "summary.json").write_text("{bad")
+    with pytest.raises(FociscopeError, match=r"summary\.json: damaged"):
+        reconstruct_series(model, Double(captures), tmp_path, resume=True)
+
+
+def test_another_precision_is_named(captures, tmp_path) -> None:
+    for precision in ("float32", "bfloat16"):
+        model = load_model("layers-ab", device="cpu", precision=precision)
+        series = Double(captures, fails_at=PART)
+        with pytest.raises((KeyboardInterrupt, FociscopeError)) as caught:
+            reconstruct_series(model, series, tmp_path / "out", resume=True)
+    assert "another precision (float32, now bfloat16)" in str(caught.value)

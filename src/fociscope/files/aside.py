@@ -1,0 +1,60 @@
+"""What an earlier run has left in a folder, kept until what takes its place is certain."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from fociscope.files.atomic import plain_disk_errors, remove
+
+__all__ = ["Aside"]
+
+
+class Aside:
+    """A hidden place in a folder; the folder must be kept to one process (`locked_folder`)."""
+
+    def __init__(self, folder: Path) -> None:
+        """Know the place; nothing is made."""
+        self._folder = folder
+        self._place = folder / ".before-overwriting"
+
+    @property
+    def holds_something(self) -> bool:
+        """Whether something lies there: of this run, or of one that was killed."""
+        return self._place.is_dir()
+
+    def take(self, names: Iterable[str]) -> None:
+        """Put files and folders there, as far as they exist.
+
+        Raises:
+            FociscopeError: the disk refuses.
+        """
+        with plain_disk_errors(self._folder):
+            self._place.mkdir(exist_ok=True)
+            for name in names:
+                if os.path.lexists(self._folder / name):
+                    (self._folder / name).replace(self._place / name)
+
+    def give_back(self) -> None:
+        """Put all back in its place, instead of what has come there since.
+
+        Raises:
+            FociscopeError: the disk refuses.
+        """
+        if not self.holds_something:
+            return
+        with plain_disk_errors(self._folder):
+            for entry in self._place.iterdir():
+                remove(self._folder / entry.name)
+                entry.replace(self._folder / entry.name)
+            self._place.rmdir()
+
+    def forget(self) -> None:
+        """Remove it for good.
+
+        Raises:
+            FociscopeError: the disk refuses.
+        """
+        with plain_disk_errors(self._folder):
+            remove(self._place)
