@@ -272,7 +272,7 @@ def _remove(path: Path) -> None:
 
 
 def frame_names(folder: Path) -> set[str]:
-    """Return the names in a folder's `frames.csv`."""
+    """Return the names in a folder's `frames.csv`, as `tables.as_written` gives them."""
     path = folder / "frames.csv"
     if not path.exists():
         return set()

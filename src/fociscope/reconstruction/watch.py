@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from fociscope.errors import CaptureError, FociscopeError
-from fociscope.reconstruction.arrivals import Arrived, Skipped, arrivals
+from fociscope.reconstruction.arrivals import arrivals
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
 from fociscope.reconstruction.foci import CELL_DIAMETER_UM
 from fociscope.reconstruction.output import check_formats
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.reconstruction.provenance import versions
+from fociscope.reconstruction.recording import Arrived, Skipped
 from fociscope.reconstruction.result import Reconstruction
 from fociscope.reconstruction.series import (
     Options,
@@ -36,6 +37,7 @@ from fociscope.reconstruction.series_folder import (
     frame_names,
     open_series_folder,
 )
+from fociscope.reconstruction.tables import as_written
 
 __all__ = ["WatchState", "stop_at_signals", "watch_captures"]
 
@@ -103,8 +105,9 @@ def watch_captures(
         told: called after each look that found something.
 
     Raises:
-        FociscopeError: nothing to follow, no capture came, the disk refuses, or another run writes
-            into the folder.
+        FociscopeError: nothing to follow, no capture came, the watched folder is away or the stack
+            cannot be read for `recording.GIVEN_UP_S`, the disk refuses, or another run writes into
+            the folder.
     """
     check_formats(formats, SERIES_FORMATS)
     formats = sorted({*formats, "csv"})  # which captures are done is known from its names
@@ -113,7 +116,7 @@ def watch_captures(
     identity = {
         **work_identity(model, options, formats, cell_diameter_um),
         "preparation": preparation.model_dump_json(),
-        "set of paths": " + ".join(path.name for path in paths),
+        "set of paths": " + ".join(as_written(path.name) for path in paths),
     }
     with open_series_folder(
         Path(folder),
@@ -158,7 +161,7 @@ def watch_captures(
                 **versions(),
                 **(about or {}),
                 **series_about(model, height, width, tile_px),
-                "followed": [path.name for path in paths],
+                "followed": [as_written(path.name) for path in paths],
                 "left_out_count": len(left_out),
                 "left_out": [{"name": s.name, "why": s.why} for s in left_out[:MOST_LISTED]],
             },

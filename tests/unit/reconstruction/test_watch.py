@@ -13,7 +13,7 @@ import tifffile
 import zarr
 
 from fociscope.errors import FociscopeError, OutputExistsError
-from fociscope.reconstruction import Model, arrivals, load_model
+from fociscope.reconstruction import Model, load_model, recording
 from fociscope.reconstruction.watch import WatchState, watch_captures
 from fociscope.simulation import simulate
 
@@ -32,8 +32,8 @@ def captures() -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def _given_up_soon(monkeypatch) -> None:
-    monkeypatch.setattr(arrivals, "GIVEN_UP_S", 0.4)
-    monkeypatch.setattr(arrivals, "TRIED_AGAIN_S", 0.05)
+    monkeypatch.setattr(recording, "GIVEN_UP_S", 0.4)
+    monkeypatch.setattr(recording, "TRIED_AGAIN_S", 0.05)
 
 
 def write_pair(folder: Path, number: int, pair: np.ndarray) -> None:
@@ -166,6 +166,19 @@ def test_two_folders_are_paired_by_name(model, captures, tmp_path) -> None:
         tifffile.imwrite(folder / "x1.tif", image)
     tifffile.imwrite(folders[0] / "x2.tif", captures[1, 0])
     assert Instrument().watch(model, folders, tmp_path / "out").frames == 1
+
+
+def test_a_resumed_stack_goes_on_behind_a_frame_that_was_left_out(
+    model, captures, tmp_path
+) -> None:
+    stack, output = tmp_path / "live.tif", tmp_path / "out"
+    dark = np.zeros_like(captures[0])
+    for frame in (captures[0], dark, captures[1]):
+        for image in frame:
+            tifffile.imwrite(stack, image, append=True, contiguous=False, metadata=None)
+    assert Instrument().watch(model, [stack], output).summary["left_out_count"] == 1
+    done = Instrument().watch(model, [stack], output, resume=True)
+    assert (done.frames, done.made) == (2, 0)
 
 
 def test_nothing_to_follow_and_nothing_that_comes_are_one_line(model, tmp_path) -> None:
