@@ -20,6 +20,7 @@ from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
 from fociscope.reconstruction.foci import CELL_DIAMETER_UM
 from fociscope.reconstruction.output import check_formats
+from fociscope.reconstruction.pixel_size import check_pixel_size
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.reconstruction.provenance import versions
 from fociscope.reconstruction.recording import Arrived, Skipped
@@ -138,8 +139,11 @@ def watch_captures(
         left_out: list[Skipped] = []
         clock: deque[float] = deque(maxlen=RATE_FRAMES)
         height, width = 0, 0
+        is_size_known = False
         while not stopped():
             came, skipped = source.poll(MOST_AT_ONCE)
+            if not is_size_known:
+                is_size_known = _check_pixel_size(came, model)
             skipped += _append(output, model, came, options)
             left_out += skipped
             if came or skipped:
@@ -168,6 +172,13 @@ def watch_captures(
             goes_on=True,
         )
         return SeriesDone(output.frames, output.frames - before, summary, output.files)
+
+
+def _check_pixel_size(came: Sequence[Arrived], model: Model) -> bool:
+    """Warn of a pixel size that is not the imager's; return whether any is stated."""
+    stated = [one.pixel_size_um for one in came if one.pixel_size_um is not None]
+    check_pixel_size(stated[0] if stated else None, model.imager)
+    return bool(stated)
 
 
 def _append(

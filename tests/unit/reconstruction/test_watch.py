@@ -12,7 +12,7 @@ import pytest
 import tifffile
 import zarr
 
-from fociscope.errors import FociscopeError, OutputExistsError
+from fociscope.errors import FociscopeError, FociscopeWarning, OutputExistsError
 from fociscope.reconstruction import Model, load_model, recording
 from fociscope.reconstruction.watch import WatchState, watch_captures
 from fociscope.simulation import simulate
@@ -179,6 +179,22 @@ def test_a_resumed_stack_goes_on_behind_a_frame_that_was_left_out(
     assert Instrument().watch(model, [stack], output).summary["left_out_count"] == 1
     done = Instrument().watch(model, [stack], output, resume=True)
     assert (done.frames, done.made) == (2, 0)
+
+
+def test_a_wrong_pixel_size_is_said_once(model, captures, tmp_path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_pair(folder, 1, captures[0])  # states none
+    for n in (2, 3):
+        for side, image in zip("AB", captures[n], strict=True):
+            tifffile.imwrite(
+                folder / f"{n:04}_{side}.ome.tif",
+                image,
+                metadata={"axes": "YX", "PhysicalSizeX": 20.0, "PhysicalSizeY": 20.0},
+            )
+    with pytest.warns(FociscopeWarning, match="pixels of 20 um") as said:
+        Instrument().watch(model, [folder], tmp_path / "out")
+    assert len(said) == 1
 
 
 def test_nothing_to_follow_and_nothing_that_comes_are_one_line(model, tmp_path) -> None:
