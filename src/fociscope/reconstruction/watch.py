@@ -9,12 +9,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fociscope.errors import CaptureError, FociscopeError
+from fociscope.files.limits import shown
 from fociscope.reconstruction.arrivals import arrivals
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
@@ -40,15 +42,17 @@ from fociscope.reconstruction.series_folder import (
 )
 from fociscope.reconstruction.tables import as_written
 
-__all__ = ["WatchState", "stop_at_signals", "watch_captures"]
+__all__ = ["WatchState", "still_waiting", "stop_at_signals", "watch_captures"]
 
 POLL_S = 0.02
 #: Captures that are reconstructed at a time, at most.
 MOST_AT_ONCE = 32
 #: The rate is that of the last so many.
 RATE_FRAMES = 100
-#: More than this many left-out captures are counted, not listed.
+#: More than this many captures that were left out, or wait, are counted, not listed.
 MOST_LISTED = 100
+#: So many are named in a sentence.
+MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -158,8 +162,12 @@ def watch_captures(
                 break
             else:
                 time.sleep(POLL_S)
+        waiting = list(islice(source.waiting_names, MOST_LISTED))
         if output.frames == 0:
-            raise FociscopeError("no capture came that could be reconstructed; nothing is written")
+            wait = f"; {still_waiting(source.waiting, waiting)}" if waiting else ""
+            raise FociscopeError(
+                f"no capture came that could be reconstructed; nothing is written{wait}"
+            )
         summary = output.finish(
             {
                 **versions(),
@@ -168,10 +176,22 @@ def watch_captures(
                 "followed": [as_written(path.name) for path in paths],
                 "left_out_count": len(left_out),
                 "left_out": [{"name": s.name, "why": s.why} for s in left_out[:MOST_LISTED]],
+                "waiting_count": source.waiting,
+                "waiting": waiting,
             },
             goes_on=True,
         )
         return SeriesDone(output.frames, output.frames - before, summary, output.files)
+
+
+def still_waiting(count: int, names: Sequence[str]) -> str:
+    """Say of how many captures a part was seen, and of which (the first of them)."""
+    named = ", ".join(shown(name) for name in names[:MOST_NAMED])
+    more = f" and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
+    return (
+        f"{count} capture(s) were seen and not reconstructed, as the partner or a part did not "
+        f"come, or the watch ended first: {named}{more}"
+    )
 
 
 def _check_pixel_size(came: Sequence[Arrived], model: Model) -> bool:

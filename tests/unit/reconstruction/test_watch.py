@@ -197,6 +197,24 @@ def test_a_wrong_pixel_size_is_said_once(model, captures, tmp_path) -> None:
     assert len(said) == 1
 
 
+def test_what_still_waits_at_the_end_stands_in_the_summary(model, captures, tmp_path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_pair(folder, 1, captures[0])
+    tifffile.imwrite(folder / "0002_A.tif", captures[1, 0])
+    Instrument().watch(model, [folder], tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["waiting_count"], summary["waiting"]) == (1, ["0002_A.tif"])
+
+
+def test_two_folders_that_share_no_name_are_told_so(model, captures, tmp_path) -> None:
+    for name, image in zip(("x1", "y1"), captures[0], strict=True):
+        (tmp_path / name).mkdir()
+        tifffile.imwrite(tmp_path / name / f"{name}.tif", image)
+    with pytest.raises(FociscopeError, match=r"no capture came .* x1.tif, y1.tif"):
+        Instrument().watch(model, [tmp_path / "x1", tmp_path / "y1"], tmp_path / "out")
+
+
 def test_nothing_to_follow_and_nothing_that_comes_are_one_line(model, tmp_path) -> None:
     with pytest.raises(FociscopeError, match="nothing to follow"):
         Instrument().watch(model, [tmp_path / "nowhere"], tmp_path / "out")
