@@ -83,6 +83,17 @@ def test_ctrl_c_ends_it_with_a_summary_and_a_kill_loses_nothing(captures, tmp_pa
     assert summary["left_out_count"] == 0
 
 
+def test_what_never_became_whole_is_named_at_the_end(fociscope, captures, tmp_path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write(folder, 1, captures[0])
+    tifffile.imwrite(folder / "2_A.tif", captures[1, 0])
+    ran = fociscope("reconstruct", "--watch", folder, "-o", tmp_path / "out", "--idle", "1")
+    assert ran.code == 0
+    assert "1 capture(s) were seen and not reconstructed" in ran.err
+    assert "2_A.tif" in ran.err
+
+
 def test_two_runs_into_one_folder_are_refused(fociscope, captures, tmp_path) -> None:
     folder, output = tmp_path / "in", tmp_path / "out"
     folder.mkdir()

@@ -9,9 +9,15 @@ from rich.markup import escape
 from fociscope.cli.common import err
 from fociscope.cli.reconstruct_job import Job, say_done
 from fociscope.errors import FociscopeError
+from fociscope.files.limits import shown
 from fociscope.reconstruction.output import check_formats
 from fociscope.reconstruction.series_folder import SERIES_FORMATS
-from fociscope.reconstruction.watch import WatchState, stop_at_signals, watch_captures
+from fociscope.reconstruction.watch import (
+    WatchState,
+    still_waiting,
+    stop_at_signals,
+    watch_captures,
+)
 
 __all__ = ["run_watch"]
 
@@ -36,7 +42,7 @@ def run_watch(job: Job, idle_s: float | None) -> None:
             nonlocal last
             for one in state.skipped:
                 err.print(
-                    f"[yellow]left out:[/] {escape(one.name)}: {escape(one.why)}",
+                    f"[yellow]left out:[/] {escape(shown(one.name))}: {escape(one.why)}",
                     highlight=False,
                     soft_wrap=True,
                 )
@@ -64,3 +70,10 @@ def run_watch(job: Job, idle_s: float | None) -> None:
             told=told,
         )
     say_done(job, done)
+    if done.summary["waiting_count"]:
+        waiting = still_waiting(done.summary["waiting_count"], done.summary["waiting"])
+        err.print(
+            f"[bold yellow]warning:[/] {escape(waiting)}; --resume takes them up",
+            highlight=False,
+            soft_wrap=True,
+        )

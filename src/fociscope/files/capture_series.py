@@ -39,6 +39,8 @@ class CaptureSeries:
     pairs: tuple[tuple[Path, ...], ...] = ()
     """Which files belong together, sensor A's first: one tuple per frame of a set of images, one in
     all for stacks and for files that hold both sensors."""
+    begun: int = 0
+    """How many frames follow of which only one sensor's image is there, in files that grow."""
     notes: tuple[str, ...] = ()
     """How the files were understood where they leave it open; plain sentences for a user."""
 

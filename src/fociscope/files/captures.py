@@ -69,6 +69,7 @@ def open_captures(
     limits: Limits = DEFAULT_LIMITS,
     pages: PageMeaning = "auto",
     allow_non_finite: bool = False,
+    growing: bool = False,
 ) -> Iterator[CaptureSeries]:
     """Open a capture, or a series of them, of which only what is asked for is read.
 
@@ -89,6 +90,8 @@ def open_captures(
         pages: what pages are where a file does not say.
         allow_non_finite: hand out NaN and infinity, as for captures whose bad pixels are filled
             later; otherwise reading them is refused.
+        growing: one or two image files are being written: frames of which A or B is not there yet
+            are `begun` and wait, and a page of which a part is there is refused only when read.
 
     Raises:
         FileFormatError: a file cannot be read, A and B differ in size or number, partners are
@@ -110,9 +113,9 @@ def open_captures(
             )
             series = _of_pairs(given[0].path, given[1].path, pairs, limits)
         else:
-            stacks = [stack for found in given for stack in _opened(found, limits, opened)]
+            stacks = [stack for found in given for stack in _opened(found, limits, opened, growing)]
             pairs = [tuple(found.path for found in given)]
-            series = _series(stacks, pairs, pages)
+            series = _series(stacks, pairs, pages, growing=growing)
         if len({found.inner for found in given}) == 1:  # else two arrays, maybe of one file
             check_sides(series.pairs)
         series = replace(
@@ -162,7 +165,7 @@ def _of_pairs(where_a: Path, where_b: Path, pairs: Pairs, limits: Limits) -> Cap
     return _series(stacks, pairs, "frames")
 
 
-def _opened(given: Given, limits: Limits, opened: ExitStack) -> tuple[Stack, ...]:
+def _opened(given: Given, limits: Limits, opened: ExitStack, growing: bool) -> tuple[Stack, ...]:
     """Open one file, or one set: one stack, or those of sensors A and B."""
     path, inner = given.path, given.inner
     if given.is_set:
@@ -172,7 +175,7 @@ def _opened(given: Given, limits: Limits, opened: ExitStack) -> tuple[Stack, ...
             return (_published(opened.enter_context(ImagesDepthFile.open(path, limits))),)
         return opened.enter_context(open_zarr(path, inner, limits))
     if path.suffix.lower() in IMAGE_SUFFIXES and inner is None:
-        return (opened.enter_context(open_image(path, limits)),)
+        return (opened.enter_context(open_image(path, limits, growing=growing)),)
     if not is_array_file(path):
         if path.suffix.lower() == ".mat":
             opened.enter_context(ImagesDepthFile.open(path, limits))  # says what it is not
@@ -201,16 +204,21 @@ def _published(file: ImagesDepthFile) -> Stack:
     return Stack(file.path, "FS", (samples, sensors), (height, width), planes)
 
 
-def _series(stacks: list[Stack], pairs: Pairs, pages: PageMeaning) -> CaptureSeries:
+def _series(
+    stacks: list[Stack], pairs: Pairs, pages: PageMeaning, *, growing: bool = False
+) -> CaptureSeries:
     """Return one stack alone, or two stacks as sensors A and B."""
     if len(stacks) == 1:
-        stack = stacks[0].alone(pages)
+        is_in_turns = growing and pages == "sensors"
+        stack, begun = stacks[0].without_lone_page() if is_in_turns else (stacks[0], 0)
+        stack = stack.alone(pages)
         return CaptureSeries(
             (stack.frames, stack.sensors, *stack.frame_px),
             stack.read,
             is_single=stack.leading in ("", "S"),
             pixel_size_um=stack.pixel_size_um,
             pairs=tuple(pairs),
+            begun=begun,
             notes=stack.notes,
         )
     if len(stacks) > 2:
@@ -224,7 +232,7 @@ def _series(stacks: list[Stack], pairs: Pairs, pages: PageMeaning) -> CaptureSer
             f"{shown(a.path)} has {size(a.shape)} pixels but {shown(b.path)} has {size(b.shape)}, "
             "expected sensors A and B of one frame size; crop or bin one."
         )
-    if a.frames != b.frames:
+    if a.frames != b.frames and not growing:
         raise FileFormatError(
             f"{shown(a.path)} holds {a.frames} images but {shown(b.path)} holds {b.frames}, "
             "expected as many of sensor A as of B; give pairs."
@@ -236,9 +244,10 @@ def _series(stacks: list[Stack], pairs: Pairs, pages: PageMeaning) -> CaptureSer
             f"{sizes_um[1]:g} µm, expected one size; correct the metadata, or resample one."
         )
     return CaptureSeries(
-        (a.frames, 2, *a.frame_px),
+        (min(a.frames, b.frames), 2, *a.frame_px),
         lambda start, stop: np.concatenate([a.read(start, stop), b.read(start, stop)], axis=1),
         is_single="" in (a.leading, b.leading),
         pixel_size_um=sizes_um[0] if sizes_um else None,
         pairs=tuple(pairs),
+        begun=abs(a.frames - b.frames),
     )

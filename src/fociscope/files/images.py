@@ -72,8 +72,15 @@ def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.fl
 
 
 @contextmanager
-def open_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Stack]:
+def open_image(
+    path: Path, limits: Limits = DEFAULT_LIMITS, *, growing: bool = False
+) -> Iterator[Stack]:
     """Open one image or stack, of which planes are decoded as they are asked for.
+
+    Args:
+        path: a `.tif`, `.tiff`, `.png` or `.npy` file.
+        limits: what the file may claim.
+        growing: it is being written; see `fociscope.files.tiff.open_tiff`.
 
     Raises:
         FileFormatError: as for `read_image`, as far as it shows now.
@@ -81,7 +88,7 @@ def open_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Stack]:
     path = Path(path)
     kind = _kind(path)
     if kind == "tiff":
-        with open_tiff(path, limits) as stack:
+        with open_tiff(path, limits, growing=growing) as stack:
             yield stack
     elif kind == "png":
         image = read_png(path, limits)

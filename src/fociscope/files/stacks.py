@@ -6,6 +6,7 @@ for are decoded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,6 +100,18 @@ class Stack:
                 "expected (frame, 1 or 2 sensors, y, x); reorder its axes."
             )
         return self
+
+    def without_lone_page(self) -> tuple[Stack, int]:
+        """Return A and B in turns without a last page whose partner is not there; and if it is.
+
+        Returns:
+            The stack, and 1 for a lone page, else 0; both as they are where the file says itself
+            what its pages are.
+        """
+        if self.leading not in ("", "P"):
+            return self, 0
+        frames, lone = divmod(math.prod(self.counts), 2)
+        return replace(self, leading="FS", counts=(frames, 2)), lone
 
     def of_one_sensor(self) -> Stack:
         """Return the stack as one sensor's frames, beside another file.

@@ -69,8 +69,16 @@ def read_tiff(path: Path, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.flo
 
 
 @contextmanager
-def open_tiff(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Stack]:
+def open_tiff(
+    path: Path, limits: Limits = DEFAULT_LIMITS, *, growing: bool = False
+) -> Iterator[Stack]:
     """Open a stack of which pages are decoded as they are asked for.
+
+    Args:
+        path: of the file.
+        limits: what it may claim.
+        growing: it is being written, so a last page of which only a part is there is counted, and
+            refused only when it is read.
 
     Raises:
         FileFormatError: as for `read_tiff`, as far as it shows before pages are decoded; and pages
@@ -78,13 +86,13 @@ def open_tiff(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Stack]:
     """
     path = require_file(path)
     with decoding(path, "TIFF image"), path.open("rb") as stream:
-        count = _count_pages(path, stream, limits)
+        count = _count_pages(path, stream, limits, growing=growing)
     with decoding(path, "TIFF image"):
         tiff = tifffile.TiffFile(path)
     try:
         with decoding(path, "TIFF image"):
             first = tiff.pages[0]
-            _check_page(path, first, limits)
+            _check_page(path, first, limits, growing=growing)
             leading, counts, order = page_axes(path, tiff, count)
             pitch_um = pixel_size_um(path, tiff)
 
@@ -134,14 +142,18 @@ def read_pixel_size_um(path: Path) -> float | None:
         return pixel_size_um(path, tiff)
 
 
-def _count_pages(path: Path, stream: BinaryIO, limits: Limits) -> int:
-    """Walk the chain of pages; every page must lie in the file and come once."""
+def _count_pages(path: Path, stream: BinaryIO, limits: Limits, *, growing: bool = False) -> int:
+    """Walk the chain of pages; every page must lie in the file and come once.
+
+    While a file is growing, the last page (but not the first) may lie beyond its end.
+    """
     size = path.stat().st_size
     head = stream.read(16)
     order = "<" if head[:2] == b"II" else ">"
     big = head[2:4] in (b"+\0", b"\0+")
     offset_format, count_format, tag_bytes = ("Q", "Q", 20) if big else ("I", "H", 12)
     (offset,) = struct.unpack_from(order + offset_format, head, 8 if big else 4)
+    counter, link = struct.Struct(order + count_format), struct.Struct(order + offset_format)
     seen: set[int] = set()
     while offset:
         if offset in seen:
@@ -155,16 +167,21 @@ def _count_pages(path: Path, stream: BinaryIO, limits: Limits) -> int:
                 f"{shown(path)}: more than {limits.max_pages} pages, expected at most so many; "
                 "split the file or raise Limits.max_pages."
             )
-        if offset + 2 > size:
+        tags_at = offset + counter.size
+        stream.seek(offset)
+        is_cut = tags_at > size
+        if not is_cut:
+            (tags,) = counter.unpack(stream.read(counter.size))
+            link_at = tags_at + tags * tag_bytes
+            is_cut = link_at + link.size > size
+        if is_cut and growing and len(seen) > 1:
+            return len(seen)
+        if is_cut:
             raise FileFormatError(
                 f"{shown(path)}: page {len(seen)} lies beyond the end of the file; it is "
                 "truncated, copy or export it again."
             )
-        stream.seek(offset)
-        counter = struct.Struct(order + count_format)
-        (tags,) = counter.unpack(stream.read(counter.size))
-        stream.seek(offset + counter.size + tags * tag_bytes)
-        link = struct.Struct(order + offset_format)
+        stream.seek(link_at)
         (offset,) = link.unpack(stream.read(link.size))
     if not seen:
         raise FileFormatError(
@@ -174,8 +191,11 @@ def _count_pages(path: Path, stream: BinaryIO, limits: Limits) -> int:
     return len(seen)
 
 
-def _check_page(path: Path, page: Any, limits: Limits) -> None:
-    """Refuse a page that is too large, in colour, or stored in a way that cannot be bounded."""
+def _check_page(path: Path, page: Any, limits: Limits, *, growing: bool = False) -> None:
+    """Refuse a page that is too large, in colour, or stored in a way that cannot be bounded.
+
+    So is one that is not all there, unless the file is growing and it is only looked at.
+    """
     where = shown(path)
     if page.samplesperpixel > 1:
         raise FileFormatError(
@@ -213,7 +233,7 @@ def _check_page(path: Path, page: Any, limits: Limits) -> None:
             "predictor 1 or 2; save it uncompressed."
         )
     check_claim(path, page.chunks, page.dtype, limits)
-    if not _is_complete(path, page):
+    if not growing and not _is_complete(path, page):
         raise FileFormatError(
             f"{where}: holds only a part of the {_size(page)} values it claims; it is truncated, "
             "copy or export it again."

@@ -2,63 +2,53 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fociscope.errors import CaptureError, FileFormatError
-from fociscope.files import IMAGE_SUFFIXES, CaptureSeries, open_captures
-from fociscope.files.captures import PageMeaning
+from fociscope.errors import CaptureError, FileFormatError, FociscopeError
+from fociscope.files import IMAGE_SUFFIXES
 from fociscope.files.limits import one_line, shown
 from fociscope.files.pairing import natural_order, sensor_of
-from fociscope.reconstruction.preparation import Preparation, prepared
+from fociscope.reconstruction.preparation import Preparation
+from fociscope.reconstruction.recording import (
+    GIVEN_UP_S,
+    READ_VALUES,
+    Arrived,
+    Reading,
+    Recording,
+    Skipped,
+    WatchedFile,
+    frame_number,
+    has_lasted,
+)
+from fociscope.reconstruction.tables import as_written
 
-__all__ = ["Arrivals", "Arrived", "FolderArrivals", "Skipped", "StackArrivals", "arrivals"]
+__all__ = ["Arrivals", "FolderArrivals", "StackArrivals", "arrivals"]
 
-#: A file that has not changed for so long is taken for whole, if it can be read.
-SETTLED_S = 0.05
-#: One that has not changed for so long and cannot be read is left out.
-GIVEN_UP_S = 5.0
-#: Until then, it is tried again after so long.
-TRIED_AGAIN_S = 0.25
 _STACKS = (".tif", ".tiff")
-
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Arrived:
-    """A capture that is whole."""
-
-    name: str
-    captures: Floats
-    """(sensor, y, x)."""
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A capture that could not be used."""
-
-    name: str
-    why: str
+_GOES_ON = "what has been written stays, and --resume (resume=True) goes on"
 
 
 class Arrivals(Protocol):
     """What is asked again and again for captures."""
 
     def poll(self, most: int) -> tuple[list[Arrived], list[Skipped]]:
-        """Return captures that have become whole, so many at most, and what was given up."""
+        """Return captures that have become whole, so many at most, and what was given up.
+
+        Raises:
+            FociscopeError: what is followed could not be read for `GIVEN_UP_S`.
+        """
 
     @property
     def waiting(self) -> int:
         """How many are seen and not handed out, as of the last poll."""
+
+    @property
+    def waiting_names(self) -> Iterator[str]:
+        """Their names."""
 
 
 def arrivals(
@@ -74,7 +64,7 @@ def arrivals(
     Args:
         paths: one or two.
         sensors: of the model.
-        known: names that are done already.
+        known: names that are done already, as `tables.as_written` gives them.
         preparation: flips and crop of each capture.
         allow_non_finite: let NaN and infinity pass, as for captures whose bad pixels are filled.
 
@@ -88,184 +78,197 @@ def arrivals(
             f"{len(paths)} path(s) to follow, expected 1 to {sensors} for a model of {sensors} "
             "sensor(s): what holds all, or one of sensor A and one of sensor B"
         )
-
-    def read(series: CaptureSeries) -> CaptureSeries:
-        if series.shape[1] != sensors:
-            raise CaptureError(f"{series.shape[1]} sensor image(s), expected {sensors}")
-        return prepared(series, preparation)
-
+    reading = Reading(sensors, preparation, allow_non_finite)
     if all(path.is_dir() for path in paths):
-        return FolderArrivals(paths, sensors, known, read, allow_non_finite)
+        return FolderArrivals(paths, known, reading)
     if all(path.suffix.lower() in _STACKS and not path.is_dir() for path in paths):
-        return StackArrivals(paths, sensors, known, read, allow_non_finite)
+        return StackArrivals(paths, known, reading)
     raise CaptureError(
         f"{shown(paths[0])}: neither a folder nor a TIFF stack, so there is nothing to follow; "
         "make the folder first, or name a .tif file that is to come"
     )
 
 
-@dataclass
-class _File:
-    """An image that has been seen."""
+class _Folder:
+    """A folder, and the names that it held when it was last looked into."""
 
-    path: Path
-    size: tuple[int, int] = (-1, -1)
-    """Bytes, and when they changed."""
-    since: float = field(default_factory=time.monotonic)
-    tried: float = -math.inf
-    """When reading it failed."""
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._names: set[str] = set()
+        self._missing_since: float | None = None
 
-    def look(self) -> float:
-        """Return for how long it has not changed, s; 0 while it is empty or not there."""
+    def look(self) -> tuple[list[str], list[str]] | None:
+        """Return the names that are new and those that are gone; None if it is not there now.
+
+        Raises:
+            FociscopeError: it has been away for `GIVEN_UP_S`.
+        """
         try:
-            found = self.path.stat()
-        except OSError:
-            return 0.0
-        size = (found.st_size, found.st_mtime_ns)
-        if size != self.size:
-            self.size, self.since = size, time.monotonic()
-        return time.monotonic() - self.since if found.st_size else 0.0
+            with os.scandir(self.path) as entries:
+                names = {entry.name for entry in entries}
+        except OSError as error:
+            now = time.monotonic()
+            if self._missing_since is None:
+                self._missing_since = now
+            if has_lasted(now - self._missing_since):
+                raise FociscopeError(
+                    f"{shown(self.path)}: the folder could not be read for {GIVEN_UP_S:g} s "
+                    f"({error.strerror or one_line(error)}); bring it back: {_GOES_ON}"
+                ) from None
+            return None
+        self._missing_since = None
+        new, gone = sorted(names - self._names), sorted(self._names - names)
+        self._names = names
+        return new, gone
 
 
 class FolderArrivals:
     """Images in a folder, or in sensor A's and sensor B's, paired by their names."""
 
-    def __init__(
-        self,
-        paths: Sequence[Path],
-        sensors: int,
-        known: set[str],
-        read: Callable[[CaptureSeries], CaptureSeries],
-        allow_non_finite: bool,
-    ) -> None:
+    def __init__(self, paths: Sequence[Path], known: Iterable[str], reading: Reading) -> None:
         """Use `arrivals`."""
-        self._paths, self._sensors, self._read = list(paths), sensors, read
-        self._allow_non_finite = allow_non_finite
-        self._done = {self._place(name, "A")[1] for name in known}
-        self._known_names: set[tuple[Path, str]] = set()
-        self._seen: dict[str, dict[str, _File]] = {}
-        self.waiting = 0
+        self._folders = [_Folder(path) for path in paths]
+        self._reading = reading
+        self._seen: dict[str, Recording] = {}
+        """What A's and B's names share -> their files."""
+        self._done: dict[str, set[int]] = {}
+        """The same -> numbers of the frames that were done before the files were followed."""
+        self._over: set[str] = set()
+        """The same, of files that are not looked at any more."""
+        for name in known:
+            file, number = frame_number(name)
+            self._done.setdefault(self._place(file, "A")[1], set()).add(number)
+
+    @property
+    def waiting(self) -> int:
+        """How many captures are seen and not handed out."""
+        return sum(recording.waiting for recording in self._seen.values())
+
+    @property
+    def waiting_names(self) -> Iterator[str]:
+        """Their names, in natural order."""
+        for _, recording in self._in_order():
+            yield from recording.waiting_names
 
     def poll(self, most: int) -> tuple[list[Arrived], list[Skipped]]:
-        """Return captures that have become whole, in natural order, and what was given up."""
-        for folder, side in zip(self._paths, "AB", strict=False):
-            self._look_into(folder, side)
+        """Return captures that have become whole, in natural order, and what was given up.
+
+        Raises:
+            FociscopeError: a folder has been away for `GIVEN_UP_S`.
+        """
         arrived: list[Arrived] = []
         skipped: list[Skipped] = []
-        frames = sorted(self._seen.items(), key=lambda f: natural_order(self._first(f[1]).path))
-        for key, files in frames:
-            if len(arrived) == most:
+        if not all(self._look_into(*each) for each in zip(self._folders, "AB", strict=False)):
+            return arrived, skipped
+        values = 0
+        for key, recording in self._in_order():
+            if len(arrived) == most or values >= READ_VALUES:
                 break
-            quiet_s = min(file.look() for file in files.values())
-            first = self._first(files)
-            tried_s = time.monotonic() - first.tried
-            if quiet_s < SETTLED_S or tried_s < TRIED_AGAIN_S or not self._is_complete(files):
+            if not self._is_complete(recording):
                 continue
-            name = first.path.name
             try:
-                arrived.append(Arrived(name, self._captures(files)))
+                came, given_up = recording.take(most - len(arrived))
+                is_over = recording.is_over
             except (FileFormatError, CaptureError) as error:
-                if quiet_s < GIVEN_UP_S:
-                    first.tried = time.monotonic()
-                    continue
-                skipped.append(Skipped(name, one_line(error)))
-            del self._seen[key]
-            self._done.add(key)
-        self.waiting = len(self._seen)
+                name = as_written(recording.first.name)
+                came, given_up, is_over = [], [Skipped(name, one_line(error))], True
+            arrived += came
+            skipped += given_up
+            values += sum(one.captures.size for one in came)
+            if is_over:
+                del self._seen[key]
+                self._over.add(key)
         return arrived, skipped
 
-    def _look_into(self, folder: Path, side: str) -> None:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries]
-        for name in names:
-            if (folder, name) in self._known_names:
-                continue
-            self._known_names.add((folder, name))
+    def _in_order(self) -> list[tuple[str, Recording]]:
+        """Return what is followed in natural order; files that an earlier run knew come last."""
+        return sorted(
+            self._seen.items(),
+            key=lambda seen: (seen[0] in self._done, natural_order(seen[1].first)),
+        )
+
+    def _look_into(self, folder: _Folder, side: str) -> bool:
+        """Follow what is new in a folder and forget what is gone; False if it is not there."""
+        changes = folder.look()
+        if changes is None:
+            return False
+        new, gone = changes
+        for name in gone:
+            self._forget(folder.path / name, side)
+        for name in new:
             if Path(name).suffix.lower() not in IMAGE_SUFFIXES or name.startswith("."):
                 continue
-            its_side, key = self._place(name, side)
-            if key not in self._done:
-                self._seen.setdefault(key, {}).setdefault(its_side, _File(folder / name))
+            its_side, key = self._place(as_written(name), side)
+            if key in self._over:
+                continue
+            if key not in self._seen:
+                self._seen[key] = Recording(
+                    self._reading, pages="auto", done=self._done.get(key, set()), is_stack=False
+                )
+            self._seen[key].files.setdefault(its_side, WatchedFile(folder.path / name))
+        return True
+
+    def _forget(self, path: Path, side: str) -> None:
+        """Do not wait for a file that is gone, such as one that was renamed when it was whole."""
+        its_side, key = self._place(as_written(path.name), side)
+        recording = self._seen.get(key)
+        if recording is None or its_side not in recording.files:
+            return
+        if recording.files[its_side].path == path:
+            del recording.files[its_side]
+        if not recording.files:
+            self._done[key] = recording.done
+            del self._seen[key]
 
     def _place(self, name: str, side: str) -> tuple[str, str]:
         """Return the sensor of an image (A, B, both), and what it shares with its partner."""
         said, key = sensor_of(name)
-        if len(self._paths) == 2:
+        if len(self._folders) == 2:
             return side, key
-        if self._sensors == 2 and said is not None:
+        if self._reading.sensors == 2 and said is not None:
             return said, key
         return "both", name
 
-    def _is_complete(self, files: dict[str, _File]) -> bool:
-        return "both" in files or self._sensors == 1 or len(files) == 2
-
-    @staticmethod
-    def _first(files: dict[str, _File]) -> _File:
-        return files[min(files)]
-
-    def _captures(self, files: dict[str, _File]) -> Floats:
-        paths = [files[side].path for side in sorted(files)]
-        with open_captures(paths, allow_non_finite=self._allow_non_finite) as series:
-            return np.asarray(self._read(series).read(0, 1)[0])
+    def _is_complete(self, recording: Recording) -> bool:
+        files = recording.files
+        return "both" in files or self._reading.sensors == 1 or len(files) == 2
 
 
 class StackArrivals:
     """A TIFF stack that grows: of both sensors in turns, or one of sensor A and one of sensor B."""
 
-    def __init__(
-        self,
-        paths: Sequence[Path],
-        sensors: int,
-        known: set[str],
-        read: Callable[[CaptureSeries], CaptureSeries],
-        allow_non_finite: bool,
-    ) -> None:
+    def __init__(self, paths: Sequence[Path], known: Iterable[str], reading: Reading) -> None:
         """Use `arrivals`."""
-        self._files = [_File(path) for path in paths]
-        self._sensors, self._read, self._allow_non_finite = sensors, read, allow_non_finite
-        self._next = len(known)
-        self._parsed: tuple[tuple[int, int], ...] = ()
-        self.waiting = 0
+        is_in_turns = len(paths) == 1 and reading.sensors == 2
+        last = max((frame_number(name)[1] for name in known), default=0)
+        self._recording = Recording(
+            reading,
+            pages="sensors" if is_in_turns else "frames",
+            done=set(range(1, last + 1)),
+            is_stack=True,
+        )
+        for side, path in zip("AB", paths, strict=False):
+            self._recording.files[side] = WatchedFile(path)
+
+    @property
+    def waiting(self) -> int:
+        """How many frames are seen and not handed out."""
+        return self._recording.waiting
+
+    @property
+    def waiting_names(self) -> Iterator[str]:
+        """Their names."""
+        return self._recording.waiting_names
 
     def poll(self, most: int) -> tuple[list[Arrived], list[Skipped]]:
-        """Return frames that have become whole; the last one only once the file is quiet."""
-        quiet_s = min(file.look() for file in self._files)
-        sizes = tuple(file.size for file in self._files)
-        is_settled = quiet_s >= SETTLED_S
-        if min(size[0] for size in sizes) <= 0 or (sizes == self._parsed and not self.waiting):
-            return [], []
+        """Return frames that have become whole; the last one only once the file is quiet.
+
+        Raises:
+            FileFormatError: the stack cannot be read at all, and has not grown for `GIVEN_UP_S`.
+        """
         try:
-            series = [self._open(file.path, slice(0, 0))[0] for file in self._files]
-            frames = min(series) - (0 if is_settled else 1)
-            stop = min(frames, self._next + most)
-            parts = [self._open(f.path, slice(self._next, stop))[1] for f in self._files]
-            captures = self._prepared(np.concatenate(parts, axis=1))
+            return self._recording.take(most)
         except (FileFormatError, CaptureError) as error:
-            if quiet_s < GIVEN_UP_S:
-                return [], []
-            raise FileFormatError(f"{error} (it has not grown for {GIVEN_UP_S:g} s)") from None
-        name = self._files[0].path.name
-        arrived = [
-            Arrived(f"{name}#{self._next + n + 1}", frame) for n, frame in enumerate(captures)
-        ]
-        self._next += len(arrived)
-        self.waiting = max(0, min(series) - self._next)
-        if is_settled:
-            self._parsed = sizes
-        return arrived, []
-
-    def _open(self, path: Path, wanted: slice) -> tuple[int, Floats]:
-        """Return how many frames a stack holds by now, and those that are wanted."""
-        of_all = len(self._files) == 1
-        pages: PageMeaning = "sensors" if of_all and self._sensors == 2 else "frames"
-        with open_captures([path], pages=pages, allow_non_finite=self._allow_non_finite) as series:
-            return len(series), series.read(wanted.start, max(wanted.start, wanted.stop))
-
-    def _prepared(self, captures: Floats) -> Floats:
-        if not len(captures):
-            return captures
-        shape = tuple(captures.shape)
-        given = CaptureSeries(
-            (shape[0], shape[1], shape[2], shape[3]), lambda start, stop: captures[start:stop]
-        )
-        return self._read(given).read()
+            raise FileFormatError(
+                f"{error} (it has not grown for {GIVEN_UP_S:g} s; {_GOES_ON})"
+            ) from None

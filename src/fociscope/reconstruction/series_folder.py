@@ -306,7 +306,7 @@ def _in_short(found: object, wanted: object) -> str:
 
 
 def frame_names(folder: Path) -> set[str]:
-    """Return the names in a folder's `frames.csv`."""
+    """Return the names in a folder's `frames.csv`, as `tables.as_written` gives them."""
     path = folder / "frames.csv"
     if not path.exists():
         return set()

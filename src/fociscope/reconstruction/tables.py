@@ -171,6 +171,11 @@ def encoded(text: str) -> bytes:
     return text.encode("utf-8", errors="backslashreplace")
 
 
+def as_written(text: str) -> str:
+    """Return text as a reader of the tables finds it."""
+    return encoded(text).decode("utf-8")
+
+
 def write_tables(folder: Path, tables: Tables, *, names: Sequence[str] = ()) -> list[Path]:
     """Write `TABLES` into a folder that is there.
 

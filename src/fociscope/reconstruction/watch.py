@@ -9,19 +9,23 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fociscope.errors import CaptureError, FociscopeError
-from fociscope.reconstruction.arrivals import Arrived, Skipped, arrivals
+from fociscope.files.limits import shown
+from fociscope.reconstruction.arrivals import arrivals
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
 from fociscope.reconstruction.foci import CELL_DIAMETER_UM
 from fociscope.reconstruction.output import check_formats
+from fociscope.reconstruction.pixel_size import check_pixel_size
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.reconstruction.provenance import versions
+from fociscope.reconstruction.recording import Arrived, Skipped
 from fociscope.reconstruction.result import Reconstruction
 from fociscope.reconstruction.series import (
     Options,
@@ -36,16 +40,19 @@ from fociscope.reconstruction.series_folder import (
     frame_names,
     open_series_folder,
 )
+from fociscope.reconstruction.tables import as_written
 
-__all__ = ["WatchState", "stop_at_signals", "watch_captures"]
+__all__ = ["WatchState", "still_waiting", "stop_at_signals", "watch_captures"]
 
 POLL_S = 0.02
 #: Captures that are reconstructed at a time, at most.
 MOST_AT_ONCE = 32
 #: The rate is that of the last so many.
 RATE_FRAMES = 100
-#: More than this many left-out captures are counted, not listed.
+#: More than this many captures that were left out, or wait, are counted, not listed.
 MOST_LISTED = 100
+#: So many are named in a sentence.
+MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -103,8 +110,9 @@ def watch_captures(
         told: called after each look that found something.
 
     Raises:
-        FociscopeError: nothing to follow, no capture came, the disk refuses, or another run writes
-            into the folder.
+        FociscopeError: nothing to follow, no capture came, the watched folder is away or the stack
+            cannot be read for `recording.GIVEN_UP_S`, the disk refuses, or another run writes into
+            the folder.
     """
     check_formats(formats, SERIES_FORMATS)
     formats = sorted({*formats, "csv"})  # which captures are done is known from its names
@@ -113,7 +121,7 @@ def watch_captures(
     identity = {
         **work_identity(model, options, formats, cell_diameter_um),
         "preparation": preparation.model_dump_json(),
-        "set of paths": " + ".join(path.name for path in paths),
+        "set of paths": " + ".join(as_written(path.name) for path in paths),
     }
     with open_series_folder(
         Path(folder),
@@ -135,8 +143,11 @@ def watch_captures(
         left_out: list[Skipped] = []
         clock: deque[float] = deque(maxlen=RATE_FRAMES)
         height, width = 0, 0
+        is_size_known = False
         while not stopped():
             came, skipped = source.poll(MOST_AT_ONCE)
+            if not is_size_known:
+                is_size_known = _check_pixel_size(came, model)
             skipped += _append(output, model, came, options)
             left_out += skipped
             if came or skipped:
@@ -151,20 +162,43 @@ def watch_captures(
                 break
             else:
                 time.sleep(POLL_S)
+        waiting = list(islice(source.waiting_names, MOST_LISTED))
         if output.frames == 0:
-            raise FociscopeError("no capture came that could be reconstructed; nothing is written")
+            wait = f"; {still_waiting(source.waiting, waiting)}" if waiting else ""
+            raise FociscopeError(
+                f"no capture came that could be reconstructed; nothing is written{wait}"
+            )
         summary = output.finish(
             {
                 **versions(),
                 **(about or {}),
                 **series_about(model, height, width, tile_px),
-                "followed": [path.name for path in paths],
+                "followed": [as_written(path.name) for path in paths],
                 "left_out_count": len(left_out),
                 "left_out": [{"name": s.name, "why": s.why} for s in left_out[:MOST_LISTED]],
+                "waiting_count": source.waiting,
+                "waiting": waiting,
             },
             goes_on=True,
         )
         return SeriesDone(output.frames, output.frames - before, summary, output.files)
+
+
+def still_waiting(count: int, names: Sequence[str]) -> str:
+    """Say of how many captures a part was seen, and of which (the first of them)."""
+    named = ", ".join(shown(name) for name in names[:MOST_NAMED])
+    more = f" and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
+    return (
+        f"{count} capture(s) were seen and not reconstructed, as the partner or a part did not "
+        f"come, or the watch ended first: {named}{more}"
+    )
+
+
+def _check_pixel_size(came: Sequence[Arrived], model: Model) -> bool:
+    """Warn of a pixel size that is not the imager's; return whether any is stated."""
+    stated = [one.pixel_size_um for one in came if one.pixel_size_um is not None]
+    check_pixel_size(stated[0] if stated else None, model.imager)
+    return bool(stated)
 
 
 def _append(

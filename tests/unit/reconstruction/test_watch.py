@@ -12,8 +12,8 @@ import pytest
 import tifffile
 import zarr
 
-from fociscope.errors import FociscopeError, OutputExistsError
-from fociscope.reconstruction import Model, arrivals, load_model
+from fociscope.errors import FociscopeError, FociscopeWarning, OutputExistsError
+from fociscope.reconstruction import Model, load_model, recording
 from fociscope.reconstruction.watch import WatchState, watch_captures
 from fociscope.simulation import simulate
 
@@ -32,8 +32,8 @@ def captures() -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def _given_up_soon(monkeypatch) -> None:
-    monkeypatch.setattr(arrivals, "GIVEN_UP_S", 0.4)
-    monkeypatch.setattr(arrivals, "TRIED_AGAIN_S", 0.05)
+    monkeypatch.setattr(recording, "GIVEN_UP_S", 0.4)
+    monkeypatch.setattr(recording, "TRIED_AGAIN_S", 0.05)
 
 
 def write_pair(folder: Path, number: int, pair: np.ndarray) -> None:
@@ -166,6 +166,53 @@ def test_two_folders_are_paired_by_name(model, captures, tmp_path) -> None:
         tifffile.imwrite(folder / "x1.tif", image)
     tifffile.imwrite(folders[0] / "x2.tif", captures[1, 0])
     assert Instrument().watch(model, folders, tmp_path / "out").frames == 1
+
+
+def test_a_resumed_stack_goes_on_behind_a_frame_that_was_left_out(
+    model, captures, tmp_path
+) -> None:
+    stack, output = tmp_path / "live.tif", tmp_path / "out"
+    dark = np.zeros_like(captures[0])
+    for frame in (captures[0], dark, captures[1]):
+        for image in frame:
+            tifffile.imwrite(stack, image, append=True, contiguous=False, metadata=None)
+    assert Instrument().watch(model, [stack], output).summary["left_out_count"] == 1
+    done = Instrument().watch(model, [stack], output, resume=True)
+    assert (done.frames, done.made) == (2, 0)
+
+
+def test_a_wrong_pixel_size_is_said_once(model, captures, tmp_path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_pair(folder, 1, captures[0])  # states none
+    for n in (2, 3):
+        for side, image in zip("AB", captures[n], strict=True):
+            tifffile.imwrite(
+                folder / f"{n:04}_{side}.ome.tif",
+                image,
+                metadata={"axes": "YX", "PhysicalSizeX": 20.0, "PhysicalSizeY": 20.0},
+            )
+    with pytest.warns(FociscopeWarning, match="pixels of 20 um") as said:
+        Instrument().watch(model, [folder], tmp_path / "out")
+    assert len(said) == 1
+
+
+def test_what_still_waits_at_the_end_stands_in_the_summary(model, captures, tmp_path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_pair(folder, 1, captures[0])
+    tifffile.imwrite(folder / "0002_A.tif", captures[1, 0])
+    Instrument().watch(model, [folder], tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["waiting_count"], summary["waiting"]) == (1, ["0002_A.tif"])
+
+
+def test_two_folders_that_share_no_name_are_told_so(model, captures, tmp_path) -> None:
+    for name, image in zip(("x1", "y1"), captures[0], strict=True):
+        (tmp_path / name).mkdir()
+        tifffile.imwrite(tmp_path / name / f"{name}.tif", image)
+    with pytest.raises(FociscopeError, match=r"no capture came .* x1.tif, y1.tif"):
+        Instrument().watch(model, [tmp_path / "x1", tmp_path / "y1"], tmp_path / "out")
 
 
 def test_nothing_to_follow_and_nothing_that_comes_are_one_line(model, tmp_path) -> None:
