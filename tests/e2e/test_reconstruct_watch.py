@@ -76,7 +76,7 @@ def test_ctrl_c_ends_it_with_a_summary_and_a_kill_loses_nothing(captures, tmp_pa
     process.send_signal(signal.SIGINT)
     said, complained = process.communicate(timeout=60)
     assert process.returncode == 0, complained
-    assert "4 frames, 2 of them now" in said
+    assert "4 frame(s), 2 of them now" in said
     assert frames(output) == ["1", "2", "3", "4"]
     summary = json.loads((output / "summary.json").read_text())
     assert summary["series"]["frames"] == 4

@@ -75,7 +75,8 @@ def print_table(title: str, columns: dict[str, list[str]]) -> None:
     """Print one row per layer."""
     from rich.table import Table
 
-    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    out.print(f"[bold]{escape(title)}[/]", highlight=False, soft_wrap=True)
+    table = Table()
     for name in columns:
         table.add_column(name, justify="right")
     for row in zip(*columns.values(), strict=True):

@@ -266,7 +266,7 @@ def say_done(job: Job, done: SeriesDone) -> None:
     series = done.summary["series"]
     layers = series["layers"]
     print_table(
-        f"{done.frames} frames, {done.made} of them now; the mean of each layer",
+        f"{done.frames} frame(s), {done.made} of them now; the mean of each layer",
         {
             "layer": [str(n + 1) for n in range(len(layers))],
             "there\n(%)": [f"{100 * s['present_frames'] / done.frames:.0f}" for s in layers],
