@@ -60,6 +60,14 @@ def test_an_imager_a_summary_and_a_figure(fociscope, stack: Path, tmp_path: Path
     assert head == b"\x89PNG\r\n\x1a\n"
 
 
+def test_a_stack_may_have_any_name(fociscope, stack: Path, tmp_path: Path) -> None:
+    named = stack.rename(tmp_path / "beads$_1_2$.tif")
+    options = ("--depths", DEPTHS, "--pixel-pitch-um", 50)
+    ran = fociscope("calibrate", named, "-o", tmp_path / "out" / "chip.toml", *options)
+    assert ran.code == 0, ran.err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == WRITTEN
+
+
 def test_both_sensors_and_a_measured_psf(fociscope, tmp_path: Path) -> None:
     imager = TRUE.with_(
         sensors=2, gap_um=500.0, registration={"shift_um": (30.0, -40.0)}, sensor_gains=(1, 0.8)

@@ -54,6 +54,18 @@ def test_writes_maps_summary_and_figure(fociscope, pair, tmp_path):
     assert {p.name for p in (tmp_path / "map").iterdir()} == ALL | {"figure.png"}
 
 
+@pytest.mark.parametrize("name", ["c$_1", "shot\udcff\udce9"])
+def test_files_may_have_any_name(fociscope, pair, tmp_path, name):
+    try:
+        named = [p.rename(tmp_path / f"{name}_{s}.tif") for p, s in zip(pair, "AB", strict=True)]
+    except (OSError, UnicodeError):
+        pytest.skip("this file system has no such names")
+    ran = fociscope("reconstruct", *named, "-o", tmp_path / "map")
+    assert ran.code == 0, ran.err
+    assert {p.name for p in (tmp_path / "map").iterdir()} == ALL | {"figure.png"}
+    assert name.encode(errors="backslashreplace").decode() in ran.out
+
+
 def test_map_is_right_on_most_pixels_and_depths_are_ordered(fociscope, pair, tmp_path, scenes):
     fociscope("reconstruct", *pair, "-o", tmp_path / "map")
     probability = tifffile.imread(tmp_path / "map" / "probability.ome.tif")

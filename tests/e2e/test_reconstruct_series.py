@@ -115,6 +115,12 @@ def test_a_long_series_is_written_in_parts(fociscope, folder, tmp_path, short_pa
     assert not (tmp_path / "other").exists()
 
 
+def test_a_long_series_may_have_any_name(fociscope, folder, tmp_path, short_parts) -> None:
+    ran = fociscope("reconstruct", folder.rename(tmp_path / "a$_1_b$"), "-o", tmp_path / "map")
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "map" / "figure.png").exists()
+
+
 def test_an_interrupted_series_says_how_to_go_on(
     fociscope, folder, tmp_path, short_parts, monkeypatch
 ) -> None:

@@ -251,3 +251,60 @@ def test_resampling_keeps_polynomials() -> None:
     y, x = math.cos(turn) * v + math.sin(turn) * u, -math.sin(turn) * v + math.cos(turn) * u
     expected = 1 + 2 * y - x + 0.1 * y**2 - 0.3 * x * y
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+# --- crops --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("point_um", [(0.0, 0.0), (730.0, -410.0), (-55.0, 2000.0)], ids=str)
+@pytest.mark.parametrize("turn", [{}, {"rotation_deg": -31.0}, {"scale": 0.9}], ids=str)
+def test_a_registration_about_a_point_says_the_same(turn: Any, point_um: Any) -> None:
+    registration = Registration(shift_um=(12.0, -30.0), **turn)
+    c = np.array(point_um)
+    for p in np.array([[0.0, 0.0], [300.0, 20.0], [-1000.0, 555.0]]):
+        expected = np.array(registration.to_b(*p)) - c
+        np.testing.assert_allclose(registration.about(*c).to_b(*(p - c)), expected, atol=1e-9)
+
+
+def test_a_crop_is_projected_as_the_whole_frame_is() -> None:
+    whole_px, (y, x, height, width) = (61, 70), (20, 38, 40, 31)
+    registration = Registration(shift_um=(30.0, -80.0), rotation_deg=2.0, scale=1.02)
+    imager = Imager(frame_px=whole_px, gap_um=GAP_UM, registration=registration)
+    layer = blob(whole_px, y_um=500.0, x_um=1000.0, sigma_um=2.5 * PITCH_UM)
+    layer[:y], layer[:, :x] = 0, 0  # a crop knows nothing of light outside it
+    crop = slice(y, y + height), slice(x, x + width)
+    expected = np.asarray(LayerProjector(imager).A(layer[None], np.array([200.0])))[:, *crop]
+    part = imager.cropped(y, x, height, width, of=whole_px)
+    found = np.asarray(LayerProjector(part).A(layer[None, *crop], np.array([200.0])))
+    assert part.frame_px == (height, width)
+    np.testing.assert_allclose(found, expected, atol=2e-3 * expected.max())
+
+
+@pytest.mark.parametrize(
+    "imager",
+    [
+        Imager(registration=Registration(shift_um=(30.0, 0.1))),
+        Imager(sensors=1, registration=Registration(rotation_deg=2.0)),
+    ],
+)
+def test_a_crop_matters_only_where_sensor_b_is_turned(imager: Imager) -> None:
+    assert imager.cropped(3, 1, 40, 33, of=(60, 60)) is imager
+
+
+@pytest.mark.parametrize(
+    ("crop", "says"),
+    [
+        ((0, 0, 61, 40), "does not lie within captures of 60 x 60 pixels"),
+        ((-1, 0, 40, 40), "does not lie within"),
+        ((0, 0, 40, 0), "does not lie within"),
+    ],
+)
+def test_crops_that_are_none_of_a_frame(crop: Any, says: str) -> None:
+    with pytest.raises(ImagerError, match=says):
+        Imager.reference().cropped(*crop, of=(60, 60))
+
+
+def test_a_crop_that_shows_other_tissue_on_each_sensor_is_refused() -> None:
+    imager = Imager(registration=Registration(rotation_deg=180.0))
+    with pytest.raises(ImagerError, match="shift_um"):
+        imager.cropped(0, 0, 100, 100, of=(1000, 1000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from typing import Annotated, Any
@@ -47,6 +48,13 @@ def _plain_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     err.print(f"[yellow]warning:[/] {escape(str(message))}", highlight=False, soft_wrap=True)
 
 
+def _print_any_name() -> None:
+    """Have a file's name that is not UTF-8 written out, where the terminal would refuse it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Run the command line; a `FociscopeError` becomes one line and exit code 1.
 
@@ -55,6 +63,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     warnings.simplefilter("always", FociscopeWarning)
     warnings.showwarning = _plain_warning
+    _print_any_name()
     try:
         app()
     except SystemExit as stop:

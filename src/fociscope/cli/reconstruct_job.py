@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +28,7 @@ from fociscope.errors import FociscopeError
 from fociscope.files import CaptureSeries, atomic_folder, atomic_path, open_captures
 from fociscope.files.captures import PageMeaning
 from fociscope.networks.precision import Precision
+from fociscope.networks.store import find_model, read_model
 from fociscope.reconstruction import ChipCorrection, Model, Reconstruction, load_model
 from fociscope.reconstruction.journal import JOURNAL
 from fociscope.reconstruction.output import DEFAULT_FORMATS
@@ -90,11 +91,21 @@ class Job:
             raise FociscopeError("the diameter of a cell must be above 0 um (--cell-diameter)")
         return cls(preparation=wanted, **fields)
 
-    def opened(self) -> Model:
-        """Load the model."""
+    def opened(self, frame_px: Callable[[], tuple[int, int]]) -> Model:
+        """Load the model, for the imager of what the crop leaves.
+
+        Args:
+            frame_px: asked for the (y, x) size of captures before the crop, if it plays a part.
+        """
+        imager = read_imager(self.imager)
+        crop = self.preparation.crop
+        if crop is not None:
+            imager = imager or read_model(find_model(self.model))[1].imager
+            if imager.sensors == 2 and imager.registration.turned:
+                imager = imager.cropped(*crop, of=frame_px())
         return load_model(
             self.model,
-            imager=read_imager(self.imager),
+            imager=imager,
             device=self.device,
             refine=self.refine,
             precision=self.precision,
@@ -133,10 +144,11 @@ def run(job: Job) -> None:
     ) as given:
         _show_pairs(given)
         series = prepared(given, job.preparation)
+        _, _, height, width = given.shape
         if _is_by_parts(job, series.shape):
-            _run_by_parts(job, series)
+            _run_by_parts(job, series, (height, width))
         else:
-            _run_at_once(job, series)
+            _run_at_once(job, series, (height, width))
 
 
 def _is_by_parts(job: Job, shape: tuple[int, int, int, int]) -> bool:
@@ -172,12 +184,12 @@ def _title(job: Job, frames: int) -> str:
     return " + ".join(shown) + (f" (1 of {frames})" if frames > 1 else "")
 
 
-def _run_at_once(job: Job, series: CaptureSeries) -> None:
+def _run_at_once(job: Job, series: CaptureSeries, frame_px: tuple[int, int]) -> None:
     formats = job.formats or list(DEFAULT_FORMATS)
     with atomic_folder(job.output, job.overwrite, removes=[JOURNAL]) as part:
         correction = job.correction()
         captures = series.read()
-        model = job.opened()
+        model = job.opened(lambda: frame_px)
         check_pixel_size(series.pixel_size_um, model.imager)
         with progress_bar("Reconstructing") as progress:
             options = Options(layers=job.layers, correction=correction, tile_px=job.tile_px)
@@ -208,7 +220,7 @@ def _run_at_once(job: Job, series: CaptureSeries) -> None:
     warn_of_suspicion(result)
 
 
-def _run_by_parts(job: Job, series: CaptureSeries) -> None:
+def _run_by_parts(job: Job, series: CaptureSeries, frame_px: tuple[int, int]) -> None:
     formats = job.formats or list(SERIES_FORMATS)
     if set(formats) - set(SERIES_FORMATS):
         raise FociscopeError(
@@ -216,7 +228,7 @@ def _run_by_parts(job: Job, series: CaptureSeries) -> None:
             f"written part by part, which only {' and '.join(SERIES_FORMATS)} allow; leave out "
             "the other formats, or give shorter series"
         )
-    correction, model = job.correction(), job.opened()
+    correction, model = job.correction(), job.opened(lambda: frame_px)
     check_pixel_size(series.pixel_size_um, model.imager)
     err.print(
         f"A long series: written part by part, as {' and '.join(formats)}; it can be interrupted, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from rich.markup import escape
 
@@ -10,9 +11,12 @@ from fociscope.cli.common import err
 from fociscope.cli.reconstruct_job import Job, say_done
 from fociscope.errors import FociscopeError
 from fociscope.files.limits import shown
+from fociscope.reconstruction.arrivals import arrivals
 from fociscope.reconstruction.output import check_formats
+from fociscope.reconstruction.preparation import Preparation
 from fociscope.reconstruction.series_folder import SERIES_FORMATS
 from fociscope.reconstruction.watch import (
+    POLL_S,
     WatchState,
     still_waiting,
     stop_at_signals,
@@ -31,9 +35,10 @@ def run_watch(job: Job, idle_s: float | None) -> None:
     check_formats(formats, SERIES_FORMATS)
     if job.scheduler != "threads":
         raise FociscopeError("--watch computes here; leave out --scheduler")
-    correction, model = job.correction(), job.opened()
+    correction = job.correction()
     followed = " + ".join(path.name for path in job.captures)
     err.print(f"Following {escape(followed)}; Ctrl-C ends it.", highlight=False, soft_wrap=True)
+    model = job.opened(partial(_first_frame_px, job, idle_s))
     last = -TOLD_EVERY_S
 
     with stop_at_signals() as stopped, err.status("waiting for captures") as status:
@@ -77,3 +82,18 @@ def run_watch(job: Job, idle_s: float | None) -> None:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _first_frame_px(job: Job, idle_s: float | None) -> tuple[int, int]:
+    """Wait for a capture of two sensors, and return its (y, x) size before it is cropped."""
+    source = arrivals(
+        job.captures, sensors=2, known=set(), preparation=Preparation(), allow_non_finite=True
+    )
+    began = time.monotonic()
+    while idle_s is None or time.monotonic() - began <= idle_s:
+        came, _ = source.poll(1)
+        if came:
+            height, width = came[0].captures.shape[-2:]
+            return height, width
+        time.sleep(POLL_S)
+    raise FociscopeError("no capture came, so nothing is known of their size; nothing is written")

@@ -61,6 +61,39 @@ class Imager(Configuration):
         """
         return changed(self, changes, what="imager", error=ImagerError)
 
+    def cropped(self, y: int, x: int, height: int, width: int, *, of: tuple[int, int]) -> Self:
+        """Return the imager of captures that are cut out of this one's, from both sensors alike.
+
+        A registration turns and scales sensor B about the middle of the frame, and a crop has
+        another middle. Where sensor B is neither turned nor scaled, or is not there, nothing hangs
+        on the middle, and the imager stays as it is.
+
+        Args:
+            y: first row of the crop, in pixels of captures that are flipped already.
+            x: its first column.
+            height: its size.
+            width: likewise.
+            of: (y, x) size of the captures before the crop.
+
+        Raises:
+            ImagerError: the crop goes beyond the captures, has more pixels than an imager may, or
+                shows tissue that lies far apart on the sensors.
+        """
+        if not (0 <= y < y + height <= of[0] and 0 <= x < x + width <= of[1]):
+            raise ImagerError(
+                f"a crop of y = {y} to {y + height}, x = {x} to {x + width} does not lie within "
+                f"captures of {of[0]} x {of[1]} pixels"
+            )
+        if self.sensors < 2 or not self.registration.turned:
+            return self
+        middle_um = (
+            (first + (part - whole) / 2) * self.pixel_pitch_um
+            for first, part, whole in zip((y, x), (height, width), of, strict=True)
+        )
+        return self.with_(
+            frame_px=(height, width), registration=self.registration.about(*middle_um)
+        )
+
     @classmethod
     def from_toml(cls, path: Path | str) -> Self:
         """Read an imager from a TOML file; what the file does not name keeps its default.

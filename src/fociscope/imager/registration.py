@@ -18,7 +18,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from fociscope.configuration import Configuration
+from fociscope.configuration import Configuration, changed
+from fociscope.errors import ImagerError
 
 __all__ = ["Registration", "Resampling"]
 
@@ -45,6 +46,21 @@ class Registration(Configuration):
         turn = math.radians(self.rotation_deg)
         c, s = math.cos(turn) * self.scale, math.sin(turn) * self.scale
         return c * y_um - s * x_um + self.shift_um[0], s * y_um + c * x_um + self.shift_um[1]
+
+    def about(self, y_um: float, x_um: float) -> Registration:
+        """Return the same registration in coordinates that begin at a point, on both sensors.
+
+        With the point at c, p_B - c = scale * R (p_A - c) + shift', so that
+        shift' = shift + (scale * R - 1) c.
+
+        Raises:
+            ImagerError: sensor B lies farther off there than a registration may say.
+        """
+        if not self.turned:
+            return self
+        y_on_b_um, x_on_b_um = self.to_b(y_um, x_um)
+        shift_um = (y_on_b_um - y_um, x_on_b_um - x_um)
+        return changed(self, {"shift_um": shift_um}, what="registration", error=ImagerError)
 
     def shift_in_a_um(self) -> tuple[float, float] | None:
         """Return the shift, turned and scaled back to sensor A's axes; None for no shift."""

@@ -8,7 +8,25 @@ from torch import Tensor
 from fociscope.errors import CaptureError
 from fociscope.networks.layer_net import SMALLEST_FRAME_PX
 
-__all__ = ["check_captures"]
+__all__ = ["check_captures", "light_unit"]
+
+#: Brighter pixels leave too little room below the largest float32 for sums and restored light.
+LARGEST = 1e35
+#: Of a float32: its exponent.
+_EXPONENT_BITS = 0x7F800000
+
+
+def light_unit(peak: Tensor) -> Tensor:
+    """Return the powers of two next below peaks: units in which squares of light have room.
+
+    Division by them costs no digit, so that nothing computed in them differs from what it would be
+    in the captures' own unit, unless it would overflow or vanish there.
+
+    Args:
+        peak: (...) float32, the greatest values of images with light.
+    """
+    unit = (peak.view(torch.int32) & _EXPONENT_BITS).view(torch.float32)
+    return unit.clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def _where(flags: Tensor) -> str:
@@ -26,8 +44,8 @@ def check_captures(captures: Tensor, *, sensors: int) -> None:
         sensors: how many the model was trained for.
 
     Raises:
-        CaptureError: too few axes, another number of sensors, frames too small, NaN or infinity, an
-            image without light or without any contrast.
+        CaptureError: too few axes, another number of sensors, frames too small, NaN or infinity,
+            values beyond `LARGEST`, an image without light or without any contrast.
     """
     shape = tuple(captures.shape)
     if captures.ndim < 3:
@@ -50,12 +68,19 @@ def check_captures(captures: Tensor, *, sensors: int) -> None:
         raise CaptureError(
             f"{_where(~finite)} holds NaN or infinity; replace such pixels beforehand"
         )
-    dark = captures.mean(dim=(-2, -1)) <= 0
+    top, bottom = captures.amax(dim=(-2, -1)), captures.amin(dim=(-2, -1))
+    large = torch.maximum(top, -bottom) > LARGEST
+    if bool(large.any()):
+        raise CaptureError(
+            f"{_where(large)} holds values beyond {LARGEST:g}; give the captures in a larger unit "
+            "of light, or name such pixels as bad"
+        )
+    dark = (captures / light_unit(top)[..., None, None]).mean(dim=(-2, -1)) <= 0
     if bool(dark.any()):
         raise CaptureError(
             f"{_where(dark)} holds no light (its mean is not above 0); is it the right file, "
             "and was too much background subtracted?"
         )
-    flat = captures.amax(dim=(-2, -1)) == captures.amin(dim=(-2, -1))
+    flat = top == bottom
     if bool(flat.any()):
         raise CaptureError(f"{_where(flat)} has the same value in every pixel")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor
 from fociscope.errors import CaptureError
+from fociscope.reconstruction.captures import light_unit
 
 __all__ = ["ChipCorrection", "filled", "find_bad_pixels"]
 
@@ -95,10 +96,11 @@ def _relative(response: Tensor, bad: Tensor) -> tuple[Tensor, Tensor]:
                 f"the flat frame of sensor {'AB'[n]} holds no light above the dark frame; "
                 "is it the right file?"
             )
+        median = good.median()
         # Written so that NaN is dead, too.
-        dead[n] = ~(image > DEAD_RESPONSE * good.median())
-        usable = image[~dead[n] & ~bad[n]]
-        relative[n] = torch.where(dead[n], 1.0, image / usable.mean())
+        dead[n] = ~(image > DEAD_RESPONSE * median)
+        light = image / light_unit(median)  # the sum of many pixels fits, in any unit of light
+        relative[n] = torch.where(dead[n], 1.0, light / light[~dead[n] & ~bad[n]].mean())
     return relative, dead
 
 

@@ -23,7 +23,7 @@ from fociscope.networks.precision import Precision, pick_precision
 from fociscope.networks.reprojection import light_and_depth, reproject
 from fociscope.networks.store import ModelInfo, find_model, read_model
 from fociscope.reconstruction.alignment import aligned
-from fociscope.reconstruction.captures import check_captures
+from fociscope.reconstruction.captures import check_captures, light_unit
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.family import check_imager
 from fociscope.reconstruction.refinement import refined_light
@@ -37,6 +37,9 @@ BATCH_PIXELS = 64 * 51 * 51
 #: Larger frames, and those that go through in tiles, are computed in float32 in any case, because
 #: tiles of bfloat16 would not agree with the whole frame to its digits.
 BFLOAT16_PIXELS = 128 * 128
+#: Where sensors' units differ by more, refining the light takes them to differ by so much: squares
+#: of it still fit into float32, and no gain between two sensors is as large.
+LARGEST_GAIN = 2.0**40
 
 
 def pick_device(name: str) -> torch.device:
@@ -185,6 +188,8 @@ class Model:
         """Reconstruct (batch, sensor, y, x): arrays of a `Reconstruction`, and its suspicions."""
         captures, raw, good = (t.to(self.device) for t in (captures, raw, good))
         imager = self.imager
+        unit = light_unit(captures.amax(dim=(-2, -1), keepdim=True))
+        captures = captures / unit
         precision = self.precision_for(captures.shape[-2], captures.shape[-1], tile_px)
         network, calibration = self._folded_for(layers, precision)
         on_a = aligned(captures, imager.registration, pixel_pitch_um=imager.pixel_pitch_um)
@@ -206,8 +211,14 @@ class Model:
                 found = questioned(found, output.context, self.network.witness)
             suspicion = self.info.plausibility.suspicions(found)
         if self.refine:
-            intensity = refined_light(self._projector, intensity, depth_um, captures, good=good)
+            # How much sensor B counts beside A hangs on its gain, so both go in A's unit.
+            gain = (unit / unit[:, :1]).clamp(1 / LARGEST_GAIN, LARGEST_GAIN)
+            in_unit_a = captures * gain
+            intensity = refined_light(self._projector, intensity, depth_um, in_unit_a, good=good)
             seen = reproject(self._projector, intensity, depth_um, captures, good=good)
+        # A network that meets one blazing pixel may restore more light than float32 can hold.
+        intensity = (intensity * unit[:, :1]).clamp_(max=torch.finfo(torch.float32).max)
+        seen = seen * unit
         arrays = probability, presence, intensity, depth_um, depth_std_um, seen
         return tuple(tensor.cpu() for tensor in arrays), suspicion
 

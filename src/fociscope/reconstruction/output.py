@@ -107,7 +107,8 @@ def write_result(
     path = folder / "summary.json"
     summary = {**more, "cell_diameter_um": cell_diameter_um, **result.summary(tables)}
     with atomic_path(path) as part:
-        part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(summary, indent=2, allow_nan=False)
+        part.write_text(text + "\n", encoding="utf-8")
     return [*written, path]
 
 
@@ -173,7 +174,7 @@ def zarr_channels(result: Reconstruction) -> list[Channel]:
     """Return the channels of `zarr_image`, with a brightness that suits these frames."""
     return [
         Channel("probability", 1.0, "FFFFFF"),
-        Channel("intensity", round(float(result.intensity.max()), 6), "00FF00"),
+        Channel("intensity", float(f"{result.intensity.max():.7g}"), "00FF00"),
         Channel("depth_map_um", result.imager.gap_um, "00FFFF"),
     ]
 

@@ -29,7 +29,7 @@ class Preparation(Configuration):
 
     crop: tuple[int, int, int, int] | None = None
     """(y, x, height, width) in pixels of the flipped images, from the first pixel; or a text such
-    as "10,20,64,64". None keeps all."""
+    as "10,20,64,64". None keeps all. `Imager.cropped` gives the imager of what is left."""
     flip_a: Flip = "none"
     """Of sensor A's image: "x" swaps left and right."""
     flip_b: Flip = "none"

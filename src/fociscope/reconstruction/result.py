@@ -81,8 +81,9 @@ class Reconstruction:
     def residual(self) -> Floats:
         """(..., sensor): |reprojection - capture| / |capture|, the physical self-check."""
         good = 1 if self.good_pixels is None else self.good_pixels
-        error = np.linalg.norm((self.reprojection - self.captures) * good, axis=(-2, -1))
-        norm = np.linalg.norm(self.captures * good, axis=(-2, -1))
+        captures = self.captures.astype(np.float64) * good  # its squares fit, in any unit of light
+        error = np.linalg.norm(self.reprojection * good - captures, axis=(-2, -1))
+        norm = np.linalg.norm(captures, axis=(-2, -1))
         return np.asarray(error / norm, dtype=np.float32)
 
     def frame(self, number: int) -> Reconstruction:

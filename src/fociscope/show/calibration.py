@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fociscope.imager.calibration import Calibration, Estimate, PlaneFit
 from fociscope.imager.psf import MeasuredPsf
-from fociscope.show.panels import SMALL_STYLE
+from fociscope.show.panels import SMALL_STYLE, as_read
 
 __all__ = ["draw_calibration"]
 
@@ -99,9 +99,8 @@ def draw_calibration(calibration: Calibration, title: str = "") -> Figure:
         _distances(figure.add_subplot(foot[1]), calibration)
         _values(figure.add_subplot(foot[2]), calibration)
         height = figure.get_figheight()
-        figure.text(
-            0.02, 1 - 0.1 / height, title or "Fociscope: calibration", va="top", fontsize=11
-        )
+        headline = as_read(title or "Fociscope: calibration")
+        figure.text(0.02, 1 - 0.1 / height, headline, va="top", fontsize=11)
         figure.text(0.02, 1 - 0.32 / inches, _headline(calibration), va="top", color="0.35")
     return figure
 

@@ -18,6 +18,7 @@ from fociscope.files.images_depth import ImagesDepth, ImagesDepthFile
 from fociscope.show.panels import (
     CAPTURE_MAP,
     STYLE,
+    as_read,
     depth_colours,
     draw_image,
     draw_scale_bar,
@@ -72,7 +73,7 @@ def draw_contact_sheet(
             norms[name] = PowerNorm(0.5, 0.0, top, clip=True)
     with mpl.rc_context(STYLE):
         line = f"{line}; light on a square-root scale" if line else "Light on a square-root scale"
-        figure, lefts, tops, cell, line = _page(groups, samples, height / width, line)
+        figure, lefts, tops, cell, line = _page(groups, samples, height / width, as_read(line))
         for row in range(samples):
             column = 0
             for group, count in groups:
@@ -86,7 +87,8 @@ def draw_contact_sheet(
                     if pixel_pitch_um is not None and (row, column) == (0, 0):
                         draw_scale_bar(axes, pixel_pitch_um, width)
                     if column == 0:
-                        axes.set_ylabel(names[row], fontsize=8, rotation=0, ha="right", va="center")
+                        name = "\n".join(as_read(part) for part in names[row].split("\n"))
+                        axes.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")
                     column += 1
         _headings(figure, groups, lefts, tops[0])
         _colour_bars(figure, groups, norms, lefts, tops[-1] - cell[1], cell[0])
@@ -229,5 +231,5 @@ def _ticks(norm: Normalize, crowded: bool) -> list[float]:
 
 def _headline(figure: Figure, title: str, line: str) -> None:
     height, left = figure.get_figheight(), 0.15 / figure.get_figwidth()
-    figure.text(left, 1 - 0.1 / height, title, ha="left", va="top", fontsize=11)
+    figure.text(left, 1 - 0.1 / height, as_read(title), ha="left", va="top", fontsize=11)
     figure.text(left, 1 - 0.33 / height, line, ha="left", va="top", fontsize=8, color="0.35")

@@ -28,6 +28,7 @@ from fociscope.show.panels import (
     EMPTY,
     PROBABILITY_MAP,
     STYLE,
+    as_read,
     depth_colours,
     draw_image,
     draw_scale_bar,
@@ -265,5 +266,6 @@ def _headline(figure: Figure, title: str, result: Reconstruction) -> None:
     line += "; captures on a square-root grey scale"
     if not result.plausible:
         line = f"NOT TO BE TRUSTED: {result.suspicion}"
-    figure.text(left, 1 - 0.08 / height, title or "Fociscope", ha="left", va="top", fontsize=11)
+    shown = as_read(title or "Fociscope")
+    figure.text(left, 1 - 0.08 / height, shown, ha="left", va="top", fontsize=11)
     figure.text(left, 1 - 0.3 / height, line, ha="left", va="top", fontsize=8, color="0.35")

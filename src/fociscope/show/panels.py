@@ -5,6 +5,7 @@ Colours are perceptually even and safe for colour-blind readers.
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 import matplotlib as mpl
@@ -22,6 +23,7 @@ __all__ = [
     "PROBABILITY_MAP",
     "SMALL_STYLE",
     "STYLE",
+    "as_read",
     "bare_frame",
     "depth_colours",
     "draw_image",
@@ -60,6 +62,16 @@ PLOT_STYLE: Any = SMALL_STYLE | {
     "legend.fontsize": 8,
 }
 """Curves and bars alone."""
+
+
+def as_read(text: str) -> str:
+    """Return text that somebody else chose, such as a file's name, to be drawn letter by letter.
+
+    A `$` then begins no formula, and what no font can draw, control letters and the bytes of a name
+    that is not UTF-8, becomes the sign for such letters.
+    """
+    letters = ("\ufffd" if unicodedata.category(one) in ("Cc", "Cs") else one for one in text)
+    return "".join(letters).replace("$", r"\$")
 
 
 def draw_scale_bar(axes: Axes, pixel_pitch_um: float, width_px: int) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from fociscope.imager.geometry import Imager
-from fociscope.show.panels import DEPTH_MAP, STYLE, draw_image, draw_scale_bar
+from fociscope.show.panels import DEPTH_MAP, STYLE, as_read, draw_image, draw_scale_bar
 
 __all__ = ["draw_psf"]
 
@@ -45,7 +45,7 @@ def draw_psf(
             layout="constrained",
         )
         FigureCanvasAgg(figure)
-        figure.suptitle(title or psf.kind, x=0.012, ha="left", fontsize=11)
+        figure.suptitle(as_read(title or psf.kind), x=0.012, ha="left", fontsize=11)
         grid = figure.add_gridspec(
             1, count + 2, width_ratios=[1.0] * count + [0.06, PROFILE_INCH / PANEL_INCH]
         )

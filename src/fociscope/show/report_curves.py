@@ -10,7 +10,7 @@ import matplotlib.ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fociscope.show.panels import PLOT_STYLE
+from fociscope.show.panels import PLOT_STYLE, as_read
 from fociscope.show.report_labels import (
     CONDITION_LABELS,
     candidate_label,
@@ -119,7 +119,8 @@ def draw_conditions(results: Results) -> Figure:
             ]
             for n in starts:
                 axes.axhline(n - 0.5, color="0.85", linewidth=0.5)
-        grid[0, 0].set_yticks(range(len(conditions)), [condition_label(c) for c in conditions])
+        labels = [as_read(condition_label(c)) for c in conditions]
+        grid[0, 0].set_yticks(range(len(conditions)), labels)
         grid[0, 0].set_xlabel("pixels right (%)")
         grid[0, 0].set_xlim(None, 100.5)
         grid[0, 1].set_xlabel("mean absolute depth error (µm)")

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fociscope.show.panels import PLOT_STYLE
+from fociscope.show.panels import PLOT_STYLE, as_read
 from fociscope.show.report_labels import (
     candidate_label,
     condition_label,
@@ -79,7 +79,7 @@ def draw_reliability(results: Results) -> Figure | None:
         for n in others:
             style = candidate_style(results, n)
             _reliability(left, main["scores"][n], candidate_label(results, n), style)
-        left.set_title(f"Candidates: {condition_label(main)}")
+        left.set_title(as_read(f"Candidates: {condition_label(main)}"))
         shown = [c for c in SHOWN_CONDITIONS if c in conditions_by_name(results)]
         for label, (colour, marker, line) in zip(shown, CONDITION_LINES, strict=False):
             condition = conditions_by_name(results)[label]
@@ -168,7 +168,8 @@ def draw_over_depth(results: Results, condition: dict[str, Any]) -> Figure | Non
             axes.set_xlabel("true depth below sensor A (µm)")
             axes.set_title(label)
             tidy(axes)
-        figure.suptitle(condition_label(condition), fontsize=9, x=0.01, ha="left", weight="bold")
+        label = as_read(condition_label(condition))
+        figure.suptitle(label, fontsize=9, x=0.01, ha="left", weight="bold")
         handles: dict[str, Any] = {}
         for axes in grid[0]:
             handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
@@ -227,7 +228,7 @@ def draw_detection(results: Results) -> Figure | None:
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_formatter("{x:g}")
             axes.set_xlabel("size of the focus (mean cells)")
-            axes.set_title(condition_label(condition))
+            axes.set_title(as_read(condition_label(condition)))
             tidy(axes)
             _legend_below(axes, "(false foci per mm²; cell-free pixels left alone)")
         grid[0, 0].set_ylabel("foci found (%)")

@@ -16,7 +16,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fociscope.imager.geometry import Imager
-from fociscope.show.panels import DEPTH_LABEL, STYLE, depth_colours, draw_image, draw_scale_bar
+from fociscope.show.panels import (
+    DEPTH_LABEL,
+    STYLE,
+    as_read,
+    depth_colours,
+    draw_image,
+    draw_scale_bar,
+)
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.frame import DrawnFrame, project
 from fociscope.simulation.specimens import Specimen
@@ -155,7 +162,7 @@ def _panels(
         bar = (left / width, below, PANEL_INCH / width, BAR_INCH / height)
         panels.append((figure.add_axes(box), figure.add_axes(bar)))
     left, top = MARGIN_INCH / width, 1 - 0.08 / height
-    figure.text(left, top, title, ha="left", va="top", fontsize=11)
+    figure.text(left, top, as_read(title), ha="left", va="top", fontsize=11)
     figure.text(left, top - 0.22 / height, line, ha="left", va="top", fontsize=8, color="0.35")
     return figure, panels
 

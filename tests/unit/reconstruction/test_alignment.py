@@ -50,3 +50,23 @@ def test_the_share_that_both_see() -> None:
     shifted = Registration(shift_um=(0.0, 12 * 55.0))
     share = share_seen_by_both(shifted, (48, 48), pixel_pitch_um=55.0)
     assert share == pytest.approx(36 / 48)
+
+
+def test_a_crop_is_aligned_as_the_whole_frame_is() -> None:
+    """Of waves longer than a few pixels, seen by B turned and scaled about the frame's middle."""
+    whole_px, (y, x, height, width) = (101, 121), (3, 70, 48, 44)
+    imager = Imager(
+        frame_px=whole_px,
+        registration=Registration(shift_um=(30.0, -80.0), rotation_deg=2.0, scale=1.02),
+    )
+    rows, columns = (torch.arange(n) - (n - 1) / 2 for n in whole_px)
+    on_b = 2 + torch.sin(rows / 3.1)[:, None] * torch.cos(columns / 2.7)
+    seen = torch.stack([torch.ones_like(on_b), on_b])[None]
+    expected = aligned(seen, imager.registration, pixel_pitch_um=imager.pixel_pitch_um)
+    crop = slice(y, y + height), slice(x, x + width)
+    part = imager.cropped(y, x, height, width, of=whole_px)
+    found = aligned(seen[..., *crop], part.registration, pixel_pitch_um=part.pixel_pitch_um)
+    inside = slice(8, -8)
+    torch.testing.assert_close(
+        found[..., inside, inside], expected[..., *crop][..., inside, inside], atol=1e-4, rtol=1e-4
+    )
