@@ -78,6 +78,9 @@ def write_ome_tiff(
             layers,
             ome=True,
             photometric="minisblack",
+            # Pixels per centimetre, for the many programs that do not read OME-XML, such as ImageJ.
+            resolution=(1e4 / pixel_pitch_um, 1e4 / pixel_pitch_um),
+            resolutionunit="CENTIMETER",
             metadata=metadata,
             software="Fociscope",
         )

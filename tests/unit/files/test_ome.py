@@ -44,6 +44,16 @@ def test_layers_carry_pitch_and_depths(tmp_path: Path) -> None:
     assert read_pixel_size_um(path) == 55.0
 
 
+def test_programs_without_ome_xml_find_the_pitch(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    write_ome_tiff(path, np.zeros((2, 4, 5)), pixel_pitch_um=7.4, depth_um=[1, 3])
+    with tifffile.TiffFile(path) as tiff:
+        tags = tiff.pages[0].tags
+        per_cm, unit = tags["XResolution"].value, tags["ResolutionUnit"].value
+    assert unit == tifffile.RESUNIT.CENTIMETER
+    assert 1e4 * per_cm[1] / per_cm[0] == pytest.approx(7.4, rel=1e-6)
+
+
 def test_time_series_have_depths_of_their_own(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
     depth = np.array([[100, 350], [200, 500], [300, 900.25]])
