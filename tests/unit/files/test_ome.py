@@ -46,7 +46,8 @@ def test_layers_carry_pitch_and_depths(tmp_path: Path) -> None:
 
 def test_programs_without_ome_xml_find_the_pitch(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
-    write_ome_tiff(path, np.zeros((2, 4, 5)), pixel_pitch_um=7.4, depth_um=[1, 3])
+    layers = np.zeros((2, 4, 5), np.float32)
+    write_ome_tiff(path, layers, pixel_pitch_um=7.4, depth_um=[1, 3], channel_name="light")
     with tifffile.TiffFile(path) as tiff:
         tags = tiff.pages[0].tags
         per_cm, unit = tags["XResolution"].value, tags["ResolutionUnit"].value
