@@ -111,6 +111,11 @@ def tiff_deflate_bomb(folder: Path) -> Path:
 
 
 @case
+def tiff_lzw_that_is_none(folder: Path) -> Path:
+    return tagged(folder, IMAGE, {}, Compression=5)
+
+
+@case
 def tiff_strips_elsewhere(folder: Path) -> Path:
     return tagged(folder, IMAGE, {}, StripOffsets=2**31)
 
