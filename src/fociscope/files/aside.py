@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from fociscope.files.atomic import plain_disk_errors, remove
+from fociscope.errors import FociscopeError
+from fociscope.files.atomic import plain_disk_errors, remove, unused_name
 
 __all__ = ["Aside"]
 
@@ -25,16 +27,21 @@ class Aside:
         return self._place.is_dir()
 
     def take(self, names: Iterable[str]) -> None:
-        """Put files and folders there, as far as they exist.
+        """Put files and folders there, as far as they exist; all of them or none.
 
         Raises:
             FociscopeError: the disk refuses.
         """
-        with plain_disk_errors(self._folder):
-            self._place.mkdir(exist_ok=True)
-            for name in names:
-                if os.path.lexists(self._folder / name):
-                    (self._folder / name).replace(self._place / name)
+        try:
+            with plain_disk_errors(self._folder):
+                self._place.mkdir(exist_ok=True)
+                for name in names:
+                    if os.path.lexists(self._folder / name):
+                        (self._folder / name).replace(self._place / name)
+        except BaseException:
+            with suppress(FociscopeError):
+                self.give_back()
+            raise
 
     def give_back(self) -> None:
         """Put all back in its place, instead of what has come there since.
@@ -56,5 +63,9 @@ class Aside:
         Raises:
             FociscopeError: the disk refuses.
         """
+        if not self.holds_something:
+            return
+        doomed = unused_name(self._folder, self._folder)
         with plain_disk_errors(self._folder):
-            remove(self._place)
+            self._place.replace(doomed)  # at once, so that never a part of it is given back
+            remove(doomed)

@@ -27,6 +27,7 @@ __all__ = [
     "locked_folder",
     "plain_disk_errors",
     "remove",
+    "unused_name",
 ]
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
@@ -64,7 +65,7 @@ def atomic_path(path: Path, overwrite: bool = False) -> Iterator[Path]:
     with plain_disk_errors(path):
         _refuse_existing(path, overwrite)
     with plain_disk_errors(path), _parents_of(path):
-        temporary = _beside(path.parent, path)
+        temporary = unused_name(path.parent, path)
         try:
             temporary.touch(exist_ok=False)  # permission trouble shows before the work
             mode = temporary.stat().st_mode
@@ -114,7 +115,7 @@ def atomic_folder(
             _discard_hidden(path, path)  # of a run that was killed
         _refuse_full_folder(path, overwrite)
         # Inside a folder that exists, the temporary one is sure to be on the same disk.
-        temporary = _beside(path if exists else path.parent, path)
+        temporary = unused_name(path if exists else path.parent, path)
         try:
             temporary.mkdir()
             yield temporary
@@ -150,7 +151,7 @@ def atomic_tree(path: Path, overwrite: bool = False) -> Iterator[Path]:
     with plain_disk_errors(path):
         _refuse_full_folder(path, overwrite)
     with plain_disk_errors(path), _parents_of(path):
-        temporary, old = _beside(path.parent, path), _beside(path.parent, path)
+        temporary, old = unused_name(path.parent, path), unused_name(path.parent, path)
         try:
             temporary.mkdir()
             yield temporary
@@ -228,7 +229,7 @@ def _move_into(path: Path, temporary: Path, removes: Sequence[str]) -> None:
     moves = [(entry, path / entry.relative_to(temporary)) for entry in _units(temporary)]
     for entry, target in moves:
         _refuse_another_kind(entry, target, path)
-    before = _beside(path, path)
+    before = unused_name(path, path)
     before.mkdir()
     done: list[tuple[Path, Path]] = []
     try:
@@ -303,8 +304,8 @@ def _discard_hidden(folder: Path, path: Path) -> list[Path]:
     return found
 
 
-def _beside(folder: Path, path: Path) -> Path:
-    """Return a hidden, unused name in `folder` that keeps the suffixes of `path`."""
+def unused_name(folder: Path, path: Path) -> Path:
+    """Return a hidden name in `folder` for `path`, which `discard_leftovers` knows."""
     start, end = _hidden(path)
     return folder / f"{start}{secrets.token_hex(6)}{end}"
 

@@ -23,7 +23,6 @@ __all__ = ["Channel", "OmeZarrSeries", "write_ome_zarr"]
 
 VERSION = "0.5"
 LONGEST_CHUNK_PX = 512
-SMALL_CHUNKS = 8  # of one frame each, are written at a time
 _PARTIAL = ".partial"  # how zarr names a chunk that it is about to rename
 _UNITS = {"presence": "probability"}
 
@@ -265,11 +264,11 @@ def _opened(folder: Path) -> Any:
 
 
 def _put(item: Any, array: npt.NDArray[Any], start: int) -> None:
-    """Write frames from `start` on, few chunks at a time.
+    """Write frames from `start` on, chunk by chunk.
 
     Where the disk refuses a chunk, zarr would go on writing the others after it has said so.
     """
-    step = max(item.chunks[0], SMALL_CHUNKS if item.chunks[0] == 1 and item.ndim != 4 else 1)
+    step = item.chunks[0]
     for first in range(0, len(array), step):
         part = array[first : first + step]
         item[start + first : start + first + len(part)] = part

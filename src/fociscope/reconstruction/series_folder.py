@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,6 +43,8 @@ __all__ = ["SERIES_FORMATS", "SeriesFolder", "frame_names", "open_series_folder"
 #: What can be written part by part.
 SERIES_FORMATS = ("ome-zarr", "csv")
 SUMMARY = "summary.json"
+#: For so long a chunk may still be written after zarr has said that another one failed.
+STRAY_S = 0.1
 
 
 class SeriesFolder:
@@ -99,9 +102,9 @@ class SeriesFolder:
         totals = self.journal.totals.plus(tables)
         grown = self.journal.model_copy(update={"bytes": lengths, "totals": totals})
         grown.write(self.folder)
-        if self.frames == 0:
+        was_empty, self.journal = self.frames == 0, grown
+        if was_empty:
             self._before.forget()
-        self.journal = grown
         height, width = result.probability.shape[-2:]
         self.frame_px = (height, width)
 
@@ -124,8 +127,11 @@ class SeriesFolder:
             os.fsync(stream.fileno())
             return stream.tell()
 
-    def rewind(self) -> None:
+    def rewind(self, *, again: bool = False) -> None:
         """Cut off what is not certain.
+
+        Args:
+            again: whether writers that failed may still be at it; zarr's are, for a moment.
 
         Raises:
             FociscopeError: the disk refuses, or a file is shorter than the journal says.
@@ -134,6 +140,9 @@ class SeriesFolder:
         if self.frames == 0:
             for name in (OME_ZARR, *TABLES):
                 remove(self.folder / name)
+            if again and self._zarr is not None:
+                time.sleep(STRAY_S)
+                remove(self.folder / OME_ZARR)
             return
         for name, length in self.journal.bytes.items():
             path = self.folder / name
@@ -219,7 +228,9 @@ def open_series_folder(
         except BaseException:
             if not series.is_complete:
                 with suppress(FociscopeError, OSError):  # the disk may refuse this as well
-                    series.rewind()
+                    if (folder / JOURNAL).exists():  # may be a part ahead of an interrupted run
+                        series.journal = Journal.read(folder)
+                    series.rewind(again=True)
             if series.frames == 0:
                 with suppress(FociscopeError, OSError):
                     (folder / JOURNAL).unlink(missing_ok=True)
@@ -240,6 +251,8 @@ def _mend(folder: Path, before: Aside) -> None:
     if certain:
         before.forget()
     else:
+        with plain_disk_errors(folder):
+            (folder / JOURNAL).unlink(missing_ok=True)
         before.give_back()
 
 

@@ -22,6 +22,7 @@ from fociscope.errors import CaptureError, FociscopeError, OutputExistsError
 from fociscope.files.aside import Aside
 from fociscope.reconstruction import Model, load_model
 from fociscope.reconstruction import series as module
+from fociscope.reconstruction.journal import Journal
 from fociscope.reconstruction.series import is_long, reconstruct_series
 from fociscope.reconstruction.series_folder import SeriesFolder
 from fociscope.simulation import simulate
@@ -63,6 +64,10 @@ def captures() -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch) -> None:
+    _small_parts_again(monkeypatch)
+
+
+def _small_parts_again(monkeypatch) -> None:
     monkeypatch.setattr(module, "PART_FRAMES", PART)
     monkeypatch.setattr(module, "CHUNK_FRAMES", 2)
 
@@ -344,3 +349,69 @@ def test_another_precision_is_named(captures, tmp_path) -> None:
         with pytest.raises((KeyboardInterrupt, FociscopeError)) as caught:
             reconstruct_series(model, series, tmp_path / "out", resume=True)
     assert "another precision (float32, now bfloat16)" in str(caught.value)
+
+
+def test_ctrl_c_between_the_journal_and_its_word_loses_nothing(
+    model, captures, whole, tmp_path, monkeypatch
+) -> None:
+    write, parts = Journal.write, []
+
+    def interrupted(self: Journal, folder: Path) -> None:
+        write(self, folder)
+        parts.append(self.frames)
+        if self.frames == 2 * PART:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct_series(model, Double(captures), tmp_path / "out")
+    monkeypatch.undo()
+    assert parts == [0, PART, 2 * PART]
+    _small_parts_again(monkeypatch)
+    reconstruct_series(model, Double(captures), tmp_path / "out", resume=True)
+    assert content(tmp_path / "out") == content(whole)
+
+
+def test_ctrl_c_while_the_earlier_results_go_keeps_the_new_ones(
+    model, captures, whole, tmp_path, monkeypatch
+) -> None:
+    shutil.copytree(whole, tmp_path / "out")
+
+    def interrupted(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fociscope.files.aside.remove", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct_series(model, Double(captures), tmp_path / "out", overwrite=True)
+    monkeypatch.undo()
+    _small_parts_again(monkeypatch)
+    done = reconstruct_series(model, Double(captures), tmp_path / "out", resume=True)
+    assert done.made == FRAMES - PART
+    assert content(tmp_path / "out") == content(whole)
+
+
+def test_a_run_killed_before_its_first_frames_leaves_no_journal(
+    model, captures, whole, tmp_path
+) -> None:
+    shutil.copytree(whole, tmp_path / "out")
+    Aside(tmp_path / "out").take(["frames.csv", "layers.csv", "summary.json"])
+    Journal(identity={}).write(tmp_path / "out")
+    with pytest.raises(OutputExistsError, match="not empty"):
+        reconstruct_series(model, Double(captures), tmp_path / "out")
+    assert content(tmp_path / "out") == content(whole)
+
+
+def test_what_cannot_be_set_aside_stays(tmp_path, monkeypatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("old")
+    replace = Path.replace
+
+    def refusing(self: Path, target: Path) -> Path:
+        if self == tmp_path / "b":
+            raise OSError(errno.EACCES, "no", str(self))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refusing)
+    with pytest.raises(FociscopeError, match="permission"):
+        Aside(tmp_path).take(["a", "b"])
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a", "b"]
