@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from fociscope.files import read_image, read_pixel_size_um
 
@@ -85,6 +86,15 @@ def test_tiff_of_complex_numbers(tmp_path: Path, refused: Refused) -> None:
 def test_tiff_of_unbounded_compression(sound: dict[str, Path], code: int, refused: Refused) -> None:
     overwrite_tag(sound["z.tif"], Compression=code)
     refused(read_image, sound["z.tif"], "compressed with")
+
+
+@pytest.mark.parametrize("name", ["z.tif", "l.tif"])
+def test_tiff_of_another_predictor(sound: dict[str, Path], name: str, refused: Refused) -> None:
+    image = read_image(sound[name]).astype(np.uint16)
+    compression = "tiff_adobe_deflate" if name == "z.tif" else "tiff_lzw"
+    Image.fromarray(image).save(sound[name], compression=compression, tiffinfo={317: 2})
+    overwrite_tag(sound[name], Predictor=3)
+    refused(read_image, sound[name], "predictor 3")
 
 
 def ome(path: Path, text: str) -> None:

@@ -24,9 +24,10 @@ from fociscope.cli.common import (
     warn_of_suspicion,
 )
 from fociscope.configuration import plain_errors
-from fociscope.errors import FociscopeError
+from fociscope.errors import CaptureError, FociscopeError
 from fociscope.files import CaptureSeries, atomic_folder, atomic_path, open_captures
 from fociscope.files.captures import PageMeaning
+from fociscope.files.limits import shown
 from fociscope.networks.precision import Precision
 from fociscope.networks.store import find_model, read_model
 from fociscope.reconstruction import ChipCorrection, Model, Reconstruction, load_model
@@ -159,14 +160,12 @@ def _is_by_parts(job: Job, shape: tuple[int, int, int, int]) -> bool:
 
 def _show_pairs(series: CaptureSeries) -> None:
     """Say what belongs together, and how files were understood, before any work."""
-    if series.is_single:
-        return
-    named = [" + ".join(path.name for path in pair) for pair in series.pairs]
-    shown = f"{named[0]} … {named[-1]}" if len(named) > 1 else named[0] if named else ""
-    sides = "sensors A and B" if series.shape[1] == 2 else "sensor A alone"
-    err.print(
-        f"{series.shape[0]} frame(s) of {sides}: {escape(shown)}", highlight=False, soft_wrap=True
-    )
+    if not series.is_single:
+        named = [" + ".join(path.name for path in pair) for pair in series.pairs]
+        files = f"{named[0]} … {named[-1]}" if len(named) > 1 else named[0] if named else ""
+        sides = "sensors A and B" if series.shape[1] == 2 else "sensor A alone"
+        said = f"{series.shape[0]} frame(s) of {sides}: {escape(files)}"
+        err.print(said, highlight=False, soft_wrap=True)
     for note in series.notes:
         err.print(escape(note), highlight=False, soft_wrap=True)
 
@@ -178,10 +177,15 @@ def _names(series: CaptureSeries) -> list[str]:
     return [pair[0].name for pair in series.pairs]
 
 
+def _files(series: CaptureSeries) -> str:
+    """Return the names of the files that hold all frames."""
+    return " + ".join(shown(path.name) for path in series.names)
+
+
 def _title(job: Job, frames: int) -> str:
     files = [path.name for path in job.captures]
-    shown = files if len(files) <= 2 else [f"{files[0]} … {files[-1]}"]
-    return " + ".join(shown) + (f" (1 of {frames})" if frames > 1 else "")
+    few = files if len(files) <= 2 else [f"{files[0]} … {files[-1]}"]
+    return " + ".join(few) + (f" (1 of {frames})" if frames > 1 else "")
 
 
 def _run_at_once(job: Job, series: CaptureSeries, frame_px: tuple[int, int]) -> None:
@@ -194,9 +198,12 @@ def _run_at_once(job: Job, series: CaptureSeries, frame_px: tuple[int, int]) -> 
         with progress_bar("Reconstructing") as progress:
             options = Options(layers=job.layers, correction=correction, tile_px=job.tile_px)
             if series.is_single:
-                result = model.reconstruct(captures[0], progress=progress, **options.given())
+                try:
+                    result = model.reconstruct(captures[0], progress=progress, **options.given())
+                except CaptureError as error:
+                    raise CaptureError(f"{_files(series)}: {error}") from None
             else:
-                names = _names(series)
+                names = _names(series) or [_files(series)] * len(captures)
                 result = reconstruct_frames(
                     model, captures, options, names=names, progress=progress
                 )

@@ -66,6 +66,7 @@ def run_watch(job: Job, idle_s: float | None) -> None:
             correction=correction,
             tile_px=job.tile_px,
             preparation=job.preparation,
+            pages=job.pages,
             cell_diameter_um=job.cell_diameter_um,
             about=job.sources(None, model),
             resume=job.resume,
@@ -87,7 +88,12 @@ def run_watch(job: Job, idle_s: float | None) -> None:
 def _first_frame_px(job: Job, idle_s: float | None) -> tuple[int, int]:
     """Wait for a capture of two sensors, and return its (y, x) size before it is cropped."""
     source = arrivals(
-        job.captures, sensors=2, known=set(), preparation=Preparation(), allow_non_finite=True
+        job.captures,
+        sensors=2,
+        known=set(),
+        preparation=Preparation(),
+        allow_non_finite=True,
+        pages=job.pages,
     )
     began = time.monotonic()
     while idle_s is None or time.monotonic() - began <= idle_s:

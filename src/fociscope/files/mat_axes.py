@@ -17,6 +17,8 @@ Shape = tuple[int, ...]
 Role = Literal["sensor", "layers", "depths"]
 
 _SMALLEST_SIDE_PX = 2
+#: Frames of fewer pixels a side tell no depth, so of two readings the other one is meant.
+_USUAL_SIDE_PX = 32
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ def find_order(
         readings = [order for order in readings if order.kind == "first"]
     if len(readings) > 1:
         readings = [order for order in readings if order.frame[0] == order.frame[1]] or readings
+    if len(readings) > 1:
+        readings = [order for order in readings if min(order.frame) >= _USUAL_SIDE_PX] or readings
     others = {name: shape for name, shape in shapes.items() if roles[name] != "depths"}
     # Its rows could be samples or layers where both are as many; so could those of another reading.
     turned = any(
@@ -98,7 +102,8 @@ def find_order(
     if len(readings) > 1:
         raise FileFormatError(
             f"{shown(path)}: the shapes leave open which axis counts the samples ({listed}), "
-            "expected only one to fit; save one sample more or fewer, or the layers with them."
+            "expected only one to fit; save the images with an axis for the sensor, y x x x sensor "
+            "x N, or as an HDF5 data set N x y x x."
         )
     return readings[0]
 

@@ -222,15 +222,17 @@ def _check_page(path: Path, page: Any, limits: Limits, *, growing: bool = False)
             f"{where}: compressed with {name}, expected no compression, deflate, LZW or PackBits; "
             "save it uncompressed."
         )
+    if page.predictor not in PREDICTORS:
+        raise FileFormatError(
+            f"{where}: compressed with predictor {int(page.predictor)} (3 is for floating "
+            "point), expected none or horizontal differences; save it uncompressed."
+        )
     if page.compression == _LZW and (
-        page.predictor not in PREDICTORS
-        or page.fillorder != 1
-        or page.bitspersample != 8 * page.dtype.itemsize
+        page.fillorder != 1 or page.bitspersample != 8 * page.dtype.itemsize
     ):
         raise FileFormatError(
-            f"{where}: LZW of {page.bitspersample} bits per value, predictor "
-            f"{int(page.predictor)}, fill order {int(page.fillorder)}, expected whole bytes and "
-            "predictor 1 or 2; save it uncompressed."
+            f"{where}: LZW of {page.bitspersample} bits per value in fill order "
+            f"{int(page.fillorder)}, expected whole bytes in fill order 1; save it uncompressed."
         )
     check_claim(path, page.chunks, page.dtype, limits)
     if not growing and not _is_complete(path, page):

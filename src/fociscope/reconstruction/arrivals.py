@@ -10,6 +10,7 @@ from typing import Protocol
 
 from fociscope.errors import CaptureError, FileFormatError, FociscopeError
 from fociscope.files import IMAGE_SUFFIXES
+from fociscope.files.captures import PageMeaning
 from fociscope.files.limits import one_line, shown
 from fociscope.files.pairing import natural_order, sensor_of
 from fociscope.reconstruction.preparation import Preparation
@@ -58,6 +59,7 @@ def arrivals(
     known: set[str],
     preparation: Preparation,
     allow_non_finite: bool = False,
+    pages: PageMeaning = "auto",
 ) -> Arrivals:
     """Follow a folder (or sensor A's and sensor B's), or a growing TIFF stack (or two).
 
@@ -67,6 +69,8 @@ def arrivals(
         known: names that are done already, as `tables.as_written` gives them.
         preparation: flips and crop of each capture.
         allow_non_finite: let NaN and infinity pass, as for captures whose bad pixels are filled.
+        pages: what pages are where a file does not say. In a stack that grows they are A and B in
+            turns for a model of two sensors, and otherwise frames.
 
     Raises:
         CaptureError: there is nothing such to follow, or frames are to be averaged.
@@ -78,7 +82,7 @@ def arrivals(
             f"{len(paths)} path(s) to follow, expected 1 to {sensors} for a model of {sensors} "
             "sensor(s): what holds all, or one of sensor A and one of sensor B"
         )
-    reading = Reading(sensors, preparation, allow_non_finite)
+    reading = Reading(sensors, preparation, allow_non_finite, pages)
     if all(path.is_dir() for path in paths):
         return FolderArrivals(paths, known, reading)
     if all(path.suffix.lower() in _STACKS and not path.is_dir() for path in paths):
@@ -203,7 +207,10 @@ class FolderArrivals:
                 continue
             if key not in self._seen:
                 self._seen[key] = Recording(
-                    self._reading, pages="auto", done=self._done.get(key, set()), is_stack=False
+                    self._reading,
+                    pages=self._reading.pages,
+                    done=self._done.get(key, set()),
+                    is_stack=False,
                 )
             self._seen[key].files.setdefault(its_side, WatchedFile(folder.path / name))
         return True
@@ -224,7 +231,7 @@ class FolderArrivals:
         """Return the sensor of an image (A, B, both), and what it shares with its partner."""
         said, key = sensor_of(name)
         if len(self._folders) == 2:
-            return side, key
+            return side, key.casefold()
         if self._reading.sensors == 2 and said is not None:
             return said, key
         return "both", name
@@ -239,11 +246,11 @@ class StackArrivals:
 
     def __init__(self, paths: Sequence[Path], known: Iterable[str], reading: Reading) -> None:
         """Use `arrivals`."""
-        is_in_turns = len(paths) == 1 and reading.sensors == 2
+        usual: PageMeaning = "sensors" if len(paths) == 1 and reading.sensors == 2 else "frames"
         last = max((frame_number(name)[1] for name in known), default=0)
         self._recording = Recording(
             reading,
-            pages="sensors" if is_in_turns else "frames",
+            pages=usual if reading.pages == "auto" else reading.pages,
             done=set(range(1, last + 1)),
             is_stack=True,
         )

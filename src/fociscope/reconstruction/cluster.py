@@ -11,7 +11,7 @@ import hashlib
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
 from importlib import import_module
@@ -38,7 +38,12 @@ WAIT_FOR_WORKERS_S = 60
 
 
 def computed_on_cluster(
-    model: Model, series: Captures, parts: Iterable[range], options: Options, address: str
+    model: Model,
+    series: Captures,
+    parts: Iterable[range],
+    options: Options,
+    address: str,
+    names: Sequence[str] = (),
 ) -> Iterator[tuple[range, Reconstruction]]:
     """Yield each part and its reconstruction, in order, whichever worker is done first.
 
@@ -70,7 +75,7 @@ def computed_on_cluster(
             ) from None
         for worker, its in client.run(version, "fociscope", on_error="return").items():
             _check_version(worker, its)
-        yield from _in_order(client, _Sent.of(model), series, parts, options)
+        yield from _in_order(client, _Sent.of(model), series, parts, options, names)
 
 
 def _in_order(
@@ -79,6 +84,7 @@ def _in_order(
     series: Captures,
     parts: Iterable[range],
     options: Options,
+    names: Sequence[str],
 ) -> Iterator[tuple[range, Reconstruction]]:
     distributed: Any = import_module("distributed")
     gone = (import_module("distributed.client").FutureCancelledError, OSError)
@@ -93,8 +99,9 @@ def _in_order(
                 more = False
                 break
             captures = series.read(part.start, part.stop)
+            named = names[part.start : part.stop]
             future = client.submit(
-                _reconstruct_part, sent, captures, options, part.start, pure=False, retries=0
+                _reconstruct_part, sent, captures, options, part.start, named, pure=False, retries=0
             )
             waiting.append((part, future))
         if not waiting:
@@ -186,9 +193,10 @@ def _loaded(digest: str, imager_json: str, **how: Any) -> Model:
 
 
 def _reconstruct_part(
-    sent: _Sent, captures: Floats, options: Options, first: int
+    sent: _Sent, captures: Floats, options: Options, first: int, names: Sequence[str]
 ) -> tuple[str, Reconstruction]:
     """Run on a worker: reconstruct a part."""
     from fociscope.reconstruction.series import reconstruct_frames
 
-    return version("fociscope"), reconstruct_frames(sent.unpacked(), captures, options, first)
+    result = reconstruct_frames(sent.unpacked(), captures, options, first, names=names)
+    return version("fociscope"), result

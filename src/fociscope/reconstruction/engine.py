@@ -37,9 +37,6 @@ BATCH_PIXELS = 64 * 51 * 51
 #: Larger frames, and those that go through in tiles, are computed in float32 in any case, because
 #: tiles of bfloat16 would not agree with the whole frame to its digits.
 BFLOAT16_PIXELS = 128 * 128
-#: Where sensors' units differ by more, refining the light takes them to differ by so much: squares
-#: of it still fit into float32, and no gain between two sensors is as large.
-LARGEST_GAIN = 2.0**40
 
 
 def pick_device(name: str) -> torch.device:
@@ -211,10 +208,7 @@ class Model:
                 found = questioned(found, output.context, self.network.witness)
             suspicion = self.info.plausibility.suspicions(found)
         if self.refine:
-            # How much sensor B counts beside A hangs on its gain, so both go in A's unit.
-            gain = (unit / unit[:, :1]).clamp(1 / LARGEST_GAIN, LARGEST_GAIN)
-            in_unit_a = captures * gain
-            intensity = refined_light(self._projector, intensity, depth_um, in_unit_a, good=good)
+            intensity = refined_light(self._projector, intensity, depth_um, captures, good=good)
             seen = reproject(self._projector, intensity, depth_um, captures, good=good)
         # A network that meets one blazing pixel may restore more light than float32 can hold.
         intensity = (intensity * unit[:, :1]).clamp_(max=torch.finfo(torch.float32).max)

@@ -73,6 +73,8 @@ class Reading:
     """Flips and crop."""
     allow_non_finite: bool = False
     """Let NaN and infinity pass, as for captures whose bad pixels are filled."""
+    pages: PageMeaning = "auto"
+    """What pages are where a file does not say."""
 
     @contextmanager
     def opened(self, paths: Sequence[Path], pages: PageMeaning) -> Iterator[CaptureSeries]:

@@ -25,6 +25,8 @@ STEPS = 100
 RELATIVE, FLOOR = 0.5, 0.2
 #: Weight of that beside the noise; more where light is sure to be as restored.
 TRUST = 3.0
+#: Of one sensor beside the other, in the units of each one's peak.
+LARGEST_GAIN = 100.0
 #: Noise below this share of the mean is not believed.
 LEAST_NOISE = 1e-3
 
@@ -38,12 +40,13 @@ def refined_light(
     good: Tensor | None = None,
     steps: int = STEPS,
 ) -> Tensor:
-    """Minimise |G A x - y|^2 / s^2 + TRUST |(x - x0) / w|^2 over x >= 0, some steps toward it.
+    """Minimise |A x - y / g|^2 / s^2 + TRUST |(x - x0) / w|^2 over x >= 0, some steps toward it.
 
-    G are the sensors' gains that fit the network's light x0 best, that of sensor A being in the
-    light; s is the deviation of sensor A's noise, and w = RELATIVE x0 + FLOOR times the mean of its
-    image how far a pixel may be off: where it is dark, the network is nearly right. Every pixel has
-    a step of its own, which both terms bound.
+    g are the sensors' gains that fit the network's light x0 best, that of sensor A being in the
+    light, so that both sensors count alike in whatever units their images are; s is the deviation
+    of sensor A's noise, and w = RELATIVE x0 + FLOOR times the mean of its image how far a pixel may
+    be off: where it is dark, the network is nearly right. Every pixel has a step of its own, which
+    both terms bound.
 
     Args:
         projector: of the imager.
@@ -73,7 +76,8 @@ def refined_light(
     overlap = (first * captures).sum(dim=(-2, -1), keepdim=True)
     fitting = overlap / first.square().sum(dim=(-2, -1), keepdim=True).clamp(min=1e-30)
     at_a = fitting[:, :1].clamp(min=1e-30)
-    gain = fitting / at_a
+    gain = (fitting / at_a).clamp(1 / LARGEST_GAIN, LARGEST_GAIN)
+    wanted = captures / gain * weight
     there = (intensity.amax(dim=(-2, -1), keepdim=True) > 0).to(intensity.dtype)
     anchor = intensity * at_a
     on_a, counted = captures[:, :1], weight[:, :1]
@@ -83,11 +87,11 @@ def refined_light(
     width = RELATIVE * anchor / mean + FLOOR
     nearness = TRUST * (noise[..., None, None] / width).square()
     # No pixel sends a sensor more than all of its light, so |A|^2 is at most sensors times layers.
-    bound = intensity.shape[1] * gain.square().sum(dim=1, keepdim=True) + nearness
+    bound = intensity.shape[1] * captures.shape[1] + nearness
     now = ahead = anchor
     t = 1.0
     for _ in range(steps):
-        slope = back(gain * (gain * seen(ahead) - captures * weight))
+        slope = back(seen(ahead) - wanted)
         further = (ahead - (slope + nearness * (ahead - anchor)) / bound).clamp(min=0) * there
         t_next = (1 + math.sqrt(1 + 4 * t * t)) / 2
         ahead = further + (t - 1) / t_next * (further - now)

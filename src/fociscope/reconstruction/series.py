@@ -127,7 +127,7 @@ def reconstruct_frames(
         captures: (frame, sensor, y, x).
         options: how.
         first: number of the first of these frames, from 0.
-        names: of all frames of the series, if they have any.
+        names: of these frames, if they have any.
         progress: called with the frames done and their total.
 
     Raises:
@@ -136,12 +136,12 @@ def reconstruct_frames(
     try:
         return model.reconstruct(captures, progress=progress, **options.given())
     except CaptureError as error:
-        for number, frame in enumerate(captures, first):
+        for number, frame in enumerate(captures):
             try:
                 model.reconstruct(frame, **options.given())
             except CaptureError as its:
                 name = f" ({shown(names[number])})" if names else ""
-                raise CaptureError(f"frame {number + 1}{name}: {its}") from None
+                raise CaptureError(f"frame {first + number + 1}{name}: {its}") from None
         raise error
 
 
@@ -240,11 +240,12 @@ def _computed(
     if scheduler != "threads":
         from fociscope.reconstruction.cluster import computed_on_cluster
 
-        yield from computed_on_cluster(model, series, parts, options, scheduler)
+        yield from computed_on_cluster(model, series, parts, options, scheduler, names)
         return
     for part in parts:
         captures = series.read(part.start, part.stop)
-        yield part, reconstruct_frames(model, captures, options, part.start, names=names)
+        named = names[part.start : part.stop]
+        yield part, reconstruct_frames(model, captures, options, part.start, names=named)
 
 
 def work_identity(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from fociscope.errors import CaptureError, FociscopeError
+from fociscope.files.captures import PageMeaning
 from fociscope.files.limits import shown
 from fociscope.reconstruction.arrivals import arrivals
 from fociscope.reconstruction.correction import ChipCorrection
@@ -79,6 +80,7 @@ def watch_captures(
     correction: ChipCorrection | None = None,
     tile_px: int | None = None,
     preparation: Preparation | None = None,
+    pages: PageMeaning = "auto",
     cell_diameter_um: float = CELL_DIAMETER_UM,
     about: Mapping[str, Any] | None = None,
     resume: bool = False,
@@ -101,6 +103,7 @@ def watch_captures(
         correction: what is known of the chip.
         tile_px: side of the tiles of large frames, if the engine shall not choose.
         preparation: flips and crop.
+        pages: what pages are where a file does not say, see `arrivals`.
         cell_diameter_um: of a typical cell, for the number of cells.
         about: more for `summary.json`.
         resume: go on with what an earlier run has left; its captures are not done again.
@@ -121,6 +124,7 @@ def watch_captures(
     identity = {
         **work_identity(model, options, formats, cell_diameter_um),
         "preparation": preparation.model_dump_json(),
+        "meaning of pages": pages,
         "set of paths": " + ".join(as_written(path.name) for path in paths),
     }
     with open_series_folder(
@@ -138,6 +142,7 @@ def watch_captures(
             known=frame_names(output.folder),
             preparation=preparation,
             allow_non_finite=correction is not None,
+            pages=pages,
         )
         before, at = output.frames, time.monotonic()
         left_out: list[Skipped] = []

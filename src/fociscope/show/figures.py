@@ -192,7 +192,10 @@ def draw_reconstruction(result: Reconstruction, title: str = "") -> Figure:
             shown = draw_image(axes, cells, depth_colours(), norm=depth_range)
             axes.set_title(f"cells on {100 * result.mask[layer].mean():.0f} % of the frame")
             draw_scale_bar(axes, pitch, width)
-        _colour_bar(figure, grid[2, columns], shown, DEPTH_LABEL, downwards=True)
+        # Beside low frames, the label has the room of two short lines.
+        is_low = result.mask.shape[-2] < 0.7 * width
+        label = DEPTH_LABEL.replace("below ", "below\n") if is_low else DEPTH_LABEL
+        _colour_bar(figure, grid[2, columns], shown, label, downwards=True)
         _headline(figure, title, result)
     return figure
 

@@ -168,6 +168,13 @@ def test_mat_v5_counts_frames_last(tmp_path: Path, compressed: bool) -> None:
         read_captures([path])
 
 
+def test_mat_frames_that_are_not_square_tell_a_depth_in_one_reading(tmp_path: Path) -> None:
+    frames = np.arange(36 * 80 * 7, dtype=np.float32).reshape(7, 36, 80)
+    for stored in (frames, np.moveaxis(frames, 0, -1)):
+        scipy.io.savemat(tmp_path / "a.mat", {"stack": stored})
+        np.testing.assert_array_equal(read_captures([tmp_path / "a.mat"])[:, 0], frames)
+
+
 def write_as(path: Path, array: np.ndarray, kind: str) -> None:
     """Write (frame, sensor, y, x) as a format that knows its axes."""
     if kind == "ome.tif":

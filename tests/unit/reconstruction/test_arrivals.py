@@ -13,6 +13,7 @@ import pytest
 import tifffile
 
 from fociscope.errors import FileFormatError, FociscopeError
+from fociscope.files.captures import PageMeaning
 from fociscope.reconstruction import recording
 from fociscope.reconstruction.arrivals import Arrivals, arrivals
 from fociscope.reconstruction.preparation import Preparation
@@ -29,8 +30,11 @@ def _given_up_soon(monkeypatch) -> None:
     monkeypatch.setattr(recording, "TRIED_AGAIN_S", 0.02)
 
 
-def following(*paths: Path, known: Iterable[str] = (), crop: object = None) -> Arrivals:
-    return arrivals(paths, sensors=2, known=set(known), preparation=Preparation(crop=crop))
+def following(
+    *paths: Path, known: Iterable[str] = (), crop: object = None, pages: PageMeaning = "auto"
+) -> Arrivals:
+    preparation = Preparation(crop=crop)
+    return arrivals(paths, sensors=2, known=set(known), preparation=preparation, pages=pages)
 
 
 def polled(
@@ -260,3 +264,18 @@ def test_a_file_that_was_renamed_when_it_was_whole_does_not_wait(tmp_path) -> No
     (tmp_path / "part of 1_A.tif").rename(tmp_path / "1_A.tif")
     assert names(polled(source)[0]) == ["1_A.tif"]
     assert source.waiting == 0
+
+
+def test_pages_in_a_folder_are_what_the_user_says(tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "run.tif", FRAMES.reshape(10, 12, 12), metadata=None)
+    arrived, skipped = polled(following(tmp_path, pages="sensors"))
+    assert (len(arrived), skipped) == (5, [])
+    assert values(arrived) == [[2 * n, 2 * n + 1] for n in range(5)]
+
+
+def test_names_in_two_folders_may_differ_in_case(tmp_path) -> None:
+    for folder, name, frame in (("a", "IM0.tif", FRAMES[0, 0]), ("b", "im0.tif", FRAMES[0, 1])):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(tmp_path / folder / name, frame)
+    arrived, _ = polled(following(tmp_path / "a", tmp_path / "b"))
+    assert names(arrived) == ["IM0.tif"]

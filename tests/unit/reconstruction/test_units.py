@@ -49,6 +49,18 @@ def test_a_reconstruction_is_the_same_in_any_unit(which, unit, captures, request
     assert found.suspicion.tolist() == expected.suspicion.tolist()
 
 
+@pytest.mark.parametrize("which", ["model", "refining"])
+def test_each_sensor_may_have_a_unit_of_its_own(which, captures, request) -> None:
+    model = request.getfixturevalue(which)
+    expected = model.reconstruct(captures)
+    found = model.reconstruct(captures * np.array([1, 1000], np.float32)[:, None, None])
+    for name in ("depth_um", "residual", "intensity"):
+        was = getattr(expected, name)
+        np.testing.assert_allclose(
+            getattr(found, name), was, atol=1e-3 * np.abs(was).max(), err_msg=name
+        )
+
+
 @pytest.mark.parametrize("unit", [LARGE, SMALL])
 def test_a_residual_is_the_same_in_any_unit(by_hand, unit) -> None:
     images = np.full((2, 40, 44), unit, np.float32)
