@@ -11,7 +11,8 @@ from rich.markup import escape
 from fociscope.cli.common import out
 from fociscope.errors import FileFormatError
 from fociscope.files.limits import shown
-from fociscope.reconstruction.journal import JOURNAL, Journal
+from fociscope.reconstruction.journal import Journal
+from fociscope.reconstruction.output import JOURNAL
 
 __all__ = ["JOURNAL", "describe_result"]
 

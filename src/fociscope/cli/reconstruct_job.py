@@ -31,8 +31,7 @@ from fociscope.files.limits import shown
 from fociscope.networks.precision import Precision
 from fociscope.networks.store import find_model, read_model
 from fociscope.reconstruction import ChipCorrection, Model, Reconstruction, load_model
-from fociscope.reconstruction.journal import JOURNAL
-from fociscope.reconstruction.output import DEFAULT_FORMATS
+from fociscope.reconstruction.output import DEFAULT_FORMATS, JOURNAL
 from fociscope.reconstruction.pixel_size import check_pixel_size
 from fociscope.reconstruction.preparation import Preparation, prepared
 from fociscope.reconstruction.provenance import provenance

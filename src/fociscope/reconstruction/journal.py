@@ -14,11 +14,11 @@ from fociscope.configuration import Configuration, plain_errors
 from fociscope.errors import FileFormatError
 from fociscope.files.atomic import atomic_path
 from fociscope.files.limits import shown
+from fociscope.reconstruction.output import JOURNAL
 from fociscope.reconstruction.tables import Tables
 
-__all__ = ["JOURNAL", "Journal", "Totals"]
+__all__ = ["Journal", "Totals"]
 
-JOURNAL = "journal.json"
 _LARGEST_BYTES = 2**20
 
 Count = Annotated[int, Field(ge=0)]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_FORMATS",
     "FORMATS",
+    "JOURNAL",
     "OME_ZARR",
     "check_formats",
     "layer_figures",
@@ -40,6 +41,8 @@ Format = Literal["ome-tiff", "ome-zarr", "mat", "npz", "csv"]
 FORMATS: tuple[Format, ...] = ("ome-tiff", "ome-zarr", "mat", "npz", "csv")
 DEFAULT_FORMATS: tuple[Format, ...] = ("ome-tiff", "csv")
 OME_ZARR = "reconstruction.ome.zarr"
+#: Says how far a long series has come; beside the files of one that goes on.
+JOURNAL = "journal.json"
 
 Floats = NDArray[np.float32]
 

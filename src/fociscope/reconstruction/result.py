@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from fociscope.files.atomic import atomic_folder
 from fociscope.imager.geometry import Imager
 from fociscope.reconstruction.foci import CELL_DIAMETER_UM
-from fociscope.reconstruction.journal import JOURNAL
-from fociscope.reconstruction.output import DEFAULT_FORMATS, FORMATS, write_result
+from fociscope.reconstruction.output import DEFAULT_FORMATS, FORMATS, JOURNAL, write_result
 from fociscope.reconstruction.tables import Tables
 
 __all__ = ["FORMATS", "Reconstruction"]

@@ -27,8 +27,9 @@ from fociscope.files.atomic import (
 from fociscope.files.limits import one_line, shown
 from fociscope.files.ome_zarr import OmeZarrSeries
 from fociscope.reconstruction.foci import CELL_DIAMETER_UM
-from fociscope.reconstruction.journal import JOURNAL, Journal
+from fociscope.reconstruction.journal import Journal
 from fociscope.reconstruction.output import (
+    JOURNAL,
     OME_ZARR,
     layer_figures,
     layer_spacing_um,
