@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -156,6 +157,8 @@ def reconstruct(
 
     if idle is not None and not watch:
         raise FociscopeError("--idle says when --watch ends; give --watch, too")
+    if idle is not None and not 0 <= idle < inf:
+        raise FociscopeError(f"--idle {idle}: expected seconds from 0 on")
     job = Job.of(
         captures=[Path(path) for path in captures],
         output=output,

@@ -26,12 +26,13 @@ from fociscope.cli.common import (
 from fociscope.configuration import plain_errors
 from fociscope.errors import CaptureError, FociscopeError
 from fociscope.files import CaptureSeries, atomic_folder, atomic_path, open_captures
+from fociscope.files.aside import ASIDE
 from fociscope.files.captures import PageMeaning
 from fociscope.files.limits import shown
 from fociscope.networks.precision import Precision
 from fociscope.networks.store import find_model, read_model
 from fociscope.reconstruction import ChipCorrection, Model, Reconstruction, load_model
-from fociscope.reconstruction.output import DEFAULT_FORMATS, JOURNAL
+from fociscope.reconstruction.output import DEFAULT_FORMATS, FIGURE, JOURNAL
 from fociscope.reconstruction.pixel_size import check_pixel_size
 from fociscope.reconstruction.preparation import Preparation, prepared
 from fociscope.reconstruction.provenance import provenance
@@ -46,8 +47,6 @@ from fociscope.reconstruction.series_folder import SERIES_FORMATS
 from fociscope.show.figures import draw_reconstruction
 
 __all__ = ["Job", "run", "say_done"]
-
-FIGURE = "figure.png"
 
 
 @dataclass(frozen=True)
@@ -84,11 +83,16 @@ class Job:
         try:
             wanted = Preparation.model_validate(preparation)
         except ValidationError as error:
+            if any(found["loc"][:1] == ("crop",) for found in error.errors()):
+                raise FociscopeError(
+                    f"--crop {preparation['crop']}: expected Y,X,HEIGHT,WIDTH in whole pixels, "
+                    "such as 10,20,64,64, Y and X from 0"
+                ) from None
             raise FociscopeError(plain_errors(error)) from None
         if fields["resume"] and fields["overwrite"]:
             raise FociscopeError("--resume goes on, --overwrite starts anew; give one of them")
-        if not fields["cell_diameter_um"] > 0:
-            raise FociscopeError("the diameter of a cell must be above 0 um (--cell-diameter)")
+        if not 0.01 <= fields["cell_diameter_um"] <= 1e6:
+            raise FociscopeError("the diameter of a cell must be 0.01 to 1e6 um (--cell-diameter)")
         return cls(preparation=wanted, **fields)
 
     def opened(self, frame_px: Callable[[], tuple[int, int]]) -> Model:
@@ -189,7 +193,7 @@ def _title(job: Job, frames: int) -> str:
 
 def _run_at_once(job: Job, series: CaptureSeries, frame_px: tuple[int, int]) -> None:
     formats = job.formats or list(DEFAULT_FORMATS)
-    with atomic_folder(job.output, job.overwrite, removes=[JOURNAL]) as part:
+    with atomic_folder(job.output, job.overwrite, removes=[JOURNAL, ASIDE]) as part:
         correction = job.correction()
         captures = series.read()
         model = job.opened(lambda: frame_px)

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from fociscope.errors import FociscopeError
 from fociscope.files.atomic import plain_disk_errors, remove, unused_name
 
-__all__ = ["Aside"]
+__all__ = ["ASIDE", "Aside"]
+
+#: The hidden place in a folder.
+ASIDE = ".before-overwriting"
 
 
 class Aside:
     """A hidden place in a folder; the folder must be kept to one process (`locked_folder`)."""
 
-    def __init__(self, folder: Path) -> None:
-        """Know the place; nothing is made."""
-        self._folder = folder
-        self._place = folder / ".before-overwriting"
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        """Know the place; nothing is made.
+
+        Args:
+            folder: where it is.
+            names: of what may be put there, the first that goes being the last that comes back, so
+                that it vouches for the others.
+        """
+        self._folder, self._names = folder, tuple(names)
+        self._place = folder / ASIDE
 
     @property
     def holds_something(self) -> bool:
         """Whether something lies there: of this run, or of one that was killed."""
         return self._place.is_dir()
 
-    def take(self, names: Iterable[str]) -> None:
+    def take(self) -> None:
         """Put files and folders there, as far as they exist; all of them or none.
 
         Raises:
@@ -35,7 +44,7 @@ class Aside:
         try:
             with plain_disk_errors(self._folder):
                 self._place.mkdir(exist_ok=True)
-                for name in names:
+                for name in self._names:
                     if os.path.lexists(self._folder / name):
                         (self._folder / name).replace(self._place / name)
         except BaseException:
@@ -52,9 +61,10 @@ class Aside:
         if not self.holds_something:
             return
         with plain_disk_errors(self._folder):
-            for entry in self._place.iterdir():
-                remove(self._folder / entry.name)
-                entry.replace(self._folder / entry.name)
+            for name in reversed(self._names):
+                if os.path.lexists(self._place / name):
+                    remove(self._folder / name)
+                    (self._place / name).replace(self._folder / name)
             self._place.rmdir()
 
     def forget(self) -> None:

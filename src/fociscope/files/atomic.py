@@ -41,6 +41,7 @@ _DISK_ERRORS = {
     errno.EFBIG: "the file is larger than the disk allows; write fewer frames per file",
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
     errno.EISDIR: "a folder stands where a file should go; choose another path",
+    errno.ENOENT: "there is no such folder, and none can be made; choose another path",
     errno.EEXIST: "something of that name is in the way; choose another path",
     errno.ENOTEMPTY: "something of that name is in the way; choose another path",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
@@ -100,7 +101,7 @@ def atomic_folder(
         FociscopeError: another process is writing there, or the disk refuses (permission, full,
             read-only).
     """
-    path = Path(path)
+    path = Path(path).absolute()
     with plain_disk_errors(path):
         path = path.resolve()  # a link to a folder stays a link
         exists = path.exists()

@@ -137,6 +137,9 @@ def _listed(given: list[Given]) -> Given:
                 "1 or 2 (A and B), or images alone; put series into folders or stacks."
             )
     files = tuple(found.files[0] for found in given)
+    for number, file in enumerate(files):
+        if file in files[:number]:
+            raise FileFormatError(f"{shown(file)}: given twice, expected each image once.")
     return Given(Path(f"{files[0]} and {len(files) - 1} more"), files, is_set=True)
 
 

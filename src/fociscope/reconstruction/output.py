@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_FORMATS",
+    "FIGURE",
     "FORMATS",
     "JOURNAL",
     "OME_ZARR",
@@ -43,6 +44,7 @@ DEFAULT_FORMATS: tuple[Format, ...] = ("ome-tiff", "csv")
 OME_ZARR = "reconstruction.ome.zarr"
 #: Says how far a long series has come; beside the files of one that goes on.
 JOURNAL = "journal.json"
+FIGURE = "figure.png"
 
 Floats = NDArray[np.float32]
 

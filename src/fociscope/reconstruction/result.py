@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fociscope.files.aside import ASIDE
 from fociscope.files.atomic import atomic_folder
 from fociscope.imager.geometry import Imager
 from fociscope.reconstruction.foci import CELL_DIAMETER_UM
@@ -222,5 +223,5 @@ class Reconstruction:
         Raises:
             OutputExistsError: the folder holds something, and `overwrite` was not asked for.
         """
-        with atomic_folder(Path(folder), overwrite, removes=[JOURNAL]) as part:
+        with atomic_folder(Path(folder), overwrite, removes=[JOURNAL, ASIDE]) as part:
             self.write_into(part, formats)

@@ -29,6 +29,7 @@ from fociscope.files.ome_zarr import OmeZarrSeries
 from fociscope.reconstruction.foci import CELL_DIAMETER_UM
 from fociscope.reconstruction.journal import Journal
 from fociscope.reconstruction.output import (
+    FIGURE,
     JOURNAL,
     OME_ZARR,
     layer_figures,
@@ -44,6 +45,8 @@ __all__ = ["SERIES_FORMATS", "SeriesFolder", "frame_names", "open_series_folder"
 #: What can be written part by part.
 SERIES_FORMATS = ("ome-zarr", "csv")
 SUMMARY = "summary.json"
+#: What a new series takes the place of; the journal vouches for the others.
+REPLACED = (JOURNAL, SUMMARY, OME_ZARR, *TABLES, FIGURE)
 #: For so long a chunk may still be written after zarr has said that another one failed.
 STRAY_S = 0.1
 
@@ -64,7 +67,7 @@ class SeriesFolder:
         """Take up where the journal ends."""
         self.folder = folder
         self.journal = journal
-        self._before = Aside(folder)
+        self._before = Aside(folder, REPLACED)
         self.is_complete = is_complete
         self._tables = tuple(TABLES) if "csv" in formats else ()
         self._zarr = OmeZarrSeries(folder / OME_ZARR) if "ome-zarr" in formats else None
@@ -209,7 +212,7 @@ def open_series_folder(
     folder = Path(folder).absolute()
     was_there = folder.exists()
     with locked_folder(folder):
-        before = Aside(folder)
+        before = Aside(folder, REPLACED)
         _mend(folder, before)
         journal, is_complete = _start(folder, dict(identity), resume, overwrite)
         series = SeriesFolder(
@@ -274,7 +277,7 @@ def _start(
         _check_same(folder, said.get("identity") or {}, identity)
         return fresh, True
     if overwrite:
-        Aside(folder).take((JOURNAL, SUMMARY, OME_ZARR, *TABLES))
+        Aside(folder, REPLACED).take()
         return fresh, False
     if unfinished:
         raise OutputExistsError(

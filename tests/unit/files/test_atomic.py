@@ -250,6 +250,14 @@ def test_what_means_nothing_any_more_goes_with_success(tmp_path: Path, fails: bo
     assert names(tmp_path / "out") == (["journal"] if fails else ["a"])
 
 
+def test_a_relative_path_that_cannot_be_made_is_plain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FociscopeError, match="too long"), atomic_folder(Path("x" * 300)):
+        pass
+
+
 def test_what_a_killed_run_left_in_an_empty_folder_does_not_fill_it(tmp_path: Path) -> None:
     out = tmp_path / "out"
     (out / ".out-0123456789ab" / "x").mkdir(parents=True)

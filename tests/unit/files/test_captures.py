@@ -266,6 +266,12 @@ def test_sides_that_the_names_contradict_are_refused(tmp_path: Path, as_sets: bo
     assert read_captures(sides[::-1]).shape[-3] == 2
 
 
+def test_an_image_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    paths = [image(tmp_path / f"x_{sensor}.tif", 1) for sensor in "AB"]
+    with pytest.raises(FileFormatError, match="given twice"):
+        read_captures([*paths, paths[0]])
+
+
 def test_one_image_is_not_both_sensors(tmp_path: Path) -> None:
     path = image(tmp_path / "1.tif", 1)
     for given in (path, tmp_path):

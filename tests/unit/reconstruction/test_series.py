@@ -24,7 +24,7 @@ from fociscope.reconstruction import Model, load_model
 from fociscope.reconstruction import series as module
 from fociscope.reconstruction.journal import Journal
 from fociscope.reconstruction.series import is_long, reconstruct_series
-from fociscope.reconstruction.series_folder import SeriesFolder
+from fociscope.reconstruction.series_folder import REPLACED, SeriesFolder
 from fociscope.simulation import simulate
 
 FRAMES, PART = 11, 4
@@ -330,7 +330,7 @@ def test_what_fails_before_its_first_frames_leaves_what_was_there(
 
 def test_what_a_killed_overwriting_hid_comes_back(model, captures, whole, tmp_path) -> None:
     shutil.copytree(whole, tmp_path / "out")
-    Aside(tmp_path / "out").take(["frames.csv", "layers.csv", "summary.json"])
+    Aside(tmp_path / "out", REPLACED).take()
     with pytest.raises(OutputExistsError, match="not empty"):
         reconstruct_series(model, Double(captures), tmp_path / "out")
     assert content(tmp_path / "out") == content(whole)
@@ -394,7 +394,7 @@ def test_a_run_killed_before_its_first_frames_leaves_no_journal(
     model, captures, whole, tmp_path
 ) -> None:
     shutil.copytree(whole, tmp_path / "out")
-    Aside(tmp_path / "out").take(["frames.csv", "layers.csv", "summary.json"])
+    Aside(tmp_path / "out", REPLACED).take()
     Journal(identity={}).write(tmp_path / "out")
     with pytest.raises(OutputExistsError, match="not empty"):
         reconstruct_series(model, Double(captures), tmp_path / "out")
@@ -413,5 +413,38 @@ def test_what_cannot_be_set_aside_stays(tmp_path, monkeypatch) -> None:
 
     monkeypatch.setattr(Path, "replace", refusing)
     with pytest.raises(FociscopeError, match="permission"):
-        Aside(tmp_path).take(["a", "b"])
+        Aside(tmp_path, ["a", "b"]).take()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_giving_back_may_be_killed_at_any_moment(model, captures, tmp_path, monkeypatch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct_series(model, Double(captures, fails_at=PART), tmp_path / "out")
+    before = content(tmp_path / "out")
+    Aside(tmp_path / "out", REPLACED).take()
+    replace, left = Path.replace, [2]
+
+    def killed(self: Path, target: Path) -> Path:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Aside(tmp_path / "out", REPLACED).give_back()
+    monkeypatch.undo()
+    _small_parts_again(monkeypatch)
+    with pytest.raises(OutputExistsError, match=f"series of {PART} frame"):
+        reconstruct_series(model, Double(captures), tmp_path / "out")
+    assert content(tmp_path / "out") == before
+
+
+def test_a_short_run_takes_the_place_of_what_was_hidden(model, captures, whole, tmp_path) -> None:
+    shutil.copytree(whole, tmp_path / "out")
+    Aside(tmp_path / "out", REPLACED).take()
+    model.reconstruct(captures[0]).save(tmp_path / "out", overwrite=True)
+    was = content(tmp_path / "out")
+    with pytest.raises(OutputExistsError, match="not empty"):
+        reconstruct_series(model, Double(captures), tmp_path / "out")
+    assert content(tmp_path / "out") == was
