@@ -137,9 +137,11 @@ def _listed(given: list[Given]) -> Given:
                 "1 or 2 (A and B), or images alone; put series into folders or stacks."
             )
     files = tuple(found.files[0] for found in given)
-    for number, file in enumerate(files):
-        if file in files[:number]:
+    seen: set[Path] = set()
+    for file in files:
+        if file in seen:
             raise FileFormatError(f"{shown(file)}: given twice, expected each image once.")
+        seen.add(file)
     return Given(Path(f"{files[0]} and {len(files) - 1} more"), files, is_set=True)
 
 
