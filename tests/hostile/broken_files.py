@@ -116,6 +116,13 @@ def tiff_lzw_that_is_none(folder: Path) -> Path:
 
 
 @case
+def tiff_lzw_that_only_clears(folder: Path) -> Path:
+    codes = int("100000000" * 2_000_000, 2).to_bytes(2_250_000, "big")
+    image = np.frombuffer(codes, np.uint8).reshape(1500, 1500)
+    return tagged(folder, image, {"rowsperstrip": 1500}, Compression=5)
+
+
+@case
 def tiff_strips_elsewhere(folder: Path) -> Path:
     return tagged(folder, IMAGE, {}, StripOffsets=2**31)
 
