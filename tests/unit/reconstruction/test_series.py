@@ -64,10 +64,6 @@ def captures() -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch) -> None:
-    _small_parts_again(monkeypatch)
-
-
-def _small_parts_again(monkeypatch) -> None:
     monkeypatch.setattr(module, "PART_FRAMES", PART)
     monkeypatch.setattr(module, "CHUNK_FRAMES", 2)
 
@@ -362,12 +358,10 @@ def test_ctrl_c_between_the_journal_and_its_word_loses_nothing(
         if self.frames == 2 * PART:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Journal, "write", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Journal, "write", interrupted)
         reconstruct_series(model, Double(captures), tmp_path / "out")
-    monkeypatch.undo()
     assert parts == [0, PART, 2 * PART]
-    _small_parts_again(monkeypatch)
     reconstruct_series(model, Double(captures), tmp_path / "out", resume=True)
     assert content(tmp_path / "out") == content(whole)
 
@@ -380,11 +374,9 @@ def test_ctrl_c_while_the_earlier_results_go_keeps_the_new_ones(
     def interrupted(path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fociscope.files.aside.remove", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("fociscope.files.aside.remove", interrupted)
         reconstruct_series(model, Double(captures), tmp_path / "out", overwrite=True)
-    monkeypatch.undo()
-    _small_parts_again(monkeypatch)
     done = reconstruct_series(model, Double(captures), tmp_path / "out", resume=True)
     assert done.made == FRAMES - PART
     assert content(tmp_path / "out") == content(whole)
@@ -430,11 +422,9 @@ def test_giving_back_may_be_killed_at_any_moment(model, captures, tmp_path, monk
             raise KeyboardInterrupt
         return replace(self, target)
 
-    monkeypatch.setattr(Path, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "replace", killed)
         Aside(tmp_path / "out", REPLACED).give_back()
-    monkeypatch.undo()
-    _small_parts_again(monkeypatch)
     with pytest.raises(OutputExistsError, match=f"series of {PART} frame"):
         reconstruct_series(model, Double(captures), tmp_path / "out")
     assert content(tmp_path / "out") == before
