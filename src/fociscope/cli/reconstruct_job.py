@@ -26,13 +26,12 @@ from fociscope.cli.common import (
 from fociscope.configuration import plain_errors
 from fociscope.errors import CaptureError, FociscopeError
 from fociscope.files import CaptureSeries, atomic_folder, atomic_path, open_captures
-from fociscope.files.aside import ASIDE
 from fociscope.files.captures import PageMeaning
 from fociscope.files.limits import shown
 from fociscope.networks.precision import Precision
 from fociscope.networks.store import find_model, read_model
 from fociscope.reconstruction import ChipCorrection, Model, Reconstruction, load_model
-from fociscope.reconstruction.output import DEFAULT_FORMATS, FIGURE, JOURNAL
+from fociscope.reconstruction.output import DEFAULT_FORMATS, FIGURE, JOURNAL, OF_SERIES
 from fociscope.reconstruction.pixel_size import check_pixel_size
 from fociscope.reconstruction.preparation import Preparation, prepared
 from fociscope.reconstruction.provenance import provenance
@@ -193,7 +192,7 @@ def _title(job: Job, frames: int) -> str:
 
 def _run_at_once(job: Job, series: CaptureSeries, frame_px: tuple[int, int]) -> None:
     formats = job.formats or list(DEFAULT_FORMATS)
-    with atomic_folder(job.output, job.overwrite, removes=[JOURNAL, ASIDE]) as part:
+    with atomic_folder(job.output, job.overwrite, removes=OF_SERIES) as part:
         correction = job.correction()
         captures = series.read()
         model = job.opened(lambda: frame_px)

@@ -113,7 +113,7 @@ def atomic_folder(
         _parents_of(path),
     ):
         if exists and not shared:
-            _discard_hidden(path, path)  # of a run that was killed
+            discard_leftovers([path / path.name])  # of a run that was killed
         _refuse_full_folder(path, overwrite)
         # Inside a folder that exists, the temporary one is sure to be on the same disk.
         temporary = unused_name(path if exists else path.parent, path)
@@ -171,7 +171,15 @@ def atomic_tree(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
 def discard_leftovers(paths: Iterable[Path]) -> list[Path]:
     """Remove what killed writers of `paths` have left beside them; return what was removed."""
-    return [entry for path in paths for entry in _discard_hidden(path.parent, path)]
+    removed = []
+    for path in paths:
+        start, end = _hidden(path)
+        name = re.compile(re.escape(start) + "[0-9a-f]{12}" + re.escape(end))
+        for entry in sorted(path.parent.iterdir()) if path.parent.is_dir() else []:
+            if name.fullmatch(entry.name):
+                removed.append(entry)
+                remove(entry)
+    return removed
 
 
 @contextmanager
@@ -292,17 +300,6 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _discard_hidden(folder: Path, path: Path) -> list[Path]:
-    """Remove what lies in `folder` under hidden names for `path`; return what was removed."""
-    start, end = _hidden(path)
-    name = re.compile(re.escape(start) + "[0-9a-f]{12}" + re.escape(end))
-    entries = sorted(folder.iterdir()) if folder.is_dir() else []
-    found = [entry for entry in entries if name.fullmatch(entry.name)]
-    for entry in found:
-        remove(entry)
-    return found
 
 
 def unused_name(folder: Path, path: Path) -> Path:

@@ -115,7 +115,7 @@ class _Block(NamedTuple):
         assert isinstance(before, nn.BatchNorm2d) and isinstance(between, nn.BatchNorm2d)
         assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
         return cls(
-            _Affine(*_affine(before)),
+            _affine(before),
             _Convolution.of(first, *_affine(between)).to(dtype),
             _Convolution.of(second).to(dtype),
         )
@@ -161,7 +161,7 @@ class InferenceNet:
             self.up = [_blocks(level, dtype) for level in network.up]
             norm, _, head = network.head
             assert isinstance(norm, nn.BatchNorm2d) and isinstance(head, nn.Conv2d)
-            self.norm = _Affine(*_affine(norm))
+            self.norm = _affine(norm)
             rows = _rows(architecture.layers, layers, architecture.patch_px**2)
             rows = rows.to(optics.device)
             assert head.bias is not None
@@ -281,12 +281,12 @@ def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def _affine(norm: nn.BatchNorm2d) -> _Affine:
     """Return the scale and shift (channel,) that a batch norm is once it is trained."""
     mean, variance = norm.running_mean, norm.running_var
     assert mean is not None and variance is not None
     scale = norm.weight.detach() / (variance + norm.eps).sqrt()
-    return scale, norm.bias.detach() - mean * scale
+    return _Affine(scale, norm.bias.detach() - mean * scale)
 
 
 def _blocks(level: nn.Module, dtype: torch.dtype) -> list[_Block]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fociscope.errors import FociscopeError
 from fociscope.files import ImagesDepth, write_images_depth
+from fociscope.files.aside import ASIDE
 from fociscope.files.atomic import atomic_path
 from fociscope.files.ome import write_ome_tiff
 from fociscope.files.ome_zarr import Channel, write_ome_zarr
@@ -29,6 +30,7 @@ __all__ = [
     "FIGURE",
     "FORMATS",
     "JOURNAL",
+    "OF_SERIES",
     "OME_ZARR",
     "check_formats",
     "layer_figures",
@@ -45,6 +47,8 @@ OME_ZARR = "reconstruction.ome.zarr"
 #: Says how far a long series has come; beside the files of one that goes on.
 JOURNAL = "journal.json"
 FIGURE = "figure.png"
+#: What a long series leaves, and what means nothing once other results are in its folder.
+OF_SERIES = (JOURNAL, ASIDE)
 
 Floats = NDArray[np.float32]
 

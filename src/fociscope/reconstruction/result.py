@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fociscope.files.aside import ASIDE
 from fociscope.files.atomic import atomic_folder
 from fociscope.imager.geometry import Imager
 from fociscope.reconstruction.foci import CELL_DIAMETER_UM
-from fociscope.reconstruction.output import DEFAULT_FORMATS, FORMATS, JOURNAL, write_result
+from fociscope.reconstruction.output import DEFAULT_FORMATS, FORMATS, OF_SERIES, write_result
 from fociscope.reconstruction.tables import Tables
 
 __all__ = ["FORMATS", "Reconstruction"]
@@ -223,5 +222,5 @@ class Reconstruction:
         Raises:
             OutputExistsError: the folder holds something, and `overwrite` was not asked for.
         """
-        with atomic_folder(Path(folder), overwrite, removes=[JOURNAL, ASIDE]) as part:
+        with atomic_folder(Path(folder), overwrite, removes=OF_SERIES) as part:
             self.write_into(part, formats)

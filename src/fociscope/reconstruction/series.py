@@ -265,7 +265,6 @@ def work_identity(
         ),
         "tile size": str(options.tile_px),
         "refining of the light": str(model.refine),
-        "precision": model.precision,
         "cell diameter": f"{cell_diameter_um:g}",
         "set of formats": " ".join(sorted(formats)),
         "device": model.device.type,

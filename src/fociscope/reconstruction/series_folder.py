@@ -63,11 +63,12 @@ class SeriesFolder:
         frames_per_chunk: int,
         cell_diameter_um: float,
         is_complete: bool,
+        before: Aside,
     ) -> None:
         """Take up where the journal ends."""
         self.folder = folder
         self.journal = journal
-        self._before = Aside(folder, REPLACED)
+        self._before = before
         self.is_complete = is_complete
         self._tables = tuple(TABLES) if "csv" in formats else ()
         self._zarr = OmeZarrSeries(folder / OME_ZARR) if "ome-zarr" in formats else None
@@ -214,7 +215,7 @@ def open_series_folder(
     with locked_folder(folder):
         before = Aside(folder, REPLACED)
         _mend(folder, before)
-        journal, is_complete = _start(folder, dict(identity), resume, overwrite)
+        journal, is_complete = _start(folder, before, dict(identity), resume, overwrite)
         series = SeriesFolder(
             folder,
             journal,
@@ -222,6 +223,7 @@ def open_series_folder(
             frames_per_chunk=frames_per_chunk,
             cell_diameter_um=cell_diameter_um,
             is_complete=is_complete,
+            before=before,
         )
         try:
             if not is_complete:
@@ -261,7 +263,7 @@ def _mend(folder: Path, before: Aside) -> None:
 
 
 def _start(
-    folder: Path, identity: dict[str, str], resume: bool, overwrite: bool
+    folder: Path, before: Aside, identity: dict[str, str], resume: bool, overwrite: bool
 ) -> tuple[Journal, bool]:
     """Return where to go on, and whether nothing is left to do."""
     fresh = Journal(identity=identity)
@@ -277,7 +279,7 @@ def _start(
         _check_same(folder, said.get("identity") or {}, identity)
         return fresh, True
     if overwrite:
-        Aside(folder, REPLACED).take()
+        before.take()
         return fresh, False
     if unfinished:
         raise OutputExistsError(

@@ -123,6 +123,7 @@ def watch_captures(
     preparation = preparation or Preparation()
     identity = {
         **work_identity(model, options, formats, cell_diameter_um),
+        "precision": model.precision,  # of frames whose size is not known yet
         "preparation": preparation.model_dump_json(),
         "meaning of pages": pages,
         "set of paths": " + ".join(as_written(path.name) for path in paths),
