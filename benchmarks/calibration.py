@@ -16,14 +16,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
+from fociscope.calibration import Calibration, calibrate_beads, calibrate_target, simulated_stack
 from fociscope.errors import FociscopeWarning
 from fociscope.imager import AngleSelectivePsf, Imager
-from fociscope.imager.calibration import (
-    Calibration,
-    calibrate_beads,
-    calibrate_target,
-    simulated_stack,
-)
 
 CALIBRATIONS = int(sys.argv[1]) if len(sys.argv) > 1 else 12
 FIRST_CASE = int(sys.argv[2]) if len(sys.argv) > 2 else 0

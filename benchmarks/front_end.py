@@ -25,12 +25,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fociscope.imager import Imager
+from fociscope.networks.conditioning import DISTANCE_SHARES, ENERGIES, optics_features, radii_px
 from fociscope.networks.layer_net import Architecture, LayerNet, LayerNetOutput
-from fociscope.networks.optics import DISTANCE_SHARES, ENERGIES, optics_features, radii_px
 from fociscope.simulation import simulate
+from fociscope.training.live_scenes import LiveScenes
 from fociscope.training.module import TrainingModule
 from fociscope.training.recipe import Recipe
-from fociscope.training.stream import LiveScenes
 
 FRONT_ENDS = ("optics", "blind", "bank")
 SEED = 9700

@@ -27,13 +27,13 @@ import torch
 from torch import Tensor, nn
 
 from fociscope import load_model, simulate
-from fociscope.evaluation.candidates import find_candidate
-from fociscope.evaluation.scored import Batch
+from fociscope.devices import has_bfloat16_units
+from fociscope.evaluation.batches import Batch
+from fociscope.evaluation.methods.models import find_candidate
 from fociscope.evaluation.suite import VALIDATION
 from fociscope.imager import Imager
 from fociscope.networks.inference import InferenceNet
 from fociscope.networks.layer_net import LayerNetOutput
-from fociscope.networks.precision import has_bfloat16_units
 from fociscope.reconstruction.tiling import TILE_PX
 from fociscope.solvers import proximal_gradient
 

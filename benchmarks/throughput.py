@@ -17,9 +17,9 @@ from scipy.signal import fftconvolve
 from fociscope import load_model, simulate
 from fociscope.imager import Imager, LayerProjector
 from fociscope.networks import LayerNet
+from fociscope.training.live_scenes import LiveScenes
 from fociscope.training.module import TrainingModule
 from fociscope.training.recipe import Recipe
-from fociscope.training.stream import LiveScenes
 
 SCENES = 64
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import tomli_w
 import torch
 
-from fociscope.networks.precision import has_bfloat16_units
-from fociscope.training.machines import Machines
+from fociscope.devices import has_bfloat16_units
+from fociscope.training.hardware import Machines
 from fociscope.training.recipe import Recipe
 from fociscope.training.run import train
 

@@ -8,14 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fociscope.calibration import MeasuredStack, calibrate_beads, calibrate_target, simulated_stack
+from fociscope.figures.calibration import draw_calibration
 from fociscope.imager import AngleSelectivePsf, Imager
-from fociscope.imager.calibration import (
-    MeasuredStack,
-    calibrate_beads,
-    calibrate_target,
-    simulated_stack,
-)
-from fociscope.show.calibration import draw_calibration
 
 IMAGES = Path(__file__).parent / "images"
 PITCH_UM = 55.0

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from fociscope.demo import run_demo
+from fociscope.workflows.demo import run_demo
 
 IMAGES = Path(__file__).parent / "images"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from fociscope.figures.psf import draw_psf
 from fociscope.files import atomic_path
 from fociscope.imager import AngleSelectivePsf, GaussianPsf, Imager, MeasuredPsf, Psf, Tissue
-from fociscope.show.psf import draw_psf
 
 IMAGES = Path(__file__).parent / "images"
 GRATING = AngleSelectivePsf()

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from fociscope.figures.specimens import draw_specimen, draw_surface
 from fociscope.files import atomic_path
-from fociscope.show.specimens import draw_specimen, draw_surface
 from fociscope.simulation import (
     SPECIMEN_KINDS,
     ResolutionTarget,

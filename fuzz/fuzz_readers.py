@@ -30,7 +30,7 @@ with atheris.instrument_imports(include=["fociscope", "tifffile", "tomllib", "za
 
     from fociscope.errors import FociscopeError
     from fociscope.files import open_captures, read_images_depth
-    from fociscope.files.limits import Limits
+    from fociscope.files.safe.limits import Limits
     from fociscope.imager import Imager
     from fociscope.networks.layer_net import LayerNet
     from fociscope.networks.store import find_model, read_model, write_model

@@ -32,12 +32,12 @@ from about import ABOUT
 from numpy.typing import NDArray
 from restored import Given, Restoration, Tuned, validation_scenes
 
-from fociscope.evaluation.baselines import VALIDATION_SCENES
-from fociscope.evaluation.candidates import Candidate, find_candidate
+from fociscope.evaluation.batches import Batch, Estimate
 from fociscope.evaluation.evaluate import BOOTSTRAP_SEED
-from fociscope.evaluation.scored import Batch, Estimate
+from fociscope.evaluation.methods.models import Candidate, find_candidate
+from fociscope.evaluation.methods.solvers import VALIDATION_SCENES
+from fociscope.evaluation.scores import Tally
 from fociscope.evaluation.suite import Condition, find_suite
-from fociscope.evaluation.tally import Tally
 
 #: As `fociscope evaluate` runs them, with the depths searched for, and told (`-oracle`).
 OURS = (

@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fociscope.evaluation.baselines import Reading
+from fociscope.evaluation.batches import Batch, Estimate
+from fociscope.evaluation.methods.solvers import Reading
 from fociscope.evaluation.metrics import relative_squared_error
-from fociscope.evaluation.scored import Batch, Estimate
 from fociscope.evaluation.suite import VALIDATION, Condition
 from fociscope.imager import Imager, LayerProjector
 

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fociscope.imager import Imager as Imager
-    from fociscope.reconstruction import Reconstruction as Reconstruction
     from fociscope.reconstruction import load_model as load_model
+    from fociscope.results import Reconstruction as Reconstruction
     from fociscope.simulation import simulate as simulate
 
 __version__ = version("fociscope")
 
 _HOME = {
     "Imager": "fociscope.imager",
-    "Reconstruction": "fociscope.reconstruction",
+    "Reconstruction": "fociscope.results",
     "load_model": "fociscope.reconstruction",
     "simulate": "fociscope.simulation",
 }

@@ -1,5 +1,7 @@
 """What Fociscope raises: every message says what was found, what was expected and what to do."""
 
+from pathlib import Path
+
 __all__ = [
     "CaptureError",
     "FileFormatError",
@@ -11,6 +13,8 @@ __all__ = [
     "RecipeError",
     "SceneError",
     "SolverError",
+    "one_line",
+    "shown",
 ]
 
 
@@ -52,3 +56,16 @@ class OutputExistsError(FociscopeError):
 
 class FociscopeWarning(UserWarning):
     """Something a user should know although the work goes on."""
+
+
+def shown(path: Path | str) -> str:
+    """Return a path or a name as messages print it: quoted where it would break the line."""
+    text = str(path)
+    return text if text.isprintable() else repr(text)
+
+
+def one_line(error: BaseException, length: int = 160) -> str:
+    """Return what an exception says, on one line of at most `length` characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)  # from the file
+    return text if len(text) <= length else text[: length - 3] + "..."

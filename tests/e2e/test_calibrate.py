@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from fociscope.calibration import MeasuredStack, simulated_stack
 from fociscope.imager import AngleSelectivePsf, Imager
-from fociscope.imager.calibration import MeasuredStack, simulated_stack
 
 TRUE = Imager(
     sensors=1,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from fociscope.demo import run_demo
+from fociscope.workflows.demo import run_demo
 
 
 def test_prints_scores_and_writes_pictures(fociscope, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fociscope.demo import run_demo
+from fociscope.workflows.demo import run_demo
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 

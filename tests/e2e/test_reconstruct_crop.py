@@ -11,7 +11,7 @@ import pytest
 
 from fociscope.imager import Imager, Registration
 from fociscope.reconstruction import load_model
-from fociscope.reconstruction import series as module
+from fociscope.series import series as module
 from fociscope.simulation import Scenes, simulate
 
 WHOLE_PX = (96, 110)

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 import zarr
 
-from fociscope.reconstruction import series as module
+from fociscope.series import series as module
 from fociscope.simulation import Scenes, simulate
 
 FRAMES = 6

@@ -16,7 +16,7 @@ from fociscope.simulation import simulate
 from fociscope.simulation.dataset import images_depth
 from fociscope.training import run
 from fociscope.training.checkpoint import read_checkpoint
-from fociscope.training.machines import Machines
+from fociscope.training.hardware import Machines
 from fociscope.training.recipe import Recipe
 from fociscope.training.run import train
 

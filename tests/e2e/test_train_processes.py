@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from fociscope.training.batches import validation_loader
 from fociscope.training.checkpoint import read_checkpoint
+from fociscope.training.live_scenes import Batch, LiveScenes
 from fociscope.training.module import TrainingModule
 from fociscope.training.recipe import Recipe
-from fociscope.training.stream import Batch, LiveScenes
-from fociscope.training.validation import validation_loader
 
 TINY = """
 name = "tiny"

@@ -10,13 +10,12 @@ import pytest
 import torch
 
 from fociscope.evaluation import card
-from fociscope.files.checksum import sha256
+from fociscope.files.safe.checksum import sha256
 from fociscope.networks.store import read_model
-from fociscope.training.checkpoint import read_checkpoint
-from fociscope.training.machines import Machines
+from fociscope.training.checkpoint import BestAndLast, read_checkpoint
+from fociscope.training.hardware import Machines
 from fociscope.training.recipe import Recipe
 from fociscope.training.run import train
-from fociscope.training.selection import BestAndLast
 
 TINY = """
 name = "tiny"

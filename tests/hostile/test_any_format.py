@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 
 from fociscope.errors import FileFormatError
-from fociscope.files import (
-    is_mat,
-    read_captures,
-    read_image,
-    read_images_depth,
-    read_pixel_size_um,
-)
+from fociscope.files import is_mat, read_captures, read_image, read_images_depth, read_pixel_size_um
 
 Refused = Callable[..., str]
 

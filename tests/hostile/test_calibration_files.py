@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import scipy.io
 
+from fociscope.calibration import read_depths, read_stack
 from fociscope.errors import FileFormatError, FociscopeError
 from fociscope.files import Limits
-from fociscope.imager.calibration import read_depths, read_stack
 
 Refused = Callable[..., str]
 DEPTH_UM = [50.0, 150.0, 250.0]

@@ -14,12 +14,7 @@ import pytest
 import zarr
 from numcodecs import Zstd
 
-from fociscope.files import (
-    ImagesDepth,
-    read_captures,
-    read_images_depth,
-    write_images_depth,
-)
+from fociscope.files import ImagesDepth, read_captures, read_images_depth, write_images_depth
 
 A, MAP = "tumorImage_withPSF_A", "depth_map"
 Refused = Callable[..., str]

@@ -7,15 +7,15 @@ from functools import cache
 import numpy as np
 import pytest
 
-from fociscope.errors import FociscopeWarning
-from fociscope.imager import AngleSelectivePsf, GaussianPsf, Imager
-from fociscope.imager.calibration import (
+from fociscope.calibration import (
     Calibration,
     MeasuredStack,
     calibrate_beads,
     calibrate_target,
     simulated_stack,
 )
+from fociscope.errors import FociscopeWarning
+from fociscope.imager import AngleSelectivePsf, GaussianPsf, Imager
 
 PITCH_UM = 55.0
 HALF_ANGLE_DEG, BASE_BLUR_UM, GAIN_B = 14.0, 20.0, 0.8

@@ -23,7 +23,7 @@ def app(
     device: DeviceOption = Device.auto,
 ) -> None:
     """Look at maps in the browser: drop captures in, or simulate; nothing leaves this machine."""
-    from fociscope.show.app.server import require_extra, serve
+    from fociscope.app.server import require_extra, serve
 
     require_extra()
     out.print("Loading the models ...", highlight=False)

@@ -14,8 +14,8 @@ from fociscope.cli.common import ImagerOption, OverwriteOption, err, out, progre
 from fociscope.cli.entry import app
 
 if TYPE_CHECKING:
+    from fociscope.calibration import Calibration
     from fociscope.imager import Imager
-    from fociscope.imager.calibration import Calibration
 
 
 class PsfModel(StrEnum):
@@ -84,14 +84,9 @@ def calibrate(
     """
     import warnings
 
+    from fociscope.calibration import calibrate_beads, calibrate_target, read_depths, read_stack
     from fociscope.errors import FociscopeError, FociscopeWarning
     from fociscope.files import atomic_folder, read_image
-    from fociscope.imager.calibration import (
-        calibrate_beads,
-        calibrate_target,
-        read_depths,
-        read_stack,
-    )
 
     if output.suffix.lower() != ".toml":
         raise FociscopeError(f"{output}: an imager's file ends in .toml; choose such a name")
@@ -122,7 +117,7 @@ def calibrate(
         _refuse_existing(output, overwrite)
         written = found.write_into(part, output.name, inputs=[_input(path) for path in inputs])
         if figure:
-            from fociscope.show.calibration import draw_calibration
+            from fociscope.figures.calibration import draw_calibration
 
             picture = part / output.with_suffix(".calibration.png").name
             draw_calibration(found, " + ".join(p.name for p in inputs)).savefig(picture)

@@ -14,7 +14,7 @@ from rich.markup import escape
 
 if TYPE_CHECKING:
     from fociscope.imager import Imager
-    from fociscope.reconstruction import Reconstruction
+    from fociscope.results import Reconstruction
 
 __all__ = [
     "Device",

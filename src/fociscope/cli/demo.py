@@ -21,7 +21,7 @@ from fociscope.cli.common import (
 from fociscope.cli.entry import app
 
 if TYPE_CHECKING:
-    from fociscope.demo import DemoResult
+    from fociscope.workflows.demo import DemoResult
 
 
 @app.command()
@@ -33,7 +33,7 @@ def demo(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Do the whole job on a shipped capture pair, offline: maps, pictures, scores."""
-    from fociscope.demo import run_demo
+    from fociscope.workflows.demo import run_demo
 
     done = run_demo(output, device=device, overwrite=overwrite)
     _print_demo(done)

@@ -59,9 +59,9 @@ def evaluate(
     """Score a model or solver on unseen scenes, and write a report with tables and pictures."""
     from fociscope.errors import FociscopeError
     from fociscope.evaluation import results as files
-    from fociscope.evaluation.candidates import find_candidates
+    from fociscope.evaluation.methods.models import find_candidates
     from fociscope.files import atomic_folder
-    from fociscope.show.report import write_report
+    from fociscope.report.page import write_report
 
     if data is not None and (suite is not None or conditions is not None):
         raise FociscopeError("--data takes the place of a suite; leave out --suite, --conditions")
@@ -120,7 +120,7 @@ def _print(results: dict[str, Any]) -> None:
     """Print one row per condition: the evaluated candidate beside the answers without looking."""
     from rich.table import Table
 
-    from fociscope.show.report_labels import condition_label, evaluated
+    from fociscope.report.labels import condition_label, evaluated
 
     name = evaluated(results)
     table = Table(title=escape(name), title_justify="left", title_style="bold")

@@ -46,7 +46,7 @@ def info(
     from fociscope.cli.info_result import JOURNAL, describe_result
     from fociscope.errors import FociscopeError, OutputExistsError
     from fociscope.files import IMAGE_SUFFIXES
-    from fociscope.files.zarr_store import is_zarr
+    from fociscope.files.arrays.zarr_store import is_zarr
     from fociscope.simulation.dataset_check import check_dataset, dataset_files
     from fociscope.simulation.dataset_record import RECORD_NAME
 
@@ -245,8 +245,8 @@ def _draw_sheet(
     overwrite: bool,
 ) -> None:
     """Draw samples that are spread over the files."""
+    from fociscope.figures.contact_sheet import draw_contact_sheet, spread_samples
     from fociscope.files import atomic_path
-    from fociscope.show.contact_sheet import draw_contact_sheet, spread_samples
 
     data, names = spread_samples(files, samples)
     figure = draw_contact_sheet(

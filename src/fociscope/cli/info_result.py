@@ -9,10 +9,9 @@ from typing import Any
 from rich.markup import escape
 
 from fociscope.cli.common import out
-from fociscope.errors import FileFormatError
-from fociscope.files.limits import shown
-from fociscope.reconstruction.journal import Journal
-from fociscope.reconstruction.output import JOURNAL
+from fociscope.errors import FileFormatError, shown
+from fociscope.results.writers import JOURNAL
+from fociscope.series.journal import Journal
 
 __all__ = ["JOURNAL", "describe_result"]
 

@@ -24,26 +24,25 @@ from fociscope.cli.common import (
     warn_of_suspicion,
 )
 from fociscope.configuration import plain_errors
-from fociscope.errors import CaptureError, FociscopeError
+from fociscope.devices import Precision
+from fociscope.errors import CaptureError, FociscopeError, shown
+from fociscope.figures.reconstruction import draw_reconstruction
 from fociscope.files import CaptureSeries, atomic_folder, atomic_path, open_captures
-from fociscope.files.captures import PageMeaning
-from fociscope.files.limits import shown
-from fociscope.networks.precision import Precision
+from fociscope.files.captures.reader import PageMeaning
 from fociscope.networks.store import find_model, read_model
-from fociscope.reconstruction import ChipCorrection, Model, Reconstruction, load_model
-from fociscope.reconstruction.output import DEFAULT_FORMATS, FIGURE, JOURNAL, OF_SERIES
-from fociscope.reconstruction.pixel_size import check_pixel_size
+from fociscope.reconstruction import ChipCorrection, Model, load_model
+from fociscope.reconstruction.checks import check_pixel_size
 from fociscope.reconstruction.preparation import Preparation, prepared
-from fociscope.reconstruction.provenance import provenance
-from fociscope.reconstruction.series import (
-    Options,
+from fociscope.results import Reconstruction
+from fociscope.results.provenance import provenance
+from fociscope.results.writers import DEFAULT_FORMATS, FIGURE, JOURNAL, OF_SERIES, write_result
+from fociscope.series.folder import SERIES_FORMATS
+from fociscope.series.frames import Options, reconstruct_frames
+from fociscope.series.series import (
     SeriesDone,
     is_long,
-    reconstruct_frames,
     reconstruct_series,
 )
-from fociscope.reconstruction.series_folder import SERIES_FORMATS
-from fociscope.show.figures import draw_reconstruction
 
 __all__ = ["Job", "run", "say_done"]
 
@@ -210,7 +209,8 @@ def _run_at_once(job: Job, series: CaptureSeries, frame_px: tuple[int, int]) -> 
                     model, captures, options, names=names, progress=progress
                 )
         first, title = result.frame(0), _title(job, len(captures))
-        written = result.write_into(
+        written = write_result(
+            result,
             part,
             formats,
             cell_diameter_um=job.cell_diameter_um,

@@ -9,19 +9,18 @@ from rich.markup import escape
 
 from fociscope.cli.common import err
 from fociscope.cli.reconstruct_job import Job, say_done
-from fociscope.errors import FociscopeError
-from fociscope.files.limits import shown
-from fociscope.reconstruction.arrivals import arrivals
-from fociscope.reconstruction.output import check_formats
+from fociscope.errors import FociscopeError, shown
 from fociscope.reconstruction.preparation import Preparation
-from fociscope.reconstruction.series_folder import SERIES_FORMATS
-from fociscope.reconstruction.watch import (
+from fociscope.results.writers import check_formats
+from fociscope.series.folder import SERIES_FORMATS
+from fociscope.series.watch import (
     POLL_S,
     WatchState,
     still_waiting,
     stop_at_signals,
     watch_captures,
 )
+from fociscope.series.watcher import arrivals
 
 __all__ = ["run_watch"]
 

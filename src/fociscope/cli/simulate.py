@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from fociscope.cli.common import (
-    ImagerOption,
-    OverwriteOption,
-    err,
-    out,
-    progress_bar,
-    read_imager,
-)
+from fociscope.cli.common import ImagerOption, OverwriteOption, err, out, progress_bar, read_imager
 from fociscope.cli.entry import app
 
 if TYPE_CHECKING:

@@ -44,16 +44,16 @@ def train(
     nodes: Annotated[int, typer.Option(min=1, help="Machines that train together.")] = 1,
 ) -> None:
     """Train a model on live simulation or on files, calibrate it, and score it on unseen scenes."""
+    from fociscope.devices import pick_device
     from fociscope.evaluation.card import write_card
-    from fociscope.reconstruction.engine import pick_device
     from fociscope.training.checkpoint import read_checkpoint
-    from fociscope.training.finish import finish
-    from fociscope.training.machines import Machines
+    from fociscope.training.export import finish
+    from fociscope.training.hardware import Machines
     from fociscope.training.module import SECONDS
     from fociscope.training.recipe import Recipe
     from fociscope.training.run import START
     from fociscope.training.run import train as run
-    from fociscope.training.start import Start
+    from fociscope.training.run_origin import Start
 
     plan = Recipe.load(recipe)
     trained = run(

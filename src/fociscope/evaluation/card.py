@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fociscope.evaluation.candidates import Trained
 from fociscope.evaluation.evaluate import evaluate
+from fociscope.evaluation.methods.models import Trained
 from fociscope.evaluation.suite import SEPARATION_UM, Condition
-from fociscope.files.atomic import atomic_path
+from fociscope.files.safe.atomic import atomic_path
 from fociscope.imager.geometry import Imager
 from fociscope.networks.layer_net import LayerNet
 from fociscope.networks.store import ModelInfo, read_model
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.frame import surround_margin_px
+from fociscope.training.live_scenes import LARGEST_FILLED_SHARE
 from fociscope.training.recipe import ImagerFamily, Recipe
-from fociscope.training.start import Start
-from fociscope.training.stream import LARGEST_FILLED_SHARE
+from fociscope.training.run_origin import Start
 
 __all__ = ["TEST_SCENES", "write_card"]
 

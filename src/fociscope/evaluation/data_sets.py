@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from fociscope.errors import FileFormatError
-from fociscope.evaluation.scored import Batch, Told
+from fociscope.errors import FileFormatError, shown
+from fociscope.evaluation.batches import Batch, Told
 from fociscope.evaluation.suite import SEPARATION_UM
 from fociscope.files import ImagesDepth, ImagesDepthFile
-from fociscope.files.images_depth import DEPTH, DEPTH_MAP, RAW
-from fociscope.files.limits import shown
-from fociscope.files.zarr_store import is_zarr
+from fociscope.files.arrays.zarr_store import is_zarr
+from fociscope.files.published.images_depth import DEPTH, DEPTH_MAP, RAW
 from fociscope.imager.geometry import Imager
 from fociscope.simulation.dataset_check import dataset_files
 from fociscope.simulation.dataset_record import RECORD_NAME, read_record

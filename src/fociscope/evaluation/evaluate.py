@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fociscope.errors import FociscopeError, FociscopeWarning
-from fociscope.evaluation.candidates import Candidate, Trained
+from fociscope.evaluation.batches import Batch, Estimate, Told
+from fociscope.evaluation.limits.suite import depth_limit
+from fociscope.evaluation.methods.models import Candidate, Trained
 from fociscope.evaluation.results import Results, header
-from fociscope.evaluation.scored import Batch, Estimate, Told
+from fociscope.evaluation.scores import Tally
 from fociscope.evaluation.suite import VALIDATION, Condition, Suite
-from fociscope.evaluation.suite_limits import depth_limit
-from fociscope.evaluation.tally import Tally
 from fociscope.imager.geometry import Imager
 
 __all__ = ["Case", "Evaluation", "ScoredSet", "evaluate", "evaluate_suite"]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from fociscope.errors import FileFormatError
-from fociscope.files.limits import require_file
+from fociscope.files.safe.limits import require_file
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "Results", "as_json", "read_results", "versions"]
 

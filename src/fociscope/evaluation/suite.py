@@ -15,7 +15,7 @@ from pydantic import Field
 
 from fociscope.configuration import Configuration
 from fociscope.errors import FociscopeError
-from fociscope.evaluation.scored import Batch, Told
+from fociscope.evaluation.batches import Batch, Told
 from fociscope.imager.geometry import Imager
 from fociscope.imager.registration import Registration
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB

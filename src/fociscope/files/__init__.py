@@ -5,21 +5,21 @@ then decodes; what goes wrong is a `FileFormatError` of one line. Writers leave 
 none.
 """
 
-from fociscope.files.atomic import atomic_folder, atomic_path, atomic_tree
-from fociscope.files.capture_series import CaptureSeries
-from fociscope.files.captures import list_images, open_captures, read_captures
-from fociscope.files.images import IMAGE_SUFFIXES, read_image
-from fociscope.files.images_depth import (
+from fociscope.files.arrays.mat import is_mat
+from fociscope.files.captures.reader import list_images, open_captures, read_captures
+from fociscope.files.captures.series import CaptureSeries
+from fociscope.files.images.reader import IMAGE_SUFFIXES, read_image
+from fociscope.files.images.tiff import read_pixel_size_um
+from fociscope.files.ome.tiff import write_ome_tiff
+from fociscope.files.published.images_depth import (
     ImagesDepth,
     ImagesDepthFile,
     is_images_depth,
     read_images_depth,
 )
-from fociscope.files.images_depth_write import LayoutFormat, write_images_depth
-from fociscope.files.limits import DEFAULT_LIMITS, Limits, check_claim, require_file
-from fociscope.files.mat import is_mat
-from fociscope.files.ome import write_ome_tiff
-from fociscope.files.tiff import read_pixel_size_um
+from fociscope.files.published.writer import LayoutFormat, write_images_depth
+from fociscope.files.safe.atomic import atomic_folder, atomic_path, atomic_tree
+from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, require_file
 
 __all__ = [
     "DEFAULT_LIMITS",

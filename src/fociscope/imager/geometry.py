@@ -10,9 +10,9 @@ from pydantic import Field
 
 from fociscope.configuration import Configuration, changed, parse_toml
 from fociscope.errors import ImagerError
-from fociscope.files.atomic import atomic_path
-from fociscope.files.limits import read_description
-from fociscope.files.ome import write_ome_tiff
+from fociscope.files.ome.tiff import write_ome_tiff
+from fociscope.files.safe.atomic import atomic_path
+from fociscope.files.safe.limits import read_description
 from fociscope.imager.camera import Camera
 from fociscope.imager.psf import AngleSelectivePsf, AnyPsf, MeasuredPsf
 from fociscope.imager.registration import Registration

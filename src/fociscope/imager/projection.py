@@ -16,12 +16,18 @@ from fociscope.imager.psf.base import KERNEL_ENERGY, Psf
 from fociscope.imager.registration import Resampling
 
 if TYPE_CHECKING:
-    from fociscope.imager.projector import LayerProjector
+    from fociscope.imager.geometry import Imager
 
-__all__ = ["Projection"]
+__all__ = ["Projection", "distances_um"]
 
 #: Light from farther away than this many frames is not followed in `surround`.
 FARTHEST_FRAMES = 2
+
+
+def distances_um(imager: Imager, depth_um: Tensor) -> Tensor:
+    """Return (..., layer, sensor): the distance of each layer of (..., layer) from each sensor."""
+    distances = [depth_um, imager.gap_um - depth_um][: imager.sensors]
+    return torch.stack(distances, dim=-1)
 
 
 class Projection:
@@ -32,29 +38,31 @@ class Projection:
 
     def __init__(
         self,
-        projector: LayerProjector,
+        imager: Imager,
         depth_um: Tensor,
         frame_px: tuple[int, int],
         psf_parameters: dict[str, Tensor],
         *,
+        memory_bytes: int,
+        family: tuple[str, tuple[float, float]] | None,
         keep: bool,
     ) -> None:
         """Prepare a projection.
 
         Args:
-            projector: the instrument, and the memory to work in.
+            imager: the instrument.
             depth_um: (..., layer), within the imager.
             frame_px: (y, x) of layers and captures.
             psf_parameters: as for `LayerProjector.A`.
+            memory_bytes, family: as for `LayerProjector`.
             keep: compute transfer functions once and keep them, for many uses of `A`.
         """
         self._kept: dict[tuple[int, int, tuple[int, int]], Tensor] | None = {} if keep else None
-        imager = self.imager = projector.imager
-        self.psf, self.memory_bytes = imager.psf, projector.memory_bytes
-        self.family = projector.family
+        self.imager, self.psf = imager, imager.psf
+        self.memory_bytes, self.family = memory_bytes, family
         per_sample = self._checked_parameters(psf_parameters, depth_um)
         # (scene, layer, sensor) and (scene, 1, 1): all leading axes are one here.
-        distance = projector.distance_um(depth_um)
+        distance = distances_um(imager, depth_um)
         self.distance_um = distance.reshape(-1, *distance.shape[-2:])
         self.per_sample = {name: v.reshape(-1, 1, 1) for name, v in per_sample.items()}
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor, like
 from fociscope.errors import ImagerError
-from fociscope.imager.projection import Projection
+from fociscope.imager.projection import Projection, distances_um
 
 if TYPE_CHECKING:
     from fociscope.imager.geometry import Imager
@@ -88,7 +88,7 @@ class LayerProjector:
                 f"got {tuple(z.shape)}"
             )
         frame_px = x.shape[-2], x.shape[-1]
-        projection = Projection(self, z, frame_px, psf_parameters, keep=False)
+        projection = self._projection(z, frame_px, psf_parameters, keep=False)
         captures = projection.A(x.reshape(-1, *x.shape[-3:]))
         return like(captures.reshape(*x.shape[:-3], *captures.shape[-3:]), layers)
 
@@ -121,7 +121,7 @@ class LayerProjector:
                 f"{(*y.shape[:-3], 'layer')}; got {tuple(z.shape)}"
             )
         frame_px = y.shape[-2], y.shape[-1]
-        projection = Projection(self, z, frame_px, psf_parameters, keep=False)
+        projection = self._projection(z, frame_px, psf_parameters, keep=False)
         layers = projection.A_adjoint(y.reshape(-1, *y.shape[-3:]))
         return like(layers.reshape(*y.shape[:-3], *layers.shape[-3:]), captures)
 
@@ -141,12 +141,29 @@ class LayerProjector:
         z = as_tensor(depth_um)
         if z.ndim != 2:
             raise ImagerError(f"depths need (scene, layer); got the shape {tuple(z.shape)}")
-        return Projection(self, self._checked_depth(z, z), frame_px, psf_parameters, keep=True)
+        return self._projection(self._checked_depth(z, z), frame_px, psf_parameters, keep=True)
 
     def distance_um(self, depth_um: Tensor) -> Tensor:
         """Return (..., layer, sensor): the distance of each layer from each sensor."""
-        distances = [depth_um, self.imager.gap_um - depth_um][: self.imager.sensors]
-        return torch.stack(distances, dim=-1)
+        return distances_um(self.imager, depth_um)
+
+    def _projection(
+        self,
+        depth_um: Tensor,
+        frame_px: tuple[int, int],
+        psf_parameters: dict[str, Tensor],
+        *,
+        keep: bool,
+    ) -> Projection:
+        return Projection(
+            self.imager,
+            depth_um,
+            frame_px,
+            psf_parameters,
+            memory_bytes=self.memory_bytes,
+            family=self.family,
+            keep=keep,
+        )
 
     def _checked_depth(self, depth_um: ArrayLike, beside: Tensor) -> Tensor:
         z = as_tensor(depth_um).to(beside)

@@ -28,8 +28,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fociscope.networks.blocks import Modulation, ResidualBlock
-from fociscope.networks.layer_net import LayerNet, LayerNetOutput, relative_light
+from fociscope.networks.layer_net import (
+    LayerNet,
+    LayerNetOutput,
+    Modulation,
+    ResidualBlock,
+    relative_light,
+)
 
 __all__ = ["InferenceNet", "Pooled"]
 

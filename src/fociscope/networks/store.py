@@ -14,14 +14,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fociscope.configuration import Configuration, Range, plain_errors
-from fociscope.errors import ModelError
-from fociscope.files.atomic import atomic_path
-from fociscope.files.limits import one_line, require_file, shown
+from fociscope.errors import ModelError, one_line, shown
+from fociscope.files.safe.atomic import atomic_path
+from fociscope.files.safe.limits import require_file
 from fociscope.imager.geometry import Imager
 from fociscope.networks.calibration import Calibration
 from fociscope.networks.layer_net import WITNESS, Architecture, LayerNet
-from fociscope.networks.plausibility import Plausibility, feature_count
-from fociscope.networks.witness import BlurWitness
+from fociscope.networks.ood import Plausibility, feature_count
+from fociscope.networks.psf_width import BlurWitness
 
 __all__ = ["ModelInfo", "find_model", "read_model", "shipped_models", "write_model"]
 

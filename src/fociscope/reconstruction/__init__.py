@@ -2,8 +2,8 @@
 
 from fociscope.reconstruction.correction import ChipCorrection, find_bad_pixels
 from fociscope.reconstruction.engine import Model, load_model
-from fociscope.reconstruction.foci import Focus, find_foci
-from fociscope.reconstruction.result import Reconstruction
+from fociscope.results.foci import Focus, find_foci
+from fociscope.results.result import Reconstruction
 
 __all__ = [
     "ChipCorrection",

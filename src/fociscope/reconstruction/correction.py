@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor
 from fociscope.errors import CaptureError
-from fociscope.reconstruction.captures import light_unit
+from fociscope.reconstruction.checks import light_unit
 
 __all__ = ["ChipCorrection", "filled", "find_bad_pixels"]
 

@@ -11,51 +11,31 @@ import torch
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor
+from fociscope.devices import Precision, pick_device, pick_precision
 from fociscope.errors import FociscopeError
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
 from fociscope.networks.calibration import Calibration
+from fociscope.networks.conditioning import optics_features
 from fociscope.networks.inference import InferenceNet
 from fociscope.networks.layer_net import LayerNet
-from fociscope.networks.optics import optics_features
-from fociscope.networks.plausibility import evidence, questioned, share_at_the_top
-from fociscope.networks.precision import Precision, pick_precision
+from fociscope.networks.ood import evidence, questioned, share_at_the_top
 from fociscope.networks.reprojection import light_and_depth, reproject
 from fociscope.networks.store import ModelInfo, find_model, read_model
 from fociscope.reconstruction.alignment import aligned
-from fociscope.reconstruction.captures import check_captures, light_unit
+from fociscope.reconstruction.checks import check_captures, check_imager, light_unit
 from fociscope.reconstruction.correction import ChipCorrection
-from fociscope.reconstruction.family import check_imager
 from fociscope.reconstruction.refinement import refined_light
-from fociscope.reconstruction.result import Reconstruction
 from fociscope.reconstruction.tiling import LEAST_TILE_PX, TILE_PX, in_tiles, with_smaller_tiles
+from fociscope.results.result import Reconstruction
 
-__all__ = ["Model", "load_model", "pick_device"]
+__all__ = ["Model", "load_model"]
 
 #: Pixels of one sensor that are reconstructed at a time: 64 frames of 51x51.
 BATCH_PIXELS = 64 * 51 * 51
 #: Larger frames, and those that go through in tiles, are computed in float32 in any case, because
 #: tiles of bfloat16 would not agree with the whole frame to its digits.
 BFLOAT16_PIXELS = 128 * 128
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the device of a name: `auto` takes CUDA, then MPS, then the CPU.
-
-    Raises:
-        FociscopeError: there is no such device here.
-    """
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return torch.device(next(device for device, is_there in there.items() if is_there))
-    if not there.get(name, False):
-        usable = ", ".join(device for device, is_there in there.items() if is_there)
-        raise FociscopeError(f"no device '{name}' here; choose among: auto, {usable}")
-    return torch.device(name)
 
 
 class Model:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from fociscope.configuration import Configuration
 from fociscope.errors import CaptureError
-from fociscope.files.capture_series import CaptureSeries, FloatArray
+from fociscope.files.captures.series import CaptureSeries, FloatArray
 
 __all__ = ["Flip", "Preparation", "prepared"]
 

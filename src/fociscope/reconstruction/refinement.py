@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fociscope.imager.projector import LayerProjector
-from fociscope.networks.plausibility import noise_std
+from fociscope.networks.ood import noise_std
 from fociscope.networks.reprojection import depth_bounds_um
 
 __all__ = ["refined_light"]

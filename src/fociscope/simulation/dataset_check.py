@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fociscope.errors import FileFormatError
-from fociscope.files.checksum import sha256, total_bytes
-from fociscope.files.limits import shown
+from fociscope.errors import FileFormatError, shown
+from fociscope.files.safe.checksum import sha256, total_bytes
 from fociscope.simulation.dataset_record import RECORD_NAME, DatasetRecord, FileRecord, read_record
 
 __all__ = ["FileState", "SetState", "check_dataset", "dataset_files", "file_state"]

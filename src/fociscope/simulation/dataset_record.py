@@ -12,11 +12,11 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from fociscope.configuration import Configuration, plain_errors
-from fociscope.errors import FileFormatError
-from fociscope.files.atomic import atomic_path
-from fociscope.files.images_depth import ImagesDepth
-from fociscope.files.images_depth_write import LayoutFormat
-from fociscope.files.limits import require_file, shown
+from fociscope.errors import FileFormatError, shown
+from fociscope.files.published.images_depth import ImagesDepth
+from fociscope.files.published.writer import LayoutFormat
+from fociscope.files.safe.atomic import atomic_path
+from fociscope.files.safe.limits import require_file
 from fociscope.imager.geometry import Imager
 from fociscope.simulation.specimens import Specimen
 from fociscope.simulation.tissue import PerlinFoci

@@ -9,7 +9,7 @@ from pydantic import Discriminator, Tag, model_validator
 
 from fociscope.configuration import Configuration, parse_toml
 from fociscope.errors import SceneError
-from fociscope.files.limits import read_description
+from fociscope.files.safe.limits import read_description
 from fociscope.simulation.targets import Lines, ResolutionTarget, Rings
 from fociscope.simulation.tissue import MicroFoci, PerlinFoci, SingleCells
 from fociscope.simulation.user_layers import UserLayers

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from fociscope.configuration import Configuration, Range
 from fociscope.simulation.cells import autofluorescence_light, render_cells, render_discs
-from fociscope.simulation.foci import foci_masks
+from fociscope.simulation.perlin import foci_masks
 
 __all__ = ["DrawnLayers", "MicroFoci", "PerlinFoci", "ShareRange", "SingleCells", "Tissue"]
 

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from fociscope.errors import SceneError
-from fociscope.files.images import read_image
-from fociscope.files.limits import shown
+from fociscope.errors import SceneError, shown
+from fociscope.files.images.reader import read_image
 from fociscope.simulation.tissue import DrawnLayers, FilledTissue, ShareRange
 
 __all__ = ["UserLayers"]

@@ -21,12 +21,7 @@ from fociscope.solvers.iterations import CHECK_EVERY, Measured, iterate
 from fociscope.solvers.least_squares import LeastSquares, starting_layers
 from fociscope.solvers.operators import Operator, SpectralOperator
 from fociscope.solvers.penalties import differences, differences_adjoint, into_the_unit_ball
-from fociscope.solvers.problem import (
-    Problem,
-    Progress,
-    Solution,
-    per_scene,
-)
+from fociscope.solvers.problem import Problem, Progress, Solution, per_scene
 
 __all__ = ["admm"]
 

@@ -11,13 +11,7 @@ from torch import Tensor
 
 from fociscope.errors import SolverError
 from fociscope.solvers.operators import Operator
-from fociscope.solvers.problem import (
-    Piece,
-    Problem,
-    Progress,
-    Solution,
-    check_option,
-)
+from fociscope.solvers.problem import Piece, Problem, Progress, Solution, check_option
 
 __all__ = ["CHECK_EVERY", "Iteration", "Measured", "iterate"]
 

@@ -15,12 +15,7 @@ from fociscope.imager import Imager
 from fociscope.solvers.iterations import Measured, iterate
 from fociscope.solvers.least_squares import starting_layers
 from fociscope.solvers.operators import Operator
-from fociscope.solvers.problem import (
-    Problem,
-    Progress,
-    Solution,
-    check_option,
-)
+from fociscope.solvers.problem import Problem, Progress, Solution, check_option
 
 __all__ = ["richardson_lucy"]
 

@@ -28,13 +28,7 @@ from fociscope.arrays import ArrayLike
 from fociscope.errors import SolverError
 from fociscope.imager import Imager
 from fociscope.solvers.operators import Operator
-from fociscope.solvers.problem import (
-    Piece,
-    Problem,
-    Progress,
-    Solution,
-    check_option,
-)
+from fociscope.solvers.problem import Piece, Problem, Progress, Solution, check_option
 from fociscope.solvers.spectra import Circular, LayerSpectrum, circular_of
 
 __all__ = ["Influence", "tikhonov"]

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from fociscope.errors import FociscopeError
-from fociscope.files.atomic import atomic_path
+from fociscope.files.safe.atomic import atomic_path
 
 __all__ = ["CurvesFile", "tensorboard_logger"]
 

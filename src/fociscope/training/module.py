@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from fociscope.networks.layer_net import LayerNet
-from fociscope.networks.losses import layer_loss
+from fociscope.training.batches import Batch
+from fociscope.training.losses import layer_loss
 from fociscope.training.recipe import Recipe
-from fociscope.training.telling import Batch
 
 __all__ = ["SECONDS", "TrainingModule"]
 

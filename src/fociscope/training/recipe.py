@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from fociscope.configuration import Configuration, Range, parse_toml
 from fociscope.errors import ImagerError, RecipeError
-from fociscope.files.limits import read_description
+from fociscope.files.safe.limits import read_description
 from fociscope.imager.geometry import Boundary, Imager
 from fociscope.imager.psf import AngleSelectivePsf
 from fociscope.networks.layer_net import SMALLEST_FRAME_PX, Architecture

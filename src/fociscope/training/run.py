@@ -18,19 +18,22 @@ from lightning.pytorch.loggers import Logger
 from torch.utils.data import DataLoader
 
 from fociscope.configuration import parse_toml
-from fociscope.errors import FociscopeError, OutputExistsError, RecipeError
-from fociscope.files.atomic import atomic_path, discard_leftovers
-from fociscope.files.limits import one_line
-from fociscope.training.checkpoint import SafetensorsCheckpoint, read_checkpoint
+from fociscope.errors import FociscopeError, OutputExistsError, RecipeError, one_line
+from fociscope.files.safe.atomic import atomic_path, discard_leftovers
+from fociscope.training.batches import validation_loader
+from fociscope.training.checkpoint import (
+    BestAndLast,
+    SafetensorsCheckpoint,
+    read_checkpoint,
+    waited_in_vain,
+)
 from fociscope.training.curves import CurvesFile, tensorboard_logger
-from fociscope.training.file_stream import FileBatches
-from fociscope.training.machines import Machines, end_other_processes, is_lost_contact
+from fociscope.training.file_scenes import FileBatches
+from fociscope.training.hardware import Machines, end_other_processes, is_lost_contact
+from fociscope.training.live_scenes import LiveScenes
 from fociscope.training.module import TrainingModule
 from fociscope.training.recipe import Recipe
-from fociscope.training.selection import BestAndLast, waited_in_vain
-from fociscope.training.start import DataRecord, Start, weights_to_start_from
-from fociscope.training.stream import LiveScenes
-from fociscope.training.validation import validation_loader
+from fociscope.training.run_origin import DataRecord, Start, weights_to_start_from
 
 __all__ = ["START", "Trained", "train"]
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from fociscope.errors import FileFormatError, FociscopeError
-from fociscope.evaluation.candidates import Constant, Trained, find_candidates
+from fociscope.evaluation.batches import Estimate
 from fociscope.evaluation.evaluate import evaluate_suite
+from fociscope.evaluation.methods.models import Constant, Trained, find_candidates
 from fociscope.evaluation.results import as_json, read_results
-from fociscope.evaluation.scored import Estimate
 from fociscope.evaluation.suite import SUITES, selected
 
 

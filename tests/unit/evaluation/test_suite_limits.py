@@ -6,14 +6,14 @@ import warnings
 import numpy as np
 import pytest
 
-from fociscope.evaluation.suite import SUITES
-from fociscope.evaluation.suite_limits import (
+from fociscope.evaluation.limits.suite import (
     SENSORS,
     TABLE,
     condition_key,
     depth_limit,
     unknown_layer_bound_um,
 )
+from fociscope.evaluation.suite import SUITES
 
 SINGLE = {name: next(c for c in s.conditions if c.layers == 1) for name, s in SUITES.items()}
 SEVERAL = next(c for c in SUITES["quick"].conditions if c.layers == 4)
@@ -39,7 +39,7 @@ def test_one_sensor_tells_less_of_a_layer_it_has_not_seen(limit):
 
 @pytest.mark.parametrize(("name", "depth_bin"), [("both_sensors", 2), ("sensor_a", 7)])
 def test_the_table_holds_what_the_bound_gives_today(name, depth_bin):
-    """If not: `python -m fociscope.evaluation.suite_limits` computes the table anew."""
+    """If not: `python -m fociscope.evaluation.limits.suite` computes the table anew."""
     entry = json.loads(TABLE.read_text())[condition_key(SINGLE["reference"])]
     fresh = unknown_layer_bound_um(
         SINGLE["reference"], 50.0 + 100 * depth_bin, sensors=SENSORS[name]

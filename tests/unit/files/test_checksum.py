@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fociscope.files.checksum import sha256, total_bytes
+from fociscope.files.safe.checksum import sha256, total_bytes
 
 
 def test_a_file(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fociscope.errors import FileFormatError
 from fociscope.files import Limits, check_claim, require_file
-from fociscope.files.limits import decoding, read_description
+from fociscope.files.safe.limits import decoding, read_description
 
 PATH = Path("claims.npy")
 

@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 from fociscope.errors import OutputExistsError
-from fociscope.files.ome_zarr import Channel, OmeZarrSeries, write_ome_zarr
+from fociscope.files.ome.zarr import Channel, OmeZarrSeries, write_ome_zarr
 
 CHANNELS = [Channel("probability", 1.0), Channel("intensity", float("nan"))]
 PLACED = {"channels": CHANNELS, "pixel_pitch_um": 55.0, "layer_um": 250.0}

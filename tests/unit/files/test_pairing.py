@@ -8,7 +8,7 @@ import tifffile
 
 from fociscope.errors import FileFormatError
 from fociscope.files import open_captures, read_captures
-from fociscope.files.pairing import sensor_of
+from fociscope.files.captures.pairing import sensor_of
 
 
 def write(folder: Path, *names: str) -> Path:

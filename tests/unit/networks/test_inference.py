@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from fociscope.networks.conditioning import OPTICS_FEATURES
 from fociscope.networks.inference import CACHED_PIXELS, InferenceNet
 from fociscope.networks.layer_net import Architecture, LayerNet, LayerNetOutput
-from fociscope.networks.optics import OPTICS_FEATURES
 
 PATCH_1 = {"patch_px": 1, "widths": (8, 16, 24), "blocks": (1, 2, 2)}
 PATCH_2 = {"patch_px": 2, "widths": (12, 24), "blocks": (1, 3)}

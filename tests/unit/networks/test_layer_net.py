@@ -2,8 +2,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from fociscope.networks.conditioning import OPTICS_FEATURES
 from fociscope.networks.layer_net import Architecture, LayerNet, LayerNetOutput, relative_light
-from fociscope.networks.optics import OPTICS_FEATURES
 
 
 def captures(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -14,17 +14,11 @@ from safetensors.torch import save_file
 from fociscope.errors import FileFormatError, ModelError, OutputExistsError
 from fociscope.imager import Imager
 from fociscope.networks.calibration import Calibration
+from fociscope.networks.conditioning import OPTICS_FEATURES
 from fociscope.networks.layer_net import WITNESS, Architecture, LayerNet
-from fociscope.networks.optics import OPTICS_FEATURES
-from fociscope.networks.plausibility import feature_count
-from fociscope.networks.store import (
-    ModelInfo,
-    find_model,
-    read_model,
-    shipped_models,
-    write_model,
-)
-from fociscope.networks.witness import BlurWitness
+from fociscope.networks.ood import feature_count
+from fociscope.networks.psf_width import BlurWitness
+from fociscope.networks.store import ModelInfo, find_model, read_model, shipped_models, write_model
 
 SMALL = Architecture(layers=2, widths=(4, 8), blocks=(1, 1), context=8)
 INFO = ModelInfo(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from fociscope.devices import pick_precision
 from fociscope.errors import FociscopeError
-from fociscope.networks.precision import pick_precision
 from fociscope.reconstruction.engine import Model, load_model
 from fociscope.simulation import Scenes, simulate
 

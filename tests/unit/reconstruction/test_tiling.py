@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from fociscope.errors import FociscopeError, FociscopeWarning
+from fociscope.networks.conditioning import OPTICS_FEATURES
 from fociscope.networks.inference import InferenceNet
 from fociscope.networks.layer_net import Architecture, LayerNet, LayerNetOutput
-from fociscope.networks.optics import OPTICS_FEATURES
 from fociscope.reconstruction.engine import Model, load_model
 from fociscope.reconstruction.tiling import Reach, in_tiles, with_smaller_tiles
 

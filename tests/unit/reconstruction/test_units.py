@@ -10,7 +10,7 @@ import torch
 
 from fociscope.errors import CaptureError
 from fociscope.reconstruction import ChipCorrection, Model, load_model
-from fociscope.reconstruction.captures import light_unit
+from fociscope.reconstruction.checks import light_unit
 from fociscope.simulation import simulate
 
 #: Of float32, which the largest and the smallest units below come near to.

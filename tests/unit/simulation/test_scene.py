@@ -8,13 +8,7 @@ from scipy import stats
 
 from fociscope.errors import SceneError
 from fociscope.imager import Imager, LayerProjector
-from fociscope.simulation import (
-    PerlinFoci,
-    Scenes,
-    Surface,
-    draw_depths,
-    simulate,
-)
+from fociscope.simulation import PerlinFoci, Scenes, Surface, draw_depths, simulate
 
 FIELDS = ["layers", "mask", "depth_um", "captures"]
 SURROUND = Imager.reference().with_(boundary="surround")

@@ -14,10 +14,10 @@ from fociscope.imager import Imager
 from fociscope.networks.layer_net import Architecture
 from fociscope.simulation import simulate
 from fociscope.simulation.dataset import images_depth
-from fociscope.training.file_stream import FileBatches
+from fociscope.training.batches import shares
+from fociscope.training.file_scenes import FileBatches
+from fociscope.training.live_scenes import Batch, LiveScenes
 from fociscope.training.recipe import ImagerFamily, Optimisation, Recipe, Stream, Validation
-from fociscope.training.stream import Batch, LiveScenes
-from fociscope.training.validation import shares
 
 SCENES = 10
 

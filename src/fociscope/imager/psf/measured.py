@@ -34,7 +34,7 @@ from torch import Tensor
 
 from fociscope.configuration import plain_errors
 from fociscope.errors import FociscopeError, ImagerError
-from fociscope.files.images import read_image
+from fociscope.files.images.reader import read_image
 from fociscope.imager.psf.base import Psf
 
 __all__ = ["MeasuredPsf"]

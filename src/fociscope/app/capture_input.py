@@ -1,0 +1,175 @@
+"""What a visitor looks at: the shipped example, files that were dropped, or a simulated scene."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fociscope.app.scene import SceneSettings, simulate_scene
+from fociscope.errors import FileFormatError
+from fociscope.figures.reconstruction import Truth
+from fociscope.files import IMAGE_SUFFIXES, Limits, open_captures, read_captures, read_images_depth
+from fociscope.imager import Imager
+
+__all__ = [
+    "SUFFIXES",
+    "UPLOAD_BYTES",
+    "UPLOAD_LIMITS",
+    "Captured",
+    "dropped",
+    "safe_name",
+    "shipped_example",
+    "simulated",
+]
+
+#: The most that may be sent at a time, and what it may grow to in memory.
+UPLOAD_BYTES = 256 * 2**20
+UPLOAD_LIMITS = Limits(max_frame_px=4096, max_pages=20_000, max_bytes=2**30)
+
+DATA_SUFFIXES = (".mat", ".h5", ".hdf5", ".npz")
+SUFFIXES = (*IMAGE_SUFFIXES, *DATA_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class Captured:
+    """Captures, and what is known of them."""
+
+    kind: Literal["example", "files", "simulated"]
+    frames: NDArray[np.float32]
+    """(frame, sensor, y, x)."""
+    names: tuple[str, ...]
+    """Of the files; empty when simulated."""
+    files: tuple[Path, ...] = ()
+    is_series: bool = False
+    """Came with a frame axis, even if of one frame."""
+    imager: Imager | None = None
+    """None for the one that the model was trained around."""
+    truths: tuple[Truth, ...] = ()
+    """One per frame, or none at all."""
+    pixel_size_um: float | None = None
+    """As the files state it."""
+
+    @property
+    def sensors(self) -> int:
+        """1 or 2."""
+        return int(self.frames.shape[1])
+
+    @property
+    def title(self) -> str:
+        """What stands above it."""
+        if self.kind == "simulated":
+            return "Simulated scene"
+        names = " + ".join(self.names)
+        return f"Shipped example ({names})" if self.kind == "example" else names
+
+    def truth(self, frame: int) -> Truth | None:
+        """Return what a frame is really like, where that is known."""
+        return self.truths[frame] if self.truths else None
+
+    def to_reconstruct(self) -> NDArray[np.float32]:
+        """Return the captures with the axes that their files have."""
+        return self.frames if self.is_series else self.frames[0]
+
+
+@lru_cache(maxsize=1)
+def shipped_example() -> Captured:
+    """Return the capture pair that `fociscope demo` reconstructs, with its truth."""
+    from fociscope.demo import CAPTURES, TRUTH
+
+    folder = Path(str(resources.files("fociscope.demo")))
+    files = tuple(folder / name for name in CAPTURES)
+    return Captured(
+        kind="example",
+        frames=read_captures(files)[None],
+        names=CAPTURES,
+        files=files,
+        truths=_truths(folder / TRUTH),
+    )
+
+
+def simulated(settings: SceneSettings) -> Captured:
+    """Return the scene that the sliders ask for.
+
+    Raises:
+        SceneError, ImagerError: there can be no such scene.
+    """
+    scene = simulate_scene(settings)
+    imager = None if _is_reference(scene.imager) else scene.imager
+    return Captured(
+        kind="simulated",
+        frames=scene.captures[None],
+        names=(),
+        imager=imager,
+        truths=(scene.truth,),
+    )
+
+
+def dropped(files: Sequence[Path], imager: Imager | None = None) -> Captured:
+    """Read files that a visitor dropped: A, A and B, or one file of both.
+
+    Raises:
+        FileFormatError: as `read_captures`; the message names the file, not its folder.
+    """
+    try:
+        with open_captures(files, limits=UPLOAD_LIMITS) as series:
+            captures = series.read()
+        truths = _truths(files[0]) if len(files) == 1 else ()
+    except FileFormatError as error:
+        message = str(error)
+        for file in files:
+            message = message.replace(f"{file.parent}/", "").replace(f"{file.parent}\\", "")
+        raise FileFormatError(message) from None
+    return Captured(
+        kind="files",
+        frames=captures,
+        names=tuple(file.name for file in files),
+        files=tuple(files),
+        is_series=not series.is_single,
+        imager=imager,
+        truths=truths if len(truths) == len(captures) else (),
+        pixel_size_um=series.pixel_size_um,
+    )
+
+
+def safe_name(given: str) -> str:
+    """Return a file name without a path in it, of harmless characters, with a known suffix.
+
+    Raises:
+        FileFormatError: a kind of file that nothing here reads.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", re.split(r"[/\\]", given)[-1]).lstrip(".-")[-100:]
+    if not name.lower().endswith(SUFFIXES):
+        shown = name or "a file without a name"
+        raise FileFormatError(
+            f"{shown}: not a kind of file that is read here; expected {', '.join(SUFFIXES)}."
+        )
+    return name
+
+
+def _is_reference(imager: Imager) -> bool:
+    reference = Imager.reference()
+    return imager.with_(name=reference.name) == reference
+
+
+def _truths(path: Path) -> tuple[Truth, ...]:
+    """Return what a file of the published layout says of its samples; () of any other."""
+    if path.suffix.lower() not in DATA_SUFFIXES:
+        return ()
+    try:
+        data = read_images_depth(path, UPLOAD_LIMITS)
+    except FileFormatError:  # captures without the layout's names, which know no truth
+        return ()
+    if data.depth_map_um is None or data.depth_um is None:
+        return ()
+    return tuple(
+        Truth(mask=layers > 0, depth_um=depth)
+        for layers, depth in zip(data.depth_map_um, data.depth_um, strict=True)
+    )

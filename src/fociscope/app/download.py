@@ -1,0 +1,212 @@
+"""Take away: everything as one archive, the figure, the command line."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from nicegui import ui
+
+from fociscope.app.capture_input import Captured
+from fociscope.app.controls import card, say
+from fociscope.app.methods import model_for
+from fociscope.app.session import Visit, in_thread
+from fociscope.errors import FociscopeError
+from fociscope.figures.reconstruction import draw_comparison, draw_reconstruction
+from fociscope.results.provenance import provenance
+from fociscope.results.result import Reconstruction
+from fociscope.results.writers import write_result
+
+__all__ = ["TakeAwayPanel", "archive", "command_line", "figure"]
+
+FORMATS = ("ome-tiff", "csv", "mat")
+SIMULATED = "captures.npy"
+IMAGER = "imager.toml"
+
+
+def command_line(captured: Captured, *, model: str, layers: int | None) -> str:
+    """Return the command that gives the same map, of the visitor's files or the archive's."""
+    words = ["fociscope", "reconstruct", *(captured.names or (SIMULATED,)), "-o", "map"]
+    words += ["--model", model]
+    if layers is not None:
+        words += ["--layers", str(layers)]
+    if captured.imager is not None:
+        words += ["--imager", IMAGER]
+    for name in FORMATS:
+        words += ["--format", name]
+    return shlex.join(words)
+
+
+def archive(
+    captured: Captured,
+    *,
+    model: str,
+    layers: int | None,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> bytes:
+    """Reconstruct all frames and return a ZIP archive: a folder `map`, and what the command needs.
+
+    Raises:
+        FociscopeError: as `Model.reconstruct`.
+    """
+    trained = model_for(model, captured.imager, device)
+    result = trained.reconstruct(captured.to_reconstruct(), layers=layers, progress=progress)
+    with tempfile.TemporaryDirectory(prefix="fociscope-take-away-") as name:
+        top = Path(name)
+        folder = top / "map"
+        folder.mkdir()
+        inputs = captured.files
+        if captured.kind == "simulated":
+            np.save(top / SIMULATED, captured.to_reconstruct(), allow_pickle=False)
+            inputs = (top / SIMULATED,)
+        if captured.imager is not None:
+            captured.imager.to_toml(top / IMAGER)
+        made = provenance(inputs, model, imager=trained.imager)
+        write_result(result, folder, FORMATS, **made)
+        draw_reconstruction(result.frame(0), captured.title).savefig(folder / "figure.png")
+        command = command_line(captured, model=model, layers=layers)
+        (top / "command.txt").write_text(f"{command}\n", encoding="utf-8")
+        given = inputs if captured.kind == "example" else ()
+        return _zipped(top, given)
+
+
+def _zipped(top: Path, more: tuple[Path, ...]) -> bytes:
+    memory = BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(p for p in top.rglob("*") if p.is_file()):
+            packed.write(path, path.relative_to(top).as_posix())
+        for path in more:
+            packed.write(path, path.name)
+    return memory.getvalue()
+
+
+def figure(
+    result: Reconstruction, captured: Captured, frame: int, suffix: str, *, with_truth: bool = False
+) -> bytes:
+    """Return the figure of one frame's map as `png` or `svg`; beside the truth, if asked."""
+    truth = captured.truth(frame) if with_truth else None
+    if truth is not None and len(truth.depth_um) == len(result.depth_um):
+        drawn = draw_comparison(result, truth, captured.title)
+    else:
+        drawn = draw_reconstruction(result, captured.title)
+    memory = BytesIO()
+    drawn.savefig(memory, format=suffix)
+    return memory.getvalue()
+
+
+class TakeAwayPanel:
+    """What can be kept."""
+
+    def __init__(self, visit: Visit) -> None:
+        """Build it."""
+        self._visit = visit
+        self._done = (0, 1)
+        with ui.column().classes("w-full gap-3 pt-2 max-w-3xl"):
+            with card("All files"):
+                ui.label(
+                    "What `fociscope reconstruct` writes, of every capture of a series: "
+                    "probability, intensity and depth maps as OME-TIFF, a .mat of the published "
+                    "layout, the summary with all figures, the picture, and the command."
+                ).classes("text-sm opacity-80")
+                with ui.row().classes("items-center gap-3 w-full"):
+                    self._zip = ui.button("Archive (ZIP)", icon="folder_zip", on_click=self._pack)
+                    self._zip.props("no-caps unelevated")
+                    self._progress = ui.linear_progress(0, show_value=False, size="6px")
+                    self._progress.classes("w-48").props('aria-label="Progress"')
+                    self._progress.set_visibility(False)
+            with card("Figure"):
+                ui.label(
+                    "Captures, the map from above and from the side, and every layer, as one "
+                    "picture; with the truth beside it where it is known."
+                ).classes("text-sm opacity-80")
+                with ui.row().classes("items-center gap-2"):
+                    for suffix in ("png", "svg"):
+                        button = ui.button(
+                            suffix.upper(), icon="image", on_click=partial(self._draw, suffix)
+                        )
+                        button.props(f'no-caps outline aria-label="Figure as {suffix.upper()}"')
+                    self._beside = ui.switch("beside the truth").props("dense")
+            with card("The same from the command line"):
+                self._command = ui.code("", language="bash").classes("w-full text-sm")
+                self._note = ui.label("").classes("text-xs opacity-60")
+        self._timer = ui.timer(0.2, self._show_progress, active=False)
+
+    def draw(self) -> None:
+        """Write the command for a new map."""
+        visit = self._visit
+        if visit.captured is None:
+            return
+        self._command.set_content(
+            command_line(visit.captured, model=visit.model, layers=visit.layers)
+        )
+        known = visit.captured.truth(visit.frame) is not None
+        self._beside.set_visibility(known)
+        inputs = {
+            "files": "Run it where your files lie"
+            + ("" if visit.captured.imager is None else ", with imager.toml from the archive"),
+            "example": "The captures are in the archive",
+            "simulated": "The captures and the imager are in the archive",
+        }
+        self._note.set_text(f"{inputs[visit.captured.kind]}.")
+
+    async def _pack(self) -> None:
+        visit = self._visit
+        captured = visit.captured
+        if captured is None:
+            return
+        self._done = (0, 1)
+        self._zip.disable()
+        self._progress.set_visibility(True)
+        self._timer.activate()
+        try:
+            packed = await in_thread(
+                archive,
+                captured,
+                model=visit.model,
+                layers=visit.layers,
+                device=visit.device,
+                progress=self._note_progress,
+            )
+            path = visit.folder / "fociscope-map.zip"
+            await in_thread(path.write_bytes, packed)
+            ui.download.file(path, "fociscope-map.zip")
+        except FociscopeError as error:
+            say(str(error), wrong=True)
+        finally:
+            self._timer.deactivate()
+            self._progress.set_visibility(False)
+            self._zip.enable()
+
+    def _note_progress(self, done: int, total: int) -> None:
+        """Note from the working thread; the page's own timer shows it."""
+        self._done = done, total
+
+    def _show_progress(self) -> None:
+        done, total = self._done
+        self._progress.set_value(done / max(total, 1))
+
+    async def _draw(self, suffix: str) -> None:
+        visit = self._visit
+        if visit.captured is None or visit.result is None:
+            return
+        try:
+            drawn = await in_thread(
+                figure,
+                visit.result,
+                visit.captured,
+                visit.frame,
+                suffix,
+                with_truth=bool(self._beside.value),
+            )
+        except FociscopeError as error:
+            say(str(error), wrong=True)
+            return
+        types = {"png": "image/png", "svg": "image/svg+xml"}
+        ui.download.content(drawn, f"fociscope-map.{suffix}", types[suffix])

@@ -1,0 +1,473 @@
+"""Map: the stack in space, the depth map, and below them layers, foci, self-check and truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from nicegui import events, ui
+
+from fociscope.app.controls import card, labelled_slider, plot
+from fociscope.app.plots import (
+    DEPTH_SCALE,
+    DIFFERENCE_SCALE,
+    LIGHT_SCALE,
+    PROBABILITY_SCALE,
+    UNCERTAINTY_SCALE,
+    Figure,
+    Look,
+    Shown,
+    image,
+)
+from fociscope.app.session import Visit
+from fociscope.app.side import side_view
+from fociscope.app.stack import Layers, stack
+
+__all__ = ["Details", "FociTable", "LayerCards", "MapPanel", "SelfCheck", "TruthCards"]
+
+CARDS = "w-full grid grid-cols-1 sm:grid-cols-2 xl:grid-cols-4 gap-3"
+HEIGHT = "235px"
+#: Title, remark, picture.
+Picture = tuple[str, str, Figure]
+
+
+class Details(Protocol):
+    """Something that can be drawn again."""
+
+    def draw(self) -> None:
+        """Draw what the visit holds now."""
+
+
+class Pictures:
+    """Cards with one picture each, made anew only where their number changes."""
+
+    def __init__(self, classes: str = CARDS) -> None:
+        """Begin without any."""
+        self._grid = ui.element("div").classes(classes)
+        self._cards: list[tuple[ui.label, ui.label, ui.plotly]] = []
+
+    def show(self, pictures: list[Picture]) -> None:
+        """Show these."""
+        if len(pictures) != len(self._cards):
+            self._grid.clear()
+            with self._grid:
+                self._cards = [self._card(*picture) for picture in pictures]
+            return
+        for (title, remark, drawn), picture in zip(self._cards, pictures, strict=True):
+            title.set_text(picture[0])
+            remark.set_text(picture[1])
+            drawn.props(f'aria-label="{picture[0]}, {picture[1]}"')
+            drawn.update_figure(picture[2])
+
+    @staticmethod
+    def _card(title: str, remark: str, figure: Figure) -> tuple[ui.label, ui.label, ui.plotly]:
+        with ui.card().props("flat bordered").classes("w-full gap-0 p-2 min-w-0"):
+            head = ui.label(title).classes("text-sm font-medium")
+            said = ui.label(remark).classes("text-xs opacity-70")
+            return head, said, plot(figure, f"{title}, {remark}", HEIGHT)
+
+
+class LayerCards:
+    """Each layer: probability, its uncertainty, restored light, or cells by depth."""
+
+    WHAT: ClassVar = {
+        "probability": "Probability",
+        "uncertainty": "Uncertainty",
+        "light": "Restored light",
+        "cells": "Cells",
+    }
+
+    def __init__(self, visit: Visit, look: Callable[[], Look]) -> None:
+        """Build the choice."""
+        self._visit, self._look = visit, look
+        with ui.row().classes("w-full items-center gap-3 py-1"):
+            self._what = ui.toggle(self.WHAT, value="probability", on_change=self.draw)
+            self._what.props('dense no-caps unelevated size=sm aria-label="What each layer shows"')
+            ui.label("white line: the threshold").classes("text-xs opacity-60")
+        self._pictures = Pictures()
+
+    def draw(self) -> None:
+        """Draw the layers."""
+        result = self._visit.result
+        assert result is not None
+        self._pictures.show([self._picture(n) for n in range(len(result.depth_um))])
+
+    def _picture(self, layer: int) -> Picture:
+        visit, what = self._visit, self._what.value
+        result = visit.result
+        assert result is not None
+        present = bool(result.present[layer])
+        depth = f"{result.depth_um[layer]:.0f} ± {result.depth_std_um[layer]:.0f} µm"
+        title = f"Layer {layer + 1}: {depth}" if present else f"Layer {layer + 1}: absent"
+        probability, mask = result.probability[layer], visit.mask[layer]
+        remark = (
+            f"there with {100 * result.presence[layer]:.0f} %, cells on {100 * mask.mean():.1f} %"
+        )
+        contour: float | None = visit.threshold if present else None
+        values: Any
+        if what == "uncertainty":
+            # Standard deviation of "cells or not", given the probability.
+            values = np.sqrt(probability * (1 - probability))
+            shown = Shown(UNCERTAINTY_SCALE, 0.0, 0.5, "std of cells/none", digits=".2f")
+            contour = None
+        elif what == "light":
+            values = result.intensity[layer]
+            high = float(result.intensity.max()) or 1.0
+            shown = Shown(LIGHT_SCALE, 0.0, high, "light onto A", digits=".3g")
+            contour = None
+        elif what == "cells":
+            values = np.where(mask, result.depth_um[layer], np.nan)
+            shown = Shown(DEPTH_SCALE, 0.0, result.imager.gap_um, "depth (µm)", digits=".0f")
+            contour = None
+        else:
+            values = probability
+            shown = Shown(PROBABILITY_SCALE, 0.0, 1.0, "P(cells)", digits=".2f")
+        pitch = result.imager.pixel_pitch_um
+        return title, remark, image(values, pitch, shown, self._look(), contour_at=contour)
+
+
+class FociTable:
+    """The foci; a row that is chosen is pointed at in the map."""
+
+    COLUMNS = (
+        ("layer", "Layer", "d"),
+        ("depth", "Depth (µm)", ".0f"),
+        ("std", "± (µm)", ".0f"),
+        ("x", "x (µm)", ".0f"),
+        ("y", "y (µm)", ".0f"),
+        ("area", "Area (mm²)", ".4f"),
+        ("brightness", "Light", ".3g"),
+        ("cells", "Cells (est.)", ".1f"),
+        ("confidence", "Confidence", ".2f"),
+    )
+
+    def __init__(self, visit: Visit, *, pointed: Callable[[], None]) -> None:
+        """Build an empty table; `pointed` is called when another focus is pointed at."""
+        self._visit, self._pointed = visit, pointed
+        ui.label(
+            "Foci are connected pixels of more than 0.5. Choose a row to see where it lies; a "
+            "heading sorts."
+        ).classes("text-xs opacity-60 py-1")
+        columns = [
+            {
+                "name": name,
+                "label": label,
+                "field": name,
+                "sortable": True,
+                "align": "right",
+                ":format": _formatter(form),
+            }
+            for name, label, form in self.COLUMNS
+        ]
+        self._table = ui.table(
+            columns=columns,
+            rows=[],
+            row_key="key",
+            selection="single",
+            pagination={"rowsPerPage": 12, "sortBy": "area", "descending": True},
+            on_select=self._selected,
+        )
+        self._table.props('dense flat bordered aria-label="Foci"').classes("w-full")
+        self._table.on("rowClick", self._clicked, args=[[], ["key"], None])
+
+    def draw(self) -> None:
+        """Fill in the foci of a new map."""
+        self._table.selected = []
+        self._table.rows = [
+            {
+                "key": key,
+                "layer": focus.layer + 1,
+                "depth": focus.depth_um,
+                "std": focus.depth_std_um,
+                "x": focus.x_um,
+                "y": focus.y_um,
+                "area": focus.area_um2 / 1e6,
+                "brightness": focus.brightness,
+                "cells": focus.cells,
+                "confidence": focus.confidence,
+            }
+            for key, focus in enumerate(self._visit.foci)
+        ]
+        self._table.update()
+
+    def _clicked(self, event: events.GenericEventArguments) -> None:
+        row = event.args[1]
+        rows = [r for r in self._table.rows if r["key"] == row.get("key")]
+        self._table.selected = rows
+        self._point(rows)
+
+    def _selected(self, event: events.TableSelectionEventArguments) -> None:
+        self._point(event.selection)
+
+    def _point(self, rows: list[dict[str, Any]]) -> None:
+        key = rows[0]["key"] if rows else None
+        foci = self._visit.foci
+        known = isinstance(key, int) and 0 <= key < len(foci)
+        self._visit.pointed_at = foci[key] if known and key is not None else None
+        self._pointed()
+
+
+def _formatter(form: str) -> str:
+    """Return the JavaScript that writes a number as Python would."""
+    if form == "d":
+        return "value => value"
+    if form.endswith("g"):
+        return f"value => Number(value).toPrecision({form[1:-1]})"
+    return f"value => Number(value).toFixed({form[1:-1]})"
+
+
+class SelfCheck:
+    """The capture beside its re-projection and what remains."""
+
+    def __init__(self, visit: Visit, look: Callable[[], Look]) -> None:
+        """Begin."""
+        self._visit, self._look = visit, look
+        ui.label(
+            "What the imager would see of this map, beside what it saw. What remains should look "
+            "like noise; structure in it means that the map does not explain the capture."
+        ).classes("text-xs opacity-60 py-1")
+        self._pictures = Pictures("w-full grid grid-cols-1 sm:grid-cols-3 gap-3")
+
+    def draw(self) -> None:
+        """Draw three pictures of each sensor."""
+        result = self._visit.result
+        assert result is not None
+        pictures = []
+        for sensor, (seen, again, residual) in enumerate(
+            zip(result.captures, result.reprojection, result.residual, strict=True)
+        ):
+            name = f"Sensor {'AB'[sensor]}"
+            light = Shown(LIGHT_SCALE, 0.0, float(seen.max()), "light", digits=".4g")
+            left = seen - again
+            most = float(np.abs(left).max()) or 1.0
+            differs = Shown(DIFFERENCE_SCALE, -most, most, "difference", digits=".3g")
+            for title, remark, values, shown in (
+                (f"{name}: capture", "as it came in", seen, light),
+                (f"{name}: re-projection", "of the map, at the best gain", again, light),
+                (f"{name}: residual", f"{100 * residual:.1f} % of the capture", left, differs),
+            ):
+                pitch = result.imager.pixel_pitch_um
+                pictures.append((title, remark, image(values, pitch, shown, self._look())))
+        self._pictures.show(pictures)
+
+
+class TruthCards:
+    """The truth, where it is known, and how right the map is."""
+
+    def __init__(self, visit: Visit, look: Callable[[], Look]) -> None:
+        """Begin."""
+        self._visit, self._look = visit, look
+        self._words = ui.label("").classes("text-sm py-1")
+        self._pictures = Pictures()
+
+    def draw(self) -> None:
+        """Draw the true layers."""
+        visit = self._visit
+        result, scores = visit.result, visit.scores
+        assert result is not None
+        truth = None if visit.captured is None else visit.captured.truth(visit.frame)
+        if truth is None or scores is None:
+            self._words.set_text("The truth behind this capture is not known.")
+            self._pictures.show([])
+            return
+        self._words.set_text(f"Map against truth: {scores.in_words}.")
+        order = np.argsort(truth.depth_um)
+        pitch = result.imager.pixel_pitch_um
+        shown = Shown(DEPTH_SCALE, 0.0, result.imager.gap_um, "depth (µm)", digits=".0f")
+        pictures = []
+        for layer, right in zip(order, scores.layers, strict=True):
+            found = "missed" if right.found_um is None else f"found at {right.found_um:.0f} µm"
+            pictures.append(
+                (
+                    f"True layer at {right.true_um:.0f} µm: {found}",
+                    f"{100 * right.accuracy:.1f} % of pixels right (constant guess "
+                    f"{100 * right.constant_accuracy:.1f} %), Dice {right.dice:.2f}",
+                    image(
+                        np.where(truth.mask[layer], right.true_um, np.nan),
+                        pitch,
+                        shown,
+                        self._look(),
+                    ),
+                )
+            )
+        self._pictures.show(pictures)
+
+
+COLOUR_BY = {"depth": "depth", "probability": "probability", "light": "light"}
+
+
+class MapPanel:
+    """What a capture shows."""
+
+    def __init__(self, visit: Visit, look: Callable[[], Look]) -> None:
+        """Build it, empty."""
+        self._visit, self._look = visit, look
+        self._built = False
+        with ui.column().classes("w-full gap-3"):
+            self._warning = ui.row().classes(
+                "w-full items-start no-wrap gap-2 rounded p-3 bg-amber-100 text-amber-950"
+            )
+            self._warning.props('role="alert"')
+            with self._warning:
+                ui.icon("warning", size="20px")
+                self._words = ui.label("").classes("text-sm")
+            self._warning.set_visibility(False)
+            self._figures = ui.label("").classes("text-xs opacity-80").props('aria-live="polite"')
+            self._stage = ui.element("div").classes(
+                "w-full grid grid-cols-1 xl:grid-cols-[minmax(0,3fr)_minmax(0,2fr)] gap-3"
+            )
+            self._more = ui.column().classes("w-full gap-2")
+
+    def _build(self) -> None:
+        with self._stage:
+            with card("Layers in space", hint="drag to turn, scroll to zoom"):
+                self._stack = plot(self._space(), "Layers in space", "min(58vh, 470px, 62vw)")
+                with ui.row().classes("w-full items-center gap-x-6 gap-y-1"):
+                    with ui.column().classes("flex-1 min-w-[180px]"):
+                        self._threshold = labelled_slider(
+                            "Cells where the probability exceeds",
+                            low=0.05,
+                            high=0.95,
+                            step=0.01,
+                            value=self._visit.threshold,
+                            shown="{:.2f}".format,
+                            on_change=self._other_threshold,
+                        )
+                    self._colour = ui.toggle(COLOUR_BY, value="depth", on_change=self._draw_space)
+                    self._colour.props('dense no-caps unelevated size=sm aria-label="Colour by"')
+            with ui.column().classes("w-full gap-3 min-w-0"):
+                with card("Depth map", hint="from above: the cells nearest to A"):
+                    self._above = plot(self._from_above(), "Depth map from above", "300px")
+                with card("From the side", hint="band: one standard deviation"):
+                    self._side = plot(self._from_side(), "Layers from the side", "190px")
+        with self._more:
+            with ui.tabs().props("dense no-caps align=left") as tabs:
+                for name in ("Layers", "Foci", "Self-check", "Truth"):
+                    ui.tab(name)
+            with ui.tab_panels(tabs, value="Layers", animated=False, keep_alive=True) as panels:
+                panels.classes("w-full bg-transparent")
+                with ui.tab_panel("Layers").classes("p-0"):
+                    self._layers = LayerCards(self._visit, self._look)
+                with ui.tab_panel("Foci").classes("p-0"):
+                    self._foci = FociTable(self._visit, pointed=self._pointed)
+                with ui.tab_panel("Self-check").classes("p-0"):
+                    self._check = SelfCheck(self._visit, self._look)
+                with ui.tab_panel("Truth").classes("p-0"):
+                    self._truth = TruthCards(self._visit, self._look)
+            self._panels = panels
+            panels.on_value_change(self._draw_details)
+        self._built = True
+
+    def draw(self) -> None:
+        """Draw a new map."""
+        if self._visit.result is None:
+            return
+        self._say()
+        if not self._built:
+            self._build()
+        else:
+            self._draw_space()
+            self._draw_flat()
+        self._foci.draw()
+        self._draw_details()
+
+    def _say(self) -> None:
+        """Say in words how far the map is to be trusted, and what it holds."""
+        visit = self._visit
+        result = visit.result
+        assert result is not None
+        doubts = [] if result.suspicion is None else [str(result.suspicion)]
+        doubts = [d for d in doubts if d]
+        text = f"Do not trust this map: {'; '.join(doubts)}." if doubts else ""
+        if result.warnings:
+            text += f" {'; '.join(result.warnings)}; expect worse maps and depths."
+        self._words.set_text(text.strip())
+        self._warning.set_visibility(bool(text))
+        present = int(result.present.sum())
+        scores = visit.scores
+        truth = "" if scores is None else f" · against the truth: {scores.in_words}"
+        self._figures.set_text(
+            f"{present} layer(s), {len(visit.foci)} foci · self-check residual "
+            f"{result.self_check}{truth}"
+        )
+        self._figures.props(f'data-result="{visit.number}"')
+
+    def _space(self) -> Figure:
+        visit = self._visit
+        result = visit.result
+        assert result is not None
+        focus = visit.pointed_at
+        return stack(
+            Layers(
+                mask=visit.mask,
+                depth_um=visit.depth_um,
+                depth_std_um=result.depth_std_um,
+                probability=result.probability,
+                light=result.intensity,
+                focus=visit.focus_pixels,
+            ),
+            pixel_pitch_um=result.imager.pixel_pitch_um,
+            gap_um=result.imager.gap_um,
+            sensors=len(result.captures),
+            colour_by=self._colour.value if self._built else "depth",
+            look=self._look(),
+            marked=None if focus is None else (focus.x_um, focus.y_um, focus.depth_um),
+        )
+
+    def _from_above(self) -> Figure:
+        visit = self._visit
+        result = visit.result
+        assert result is not None
+        depth = np.where(visit.mask, visit.depth_um[:, None, None], np.nan)
+        nearest = np.fmin.reduce(depth, axis=0)
+        focus = visit.pointed_at
+        return image(
+            nearest,
+            result.imager.pixel_pitch_um,
+            Shown(DEPTH_SCALE, 0.0, result.imager.gap_um, "depth (µm)", digits=".0f"),
+            self._look(),
+            marked=None if focus is None else (focus.x_um, focus.y_um),
+        )
+
+    def _from_side(self) -> Figure:
+        visit = self._visit
+        result = visit.result
+        assert result is not None
+        return side_view(
+            visit.mask,
+            visit.depth_um,
+            result.depth_std_um,
+            pixel_pitch_um=result.imager.pixel_pitch_um,
+            gap_um=result.imager.gap_um,
+            look=self._look(),
+        )
+
+    def _draw_space(self) -> None:
+        self._stack.update_figure(self._space())
+
+    def _draw_flat(self) -> None:
+        self._above.update_figure(self._from_above())
+        self._side.update_figure(self._from_side())
+
+    def _draw_details(self) -> None:
+        """Draw only the details that are looked at."""
+        shown: dict[str, Details] = {
+            "Layers": self._layers,
+            "Self-check": self._check,
+            "Truth": self._truth,
+        }
+        details = shown.get(self._panels.value)
+        if details is not None:
+            details.draw()
+
+    def _other_threshold(self) -> None:
+        self._visit.threshold = float(self._threshold.value)
+        self._say()
+        self._draw_space()
+        self._draw_flat()
+        self._draw_details()
+
+    def _pointed(self) -> None:
+        self._draw_space()
+        self._above.update_figure(self._from_above())

@@ -1,0 +1,172 @@
+"""What one visitor has: captures, a map, a folder; nothing of it is shared, and all of it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fociscope.app.capture_input import Captured
+from fociscope.app.methods import as_estimate, default_model, model_for, models_for
+from fociscope.app.scores import Scores, score
+from fociscope.errors import FociscopeError
+from fociscope.results.foci import Focus, find_foci, label_foci
+from fociscope.results.result import Reconstruction
+
+__all__ = ["LatestOnly", "Visit", "in_thread"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Threads, not processes: torch and NumPy let go of the interpreter while they compute, and a
+#: process would first have to import torch, which takes longer than many reconstructions.
+_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fociscope")
+
+
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run work off the event loop; no more than two at a time, whoever asks."""
+    return await asyncio.get_running_loop().run_in_executor(
+        _threads, partial(work, *args, **kwargs)
+    )
+
+
+class LatestOnly:
+    """Runs work for the latest wish: wishes that come while it works become one more run."""
+
+    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Take the work, which reads the wish when it starts."""
+        self._work, self._wanted, self._running = work, False, False
+
+    async def __call__(self) -> None:
+        """Wish for the work to be done with what is set now."""
+        self._wanted = True
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._wanted:
+                self._wanted = False
+                await self._work()
+        finally:
+            self._running = False
+
+
+class Visit:
+    """One open page."""
+
+    def __init__(self, home: Path, *, device: str = "auto") -> None:
+        """Begin; a folder appears below `home` when there is something to keep."""
+        self.device = device
+        self._home = home
+        self._folder: Path | None = None
+        self._closed = False
+        self.captured: Captured | None = None
+        self.frame = 0
+        self.model = ""
+        self.layers: int | None = None
+        """How many to look for; None for the model's own number."""
+        self.threshold = 0.5
+        self.result: Reconstruction | None = None
+        """Of the frame that is looked at."""
+        self.foci: list[Focus] = []
+        self.pointed_at: Focus | None = None
+        self.seconds = 0.0
+        self.number = 0
+        """Of the result; it grows."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the visitor's files lie, until the visit ends.
+
+        Raises:
+            FociscopeError: it has ended.
+        """
+        if self._closed:
+            raise FociscopeError("this visit has ended; load the page again")
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="visit-", dir=self._home))
+        return self._folder
+
+    def close(self) -> None:
+        """End the visit: files and arrays go."""
+        self._closed = True
+        self.captured, self.result, self.foci, self.pointed_at = None, None, [], None
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def look_at(self, captured: Captured, frame: int = 0) -> None:
+        """Reconstruct captures; the old map stays if they cannot be.
+
+        Raises:
+            FociscopeError: they cannot be reconstructed.
+        """
+        model = self.model if self.model in models_for(captured.sensors) else None
+        await self._reconstruct(captured, frame, model or default_model(captured.sensors))
+
+    async def look_again(self, *, frame: int | None = None, model: str | None = None) -> None:
+        """Reconstruct another frame of the same captures, or with another model."""
+        assert self.captured is not None
+        which = self.frame if frame is None else frame
+        await self._reconstruct(self.captured, which, model or self.model)
+
+    async def _reconstruct(self, captured: Captured, frame: int, model: str) -> None:
+        start = time.perf_counter()
+        result, foci = await in_thread(self._work, captured, frame, model)
+        if self._closed:
+            return
+        self.captured, self.frame, self.model = captured, frame, model
+        self.result, self.foci, self.pointed_at = result, foci, None
+        self.seconds = time.perf_counter() - start
+        self.number += 1
+
+    def _work(
+        self, captured: Captured, frame: int, model: str
+    ) -> tuple[Reconstruction, list[Focus]]:
+        trained = model_for(model, captured.imager, self.device)
+        layers = self.layers
+        if layers is not None:
+            layers = min(layers, trained.info.architecture.layers)
+        result = trained.reconstruct(captured.frames[frame], layers=layers)
+        return result, find_foci(result)
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """(layer, y, x): where the probability exceeds the visitor's threshold."""
+        assert self.result is not None
+        there = self.result.present[:, None, None]
+        return np.asarray((self.result.probability > self.threshold) & there)
+
+    @property
+    def depth_um(self) -> NDArray[np.float32]:
+        """(layer,); NaN where a layer is absent."""
+        assert self.result is not None
+        return np.where(self.result.present, self.result.depth_um, np.nan).astype(np.float32)
+
+    @property
+    def focus_pixels(self) -> NDArray[np.bool_] | None:
+        """(layer, y, x): the pixels of the focus that is pointed at; None without one."""
+        if self.pointed_at is None or self.result is None:
+            return None
+        labels = label_foci(self.result)
+        mine = np.arange(len(labels)) == self.pointed_at.layer
+        return np.asarray((labels == self.pointed_at.label) & mine[:, None, None])
+
+    @property
+    def scores(self) -> Scores | None:
+        """The map at the visitor's threshold against the truth; None where that is not known."""
+        if self.captured is None or self.result is None:
+            return None
+        truth = self.captured.truth(self.frame)
+        if truth is None:
+            return None
+        return score(replace(as_estimate(self.result), mask=self.mask), truth)

@@ -1,0 +1,83 @@
+"""The layers from the side: where along x there are cells, at which depth, how surely."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fociscope.app.plots import CONFIG, Figure, Look, depth_colour, packed, um_axis
+
+__all__ = ["side_view"]
+
+
+def side_view(
+    mask: NDArray[np.bool_],
+    depth_um: NDArray[np.float32],
+    depth_std_um: NDArray[np.float32] | None,
+    *,
+    pixel_pitch_um: float,
+    gap_um: float,
+    look: Look,
+    true_um: NDArray[np.float32] | None = None,
+) -> Figure:
+    """Return the layers from the side: where along x there are cells, at which depth, how surely.
+
+    Args:
+        mask: (layer, y, x) where there are cells.
+        depth_um: (layer,); NaN where a layer is absent.
+        depth_std_um: (layer,) drawn as a band of one standard deviation to either side.
+        pixel_pitch_um: side of a pixel.
+        gap_um: the greatest depth.
+        look: the theme.
+        true_um: (layer,) drawn as dotted lines.
+    """
+    columns = np.asarray(mask.any(axis=1))
+    width_um = mask.shape[-1] * pixel_pitch_um
+    x = (np.arange(mask.shape[-1]) + 0.5) * pixel_pitch_um
+    drawn: list[dict[str, Any]] = []
+    shapes: list[dict[str, Any]] = []
+    for layer, depth in enumerate(depth_um):
+        if not np.isfinite(depth):
+            continue
+        if depth_std_um is not None:
+            std = float(depth_std_um[layer])
+            shapes.append(
+                {
+                    "type": "rect",
+                    "x0": 0,
+                    "x1": width_um,
+                    "y0": float(depth) - std,
+                    "y1": float(depth) + std,
+                    "fillcolor": look.ink,
+                    "opacity": 0.15,
+                    "line": {"width": 0},
+                    "layer": "below",
+                }
+            )
+        here = x[columns[layer]].astype(np.float32)
+        drawn.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": packed(here),
+                "y": packed(np.full(len(here), depth, np.float32)),
+                "marker": {
+                    "symbol": "square",
+                    "size": 5,
+                    "color": depth_colour(float(depth), gap_um),
+                },
+                "hovertemplate": f"layer {layer + 1}: %{{y:.0f}} µm<extra></extra>",
+            }
+        )
+    for true in () if true_um is None else true_um:
+        line = {"color": look.accent, "width": 1.5, "dash": "dot"}
+        place = {"x0": 0, "x1": width_um, "y0": float(true), "y1": float(true)}
+        shapes.append({"type": "line", "line": line, **place})
+    layout = look.layout(
+        xaxis=um_axis(look, "x (µm)", width_um),
+        yaxis=um_axis(look, "depth (µm)", gap_um, downwards=True),
+        shapes=shapes,
+    )
+    return {"data": drawn, "layout": layout, "config": CONFIG}

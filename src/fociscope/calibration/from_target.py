@@ -1,0 +1,252 @@
+"""Captures of a known target at known depths -> an imager."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+from fociscope.calibration import outcome as estimates
+from fociscope.calibration.noise import robust_std, saturated
+from fociscope.calibration.planes import target_planes
+from fociscope.calibration.psf_fit import Family, Model, check_depths, distances, start_family
+from fociscope.calibration.rendering import Drawing, fine_picture
+from fociscope.calibration.result import Calibration
+from fociscope.calibration.separable import ROUNDS, Fit, fit
+from fociscope.calibration.target_model import WINDOW_ENERGY, TargetModel, read_off
+from fociscope.errors import CaptureError, FociscopeWarning
+from fociscope.files.captures.calibration_stack import MeasuredStack
+from fociscope.imager.geometry import Imager
+from fociscope.imager.psf import Psf
+from fociscope.imager.registration import Similarity
+
+__all__ = ["calibrate_target"]
+
+FloatArray = npt.NDArray[np.float64]
+
+START_ROTATIONS_DEG = (0.0, -2.0, 2.0, -4.0, 4.0)
+POOREST_CORRELATION = 0.3
+POOR_CHI_SQUARE = 1.5
+
+
+def calibrate_target(
+    stack: MeasuredStack,
+    target: npt.ArrayLike,
+    *,
+    imager: Imager | None = None,
+    model: Model = "angle-selective",
+    saturation_counts: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Calibration:
+    """Calibrate from a target that is known, at known depths.
+
+    Args:
+        stack: captures of one or two sensors.
+        target: (y, x) light emitted at each point; points lie one pixel pitch apart, the middle of
+            the target above the middle of the frame, roughly.
+        imager: gives the pixel pitch, the gap, start values, and all that is not fitted.
+        model: of the PSF, angle-selective or gaussian.
+        saturation_counts: from where on a pixel counts as saturated.
+        progress: called with the steps done and their number.
+
+    Raises:
+        CaptureError: the target is no picture or not to be found, or captures are saturated.
+        ImagerError: too few depths, or depths outside the imager.
+    """
+    start = imager or Imager.reference()
+    sensors = len(stack.counts)
+    emitted = _checked(target)
+    if model == "measured":
+        raise CaptureError(
+            "a target gives a parametric PSF; take --model angle-selective or gaussian, or beads"
+        )
+    check_depths(stack.depth_um, model, start, sensors)
+    for sensor in range(sensors):
+        _check_saturation(stack, sensor, saturation_counts)
+    gap_um = max(start.gap_um, float(stack.depth_um.max()))
+    start = start.with_(sensors=sensors, frame_px=stack.counts.shape[2:], gap_um=gap_um)
+    problem, found = _fit(stack, emitted, start, start_family(start, model), progress)
+    notes = []
+    if found.reduced_chi_square > POOR_CHI_SQUARE:
+        notes.append(
+            f"residuals are {found.reduced_chi_square**0.5:.1f} times the noise: wrong depths, "
+            "another target, or another PSF; look at the figure"
+        )
+    calibration = _result(stack, start, problem, found, notes)
+    for note in calibration.notes:
+        warnings.warn(note, FociscopeWarning, stacklevel=2)
+    return calibration
+
+
+def _checked(target: npt.ArrayLike) -> FloatArray:
+    emitted = np.asarray(target, dtype=np.float64)
+    if emitted.ndim != 2 or not np.isfinite(emitted).all():
+        raise CaptureError(
+            f"the target has the shape {emitted.shape}, expected one finite image (y, x)"
+        )
+    if emitted.min() < 0 or np.ptp(emitted) == 0:
+        raise CaptureError(
+            f"the target's light goes from {emitted.min():g} to {emitted.max():g}, expected a "
+            "picture with dark and bright points, nowhere negative"
+        )
+    return emitted
+
+
+def _check_saturation(stack: MeasuredStack, sensor: int, saturation_counts: float | None) -> None:
+    counts = stack.counts[sensor]
+    for plane, full in enumerate(saturated(counts, saturation_counts)):
+        if full.any():
+            y, x = (int(n) for n in np.argwhere(full)[0])
+            raise CaptureError(
+                f"sensor {'AB'[sensor]}: plane {plane + 1} ({stack.depth_um[plane]:g} um) is "
+                f"saturated: {int(full.sum())} pixel(s) stand at {counts[plane].max():g}, the "
+                f"first at (y {y}, x {x}); expose less, or leave this plane out"
+            )
+
+
+def _fit(
+    stack: MeasuredStack,
+    target: FloatArray,
+    imager: Imager,
+    family: Family,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[TargetModel, Fit]:
+    """Place the target roughly, then fit; once more from there, on the grid of its true scale."""
+    pitch = imager.pixel_pitch_um
+    distances_um = distances(stack.depth_um, imager.gap_um, len(stack.counts))
+    placed = [
+        _place(planes, target, distance, family.psf, pitch, sensor)
+        for sensor, (planes, distance) in enumerate(zip(stack.counts, distances_um, strict=True))
+    ]
+    for last in (False, True):
+        problem = TargetModel(
+            target,
+            list(stack.counts),
+            distances_um,
+            family=family,
+            pixel_pitch_um=pitch,
+            placed=placed,
+        )
+        found = fit(problem, rounds=ROUNDS if last else 1, roughly=not last, progress=progress)
+        family = family.moved(*(float(v) for v in found.parameters[:2]))
+        placed = [problem.similarity(found.parameters, sensor) for sensor in range(len(placed))]
+    return problem, found
+
+
+def _place(
+    planes: FloatArray,
+    target: FloatArray,
+    distance_um: FloatArray,
+    psf: Psf,
+    pitch_um: float,
+    sensor: int,
+) -> Similarity:
+    """Return roughly where a target lies: whole pixels and a few rotations, by correlation.
+
+    Raises:
+        CaptureError: nowhere.
+    """
+    nearest = int(distance_um.argmin())
+    image = planes[nearest] - np.median(planes[nearest])
+    image = np.clip(image, None, np.median(image) + 50 * robust_std(image) + 1e-30)
+    frame = (image.shape[0], image.shape[1])
+    at_um = float(distance_um[nearest])
+    drawing = Drawing.of(psf, at_um, pitch_um, energy=WINDOW_ENERGY, most_px=max(frame))
+    picture = fine_picture(target, psf, at_um, pitch_um=pitch_um, drawing=drawing)
+    best, best_score = Similarity(), -1.0
+    size = [fft.next_fast_len(2 * side, real=True) for side in frame]
+    seen = fft.rfft2(image, s=size)
+    for rotation_deg in START_ROTATIONS_DEG:
+        drawn = read_off(
+            picture,
+            drawing,
+            Similarity(rotation_deg=rotation_deg),
+            frame=frame,
+            target_shape=target.shape,
+            pitch_um=pitch_um,
+        )
+        drawn = drawn - np.median(drawn)
+        match = fft.irfft2(seen * fft.rfft2(drawn, s=size).conj(), s=size)
+        norm = float(np.linalg.norm(drawn) * np.linalg.norm(image)) or 1.0
+        y, x = (int(n) for n in np.unravel_index(match.argmax(), match.shape))
+        score = float(match.max()) / norm
+        if score > best_score:
+            shift = [n - side if n > side // 2 else n for n, side in zip((y, x), size, strict=True)]
+            best_score = score
+            best = Similarity((shift[0] * pitch_um, shift[1] * pitch_um), rotation_deg)
+    if best_score < POOREST_CORRELATION:
+        raise CaptureError(
+            f"sensor {'AB'[sensor]}: the target is not to be found in the sharpest plane "
+            f"({at_um:g} um): correlation {best_score:.2f}, expected at least "
+            f"{POOREST_CORRELATION}; is it the right target, not mirrored, at the sensor's pitch?"
+        )
+    return best
+
+
+def _result(
+    stack: MeasuredStack, start: Imager, model: TargetModel, found: Fit, notes: list[str]
+) -> Calibration:
+    """Put the imager and its uncertainties together."""
+    values = model.family.estimates(found.parameters[:2], found.covariance[:2, :2])
+    values |= estimates.background(model, found)
+    fitted = model.family.at(*(float(v) for v in found.parameters[:2]))
+    changes: dict[str, Any] = {"psf": fitted}
+    on_a = model.similarity(found.parameters, 0)
+    values |= {
+        f"target_{name}": value
+        for name, value in estimates.registration(_with_covariance(model, found, 0)).items()
+    }
+    if len(stack.counts) == 2:
+        on_b = model.similarity(found.parameters, 1)
+        between = on_b.after(on_a.inverse())
+        values |= estimates.registration(_between(model, found, between))
+        planes = np.arange(len(stack.depth_um))
+        values["gain_b"] = estimates.gain(found, model, planes, planes + len(planes))
+        changes["registration"] = estimates.registration_field(between)
+        changes["sensor_gains"] = (1.0, values["gain_b"].value)
+    imager = estimates.with_black_level(
+        start.with_(**changes), values["background_a_counts"], notes
+    )
+    return Calibration(
+        imager=imager,
+        source="target",
+        fitted=fitted,
+        estimates=values,
+        planes=target_planes(model, found, stack.depth_um),
+        beads=(),
+        excluded=(),
+        notes=tuple(notes),
+        reduced_chi_square=found.reduced_chi_square,
+        outlier_share=1 - float(found.used.sum() / found.used.size),
+    )
+
+
+def _with_covariance(model: TargetModel, found: Fit, sensor: int) -> Similarity:
+    """Return what takes the target to a sensor, with its covariance in um, degrees and 1."""
+    at = model.similarity(found.parameters, sensor)
+    which = slice(2 + 4 * sensor, 6 + 4 * sensor)
+    unit = np.array([model.pixel_pitch_um, model.pixel_pitch_um, 1, 1])
+    covariance = found.covariance[which, which] * np.outer(unit, unit)
+    return Similarity(at.shift_um, at.rotation_deg, at.scale, covariance)
+
+
+def _between(model: TargetModel, found: Fit, between: Similarity) -> Similarity:
+    """Return the registration of B to A with the covariance that both placings leave."""
+
+    def values(parameters: FloatArray) -> FloatArray:
+        on_a, on_b = (model.similarity(parameters, sensor) for sensor in (0, 1))
+        s = on_b.after(on_a.inverse())
+        return np.array([*s.shift_um, s.rotation_deg, s.scale])
+
+    at = values(found.parameters)
+    toward = np.zeros((4, found.parameters.size))
+    for n, step in enumerate(model.step):
+        moved = found.parameters.copy()
+        moved[n] += step
+        toward[:, n] = (values(moved) - at) / step
+    covariance = toward @ found.covariance @ toward.T
+    return Similarity(between.shift_um, between.rotation_deg, between.scale, covariance)

@@ -1,0 +1,149 @@
+"""Which pixels are cut off at the top, although a file rarely says where its converter ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+__all__ = ["OUTLIER_STD", "first_guess", "from_residuals", "robust_std", "saturated"]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
+
+OUTLIER_STD = 6.0
+"""Residuals beyond so many standard deviations of the noise are left out: hot pixels, dust."""
+CLIP_STD = 4.0
+"""The same for the noise in the dark: of normal noise it leaves out nothing to speak of."""
+LEAST_KEPT = 0.5
+"""Pixels whose noise the fit takes up by more than the rest of this tell little about it."""
+_MAD_TO_STD = 1.4826  # of a normal distribution
+
+
+def robust_std(values: FloatArray) -> float:
+    """Return a standard deviation that a few outliers do not change: from the median deviation."""
+    if values.size == 0:
+        return 0.0
+    return float(_MAD_TO_STD * np.median(np.abs(values - np.median(values))))
+
+
+def first_guess(data: FloatArray, used: BoolArray, plane: IntArray) -> FloatArray:
+    """Return (plane,) the spread of each plane's dimmer half.
+
+    Args:
+        data: (block, pixel).
+        used: (block, pixel).
+        plane: (block,).
+    """
+    std = np.empty(int(plane.max()) + 1)
+    for number in range(std.size):
+        values = data[plane == number][used[plane == number]]
+        middle = np.median(values) if values.size else 0.0
+        below = values[values < middle]  # of a normal distribution one half tells the width
+        std[number] = _MAD_TO_STD * np.median(middle - below) if below.size else 0.0
+    return _at_least_something(std)
+
+
+def from_residuals(
+    residual: FloatArray,
+    light: FloatArray,
+    used: BoolArray,
+    leverage: FloatArray,
+    plane: IntArray,
+    sensor: IntArray,
+    shape: tuple[int, int],
+) -> FloatArray:
+    """Return (block, pixel) the standard deviation of the noise.
+
+    It is read from how four neighbouring pixels differ crosswise, a - b - c + d: what a wrong model
+    leaves over is smooth and drops out, so that it is not taken for noise.
+
+    Args:
+        residual: (block, pixel) data minus model.
+        light: (block, pixel) fitted, above the background.
+        used: (block, pixel).
+        leverage: (block, pixel) how far the fit bends toward each pixel, which leaves less over.
+        plane: (block,), each with a noise in the dark of its own.
+        sensor: (block,), each with a shot noise of its own.
+        shape: (y, x) of a block's pixels.
+    """
+
+    def four(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
+        v = values.reshape(-1, *shape)
+        every = v[:, :-1, :-1], v[:, :-1, 1:], v[:, 1:, :-1], v[:, 1:, 1:]
+        return tuple(part.reshape(len(v), -1) for part in every)
+
+    a, b, c, d = four(residual)
+    across = np.asarray(a - b - c + d) / 2  # has the variance of one pixel
+    whole = np.logical_and.reduce(four(used))
+    level, kept = (np.mean(four(v), axis=0) for v in (np.clip(light, 0, None), 1 - leverage))
+    dark = np.empty(int(plane.max()) + 1)
+    for number in range(dark.size):
+        here = (plane == number)[:, None] & whole
+        dim = here & (level <= (np.median(level[here]) if here.any() else 0.0))
+        dark[number] = _clipped_std(across[dim])
+    base = _at_least_something(dark)[plane, None]
+    squared = (across / base) ** 2
+    std = np.broadcast_to(base, light.shape).copy()
+    for number in np.unique(sensor):
+        rows = sensor == number
+        fair = whole[rows] & (kept[rows] > LEAST_KEPT)
+        slope = _slope(squared[rows], level[rows] / base[rows], fair, kept[rows])
+        std[rows] = base[rows] * np.sqrt(1 + slope * np.clip(light[rows], 0, None) / base[rows])
+    return std
+
+
+def _clipped_std(values: FloatArray) -> float:
+    """Return the root mean square without outliers; a median would be as coarse as the counts."""
+    inlier = values[np.abs(values) <= OUTLIER_STD * robust_std(values)]
+    for _ in range(3):
+        std = float(np.sqrt(np.mean(inlier**2))) if inlier.size else 0.0
+        inlier = values[np.abs(values) <= CLIP_STD * std]
+    return std
+
+
+def _slope(squared: FloatArray, bright: FloatArray, used: BoolArray, kept: FloatArray) -> float:
+    """Return k of squared = kept (1 + k bright), by weighted least squares without outliers."""
+    slope = 0.0
+    for _ in range(5):
+        inlier = used & (squared <= OUTLIER_STD**2 * (1 + max(slope, 1.0) * bright))
+        weight = inlier / (1 + slope * bright) ** 2
+        bottom = float((weight * (kept * bright) ** 2).sum())
+        top = float((weight * kept * bright * (squared - kept)).sum())
+        slope = max(0.0, top / bottom) if bottom > 0 else 0.0
+    return slope
+
+
+def _at_least_something(std: FloatArray) -> FloatArray:
+    """Give planes without any noise that of the noisiest, for weights to stay finite."""
+    most = float(std.max())
+    return np.where(std > 0, std, most if most > 0 else 1e-12)
+
+
+FLAT_PIXELS = 3
+"""So many pixels at the very maximum, side by side, are no chance."""
+FULL_SCALES = tuple(float(2**bits - 1) for bits in (8, 10, 12, 14, 16))
+
+
+def saturated(planes: FloatArray, saturation_counts: float | None) -> BoolArray:
+    """Return which pixels of a sensor's stack are saturated.
+
+    Without `saturation_counts` the very maximum of the stack counts as saturation where several
+    pixels share it and it is the full scale of a converter, or they lie side by side or in
+    successive planes.
+
+    Args:
+        planes: (depth, y, x) counts; minus infinity where a pixel does not count.
+        saturation_counts: from where on a pixel is saturated, if that is known.
+    """
+    if saturation_counts is not None:
+        return np.asarray(planes >= saturation_counts)
+    top = float(planes.max())
+    at_top = np.asarray(planes == top)
+    runs, _ = ndimage.label(at_top)
+    flat = int(np.bincount(runs.ravel())[1:].max()) >= FLAT_PIXELS
+    full_scale = top in FULL_SCALES and int(at_top.sum()) >= FLAT_PIXELS
+    return at_top if flat or full_scale else np.zeros_like(at_top)

@@ -1,0 +1,102 @@
+"""Calibrations that never took place: beads and targets as an imager would see them.
+
+They tell before an experiment how well beads of some number, brightness and depths would do, and
+hold the fits to account: emitters are drawn one by one, wherever they lie between pixels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from fociscope.calibration.psf_fit import distances
+from fociscope.files.captures.calibration_stack import MeasuredStack
+from fociscope.imager.geometry import Imager
+from fociscope.imager.psf import Psf
+from fociscope.imager.registration import Similarity
+
+__all__ = ["simulated_stack"]
+
+FloatArray = npt.NDArray[np.float64]
+
+DRAWN_ENERGY = 0.9999
+
+
+def simulated_stack(
+    imager: Imager,
+    points_um: npt.ArrayLike,
+    depth_um: npt.ArrayLike,
+    *,
+    brightness: npt.ArrayLike = 1.0,
+    peak_snr_db: float | None = 30.0,
+    one_exposure: bool = False,
+    seed: int = 0,
+) -> MeasuredStack:
+    """Return what an imager's sensors would measure of point emitters, in counts.
+
+    Sensor B sees them where the imager's registration says, on pixels of its scale, and with its
+    gain. Both sensors expose a plane for the same time.
+
+    Args:
+        imager: its frame, sensors, PSF, registration, gains and camera.
+        points_um: (point, 2) as (y, x) from the middle of sensor A's frame.
+        depth_um: (depth,) from sensor A.
+        brightness: of the points, beside one another.
+        peak_snr_db: of the brightest pixel on either sensor; None for no noise.
+        one_exposure: the same for all planes, with that peak SNR in the brightest; else each plane
+            reaches it.
+        seed: of the noise.
+    """
+    depth = np.asarray(depth_um, dtype=np.float64)
+    points = np.asarray(points_um, dtype=np.float64)
+    bright = np.broadcast_to(np.asarray(brightness, dtype=np.float64), len(points))
+    pitch = imager.pixel_pitch_um
+    there = imager.registration
+    to_b = Similarity(there.shift_um, there.rotation_deg, there.scale)
+    light = []
+    for sensor, distance in enumerate(distances(depth, imager.gap_um, imager.sensors)):
+        seen = points if sensor == 0 else to_b.apply(points)
+        own_pitch = pitch if sensor == 0 else pitch / there.scale
+        planes = _drawn(imager.psf, seen / pitch, distance, bright, imager.frame_px, own_pitch)
+        light.append(planes * imager.sensor_gains[sensor])
+    every = torch.from_numpy(np.stack(light))
+    camera = imager.camera
+    peak = every.amax() if one_exposure else every.amax(dim=(0, -2, -1), keepdim=True)
+    level = float(camera.peak_photons(30.0 if peak_snr_db is None else peak_snr_db))
+    photons = every / peak * level
+    if peak_snr_db is None:
+        electrons = photons * camera.quantum_efficiency
+        counts = electrons / camera.gain_e_per_count + camera.black_level_counts
+    else:
+        counts = camera.expose(photons, generator=torch.Generator().manual_seed(seed))
+    return MeasuredStack(counts.double().numpy(), depth)
+
+
+def _drawn(
+    psf: Psf,
+    points_px: FloatArray,
+    distance_um: FloatArray,
+    brightness: FloatArray,
+    frame_px: tuple[int, int],
+    pitch_um: float,
+) -> FloatArray:
+    """Return (depth, y, x) the light of points at (y, x) pixels from the frame's middle."""
+    planes = np.zeros((len(distance_um), *frame_px))
+    for plane, distance in zip(planes, distance_um, strict=True):
+        radius = math.ceil(psf.energy_radius_um(float(distance), DRAWN_ENERGY) / pitch_um + 1)
+        padded = np.zeros([side + 2 * radius for side in frame_px])
+        for point, bright in zip(points_px, brightness, strict=True):
+            place = point + (np.array(frame_px) - 1) / 2
+            whole = np.rint(place).astype(int)
+            if not ((whole >= 0) & (whole < frame_px)).all():
+                continue
+            y, x = (float(v) for v in (place - whole) * pitch_um)
+            cut = tuple(slice(n, n + 2 * radius + 1) for n in whole)
+            padded[cut] += bright * np.asarray(
+                psf.kernel(distance, pitch_um, radius_px=radius, offset_um=(y, x))
+            )
+        plane += padded[radius : radius + frame_px[0], radius : radius + frame_px[1]]
+    return planes

@@ -1,0 +1,176 @@
+"""The picture that a known target makes in every plane, wherever it lies on the sensor.
+
+The target's points are emitters. What pixels anywhere would collect of them is drawn once, see
+`picture`, and read off at the place where each pixel sees the target.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from fociscope.calibration.psf_fit import Family
+from fociscope.calibration.rendering import SPLINE_ORDER, Drawing, fine_picture
+from fociscope.imager.registration import Similarity
+
+__all__ = ["WINDOW_ENERGY", "TargetModel", "read_off"]
+
+FloatArray = npt.NDArray[np.float64]
+
+WINDOW_ENERGY = 0.998
+"""Share of the light that kernels hold."""
+FARTHEST_ROTATION_DEG = 20.0
+LARGEST_SCALE = 1.25
+
+
+def read_off(
+    picture: FloatArray,
+    drawing: Drawing,
+    at: Similarity,
+    *,
+    frame: tuple[int, int],
+    target_shape: tuple[int, ...],
+    pitch_um: float,
+) -> FloatArray:
+    """Return (y, x): what the pixels of a frame collect of a target that lies there by `at`."""
+    axes = [(np.arange(side) - (side - 1) / 2) * pitch_um for side in frame]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    seen_px = at.inverse().apply(points) / pitch_um
+    middle = (np.array(target_shape) - 1) / 2
+    fine = (seen_px + middle + drawing.radius_px) * drawing.steps + drawing.steps // 2
+    return np.asarray(
+        ndimage.map_coordinates(
+            picture, np.moveaxis(fine, -1, 0), order=SPLINE_ORDER, mode="constant", prefilter=False
+        )
+    )
+
+
+class TargetModel:
+    """A target in all planes of all sensors, for `separable.fit`.
+
+    Parameters: spread and base blur variance of the family; then for each sensor the shift (y, x)
+    in pixels, the rotation in degrees and the scale that take the target to the sensor.
+    """
+
+    def __init__(
+        self,
+        target: FloatArray,
+        stacks: list[FloatArray],
+        distances_um: list[FloatArray],
+        *,
+        family: Family,
+        pixel_pitch_um: float,
+        placed: list[Similarity],
+    ) -> None:
+        """Take the target's pictures as blocks.
+
+        Where the target's points lie farther apart than the pixels of sensor A, kernels are drawn
+        on that wider grid; `placed` says so, and stays as it is during a fit.
+
+        Args:
+            target: (y, x) emission.
+            stacks: of each sensor, (depth, y, x).
+            distances_um: of each sensor, (depth,).
+            family: of the PSF, with its start values.
+            pixel_pitch_um: side of a pixel, of the sensors and of the target.
+            placed: of each sensor, roughly where the target lies.
+        """
+        self.target, self.family = target, family
+        self.pixel_pitch_um, self.distances_um = pixel_pitch_um, distances_um
+        self.frame_px = (stacks[0].shape[1], stacks[0].shape[2])
+        self.shape = self.frame_px
+        planes = len(distances_um[0])
+        self.data = np.concatenate(stacks).reshape(planes * len(stacks), -1)
+        self.seen = np.ones(self.data.shape, dtype=np.bool_)
+        self.plane = np.arange(len(self.data))
+        self.sensor = self.plane // planes
+        where = [
+            [*(np.array(s.shift_um) / pixel_pitch_um), s.rotation_deg, s.scale] for s in placed
+        ]
+        reach = [
+            [self.frame_px[0] / 2, self.frame_px[1] / 2, FARTHEST_ROTATION_DEG] for _ in placed
+        ]
+        self.start = np.concatenate([family.start, *where])
+        self.lower = np.concatenate(
+            [family.lower, *([*(-np.array(r)), 1 / LARGEST_SCALE] for r in reach)]
+        )
+        self.upper = np.concatenate([family.upper, *([*r, LARGEST_SCALE] for r in reach)])
+        steps = [0.01, 0.01, 0.02, 2e-4]
+        self.step = np.concatenate([family.step(pixel_pitch_um), *(steps for _ in placed)])
+        shared = np.broadcast_to([0, 1], (len(self.data), 2))
+        own = 2 + 4 * self.sensor[:, None] + np.arange(4)
+        self.moved_by = np.concatenate([shared, own], axis=1).astype(np.intp)
+        self._slope = self._background_columns()
+        self._point_pitch_um = pixel_pitch_um * placed[0].scale
+        self._drawings = [
+            [
+                Drawing.of(
+                    family.psf,
+                    float(z),
+                    self._point_pitch_um,
+                    energy=WINDOW_ENERGY,
+                    most_px=max(self.frame_px),
+                )
+                for z in distance
+            ]
+            for distance in distances_um
+        ]
+        self._pictures: dict[tuple[float, ...], list[FloatArray]] = {}
+
+    def similarity(self, parameters: FloatArray, sensor: int) -> Similarity:
+        """Return what takes the target to a sensor."""
+        y, x, rotation_deg, scale = (float(v) for v in parameters[2 + 4 * sensor : 6 + 4 * sensor])
+        pitch = self.pixel_pitch_um
+        return Similarity((y * pitch, x * pitch), rotation_deg, scale)
+
+    def columns(self, parameters: FloatArray) -> FloatArray:
+        """Return (block, 4, pixel): the target's picture, evenness, and slopes along y and x."""
+        return self.columns_at(parameters)
+
+    def columns_at(self, parameters: FloatArray, farther_um: float = 0.0) -> FloatArray:
+        """Return the columns with the target moved away from each sensor."""
+        columns = np.empty((len(self.data), 4, self.data.shape[1]))
+        columns[:, 1:] = self._slope
+        planes = len(self.distances_um[0])
+        for sensor in range(len(self.distances_um)):
+            at = self.similarity(parameters, sensor)
+            pictures = self._fine(sensor, parameters, farther_um)
+            for number, picture in enumerate(pictures):
+                seen = read_off(
+                    picture,
+                    self._drawings[sensor][number],
+                    at,
+                    frame=self.frame_px,
+                    target_shape=self.target.shape,
+                    pitch_um=self.pixel_pitch_um,
+                )
+                columns[sensor * planes + number, 0] = seen.ravel()
+        return columns
+
+    def _fine(self, sensor: int, parameters: FloatArray, farther_um: float) -> list[FloatArray]:
+        """Return the fine pictures of all planes; they do not depend on where the target lies."""
+        key = (sensor, float(parameters[0]), float(parameters[1]), farther_um)
+        if key not in self._pictures:
+            psf = self.family.at(parameters[0], parameters[1])
+            self._pictures[key] = [
+                fine_picture(
+                    self.target,
+                    psf,
+                    float(max(distance + farther_um, 0.0)),
+                    pitch_um=self._point_pitch_um,
+                    drawing=drawing,
+                )
+                for distance, drawing in zip(
+                    self.distances_um[sensor], self._drawings[sensor], strict=True
+                )
+            ]
+            while len(self._pictures) > 8 * len(self.distances_um):
+                self._pictures.pop(next(iter(self._pictures)))
+        return self._pictures[key]
+
+    def _background_columns(self) -> FloatArray:
+        """Return (3, pixel): evenness and slopes, of size 1."""
+        axes = [np.linspace(-1, 1, side) if side > 1 else np.zeros(1) for side in self.frame_px]
+        y, x = np.meshgrid(*axes, indexing="ij")
+        return np.stack([np.ones(y.size), y.ravel(), x.ravel()])

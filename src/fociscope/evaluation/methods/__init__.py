@@ -1,0 +1,1 @@
+"""What is evaluated: networks, solvers, the constant baseline and the oracle."""

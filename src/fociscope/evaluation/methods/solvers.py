@@ -1,0 +1,232 @@
+"""Classical solvers as candidates: their layers become masks and probabilities.
+
+A solver restores light. What light means "cells here" is learnt once, on validation scenes of the
+reference conditions: how far to smooth, above which light to say so (both by accuracy), and Platt
+scaling of the logarithm of the light (Platt, 1999). Depths are read off a depth grid; an oracle is
+told them, and shows what the solver could do if only it knew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from fociscope.evaluation.batches import Batch, Estimate, Told
+from fociscope.evaluation.suite import VALIDATION
+from fociscope.imager.geometry import Imager
+from fociscope.solvers import (
+    SingleLayerDepth,
+    Solution,
+    admm,
+    proximal_gradient,
+    read_layers,
+    richardson_lucy,
+    single_layer_depth,
+    solve_on_grid,
+    tikhonov,
+)
+
+__all__ = ["SOLVERS", "Reading", "Solver", "solver_names"]
+
+Floats = NDArray[np.float32]
+
+#: Planes of the depth grid: 50 um apart in 1000 um.
+GRID_PLANES = 20
+ORACLE = "-oracle"
+
+
+class _Method(NamedTuple):
+    """A solver with its options."""
+
+    solve: Callable[..., Solution]
+    options: dict[str, Any]
+    turns: bool
+    """It can handle a sensor B that is turned."""
+
+
+SOLVERS = {
+    "tikhonov": _Method(tikhonov, {"non_negative": True}, turns=False),
+    "richardson-lucy": _Method(richardson_lucy, {"iterations": 100}, turns=True),
+    "fista": _Method(proximal_gradient, {"iterations": 100}, turns=True),
+    "admm": _Method(admm, {"iterations": 100}, turns=False),
+}
+VALIDATION_SCENES = 24
+
+
+def solver_names() -> list[str]:
+    """Return the names of the solvers, each with its oracle."""
+    return [name + suffix for name in SOLVERS for suffix in ("", ORACLE)]
+
+
+class Solver:
+    """A solver that reads depths off a grid, or, as an oracle, is told them."""
+
+    kind, slow = "solver", True
+
+    def __init__(self, name: str) -> None:
+        """Take a solver by its name, one of `solver_names`."""
+        self.name, self.oracle = name, name.endswith(ORACLE)
+        self._method = SOLVERS[name.removesuffix(ORACLE)]
+        depths = "the true depths" if self.oracle else "the number of layers, their least distance"
+        self.told = f"the captures, the imager and its gains, {depths}"
+        self._reading: Reading | None = None
+
+    def refusal(self, told: Told) -> str | None:
+        """Return why it cannot answer such scenes; None if it can."""
+        if self.oracle and not told.depths_known:
+            return "needs the true depths, which are not known"
+        if told.imager.registration.turned and not self._method.turns:
+            return "has no closed form for a sensor B that is turned"
+        return None
+
+    def prepare(self) -> None:
+        """Learn on validation scenes what light means cells."""
+        batch = _validation()
+        assert batch.mask is not None
+        found = self._found(batch, VALIDATION.to_tell)
+        self._reading = Reading.fit(found.layers, batch.mask)
+
+    def estimate(self, batch: Batch, told: Told) -> Estimate:
+        """Solve, and read masks and depths."""
+        assert self._reading is not None, "prepare() comes first"
+        found = self._found(batch, told)
+        return Estimate(
+            mask=self._reading.mask(found.layers),
+            probability=self._reading.probability(found.layers),
+            intensity=found.layers,
+            depth_um=found.depth_um,
+            depth_std_um=found.depth_std_um,
+        )
+
+    def _found(self, batch: Batch, told: Told) -> _Found:
+        """Solve at the true depths, at that of a single layer, or on a grid of depths."""
+        solve, options = self._method.solve, self._method.options
+        captures = batch.captures[:, : told.imager.sensors]
+        if self.oracle:
+            assert batch.depth_um is not None
+            depth_um = _filled(batch.depth_um, told.imager)
+            return _Found(solve(captures, depth_um, told.imager, **options).layers)
+        if told.layers == 1:
+            one = _depth_of_one(captures, told.imager)
+            depth_um, std_um = one.depth_um[:, None], one.depth_std_um[:, None]
+            layers = solve(captures, depth_um, told.imager, **options).layers
+            return _Found(layers, depth_um, std_um)
+        grid = solve_on_grid(captures, told.imager, planes=GRID_PLANES, solver=solve, **options)
+        found = read_layers(
+            grid.volume, grid.plane_um, told.layers, min_separation_um=told.min_separation_um
+        )
+        return _Found(found.layers, found.depth_um)
+
+
+class _Found(NamedTuple):
+    """What a solver finds."""
+
+    layers: Floats
+    """(scene, layer, y, x)."""
+    depth_um: Floats | None = None
+    """(scene, layer)."""
+    depth_std_um: Floats | None = None
+
+
+class Reading(NamedTuple):
+    """How a solver's light is read: as cells or no cells, and with which probability."""
+
+    smoothing_px: float
+    threshold: float
+    """Of the logarithm of smoothed light."""
+    scale: float
+    shift: float
+    """P = sigmoid(scale * log light + shift)."""
+
+    @classmethod
+    def fit(cls, layers: Floats, mask: NDArray[np.bool_]) -> Reading:
+        """Choose smoothing and threshold by accuracy, and Platt's two numbers by likelihood.
+
+        Args:
+            layers: (scene, layer, y, x) restored light of validation scenes.
+            mask: the truth, of the same shape.
+        """
+        tried = []
+        for smoothing_px in SMOOTHINGS_PX:
+            light = _log_light(layers, smoothing_px)
+            threshold, accuracy = _best_threshold(light, mask)
+            tried.append((accuracy, smoothing_px, threshold))
+        _, smoothing_px, threshold = max(tried)
+        x = _log_light(layers, smoothing_px).ravel().astype(np.float64)
+        t = mask.ravel().astype(np.float64)
+
+        def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            logit = parameters[0] * x + parameters[1]
+            wrong = expit(logit) - t
+            value = np.logaddexp(0, logit) - t * logit
+            return float(value.mean()), np.array([(wrong * x).mean(), wrong.mean()])
+
+        scale, shift = minimize(loss, np.array([1.0, -threshold]), jac=True, method="BFGS").x
+        return cls(smoothing_px, threshold, float(scale), float(shift))
+
+    def mask(self, layers: Floats) -> NDArray[np.bool_]:
+        """Return (scene, layer, y, x): where there is light enough."""
+        return np.asarray(_log_light(layers, self.smoothing_px) > self.threshold)
+
+    def probability(self, layers: Floats) -> Floats:
+        """Return (scene, layer, y, x): how likely there are cells."""
+        light = _log_light(layers, self.smoothing_px)
+        return np.asarray(expit(self.scale * light + self.shift), dtype=np.float32)
+
+
+SMOOTHINGS_PX = (0.0, 0.7, 1.0, 1.5, 2.0, 3.0, 4.5)
+#: Light below the faintest autofluorescence is all alike; 1 is the mean where cells are.
+FAINTEST = 0.05
+THRESHOLDS = 200
+
+
+def _log_light(layers: Floats, smoothing_px: float) -> Floats:
+    light = layers
+    if smoothing_px:
+        light = gaussian_filter(layers, smoothing_px, axes=(-2, -1), mode="nearest")
+    return np.asarray(np.log(np.maximum(light, 0) + FAINTEST), dtype=np.float32)
+
+
+def _best_threshold(light: Floats, mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the threshold of the highest accuracy among many, and that accuracy."""
+    tried = np.quantile(light, np.linspace(0, 1, THRESHOLDS))
+    bins = np.searchsorted(tried, light.ravel(), side="left")
+    cells = np.bincount(bins, mask.ravel(), THRESHOLDS + 1)
+    every = np.bincount(bins, minlength=THRESHOLDS + 1)
+    # Above threshold n lie the bins after n: right are their cells, and the others before.
+    found = cells.sum() - np.cumsum(cells)
+    spared = np.cumsum(every - cells)
+    right = (found + spared)[:THRESHOLDS]
+    best = int(np.argmax(right))
+    return float(tried[best]), float(right[best] / mask.size)
+
+
+def _filled(depth_um: Floats, imager: Imager) -> Floats:
+    """Return depths with those of layers that have none, for want of cells, set to the middle."""
+    return np.where(np.isnan(depth_um), np.float32(imager.gap_um / 2), depth_um)
+
+
+@lru_cache(maxsize=1)
+def _validation() -> Batch:
+    """Return some of the validation scenes."""
+    return Batch.of(VALIDATION.simulated(VALIDATION_SCENES), cells_per_pixel=1.0)
+
+
+_last_depths: dict[tuple[bytes, Imager], SingleLayerDepth] = {}
+
+
+def _depth_of_one(captures: Floats, imager: Imager) -> SingleLayerDepth:
+    """Return the depth of a single layer, which is the same for all solvers: it is found once."""
+    key = hashlib.sha256(captures.tobytes()).digest(), imager
+    if key not in _last_depths:
+        _last_depths.clear()
+        _last_depths[key] = single_layer_depth(captures, imager)
+    return _last_depths[key]

@@ -1,0 +1,284 @@
+"""The book in which a candidate's scores over the scenes of a condition are kept."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fociscope.evaluation.batches import MATCH_UM, Batch, Estimate, matched
+from fociscope.evaluation.bootstrap import Interval, bootstrap_mean, bootstrap_of_means
+from fociscope.evaluation.metrics import (
+    MaskCounts,
+    detect_foci,
+    even_image_error,
+    mask_counts,
+    relative_squared_error,
+    reliability_curve,
+)
+
+__all__ = ["DEPTH_BINS", "FOCUS_EDGES_CELLS", "SCORES", "Tally"]
+
+Floats = NDArray[np.float64]
+
+#: Scores with an interval: name -> unit; "1" is a share of 1.
+SCORES = {
+    "accuracy": "1",
+    "constant_accuracy": "1",
+    "dice": "1",
+    "constant_dice": "1",
+    "iou": "1",
+    "mcc": "1",
+    "depth_error_um": "um",
+    "constant_depth_error_um": "um",
+    "depth_bias_um": "um",
+    "within_100_um": "1",
+    "constant_within_100_um": "1",
+    "within_one_std": "1",
+    "image_error": "1",
+    "even_image_error": "1",
+    "brier": "1",
+}
+_MASK_SCORES = ("accuracy", "constant_accuracy", "dice", "constant_dice", "iou", "mcc")
+RESAMPLES = 1000
+BIN_RESAMPLES = 400
+PROBABILITY_BINS = 15
+DEPTH_BINS = 10
+#: Sizes of foci; octaves from one cell on.
+FOCUS_EDGES_CELLS = (0.5, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, float("inf"))
+
+
+class Tally:
+    """Scores of one candidate under one condition; batches are added as they come."""
+
+    def __init__(self, *, pixel_pitch_um: float, deepest_um: float) -> None:
+        """Start an empty book."""
+        self.pixel_pitch_um, self.deepest_um = pixel_pitch_um, deepest_um
+        self.is_matched = False
+        self.scenes = 0
+        self._rows: dict[str, list[NDArray[Any]]] = defaultdict(list)
+        self._bins = np.zeros((3, PROBABILITY_BINS))
+        self._detection = np.zeros((2, len(FOCUS_EDGES_CELLS) - 1))
+        self._false_foci, self._area_mm2 = 0, 0.0
+
+    def add(self, batch: Batch, estimate: Estimate) -> Estimate:
+        """Score some scenes; return the estimate with its layers in the places of the true ones."""
+        self.scenes += len(batch)
+        if batch.depth_um is not None and estimate.mask.shape[1] != batch.depth_um.shape[1]:
+            estimate, false = matched(estimate, batch.depth_um)
+            self.is_matched = True
+            self._rows["false_layers"].append(false)
+        if estimate.residual is not None:
+            self._rows["residual"].append(estimate.residual)
+        if batch.mask is not None:
+            self._add_masks(batch, batch.mask, estimate)
+        if batch.depth_um is not None:
+            self._add_depths(batch, batch.depth_um, estimate)
+        if batch.layers is not None and estimate.intensity is not None:
+            true, restored = batch.layers, estimate.intensity
+            self._rows["image_error"].append(relative_squared_error(restored, true, gain_free=True))
+            self._rows["even_image_error"].append(even_image_error(true))
+            by_layer = relative_squared_error(restored, true, gain_free=True, axes=(-2, -1))
+            self._rows["layer_image_error"].append(by_layer)
+        return estimate
+
+    def _add_masks(self, batch: Batch, true: NDArray[np.bool_], estimate: Estimate) -> None:
+        self._rows["counts"].append(mask_counts(estimate.mask, true).array())
+        if estimate.probability is not None:
+            p = estimate.probability
+            curve = reliability_curve(p, true, bins=PROBABILITY_BINS)
+            self._bins += np.stack(
+                [
+                    np.nan_to_num(curve.probability) * curve.count,
+                    np.nan_to_num(curve.frequency) * curve.count,
+                    curve.count,
+                ]
+            )
+            self._rows["brier"].append(((p - true) ** 2).mean(axis=(1, 2, 3), dtype=np.float64))
+        if batch.cells_per_pixel is not None:
+            foci = detect_foci(
+                estimate.mask,
+                true,
+                cells_per_pixel=batch.cells_per_pixel,
+                pixel_pitch_um=self.pixel_pitch_um,
+            )
+            by_size = foci.sensitivity(FOCUS_EDGES_CELLS)
+            self._detection += np.stack([by_size.detected, by_size.foci])
+            self._false_foci += int(foci.false_foci.sum())
+            self._area_mm2 += foci.frame_mm2 * len(foci.false_foci)
+
+    def _add_depths(self, batch: Batch, true_um: NDArray[Any], estimate: Estimate) -> None:
+        """Note depths; the depth of a layer without cells means nothing, and is not scored."""
+        true = true_um.astype(np.float64)
+        if batch.mask is not None:
+            true = np.where(batch.mask.any(axis=(-2, -1)), true, np.nan)
+        self._rows["true_um"].append(true)
+        if estimate.depth_um is None:
+            return
+        self._rows["depth_um"].append(estimate.depth_um.astype(np.float64))
+        std = estimate.depth_std_um
+        self._rows["std_um"].append(np.full(true.shape, np.nan) if std is None else std)
+
+    def scores(self, *, seed: int, by_depth: bool) -> dict[str, Any]:
+        """Return all scores, ready for JSON; what was not scored is absent.
+
+        Args:
+            seed: of the bootstrap.
+            by_depth: also in bins of the true depth.
+        """
+        rows = {name: np.concatenate(parts) for name, parts in self._rows.items()}
+        found: dict[str, Any] = {"scenes": self.scenes, "matched_layers": self.is_matched}
+
+        def score(
+            names: Sequence[str],
+            values: ArrayLike,
+            function: Callable[[Floats], Floats] = lambda means: means,
+        ) -> None:
+            interval = bootstrap_of_means(values, function, seed=seed, resamples=RESAMPLES)
+            found.update(zip(names, _entries(interval), strict=True))
+
+        if "counts" in rows:
+            score(_MASK_SCORES, rows["counts"].sum(axis=1), _mask_scores)
+            layers = MaskCounts.of(rows["counts"]).per_layer()
+            found["specificity"] = _plain(MaskCounts.of(rows["counts"]).pooled().specificity)[0]
+            found["by_layer"] = {n: _plain(getattr(layers, n)) for n in _MASK_SCORES}
+        if self._bins[2].any():
+            found["reliability"], found["calibration_error"] = self._reliability()
+            score(["brier"], rows["brier"][:, None])
+        if self._area_mm2:
+            found["detection"] = {
+                "edges_cells": [e if np.isfinite(e) else None for e in FOCUS_EDGES_CELLS],
+                "detected": _plain(self._detection[0]),
+                "foci": _plain(self._detection[1]),
+                "false_foci": self._false_foci,
+                "area_mm2": round(self._area_mm2, 3),
+            }
+        if "depth_um" in rows:
+            self._score_depths(rows, found, score)
+        if "image_error" in rows:
+            names = ["image_error", "even_image_error"]
+            score(names, np.stack([rows[name] for name in names], axis=1))
+        if "residual" in rows:
+            found["residual"] = _plain(rows["residual"].mean(axis=0, dtype=np.float64))
+        if by_depth and "true_um" in rows:
+            found["by_depth"] = self._by_depth(rows, seed)
+        return found
+
+    def _score_depths(
+        self,
+        rows: dict[str, NDArray[Any]],
+        found: dict[str, Any],
+        score: Callable[[Sequence[str], ArrayLike, Callable[[Floats], Floats]], None],
+    ) -> None:
+        true, said, std = rows["true_um"], rows["depth_um"], rows["std_um"]
+        scored = ~np.isnan(true)
+        if not scored.any():
+            return
+        here = scored & ~np.isnan(said)
+        error = np.where(here, said - true, 0.0)
+        some = scored.sum(axis=0)
+        constant = np.where(scored, true, 0).sum(axis=0) / np.maximum(some, 1)
+        spread = np.where(scored, np.abs(constant - true), 0.0)
+        if here.any():
+            score(
+                ["depth_error_um", "depth_bias_um"],
+                np.stack([np.abs(error), error, here], axis=-1).sum(axis=1),
+                _over_last,
+            )
+            by_layer = np.abs(error).sum(axis=0) / np.maximum(here.sum(axis=0), 1)
+            found.setdefault("by_layer", {})["depth_error_um"] = _plain(by_layer)
+        score(
+            ["within_100_um", "constant_depth_error_um", "constant_within_100_um"],
+            np.stack(
+                [
+                    here & (np.abs(error) <= MATCH_UM),
+                    spread,
+                    scored & (spread <= MATCH_UM),
+                    scored,
+                ],
+                axis=-1,
+            ).sum(axis=1),
+            _over_last,
+        )
+        stated = here & ~np.isnan(std)
+        if stated.any():
+            inside = stated & (np.abs(error) <= np.where(stated, std, 0))
+            score(["within_one_std"], np.stack([inside, stated], axis=-1).sum(axis=1), _over_last)
+        if self.is_matched:
+            found["missed_layers"] = round(float(1 - here.sum() / scored.sum()), 6)
+            found["false_layers_per_scene"] = round(float(rows["false_layers"].mean()), 6)
+
+    def _reliability(self) -> tuple[dict[str, Any], float]:
+        stated, true, count = self._bins
+        some = np.where(count > 0, count, np.nan)
+        error = float(np.abs(stated - true).sum() / count.sum())
+        curve = {
+            "probability": _plain(stated / some),
+            "frequency": _plain(true / some),
+            "pixels": [int(n) for n in count],
+        }
+        return curve, round(error, 6)
+
+    def _by_depth(self, rows: dict[str, NDArray[Any]], seed: int) -> dict[str, Any]:
+        """Return scores of layers in even bins of their true depth; None in empty bins."""
+        edges = np.linspace(0, self.deepest_um, DEPTH_BINS + 1)
+        true = rows["true_um"].ravel()
+        which = np.clip(np.searchsorted(edges, true, side="right") - 1, 0, DEPTH_BINS - 1)
+        which = np.where(np.isnan(true), -1, which)
+        values: dict[str, Floats] = {}
+        if "depth_um" in rows:
+            error = np.abs(rows["depth_um"].ravel() - true)
+            within = np.where(np.isnan(error), 0.0, error <= MATCH_UM)
+            values |= {"depth_error_um": error, "within_100_um": within}
+        if "counts" in rows:
+            counts = MaskCounts.of(rows["counts"].reshape(-1, 5))
+            values["accuracy"], values["constant_accuracy"] = (
+                counts.accuracy,
+                counts.constant_accuracy,
+            )
+        if "layer_image_error" in rows:
+            values["image_error"] = rows["layer_image_error"].ravel()
+        binned: dict[str, Any] = {name: [] for name in values}
+        square: list[float | None] = []
+        for number in range(DEPTH_BINS):
+            for name, value in values.items():
+                inside = value[(which == number) & ~np.isnan(value)]
+                entry = None
+                if inside.size:
+                    interval = bootstrap_mean(inside, seed=seed, resamples=BIN_RESAMPLES)
+                    entry = _entries(interval)[0]
+                binned[name].append(entry)
+            if "depth_um" in rows:
+                inside = error[(which == number) & ~np.isnan(error)]
+                square.append(round(float(np.sqrt((inside**2).mean())), 6) if inside.size else None)
+        return {
+            "edges_um": _plain(edges),
+            "layers": [int((which == number).sum()) for number in range(DEPTH_BINS)],
+            **({"depth_rmse_um": square} if square else {}),
+            **binned,
+        }
+
+
+def _mask_scores(means: Floats) -> Floats:
+    counts = MaskCounts.of(means)
+    return np.stack([getattr(counts, name) for name in _MASK_SCORES], axis=-1)
+
+
+def _over_last(means: Floats) -> Floats:
+    """Return all but the last of sums, over the last, which is a number of layers."""
+    number = means[..., -1:]
+    return np.where(number > 0, means[..., :-1] / np.where(number > 0, number, 1), np.nan)
+
+
+def _entries(interval: Interval) -> list[dict[str, float | None]]:
+    """Return one {value, low, high} for each score."""
+    columns = [_plain(np.atleast_1d(part)) for part in interval]
+    return [dict(zip(("value", "low", "high"), row, strict=True)) for row in zip(*columns)]  # noqa: B905
+
+
+def _plain(values: NDArray[Any]) -> list[Any]:
+    """Return numbers that JSON can hold, six digits of them; NaN becomes None."""
+    return [None if not np.isfinite(v) else float(f"{v:.6g}") for v in np.asarray(values).ravel()]

@@ -1,0 +1,1 @@
+"""Pictures of captures, maps, point spread functions, specimens and calibrations."""

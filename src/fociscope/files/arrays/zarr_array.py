@@ -1,0 +1,318 @@
+"""One Zarr array, v2 or v3, in a folder that nobody has vouched for.
+
+Its description is read and judged here, and every chunk that is asked for is tried against the size
+it should have, before zarr decodes anything: zarr itself would load any codec a file names, follow
+links, and read chunks that are missing as zeros.
+
+Format: Zarr storage specification, version 2; Zarr core specification, version 3.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import stat
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fociscope.errors import FileFormatError, shown
+from fociscope.files.safe.limits import Limits, decoding
+
+__all__ = [
+    "COMPRESSORS",
+    "DESCRIPTION",
+    "KIND",
+    "ZarrArray",
+    "inflated_bytes",
+    "read_json",
+    "refuse_links",
+]
+
+COMPRESSORS = ("gzip", "zlib", "zstd", "blosc")
+CRC32C_BYTES = 4
+_WINDOW = {"gzip": 16 + zlib.MAX_WBITS, "zlib": zlib.MAX_WBITS}  # zlib's way to ask for a header
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_BLOSC_HEADER = struct.Struct("<BBBBIII")
+
+
+def inflated_bytes(compressor: str, stored: bytes, expected: int) -> int:
+    """Return the bytes that a chunk decodes to, counted up to one more than `expected`.
+
+    Args:
+        compressor: one of `COMPRESSORS`.
+        stored: the chunk, perhaps with a CRC32C behind it.
+        expected: what it should decode to.
+
+    Raises:
+        ValueError: it is no such chunk, does not say its size, or goes on behind its end.
+        zlib.error: damaged gzip or zlib data.
+    """
+    if compressor == "zstd":
+        return _zstd_content_bytes(stored)
+    if compressor == "blosc":
+        return _blosc_content_bytes(stored)
+    inflater = zlib.decompressobj(_WINDOW[compressor])
+    held = len(inflater.decompress(stored, expected + 1))
+    if held == expected and len(inflater.unused_data) > CRC32C_BYTES:
+        raise ValueError(f"a chunk that goes on behind its {compressor} data")
+    return held
+
+
+def _zstd_content_bytes(stored: bytes) -> int:
+    """Return what the header of a zstd frame says it decodes to; the decoder holds it to that."""
+    if stored[:4] != _ZSTD_MAGIC:
+        raise ValueError("a chunk that is no zstd frame")
+    descriptor = stored[4]
+    size_flag, single_segment = descriptor >> 6, bool(descriptor & 0x20)
+    start = 5 + (not single_segment) + (0, 1, 2, 4)[descriptor & 3]
+    length = (int(single_segment), 2, 4, 8)[size_flag]
+    if length == 0:
+        raise ValueError("a zstd frame that does not say its size")
+    size = int.from_bytes(stored[start : start + length], "little")
+    return size + 256 if length == 2 else size
+
+
+def _blosc_content_bytes(stored: bytes) -> int:
+    """Return what the header says, which blosc holds itself to; it must not lie of its own size."""
+    if len(stored) < _BLOSC_HEADER.size:
+        raise ValueError("a chunk without the header of blosc")
+    *_, content, _, total = _BLOSC_HEADER.unpack_from(stored)
+    if not total <= len(stored) <= total + CRC32C_BYTES:
+        raise ValueError(f"a blosc chunk of {len(stored)} bytes that claims {total}")
+    return int(content)
+
+
+DESCRIPTION = "zarr.json"
+DESCRIPTION_V2 = ".zarray"
+KIND = "Zarr store"
+_LONGEST_DESCRIPTION_BYTES = 2**20
+_MOST_FILES = 1_000_000
+_LARGEST_CHUNK_BYTES = 64 * 2**20  # beyond this, a chunk may not be larger than its array
+_DATA_TYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+               "float16", "float32", "float64")  # fmt: skip
+
+
+class ZarrArray:
+    """A plain numeric array whose description has been judged; its chunks are judged when read."""
+
+    def __init__(self, path: Path, name: str, said: Mapping[str, Any]) -> None:
+        """Judge the description of the array `name` ("" for the store itself).
+
+        Args:
+            path: the store, for messages.
+            name: where in it the array lies.
+            said: its `zarr.json` or `.zarray`, parsed.
+
+        Raises:
+            FileFormatError: it is no plain numeric array, or needs a codec that is not on the list.
+        """
+        self.path = path
+        self.folder = path / name if name else path
+        self._where = f"{shown(path)}: {shown(name)}" if name else shown(path)
+        self.version: Literal[2, 3] = 2 if said.get("zarr_format") == 2 else 3
+        self._compressor: str | None
+        if self.version == 2:
+            self._judge_v2(said)
+        else:
+            self._judge_v3(said)
+        if len(self.chunk) != len(self.shape) or self._separator not in ("/", "."):
+            raise self._unknown_grid()
+
+    @classmethod
+    def open(cls, path: Path, name: str) -> ZarrArray:
+        """Read the description of an array and judge it.
+
+        Raises:
+            FileFormatError: as above, or there is no array.
+        """
+        folder = path / name if name else path
+        with decoding(path, KIND):
+            old = not (folder / DESCRIPTION).is_file() and (folder / DESCRIPTION_V2).is_file()
+            return cls(
+                path, name, read_json(path, folder / (DESCRIPTION_V2 if old else DESCRIPTION))
+            )
+
+    def read(self, index: tuple[slice, ...], limits: Limits) -> npt.NDArray[Any]:
+        """Return a part of the array.
+
+        Raises:
+            FileFormatError: chunks are missing, damaged, or decode to another size.
+        """
+        import zarr
+        from zarr.storage import LocalStore
+
+        with decoding(self.path, KIND):
+            self._check_chunks(index, limits)
+            # The array alone is opened: a group could bring other descriptions of its arrays.
+            store = LocalStore(self.folder, read_only=True)
+            array = zarr.open_array(store=store, mode="r", zarr_format=self.version)
+            return np.asarray(array[index])
+
+    def _judge_v3(self, said: Mapping[str, Any]) -> None:
+        if said.get("node_type") != "array":
+            raise FileFormatError(f"{self._where} is a group, expected an array; save it as one.")
+        if said.get("data_type") not in _DATA_TYPES:
+            raise self._unknown_type(said.get("data_type"))
+        if said.get("storage_transformers"):
+            raise FileFormatError(
+                f"{self._where} uses storage transformers, expected none; save it without."
+            )
+        self.dtype = np.dtype(said["data_type"])
+        self.shape = _sides(said["shape"], 0)
+        grid, keys = said["chunk_grid"], said["chunk_key_encoding"]
+        self.chunk = _sides(grid["configuration"]["chunk_shape"], 1)
+        self._separator = keys.get("configuration", {}).get("separator", "/")
+        self._prefix: tuple[str, ...] = ("c",)
+        if grid["name"] != "regular" or keys["name"] != "default":
+            raise self._unknown_grid()
+        codecs = said["codecs"]
+        names = [codec["name"] if isinstance(codec, dict) else str(codec) for codec in codecs]
+        after = names[1:]
+        self._compressor = after.pop(0) if after and after[0] in COMPRESSORS else None
+        if names[:1] != ["bytes"] or after not in ([], ["crc32c"]) or self._compressor == "zlib":
+            raise FileFormatError(
+                f"{self._where} is stored through the codecs {', '.join(names)!r:.80}, expected "
+                "bytes, then gzip, zstd, blosc or nothing, then crc32c or nothing; save it with "
+                "one of these."
+            )
+        self._tail_bytes = CRC32C_BYTES if after else 0
+
+    def _judge_v2(self, said: Mapping[str, Any]) -> None:
+        dtype = said.get("dtype")
+        if not isinstance(dtype, str) or np.dtype(dtype).name not in _DATA_TYPES:
+            raise self._unknown_type(dtype)
+        self.dtype = np.dtype(dtype)
+        self.shape = _sides(said["shape"], 0)
+        self.chunk = _sides(said["chunks"], 1)
+        self._separator = said.get("dimension_separator", ".")
+        self._prefix = ()
+        compressor, self._tail_bytes = said.get("compressor"), 0
+        self._compressor = None if compressor is None else str(compressor["id"])
+        if said.get("filters") or self._compressor not in (None, *COMPRESSORS):
+            raise FileFormatError(
+                f"{self._where} is stored through filters or the codec {self._compressor!r:.40}, "
+                f"expected no filter and {', '.join(COMPRESSORS)} or nothing; save it with one of "
+                "these."
+            )
+
+    def _unknown_type(self, found: object) -> FileFormatError:
+        return FileFormatError(
+            f"{self._where} holds {found!r:.60}, expected real numbers; save it as float32."
+        )
+
+    def _unknown_grid(self) -> FileFormatError:
+        return FileFormatError(
+            f"{self._where} is cut into chunks in a way this reader does not know, expected a "
+            "regular grid; save it again."
+        )
+
+    def _check_chunks(self, index: tuple[slice, ...], limits: Limits) -> None:
+        """Refuse chunks in the part `index` that are missing or decode to another size."""
+        expected = math.prod(self.chunk) * self.dtype.itemsize
+        whole = math.prod(self.shape) * self.dtype.itemsize
+        if expected > max(whole, min(_LARGEST_CHUNK_BYTES, limits.max_bytes)):
+            raise FileFormatError(
+                f"{self._where} is stored in chunks of {expected} bytes, expected no more than "
+                f"the {whole} bytes it holds; save it again."
+            )
+        ranges = []
+        for cut, side, length in zip(index, self.chunk, self.shape, strict=True):
+            first, last, _ = cut.indices(length)
+            ranges.append(range(first // side, -(-last // side)))
+        for place in itertools.product(*ranges):
+            key = self._separator.join((*self._prefix, *map(str, place)))
+            self._check_chunk(self.folder / key, key, expected)
+
+    def _check_chunk(self, file: Path, key: str, expected: int) -> None:
+        if not file.is_file():
+            raise FileFormatError(
+                f"{self._where}: its chunk {key} is missing, expected all of them, also where all "
+                "values are 0 (write_empty_chunks); copy or save it again."
+            )
+        size = file.stat().st_size
+        if size > expected + expected // 64 + 4096:
+            raise FileFormatError(
+                f"{self._where}: its chunk {key} has {size} bytes, expected at most about "
+                f"{expected}; the store is damaged, get it again."
+            )
+        held = size - self._tail_bytes
+        if self._compressor is not None:
+            held = inflated_bytes(self._compressor, file.read_bytes(), expected)
+        if held != expected:
+            found = "more than" if held > expected else "only a part of"
+            raise FileFormatError(
+                f"{self._where}: its chunk {key} holds {found} the {expected} bytes it should; the "
+                "store is damaged or hostile, get it again."
+            )
+
+
+def refuse_links(path: Path) -> None:
+    """Walk the folder; all of it must be folders and regular files of its own.
+
+    Raises:
+        FileFormatError: it holds a link, a device, or more files than are believed.
+    """
+    count = 0
+    for folder, names, files in os.walk(path):
+        for name in (*names, *files):
+            count += 1
+            entry = Path(folder, name)
+            mode = entry.lstat().st_mode
+            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+                raise FileFormatError(
+                    f"{shown(path)}: {shown(entry.relative_to(path))} is a link or a device, "
+                    "expected plain files; copy what it points to into the store."
+                )
+            if count > _MOST_FILES:
+                raise FileFormatError(
+                    f"{shown(path)}: more than {_MOST_FILES} files, expected fewer; save it in "
+                    "larger chunks."
+                )
+
+
+def read_json(path: Path, file: Path) -> dict[str, Any]:
+    """Return a parsed description: `zarr.json`, `.zarray`, `.zgroup` or `.zattrs`.
+
+    Args:
+        path: the store, for messages.
+        file: the description.
+
+    Raises:
+        FileFormatError: missing, too long, or of another version than its name says.
+        ValueError: no JSON.
+    """
+    if not file.is_file():
+        raise FileFormatError(
+            f"{shown(path)}: has no {shown(file.relative_to(path))}, expected a Zarr store; check "
+            "the path, or save it again."
+        )
+    size = file.stat().st_size
+    if size > _LONGEST_DESCRIPTION_BYTES:
+        raise FileFormatError(
+            f"{shown(path)}: its {file.name} has {size} bytes, expected at most "
+            f"{_LONGEST_DESCRIPTION_BYTES}; save it again."
+        )
+    said = json.loads(file.read_bytes())
+    expected = {DESCRIPTION: 3, DESCRIPTION_V2: 2, ".zgroup": 2}.get(file.name)
+    if not isinstance(said, dict) or (expected and said.get("zarr_format") != expected):
+        raise FileFormatError(
+            f"{shown(path)}: its {file.name} is not of Zarr version {expected or 2}, expected "
+            "that; save it again."
+        )
+    return said
+
+
+def _sides(said: Any, least: int) -> tuple[int, ...]:
+    """Return a shape as a tuple of whole numbers of at least `least`."""
+    sound = isinstance(said, list) and all(type(side) is int and side >= least for side in said)
+    if not sound or not said:
+        raise ValueError(f"a shape of {said!r:.60}")
+    return tuple(said)

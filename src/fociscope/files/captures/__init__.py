@@ -1,0 +1,1 @@
+"""What a user points at -> series of captures and calibration stacks."""

@@ -1,0 +1,220 @@
+"""Captures in files of named arrays: HDF5, MAT and NPZ of any layout.
+
+The array is named after the file, as in `file.h5:/recording/sensor_a`, or it is the only one of a
+fitting shape: (y, x), (frame, y, x) or (frame, sensor, y, x). Two arrays whose names say sensor A
+and B (`x_A` and `x_B`) are a pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fociscope.errors import FileFormatError, shown
+from fociscope.files.arrays.hdf5 import Hdf5Source, is_hdf5
+from fociscope.files.arrays.mat import find_order
+from fociscope.files.arrays.mat5 import Mat5Source, is_mat5
+from fociscope.files.arrays.npz import NpzSource, is_npz
+from fociscope.files.arrays.sources import Claims, Part
+from fociscope.files.captures.pairing import sensor_of
+from fociscope.files.images.reader import ARRAY_LEADING
+from fociscope.files.images.stacks import Stack, size
+from fociscope.files.safe.limits import Limits, check_claim, require_file, unbounded
+
+__all__ = ["is_array_file", "open_arrays", "pick_arrays", "root_names"]
+
+_FRAMES_LAST = {3: (2, 0, 1), 4: (3, 2, 0, 1)}
+"""How axes are put in order where the last one counts the frames."""
+_FAVOURITE = "captures"
+_SMALLEST_SIDE_PX = 2
+_LISTED_AT_MOST = 6
+
+
+class Source(Protocol):
+    """An open file of named arrays."""
+
+    samples_first: bool
+
+    def names(self) -> list[str]:
+        """Return what lies at the root, arrays or not."""
+
+    def arrays(self) -> list[str]:
+        """Return the names of all that may be arrays."""
+
+    def claims(self, names: tuple[str, ...]) -> Claims:
+        """Return shape and dtype of those of `names` that are there."""
+
+    def is_matlab(self, name: str) -> bool:
+        """Return whether the last axis may count the frames."""
+
+    def is_sliceable(self, name: str) -> bool:
+        """Return whether a part can be read without decoding the whole."""
+
+    def pixel_size_um(self, name: str) -> float | None:
+        """Return the pixel size that the file states for an array."""
+
+    def read(self, name: str, part: Part | None = None) -> npt.NDArray[Any]:
+        """Return an array, or a part of it."""
+
+
+def is_array_file(path: Path) -> bool:
+    """Return whether `path` is an HDF5, MAT v5 or NPZ file, by its content.
+
+    Raises:
+        FileFormatError: the file is missing, empty or not readable.
+    """
+    path = require_file(path)
+    return is_hdf5(path) or is_mat5(path) or is_npz(path)
+
+
+def root_names(path: Path, limits: Limits) -> list[str]:
+    """Return what lies at the root of a file for which `is_array_file` holds, links too.
+
+    Raises:
+        FileFormatError: it is damaged.
+    """
+    with _opened(path, limits) as source:
+        return source.names()
+
+
+def _opened(path: Path, limits: Limits) -> AbstractContextManager[Source]:
+    """Open a file by its content."""
+    if is_hdf5(path):
+        return Hdf5Source.open(path, limits)
+    return Mat5Source.open(path) if is_mat5(path) else NpzSource.open(path, limits)
+
+
+@contextmanager
+def open_arrays(path: Path, inner: str | None, limits: Limits) -> Iterator[tuple[Stack, ...]]:
+    """Open the captures in a file: one stack, or sensor A's and sensor B's.
+
+    Args:
+        path: the file.
+        inner: the array's name; None for the only one that fits.
+        limits: what the file may claim; memory counts only for what is read.
+
+    Raises:
+        FileFormatError: damaged or unsafe; no array of this name, none that fits, or several.
+    """
+    with _opened(path, limits) as source:
+        names = _pick(path, source, inner)
+        yield tuple(_stack(path, source, name, limits) for name in names)
+
+
+def _pick(path: Path, source: Source, inner: str | None) -> tuple[str, ...]:
+    """Return the name of the array, or those of a pair."""
+    if inner is not None:
+        if source.claims((inner,)):
+            return (inner,)
+        raise FileFormatError(
+            f"{shown(path)}: has no array {inner!r:.60}, expected one of "
+            f"{_listed(source.arrays())}; check the name."
+        )
+    shapes: dict[str, tuple[int, ...]] = {}
+    refusal: FileFormatError | None = None
+    for name in source.arrays():
+        try:
+            claims = source.claims((name,))
+        except FileFormatError as error:  # text, references, data in other files: no candidates
+            refusal = refusal or error
+            continue
+        shapes.update({key: shape for key, (shape, _) in claims.items()})
+    if not shapes and refusal is not None:
+        raise refusal
+    return pick_arrays(path, shapes)
+
+
+def pick_arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
+    """Return the one array, or the pair of arrays, that can be captures.
+
+    Raises:
+        FileFormatError: there is none, or more than one.
+    """
+    fitting = {
+        name: shape
+        for name, shape in shapes.items()
+        if len(shape) in ARRAY_LEADING and min(shape[-2:]) >= _SMALLEST_SIDE_PX
+    }
+    favourites = [name for name in fitting if name.rpartition("/")[2] == _FAVOURITE]
+    pairs: dict[tuple[str, tuple[int, ...]], dict[str, str]] = {}
+    for name, shape in fitting.items():
+        folder, _, last = name.rpartition("/")
+        sensor, key = sensor_of(last + ".")  # nothing is cut off as a suffix
+        if sensor is not None:
+            pairs.setdefault((f"{folder}/{key}", shape), {})[sensor] = name
+    complete = [(pair["A"], pair["B"]) for pair in pairs.values() if len(pair) == 2]
+    if len(favourites) == 1:
+        return (favourites[0],)
+    if len(complete) == 1:
+        return complete[0]
+    if len(fitting) == 1:
+        return tuple(fitting)
+    if not fitting:
+        raise FileFormatError(
+            f"{shown(path)}: no array of a fitting shape, expected (y, x), (frame, y, x) or "
+            f"(frame, sensor, y, x) but found {_listed(shapes, shapes)}; save the captures so."
+        )
+    raise FileFormatError(
+        f"{shown(path)}: {len(fitting)} arrays could be the captures "
+        f"({_listed(fitting, fitting)}), expected one; name it, as in "
+        f"{shown(path)}:/{next(iter(fitting))!s:.60}."
+    )
+
+
+def _listed(names: Any, shapes: dict[str, tuple[int, ...]] | None = None) -> str:
+    """Name the first few arrays, with their shapes where given."""
+    few = [
+        f"{name[:60]!r}" + ("" if shapes is None else f" {size(shapes[name]) or 'a number'}")
+        for name in list(names)[:_LISTED_AT_MOST]
+    ]
+    more = len(names) - len(few)
+    return (", ".join(few) or "nothing") + (f" and {more} more" if more > 0 else "")
+
+
+def _stack(path: Path, source: Source, name: str, limits: Limits) -> Stack:
+    """Return one array as a stack."""
+    shape, dtype = source.claims((name,))[name]
+    check_claim(path, shape, dtype, unbounded(limits), name)
+    if len(shape) not in ARRAY_LEADING:
+        raise FileFormatError(
+            f"{shown(path)}: {name!r:.60} is {size(shape)}, expected (y, x), (frame, y, x) or "
+            "(frame, sensor, y, x); name another array."
+        )
+    frames_last = source.is_matlab(name) and _frames_last(path, name, shape, source)
+    axes = _FRAMES_LAST[len(shape)] if frames_last else tuple(range(len(shape)))
+    ordered = tuple(shape[axis] for axis in axes)
+    frame_px = (ordered[-2], ordered[-1])
+    per = ordered[1] if len(ordered) == 4 else 1  # planes of one frame, in which runs are counted
+    whole: list[npt.NDArray[Any]] = []
+
+    def planes(start: int, stop: int) -> npt.NDArray[np.float32]:
+        check_claim(path, (stop - start, *frame_px), dtype, limits, name)
+        if len(shape) == 2:
+            array = source.read(name)
+        elif source.is_sliceable(name):
+            part = Part(-1 if frames_last else 0, start // per, stop // per)
+            array = source.read(name, part).transpose(axes)
+        else:
+            if not whole:
+                check_claim(path, shape, dtype, limits, name)
+                whole.append(source.read(name).transpose(axes))
+            array = whole[0][start // per : stop // per]
+        with np.errstate(over="ignore"):  # too large for float32 becomes inf, judged elsewhere
+            return np.array(array, np.float32, order="C").reshape(-1, *frame_px)
+
+    return Stack(
+        path, ARRAY_LEADING[len(shape)], ordered[:-2], frame_px, planes, source.pixel_size_um(name)
+    )
+
+
+def _frames_last(path: Path, name: str, shape: tuple[int, ...], source: Source) -> bool:
+    """Return whether the last axis counts the frames, as is MATLAB's custom."""
+    if len(shape) == 3:
+        order = find_order(path, {name: shape}, {name: "sensor"}, source.samples_first)
+        return order.kind == "last"
+    return len(shape) == 4 and shape[1] not in (1, 2) and shape[2] in (1, 2)

@@ -1,0 +1,319 @@
+"""What was measured: planes at known depths, out of TIFF, NPY and MAT files.
+
+The depths are given, see `depths`, or the file itself names them: in a variable of a MAT file, or
+by the plane positions of an OME-TIFF.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from fociscope.errors import FileFormatError, ImagerError, shown
+from fociscope.files import (
+    DEFAULT_LIMITS,
+    Limits,
+    check_claim,
+    is_mat,
+    read_image,
+    read_pixel_size_um,
+    require_file,
+)
+from fociscope.files.arrays.hdf5 import Hdf5Source, is_hdf5
+from fociscope.files.arrays.mat5 import Mat5Source
+from fociscope.files.safe.limits import decoding
+
+__all__ = ["MeasuredStack", "read_depths", "read_stack"]
+
+FloatArray = npt.NDArray[np.float64]
+
+LARGEST_TABLE_BYTES = 2**20
+
+
+def read_depths(given: str | Path) -> FloatArray:
+    """Read depths from a table file, or from numbers separated by commas.
+
+    Args:
+        given: such as "50,150,250"; or a CSV or text file with one depth per line, or with a
+            header that names a column `depth_um`.
+
+    Returns:
+        (depth,) um, in the order given.
+
+    Raises:
+        FileFormatError: there is no such file, or it does not read as depths.
+    """
+    text = str(given)
+    try:
+        numbers = [float(word) for word in text.split(",")]
+    except ValueError:
+        return _read_table(Path(given))
+    return _checked(numbers, text)
+
+
+def _read_table(path: Path) -> FloatArray:
+    path = require_file(path)
+    if path.stat().st_size > LARGEST_TABLE_BYTES:
+        raise FileFormatError(f"{shown(path)}: too large for a table of depths, expected text.")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
+    except (UnicodeDecodeError, csv.Error):
+        raise FileFormatError(
+            f"{shown(path)}: not a table of depths, expected a text file with one depth in um per "
+            "line."
+        ) from None
+    header = [cell.strip().lower() for cell in rows[0]] if rows else []
+    column = header.index("depth_um") if "depth_um" in header else 0
+    body = rows[1:] if "depth_um" in header else rows
+    if "depth_um" not in header and any(len(row) > 1 for row in rows):
+        raise FileFormatError(
+            f"{shown(path)}: several columns and none is named depth_um; add a header line that "
+            "names it."
+        )
+    numbers = []
+    for number, row in enumerate(body, start=1):
+        try:
+            numbers.append(float(row[column]))
+        except (IndexError, ValueError):
+            what = row[column].strip()[:30] if column < len(row) else ""
+            raise FileFormatError(
+                f"{shown(path)}: depth {number} reads {what!r}, expected a number in um."
+            ) from None
+    return _checked(numbers, shown(path))
+
+
+def _checked(numbers: Iterable[float], where: str) -> FloatArray:
+    depth_um = np.array(list(numbers), dtype=np.float64)
+    if depth_um.size == 0 or not np.isfinite(depth_um).all():
+        raise FileFormatError(f"{where[:80]}: expected finite depths in um, one for each plane.")
+    return depth_um
+
+
+DEPTH_NAMES = ("depth_um", "depths_um", "z_um", "z")
+"""Variables of a MAT file that may hold the depths, in um; the first that is there counts."""
+DEEPEST_UM = 20_000.0
+"""The widest gap that an `Imager` may have."""
+_UM_PER_UNIT = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3}
+
+
+@dataclass(frozen=True)
+class MeasuredStack:
+    """Planes of one or two sensors at known depths.
+
+    Attributes:
+        counts: (sensor, depth, y, x) as measured, finite.
+        depth_um: (depth,) distance of the emitters from sensor A, rising.
+        pixel_pitch_um: what the file states, None if it states none.
+    """
+
+    counts: FloatArray
+    depth_um: FloatArray
+    pixel_pitch_um: float | None = None
+
+    def __post_init__(self) -> None:
+        """Sort the planes by depth, and refuse what cannot be a measurement.
+
+        Raises:
+            ImagerError: the shapes do not fit, or a depth is impossible.
+            FileFormatError: a pixel is not finite.
+        """
+        counts = np.asarray(self.counts, dtype=np.float64)
+        depth_um = np.asarray(self.depth_um, dtype=np.float64)
+        if counts.ndim != 4 or counts.shape[0] not in (1, 2) or min(counts.shape) < 1:
+            raise ImagerError(
+                f"a measured stack has the shape {counts.shape}, expected (1 or 2 sensors, depth, "
+                "y, x)"
+            )
+        if depth_um.shape != counts.shape[1:2]:
+            raise ImagerError(
+                f"the stack holds {counts.shape[1]} plane(s) but {depth_um.size} depth(s) are "
+                "given, expected one depth in um for each plane, in the planes' order"
+            )
+        if not (np.isfinite(depth_um).all() and (depth_um >= 0).all()):
+            raise ImagerError("depths must be finite and from 0 um; give distances from sensor A")
+        if depth_um.max() > DEEPEST_UM:
+            raise ImagerError(
+                f"depths go up to {depth_um.max():g}, expected um and at most {DEEPEST_UM:g}"
+            )
+        wrong = ~np.isfinite(counts)
+        if wrong.any():
+            sensor, plane, y, x = (int(n) for n in np.argwhere(wrong)[0])
+            raise FileFormatError(
+                f"sensor {'AB'[sensor]}: pixel (y {y}, x {x}) of plane {plane + 1} is not a finite "
+                "number; export the stack again."
+            )
+        order = np.argsort(depth_um, kind="stable")
+        object.__setattr__(self, "counts", counts[:, order])
+        object.__setattr__(self, "depth_um", depth_um[order])
+
+
+def read_stack(
+    path: Path | str,
+    *,
+    depth_um: npt.ArrayLike | None = None,
+    sensor_b: Path | str | None = None,
+    variable: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> MeasuredStack:
+    """Read a stack of planes at known depths.
+
+    Args:
+        path: TIFF or NPY with (depth, y, x), NPY with (depth, sensor, y, x), or a MAT file with a
+            numeric array, depth along its first or its last axis.
+        depth_um: (depth,) in the order of the planes; without it the file must name them.
+        sensor_b: the same planes seen by sensor B, in the same orientation as sensor A's.
+        variable: of the MAT file; needed where more than one could be the stack.
+        limits: what a file may claim.
+
+    Raises:
+        FileFormatError: a file is missing, damaged, unsafe or too large, or it is not clear what
+            is the stack.
+        ImagerError: depths are missing, or do not fit the planes.
+    """
+    path = Path(path)
+    given = None if depth_um is None else np.atleast_1d(np.asarray(depth_um, dtype=np.float64))
+    counts, named, pitch_um = _read_one(path, given, variable, limits)
+    depths = named if given is None else given
+    if depths is None:
+        raise ImagerError(
+            f"{shown(path)} names no depths; give them with --depths, a file or numbers in um"
+        )
+    if sensor_b is not None:
+        if counts.shape[0] == 2:
+            raise ImagerError(
+                f"{shown(path)} holds both sensors; leave out the second file, or give the "
+                "sensors one file each"
+            )
+        other, _, _ = _read_one(Path(sensor_b), depths, variable, limits)
+        if other.shape != counts.shape:
+            raise FileFormatError(
+                f"{shown(path)} holds {_size(counts)} but {shown(Path(sensor_b))} holds "
+                f"{_size(other)}, expected the same planes seen by both sensors."
+            )
+        counts = np.concatenate([counts, other])
+    return MeasuredStack(counts, depths, pitch_um)
+
+
+def _read_one(
+    path: Path, depth_um: FloatArray | None, variable: str | None, limits: Limits
+) -> tuple[FloatArray, FloatArray | None, float | None]:
+    """Return (sensor, depth, y, x) of one file, the depths and the pitch that it names."""
+    if path.suffix.lower() == ".mat" or (path.suffix == "" and is_mat(path)):
+        counts, named = _read_mat(require_file(path), depth_um, variable, limits)
+        return counts, named, None
+    image = read_image(path, limits)
+    if image.ndim == 4:
+        if image.shape[1] not in (1, 2):
+            raise FileFormatError(
+                f"{shown(path)}: an array {_size(image)} with {image.shape[1]} sensors, expected "
+                "(depth, 1 or 2 sensors, y, x); reorder its axes."
+            )
+        return np.moveaxis(image.astype(np.float64), 1, 0), None, None
+    planes = image if image.ndim == 3 else image[None]
+    return planes.astype(np.float64)[None], _ome_depths(path), read_pixel_size_um(path)
+
+
+def _ome_depths(path: Path) -> FloatArray | None:
+    """Return the PositionZ of an OME-TIFF's planes in um; the reader has checked its XML."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return None
+    with decoding(path, "TIFF image"), tifffile.TiffFile(path) as tiff:
+        text = tiff.ome_metadata
+        if text is None:
+            return None
+        planes = [e for e in ElementTree.fromstring(text).iter() if e.tag.endswith("}Plane")]
+        um = [
+            float(plane.get("PositionZ", "nan"))
+            * _UM_PER_UNIT.get(plane.get("PositionZUnit", "µm"), math.nan)
+            for plane in planes
+        ]
+    found = np.array(um, dtype=np.float64)
+    return found if found.size and np.isfinite(found).all() else None
+
+
+def _read_mat(
+    path: Path, depth_um: FloatArray | None, variable: str | None, limits: Limits
+) -> tuple[FloatArray, FloatArray | None]:
+    """Return (sensor, depth, y, x) and the depths that the MAT file names."""
+    if is_hdf5(path):
+        with Hdf5Source.open(path, limits) as source:
+            return _pick(path, source, depth_um, variable, limits)
+    if not is_mat(path):
+        raise FileFormatError(
+            f"{shown(path)}: not a MAT v5 or v7.3 file, expected one as its name says; save it "
+            "from MATLAB with -v7 or -v7.3."
+        )
+    with Mat5Source.open(path) as walked:
+        return _pick(path, walked, depth_um, variable, limits)
+
+
+def _pick(
+    path: Path,
+    source: Hdf5Source | Mat5Source,
+    depth_um: FloatArray | None,
+    variable: str | None,
+    limits: Limits,
+) -> tuple[FloatArray, FloatArray | None]:
+    """Choose the stack and the depths among the variables of an open MAT file."""
+    names = source.names()
+    named = None
+    for name in DEPTH_NAMES:
+        if name in names and depth_um is None:
+            shape, dtype = source.claims((name,))[name]
+            check_claim(path, (1, math.prod(shape)), dtype, limits, name)
+            named = source.read(name).astype(np.float64).ravel()
+            break
+    if variable is None:
+        shapes = {n: s for n in names if len(s := _numeric_shape(source, n)) == 3}
+        if len(shapes) != 1:
+            listed = ", ".join(sorted(shapes)) or "none"
+            raise FileFormatError(
+                f"{shown(path)}: expected one numeric variable with three axes, found {listed}; "
+                "name the stack with --variable."
+            )
+        (variable,) = shapes
+    elif variable not in names:
+        raise FileFormatError(
+            f"{shown(path)}: has no variable {variable!r}; it holds {', '.join(names)[:200]}."
+        )
+    shape, dtype = source.claims((variable,))[variable]
+    depths = depth_um if depth_um is not None else named
+    last = _depth_is_last(path, variable, shape, None if depths is None else depths.size)
+    check_claim(path, (shape[2], *shape[:2]) if last else shape, dtype, limits, variable)
+    array = source.read(variable).astype(np.float64)
+    return (np.moveaxis(array, -1, 0) if last else array)[None], named
+
+
+def _numeric_shape(source: Hdf5Source | Mat5Source, name: str) -> tuple[int, ...]:
+    """Return the shape of a plain numeric variable, () of any other."""
+    try:
+        return source.claims((name,))[name][0]
+    except (FileFormatError, KeyError):
+        return ()
+
+
+def _depth_is_last(path: Path, name: str, shape: tuple[int, ...], depths: int | None) -> bool:
+    if len(shape) != 3:
+        raise FileFormatError(
+            f"{shown(path)}: {name} has {len(shape)} axes, expected (depth, y, x) or (y, x, depth)."
+        )
+    first, last = shape[0] == depths, shape[2] == depths
+    if depths is None or first != last:
+        return last
+    raise FileFormatError(
+        f"{shown(path)}: {name} is {' x '.join(map(str, shape))} for {depths} depths, expected "
+        "them along either the first or the last axis; save it as a .npy file (depth, y, x)."
+    )
+
+
+def _size(array: npt.NDArray[np.generic]) -> str:
+    return " x ".join(str(side) for side in array.shape[-3:])

@@ -1,0 +1,258 @@
+"""What a user points at -> captures, read lazily: `open_captures`; or at once: `read_captures`.
+
+One sensor image, or two from both sides of the tissue; as images, stacks, folders or patterns of
+images, the published layout, or an array in an HDF5, MAT, NPZ or Zarr file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fociscope.errors import FileFormatError, shown
+from fociscope.files.arrays.zarr_store import is_zarr
+from fociscope.files.captures.array_files import is_array_file, open_arrays, root_names
+from fociscope.files.captures.pairing import Pairs, check_sides, pair_by_name, pair_sets, sensor_of
+from fociscope.files.captures.series import CaptureSeries, refusing_non_finite
+from fociscope.files.captures.sets import Given, expanded, list_images, set_stack
+from fociscope.files.captures.zarr import open_zarr
+from fociscope.files.images.reader import IMAGE_SUFFIXES, open_image
+from fociscope.files.images.stacks import Stack, size
+from fociscope.files.published.images_depth import SENSOR_A, SENSOR_B, ImagesDepthFile
+from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits
+
+__all__ = ["PageMeaning", "list_images", "open_captures", "read_captures"]
+
+FloatArray = npt.NDArray[np.float32]
+
+PIXEL_SIZE_TOLERANCE = 0.01
+"""By so much, relatively, may the pixel sizes that A and B state differ."""
+
+PageMeaning = Literal["auto", "frames", "sensors"]
+"""What pages are where a file does not say: frames of one sensor, or A and B in turns. "auto" takes
+two pages for A and B, and more for frames of sensor A."""
+
+
+def read_captures(paths: Sequence[Path | str], limits: Limits = DEFAULT_LIMITS) -> FloatArray:
+    """Read all that `open_captures` opens into memory.
+
+    Returns:
+        (sensor, y, x) where one capture was given, else (frame, sensor, y, x). NaN and infinity
+        are left for others to judge.
+
+    Raises:
+        FileFormatError: as for `open_captures`, or it takes more memory than `limits` allow.
+    """
+    with open_captures(paths, limits=limits, allow_non_finite=True) as series:
+        claimed = math.prod(series.shape) * np.dtype(np.float32).itemsize
+        if claimed > limits.max_bytes:
+            raise FileFormatError(
+                f"{shown(series.names[0])}: the captures take {claimed / 2**30:.3g} GiB, expected "
+                f"at most {limits.max_bytes / 2**30:.3g} GiB; read them in parts, or raise "
+                "Limits.max_bytes."
+            )
+        captures = series.read()
+        return captures[0] if series.is_single else captures
+
+
+@contextmanager
+def open_captures(
+    paths: Sequence[Path | str],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    pages: PageMeaning = "auto",
+    allow_non_finite: bool = False,
+    growing: bool = False,
+) -> Iterator[CaptureSeries]:
+    """Open a capture, or a series of them, of which only what is asked for is read.
+
+    | given | captures |
+    |---|---|
+    | one image | one, of sensor A |
+    | A and B: two images | one |
+    | one file with 2 pages or channels | one: A, B |
+    | one stack | a series of sensor A; of A and B where it has 2 channels |
+    | A and B: two stacks, folders or patterns | a series |
+    | a folder, a pattern such as `run/*.tif`, or more than two images | a series; pairs by name |
+    | `.mat`, `.h5` or `.zarr` of the published layout | a series |
+    | an array in an HDF5, MAT, NPZ or Zarr file | as it is; `file.h5:/name` where several fit |
+
+    Args:
+        paths: one or two of these, or more images.
+        limits: what a file may claim; memory counts for each call of `read`.
+        pages: what pages are where a file does not say.
+        allow_non_finite: hand out NaN and infinity, as for captures whose bad pixels are filled
+            later; otherwise reading them is refused.
+        growing: one or two image files are being written: frames of which A or B is not there yet
+            are `begun` and wait, and a page of which a part is there is refused only when read.
+
+    Raises:
+        FileFormatError: a file cannot be read, A and B differ in size or number, partners are
+            missing, or it is not clear what a file holds.
+    """
+    if not paths:
+        raise FileFormatError(
+            "0 files given, expected at least 1; a capture is one sensor image, or two (A and B)."
+        )
+    given = [expanded(Path(path), limits) for path in paths]
+    if len(given) > 2:
+        given = [_listed(given)]
+    with ExitStack() as opened:
+        if len(given) == 1 and given[0].is_set:
+            series = _of_set(given[0], limits, pages, opened)
+        elif all(found.is_set for found in given):
+            pairs = pair_sets(
+                shown(given[0].path), given[0].files, shown(given[1].path), given[1].files
+            )
+            series = _of_pairs(given[0].path, given[1].path, pairs, limits)
+        else:
+            stacks = [stack for found in given for stack in _opened(found, limits, opened, growing)]
+            pairs = [tuple(found.path for found in given)]
+            series = _series(stacks, pairs, pages, growing=growing)
+        if len({found.inner for found in given}) == 1:  # else two arrays, maybe of one file
+            check_sides(series.pairs)
+        series = replace(
+            series,
+            names=tuple(name for found in given for name in found.names),
+            arrays=tuple(
+                f"{found.path.name}:/{found.inner}" for found in given if found.inner is not None
+            ),
+        )
+        yield series if allow_non_finite else refusing_non_finite(series)
+
+
+def _listed(given: list[Given]) -> Given:
+    """Return more than two files as one set."""
+    for found in given:
+        if found.is_set or found.inner is not None:
+            raise FileFormatError(
+                f"{len(given)} files given, and {shown(found.path)} is no single image; expected "
+                "1 or 2 (A and B), or images alone; put series into folders or stacks."
+            )
+    files = tuple(found.files[0] for found in given)
+    seen: set[Path] = set()
+    for file in files:
+        if file in seen:
+            raise FileFormatError(f"{shown(file)}: given twice, expected each image once.")
+        seen.add(file)
+    return Given(Path(f"{files[0]} and {len(files) - 1} more"), files, is_set=True)
+
+
+def _of_set(given: Given, limits: Limits, pages: PageMeaning, opened: ExitStack) -> CaptureSeries:
+    """Return a folder, a pattern or a list: pairs by name, or frames of one sensor."""
+    pairs = pair_by_name(shown(given.path), given.files)
+    if len(pairs) == 1 and len(pairs[0]) == 2:  # two files, which may be stacks
+        stacks = [opened.enter_context(open_image(file, limits)) for file in pairs[0]]
+        return _series(stacks, pairs, pages)
+    if len(pairs[0]) == 2:
+        return _of_pairs(given.path, given.path, pairs, limits)
+    stack = set_stack(given.path, given.files, limits, of_pairs=False)
+    series = _series([stack], pairs, pages)
+    if {sensor_of(file.name)[0] for file in given.files} == {"B"}:
+        note = f"{shown(given.path)}: all names say sensor B; taken for sensor A, as it is alone."
+        series = replace(series, notes=(*series.notes, note))
+    return series
+
+
+def _of_pairs(where_a: Path, where_b: Path, pairs: Pairs, limits: Limits) -> CaptureSeries:
+    """Return images that are paired already."""
+    stacks = [
+        set_stack(where, [pair[sensor] for pair in pairs], limits, of_pairs=True)
+        for sensor, where in enumerate((where_a, where_b))
+    ]
+    return _series(stacks, pairs, "frames")
+
+
+def _opened(given: Given, limits: Limits, opened: ExitStack, growing: bool) -> tuple[Stack, ...]:
+    """Open one file, or one set: one stack, or those of sensors A and B."""
+    path, inner = given.path, given.inner
+    if given.is_set:
+        return (set_stack(path, given.files, limits, of_pairs=True),)
+    if is_zarr(path):
+        if inner is None and (path / SENSOR_A).is_dir():
+            return (_published(opened.enter_context(ImagesDepthFile.open(path, limits))),)
+        return opened.enter_context(open_zarr(path, inner, limits))
+    if path.suffix.lower() in IMAGE_SUFFIXES and inner is None:
+        return (opened.enter_context(open_image(path, limits, growing=growing)),)
+    if not is_array_file(path):
+        if path.suffix.lower() == ".mat":
+            opened.enter_context(ImagesDepthFile.open(path, limits))  # says what it is not
+        return (opened.enter_context(open_image(path, limits)),)
+    if inner is None and SENSOR_A in root_names(path, limits):
+        return (_published(opened.enter_context(ImagesDepthFile.open(path, limits))),)
+    return opened.enter_context(open_arrays(path, inner, limits))
+
+
+def _published(file: ImagesDepthFile) -> Stack:
+    """Return the sensor images of the published layout."""
+    samples, height, width = file.shape(SENSOR_A)
+    sensors = len({SENSOR_A, SENSOR_B} & set(file.names))
+    whole: list[FloatArray] = []
+
+    def planes(start: int, stop: int) -> FloatArray:
+        start, stop = start // sensors, stop // sensors
+        if file.is_sliceable:
+            captures = file.read_captures(start, stop)
+        else:
+            if not whole:  # a compressed variable is decoded as a whole, so once
+                whole.append(file.read_captures())
+            captures = whole[0][start:stop]
+        return captures.reshape(-1, height, width)
+
+    return Stack(file.path, "FS", (samples, sensors), (height, width), planes)
+
+
+def _series(
+    stacks: list[Stack], pairs: Pairs, pages: PageMeaning, *, growing: bool = False
+) -> CaptureSeries:
+    """Return one stack alone, or two stacks as sensors A and B."""
+    if len(stacks) == 1:
+        is_in_turns = growing and pages == "sensors"
+        stack, begun = stacks[0].without_lone_page() if is_in_turns else (stacks[0], 0)
+        stack = stack.alone(pages)
+        return CaptureSeries(
+            (stack.frames, stack.sensors, *stack.frame_px),
+            stack.read,
+            is_single=stack.leading in ("", "S"),
+            pixel_size_um=stack.pixel_size_um,
+            pairs=tuple(pairs),
+            begun=begun,
+            notes=stack.notes,
+        )
+    if len(stacks) > 2:
+        raise FileFormatError(
+            f"{shown(stacks[0].path)}: holds both sensors, expected one sensor's images beside "
+            "another file; give this file alone."
+        )
+    a, b = (stack.of_one_sensor() for stack in stacks)
+    if a.frame_px != b.frame_px:
+        raise FileFormatError(
+            f"{shown(a.path)} has {size(a.shape)} pixels but {shown(b.path)} has {size(b.shape)}, "
+            "expected sensors A and B of one frame size; crop or bin one."
+        )
+    if a.frames != b.frames and not growing:
+        raise FileFormatError(
+            f"{shown(a.path)} holds {a.frames} images but {shown(b.path)} holds {b.frames}, "
+            "expected as many of sensor A as of B; give pairs."
+        )
+    sizes_um = [stack.pixel_size_um for stack in (a, b) if stack.pixel_size_um is not None]
+    if len(sizes_um) == 2 and not math.isclose(*sizes_um, rel_tol=PIXEL_SIZE_TOLERANCE):
+        raise FileFormatError(
+            f"{shown(a.path)} states pixels of {sizes_um[0]:g} µm but {shown(b.path)} of "
+            f"{sizes_um[1]:g} µm, expected one size; correct the metadata, or resample one."
+        )
+    return CaptureSeries(
+        (min(a.frames, b.frames), 2, *a.frame_px),
+        lambda start, stop: np.concatenate([a.read(start, stop), b.read(start, stop)], axis=1),
+        is_single="" in (a.leading, b.leading),
+        pixel_size_um=sizes_um[0] if sizes_um else None,
+        pairs=tuple(pairs),
+        begun=abs(a.frames - b.frames),
+    )

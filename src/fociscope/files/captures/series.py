@@ -1,0 +1,100 @@
+"""Captures that are read when they are asked for: a series of any length in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fociscope.errors import FileFormatError, shown
+
+__all__ = ["CaptureSeries", "ReadFrames", "refusing_non_finite"]
+
+FloatArray = npt.NDArray[np.float32]
+
+ReadFrames = Callable[[int, int], FloatArray]
+"""(start, stop) -> float32 (frame, sensor, y, x)."""
+
+
+@dataclass(frozen=True)
+class CaptureSeries:
+    """An open series of captures; use `fociscope.files.open_captures` to get one."""
+
+    shape: tuple[int, int, int, int]
+    """(frames, sensors, y, x)."""
+    read_frames: ReadFrames
+    """Reads within 0 ... frames; `read` is what to call."""
+    is_single: bool = False
+    """Given as one capture, without an axis of frames."""
+    pixel_size_um: float | None = None
+    """Side of a pixel that the files state, um; None where none does."""
+    names: tuple[Path, ...] = ()
+    """What is read, for provenance: files, Zarr stores, and folders of images."""
+    arrays: tuple[str, ...] = ()
+    """Which arrays of these files were asked for by name; for provenance, too."""
+    pairs: tuple[tuple[Path, ...], ...] = ()
+    """Which files belong together, sensor A's first: one tuple per frame of a set of images, one in
+    all for stacks and for files that hold both sensors."""
+    begun: int = 0
+    """How many frames follow of which only one sensor's image is there, in files that grow."""
+    notes: tuple[str, ...] = ()
+    """How the files were understood where they leave it open; plain sentences for a user."""
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return self.shape[0]
+
+    def read(self, start: int = 0, stop: int | None = None) -> FloatArray:
+        """Return frames `start` up to, not including, `stop` (all without it), as in the files.
+
+        Returns:
+            float32 (frame, sensor, y, x). Only these frames take memory.
+
+        Raises:
+            FileFormatError: a file turns out damaged, or holds NaN or infinity.
+            IndexError: `start` is negative.
+        """
+        if start < 0:
+            raise IndexError(f"frames are counted from 0, got {start}")
+        stop = self.shape[0] if stop is None else min(stop, self.shape[0])
+        if stop <= start:
+            return np.empty((0, *self.shape[1:]), np.float32)
+        return self.read_frames(start, stop)
+
+    def batches(self, frames: int) -> Iterator[FloatArray]:
+        """Yield all frames in order, so many at a time."""
+        for start in range(0, self.shape[0], frames):
+            yield self.read(start, start + frames)
+
+
+def refusing_non_finite(series: CaptureSeries) -> CaptureSeries:
+    """Return the series whose `read` refuses NaN and infinity, counting them."""
+
+    def read(start: int, stop: int) -> FloatArray:
+        captures = series.read_frames(start, stop)
+        if not np.isfinite(captures).all():
+            raise _non_finite(series, captures, start)
+        return captures
+
+    return replace(series, read_frames=read)
+
+
+def _non_finite(series: CaptureSeries, captures: FloatArray, start: int) -> FileFormatError:
+    """Return the error that says how many values are no numbers, and of which image."""
+    bad = ~np.isfinite(captures)
+    frame, sensor = (int(at) for at in np.argwhere(bad.any(axis=(-2, -1)))[0])
+    image = captures[frame, sensor]
+    nan, infinite = int(np.isnan(image).sum()), int(np.isinf(image).sum())
+    files = series.pairs[start + frame] if len(series.pairs) == len(series) else series.pairs[0]
+    which = shown(files[sensor if sensor < len(files) else 0])
+    of_frame = "" if series.is_single else f", frame {start + frame + 1}"
+    others = int((bad.any(axis=(-2, -1))).sum()) - 1
+    more = f" (and {others} more of the images read with it)" if others else ""
+    return FileFormatError(
+        f"{which}: sensor {'AB'[sensor]}{of_frame} holds {nan} NaN and {infinite} infinite of "
+        f"{image.size} values{more}, expected finite numbers; name such pixels in a bad-pixel map, "
+        "which fills them, or replace them and save the image again."
+    )

@@ -1,0 +1,1 @@
+"""Images and stacks of planes: TIFF, OME-TIFF, PNG and NPY."""

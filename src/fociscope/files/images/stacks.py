@@ -1,0 +1,133 @@
+"""One open file as a stack of planes, whatever its format: what its leading axes are, and reading.
+
+A `Stack` promises nothing that has not been checked against the limits; only planes that are asked
+for are decoded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fociscope.errors import FileFormatError, shown
+
+__all__ = ["Leading", "Stack", "size"]
+
+FloatArray = npt.NDArray[np.float32]
+
+Leading = str
+"""What stands before (y, x): "" nothing, "P" pages of unknown meaning, "F" frames, "S" sensors,
+"FS" frames of all sensors."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """An open file, or a part of one."""
+
+    path: Path
+    leading: Leading
+    counts: tuple[int, ...]
+    """How long each leading axis is."""
+    frame_px: tuple[int, int]
+    """(y, x)."""
+    planes: Callable[[int, int], FloatArray]
+    """(start, stop) -> float32 (plane, y, x): leading axes in C order, counted together. Runs start
+    and stop at whole frames."""
+    pixel_size_um: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> int:
+        """How many frames it holds; pages of unknown meaning count as frames."""
+        return self.counts[0] if self.leading[:1] in ("P", "F") else 1
+
+    @property
+    def sensors(self) -> int:
+        """How many sensors each frame holds."""
+        return self.counts[-1] if self.leading[-1:] == "S" else 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(..., y, x)."""
+        return (*self.counts, *self.frame_px)
+
+    def read(self, start: int, stop: int) -> FloatArray:
+        """Return frames `start` to `stop` as (frame, sensor, y, x)."""
+        planes = self.planes(start * self.sensors, stop * self.sensors)
+        return planes.reshape(stop - start, self.sensors, *self.frame_px)
+
+    def alone(self, pages: str) -> Stack:
+        """Return the stack as captures on their own: what pages are is decided here.
+
+        Args:
+            pages: "auto" takes two pages for sensors A and B, and more for frames of sensor A;
+                "frames" takes all pages for frames; "sensors" for A and B in turns.
+
+        Raises:
+            FileFormatError: an axis of neither 1 nor 2 sensors, or an odd number of pages that
+                should be A and B in turns.
+        """
+        if self.leading == "P":
+            count = self.counts[0]
+            if pages == "frames":
+                return replace(self, leading="F")
+            if pages == "auto" and count > 2:
+                note = (
+                    f"{shown(self.path)}: {count} pages that name no axis, taken as {count} frames "
+                    "of sensor A; say so if they are A and B in turns (pages='sensors')."
+                )
+                return replace(self, leading="F", notes=(*self.notes, note))
+            if pages == "auto" and count == 2:
+                note = f"{shown(self.path)}: 2 pages, taken as sensors A and B of one capture."
+                return replace(self, leading="S", notes=(*self.notes, note))
+            if count % 2 and count > 1:
+                raise FileFormatError(
+                    f"{shown(self.path)}: {count} pages, expected an even number for A and B in "
+                    "turns; give A and B as two files."
+                )
+            if count > 2:
+                return replace(self, leading="FS", counts=(count // 2, 2))
+            return replace(self, leading="S")
+        if self.sensors not in (1, 2):
+            raise FileFormatError(
+                f"{shown(self.path)}: an array {size(self.shape)} with {self.sensors} sensors, "
+                "expected (frame, 1 or 2 sensors, y, x); reorder its axes."
+            )
+        return self
+
+    def without_lone_page(self) -> tuple[Stack, int]:
+        """Return A and B in turns without a last page whose partner is not there; and if it is.
+
+        Returns:
+            The stack, and 1 for a lone page, else 0; both as they are where the file says itself
+            what its pages are.
+        """
+        if self.leading not in ("", "P"):
+            return self, 0
+        frames, lone = divmod(math.prod(self.counts), 2)
+        return replace(self, leading="FS", counts=(frames, 2)), lone
+
+    def of_one_sensor(self) -> Stack:
+        """Return the stack as one sensor's frames, beside another file.
+
+        Raises:
+            FileFormatError: it holds an axis of sensors.
+        """
+        if self.sensors > 1:
+            raise FileFormatError(
+                f"{shown(self.path)}: an array {size(self.shape)} with a sensor axis, expected one "
+                "sensor's (y, x) or (frame, y, x); give this file alone."
+            )
+        if self.leading == "FS":
+            return replace(self, leading="F", counts=self.counts[:1])
+        return replace(self, leading="" if self.leading == "" else "F")
+
+
+def size(shape: tuple[int, ...]) -> str:
+    """Return how messages name a shape."""
+    return " x ".join(str(side) for side in shape)

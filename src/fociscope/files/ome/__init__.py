@@ -1,0 +1,1 @@
+"""OME-TIFF, OME-XML and OME-Zarr."""

@@ -1,0 +1,93 @@
+"""Layered results -> OME-TIFF: every viewer then knows pixel size and the depth of each plane."""
+
+import hashlib
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from fociscope.files.safe.atomic import atomic_path
+
+__all__ = ["write_ome_tiff"]
+
+_UNIFORM_UM = 1e-3  # spacings that differ by less are one spacing
+_UUID_SPACE = uuid.UUID("6d9f3f3a-3f3e-5c0b-9d53-0b7f5a3c6f10")  # any fixed one
+
+
+def write_ome_tiff(
+    path: Path,
+    array: npt.ArrayLike,
+    *,
+    pixel_pitch_um: float,
+    depth_um: npt.ArrayLike,
+    channel_name: str,
+    overwrite: bool = False,
+) -> None:
+    """Write layers as an uncompressed float32 OME-TIFF; the same content gives the same bytes.
+
+    PhysicalSizeX and Y are the pitch, each plane's PositionZ is its depth, all in um.
+    PhysicalSizeZ is written only where all layers have one spacing.
+
+    Args:
+        path: the file to write, `.ome.tif` by custom.
+        array: (z, y, x) or (t, z, y, x).
+        pixel_pitch_um: side of a pixel, um.
+        depth_um: distance from sensor A of each plane, (z,) or (t, z), um; (z,) holds for all t.
+        channel_name: what the values are, such as "probability".
+        overwrite: replace a file that is there already.
+
+    Raises:
+        ValueError: the shapes do not fit, or pitch or depths are not finite.
+        OutputExistsError: `path` exists and `overwrite` is False.
+        FociscopeError: the disk refuses.
+    """
+    path = Path(path)
+    layers = np.ascontiguousarray(array, dtype=np.float32)
+    if layers.ndim not in (3, 4) or layers.size == 0:
+        raise ValueError(f"layers have the shape {layers.shape}, expected (z, y, x), (t, z, y, x)")
+    depth = np.asarray(depth_um, dtype=np.float64)
+    if depth.shape not in (layers.shape[:-2], layers.shape[-3:-2]):
+        raise ValueError(f"depths have the shape {depth.shape}, expected {layers.shape[:-2]}")
+    if not np.isfinite(depth).all():
+        raise ValueError("depths are not all finite, expected um")
+    if not (np.isfinite(pixel_pitch_um) and pixel_pitch_um > 0):
+        raise ValueError(f"the pixel pitch is {pixel_pitch_um}, expected um above 0")
+    depth = np.broadcast_to(depth, layers.shape[:-2])
+    planes = [round(float(position), 4) for position in depth.ravel()]
+    metadata: dict[str, Any] = {
+        "axes": "ZYX" if layers.ndim == 3 else "TZYX",
+        "PhysicalSizeX": float(pixel_pitch_um),
+        "PhysicalSizeXUnit": "µm",
+        "PhysicalSizeY": float(pixel_pitch_um),
+        "PhysicalSizeYUnit": "µm",
+        "Channel": {"Name": channel_name},
+        "Plane": {"PositionZ": planes, "PositionZUnit": ["µm"] * len(planes)},
+        "Creator": "Fociscope",
+        "UUID": _content_uuid(layers, planes, channel_name),
+    }
+    spacing = np.diff(depth, axis=-1)
+    if spacing.size and np.ptp(spacing) < _UNIFORM_UM and spacing.flat[0] > 0:
+        metadata["PhysicalSizeZ"] = round(float(spacing.mean()), 4)
+        metadata["PhysicalSizeZUnit"] = "µm"
+    with atomic_path(path, overwrite) as temporary:
+        tifffile.imwrite(
+            temporary,
+            layers,
+            ome=True,
+            photometric="minisblack",
+            # Pixels per centimetre, for the many programs that do not read OME-XML, such as ImageJ.
+            resolution=(1e4 / pixel_pitch_um, 1e4 / pixel_pitch_um),
+            resolutionunit="CENTIMETER",
+            metadata=metadata,
+            software="Fociscope",
+        )
+
+
+def _content_uuid(layers: npt.NDArray[np.float32], planes: list[float], name: str) -> str:
+    """Return an identifier that depends on the content alone, where tifffile would draw one."""
+    digest = hashlib.sha256(layers.tobytes())
+    digest.update(repr((layers.shape, planes, name)).encode())
+    return str(uuid.uuid5(_UUID_SPACE, digest.hexdigest()))

@@ -1,0 +1,112 @@
+"""The OME-XML of a TIFF that nobody has vouched for: the first image's sizes and its pages.
+
+It is read element by element, never as a tree: a long text takes no more memory than itself.
+Source: the OME data model, schema 2016-06, and its OME-TIFF specification.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from xml.parsers import expat
+
+import numpy as np
+import numpy.typing as npt
+
+from fociscope.errors import FileFormatError, shown
+
+__all__ = ["OmeImage", "read_ome_xml"]
+
+_LONGEST_TEXT = 64 * 2**20
+_MOST_ELEMENTS = 1_000_000
+
+
+@dataclass(frozen=True)
+class OmeImage:
+    """The first image of an OME-XML."""
+
+    pixels: dict[str, str]
+    """Attributes of its `Pixels`."""
+    tiff_data: list[dict[str, str]]
+    """Attributes of each `TiffData`."""
+
+    @property
+    def slow_to_fast(self) -> str:
+        """T, Z and C in the order in which planes are counted, the slowest first.
+
+        Raises:
+            ValueError: it says no order.
+        """
+        order = self.pixels.get("DimensionOrder", "XYCZT")
+        if sorted(order[2:]) != ["C", "T", "Z"] or order[:2] != "XY":
+            raise ValueError(f"OME-XML: the order {order!r:.20}")
+        return order[:1:-1]
+
+    def pages(self, sides: list[int]) -> npt.NDArray[np.int64]:
+        """Return the page of each plane, counted in the order `slow_to_fast`.
+
+        Args:
+            sides: how long each of these axes is.
+
+        Raises:
+            ValueError: planes without a page, or with one that cannot be.
+        """
+        count = int(np.prod(sides))
+        if not self.tiff_data:
+            return np.arange(count)
+        found = np.full(count, -1)
+        for said in self.tiff_data:
+            place = 0
+            for axis, side in zip(self.slow_to_fast, sides, strict=True):
+                first = int(said.get(f"First{axis}", "0"))
+                if not 0 <= first < side:
+                    raise ValueError(f"OME-XML: a plane {axis} = {first} of {side}")
+                place = place * side + first
+            page = int(said.get("IFD", "0"))
+            planes = int(said.get("PlaneCount", "1" if "IFD" in said else str(count - place)))
+            if planes < 0 or place + planes > count or not 0 <= page <= count - planes:
+                raise ValueError(f"OME-XML: {planes} planes from page {page} on")
+            found[place : place + planes] = np.arange(page, page + planes)
+        if (found < 0).any():
+            raise ValueError("OME-XML: planes without a page")
+        return found
+
+
+def read_ome_xml(path: Path, text: str) -> OmeImage | None:
+    """Return the first image that the text describes, None if it describes none.
+
+    Raises:
+        FileFormatError: the XML defines entities.
+        ValueError: it is no XML, or too long to be believed.
+    """
+    if len(text) > _LONGEST_TEXT:
+        raise ValueError(f"OME-XML of {len(text)} characters")
+    found: list[dict[str, str]] = []
+    tiff_data: list[dict[str, str]] = []
+    elements = 0
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        nonlocal elements
+        elements += 1
+        if elements > _MOST_ELEMENTS:
+            raise ValueError(f"OME-XML of more than {_MOST_ELEMENTS} elements")
+        name = tag.rpartition(":")[2]
+        if name == "Pixels":
+            found.append(attributes if not found else {})
+        elif name == "TiffData" and len(found) == 1:
+            tiff_data.append(attributes)
+
+    def refuse(*_: object) -> None:
+        raise FileFormatError(
+            f"{shown(path)}: its OME-XML defines entities, expected plain metadata; save it again."
+        )
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    try:
+        parser.Parse(text, True)
+    except expat.ExpatError as error:
+        raise ValueError(f"OME-XML: {error}") from error
+    return OmeImage(found[0], tiff_data) if found else None

@@ -1,0 +1,355 @@
+"""The published `images_depth` layout, out of MAT v5, MAT v7.3, HDF5 and Zarr.
+
+| variable | one sample | here |
+|---|---|---|
+| `tumorImage_noPSF` | layer x y x x | `raw` |
+| `tumorImage_withPSF_A`, `tumorImage_withPSF_B` | y x x | `captures`, sensor A then B |
+| `depth_map` | layer x y x x, mm | `depth_map_um` |
+| `zdist_PSF` | 1 x layer, mm from sensor A | `depth_um` |
+
+Samples are counted along the first or along the last axis. Source: the README of
+anwar-lab-ucb/3D-Reconstruction-of-Cellular-Images. Only these files use mm; memory holds um.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fociscope.errors import FileFormatError, shown
+from fociscope.files.arrays.hdf5 import Hdf5Source, is_hdf5
+from fociscope.files.arrays.mat import Placed, Role, find_order
+from fociscope.files.arrays.mat5 import Mat5Source, is_mat5
+from fociscope.files.arrays.sources import Claims, Part
+from fociscope.files.arrays.zarr_store import ZarrSource, is_zarr
+from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, require_file
+
+__all__ = [
+    "DEPTH",
+    "DEPTH_MAP",
+    "NAMES",
+    "RAW",
+    "SENSOR_A",
+    "SENSOR_B",
+    "UM_PER_MM",
+    "ImagesDepth",
+    "ImagesDepthFile",
+    "checked",
+    "is_images_depth",
+    "read_images_depth",
+]
+
+FloatArray = npt.NDArray[np.float32]
+
+_DEEPEST_MM = 50.0  # far beyond any chip-scale imager: such numbers are um written as mm
+_ROUNDING_MM = 1e-3  # what writing a depth with three digits after the point may cost, twice
+
+
+def checked(
+    path: Path, images: dict[str, FloatArray], first: int, *, depth_map: str, depth: str
+) -> dict[str, FloatArray]:
+    """Return the variables with the layers of each sample ordered from sensor A down.
+
+    Args:
+        path: the file, for messages.
+        images: variable -> values, sample axis first, depths in mm.
+        first: number of the first of these samples in the file, from 0, for messages.
+        depth_map: name of the depth map, (sample, layer, y, x), mm where cells are, else 0.
+        depth: name of the layers' depths, (sample, layer), mm.
+
+    Raises:
+        FileFormatError: NaN or infinity, depths that are negative or no mm, or a depth map that
+            says otherwise than the depths of the layers.
+    """
+    for name, values in images.items():
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
+        if len(bad):
+            raise FileFormatError(
+                f"{shown(path)}: {name} holds NaN or infinity in sample {first + int(bad[0]) + 1}, "
+                "expected finite numbers; export it again."
+            )
+    for name in (depth_map, depth):
+        if name in images:
+            _check_mm(path, name, images[name])
+    if depth not in images:
+        return images
+    if depth_map in images:
+        _check_depth_map(path, images[depth_map], images[depth], first, (depth_map, depth))
+    if (np.diff(images[depth], axis=1) >= 0).all():
+        return images
+    order = np.argsort(images[depth], axis=1, kind="stable")
+    layers = images[depth].shape[1]
+    return {
+        name: values
+        if name != depth and values.ndim != 4
+        else np.take_along_axis(values, order.reshape(-1, layers, *[1] * (values.ndim - 2)), axis=1)
+        for name, values in images.items()
+    }
+
+
+def _check_mm(path: Path, name: str, depth_mm: FloatArray) -> None:
+    deepest, least = float(depth_mm.max()), float(depth_mm.min())
+    if deepest > _DEEPEST_MM:
+        raise FileFormatError(
+            f"{shown(path)}: {name} goes up to {deepest:g}, expected mm and at most "
+            f"{_DEEPEST_MM:g}; these look like um, divide by 1000."
+        )
+    if least < 0:
+        raise FileFormatError(
+            f"{shown(path)}: {name} goes down to {least:g}, expected depths of 0 mm and more, "
+            "counted from sensor A; check the export."
+        )
+
+
+def _check_depth_map(
+    path: Path, map_mm: FloatArray, depth_mm: FloatArray, first: int, names: tuple[str, str]
+) -> None:
+    """Where there are cells, the map must say the depth of the layer."""
+    where = map_mm > 0
+    apart = np.abs(map_mm - depth_mm[..., None, None]) > _ROUNDING_MM
+    wrong = (where & apart).any(axis=(2, 3))
+    if not wrong.any():
+        return
+    sample, layer = (int(index[0]) for index in np.nonzero(wrong))
+    here = where[sample, layer] & apart[sample, layer]
+    found = float(map_mm[sample, layer][here][0])
+    raise FileFormatError(
+        f"{shown(path)}: {names[0]} says {found:g} mm in layer {layer + 1} of sample "
+        f"{first + sample + 1}, but {names[1]} says {float(depth_mm[sample, layer]):g} mm, "
+        "expected the same; check which samples and layers belong together."
+    )
+
+
+RAW = "tumorImage_noPSF"
+SENSOR_A = "tumorImage_withPSF_A"
+SENSOR_B = "tumorImage_withPSF_B"
+DEPTH_MAP = "depth_map"
+DEPTH = "zdist_PSF"
+_ROLES: dict[str, Role] = {
+    RAW: "layers",
+    SENSOR_A: "sensor",
+    SENSOR_B: "sensor",
+    DEPTH_MAP: "layers",
+    DEPTH: "depths",
+}
+NAMES = tuple(_ROLES)
+UM_PER_MM = 1000.0
+
+
+@dataclass(frozen=True)
+class ImagesDepth:
+    """Samples of the published layout, sample axis first, float32; None where a file lacks them.
+
+    Attributes:
+        captures: sensor images, (sample, sensor, y, x), sensor A alone or A and B.
+        raw: layer images before blur, (sample, layer, y, x).
+        depth_map_um: depth where cells are, 0 elsewhere, (sample, layer, y, x), um.
+        depth_um: distance of each layer from sensor A, (sample, layer), um.
+    """
+
+    captures: FloatArray
+    raw: FloatArray | None = None
+    depth_map_um: FloatArray | None = None
+    depth_um: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        """Hold the shapes against one another.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+        if self.captures.ndim != 4 or self.captures.shape[1] not in (1, 2):
+            raise ValueError(
+                f"captures have the shape {self.captures.shape}, expected (sample, 1 or 2, y, x)"
+            )
+        samples, _, height, width = self.captures.shape
+        layers: int | None = None
+        for name in ("raw", "depth_map_um", "depth_um"):
+            array = getattr(self, name)
+            if array is None:
+                continue
+            layers = array.shape[1] if layers is None and array.ndim > 1 else layers
+            expected = (samples, layers) + (() if name == "depth_um" else (height, width))
+            if array.shape != expected:
+                raise ValueError(f"{name} has the shape {array.shape}, expected {expected}")
+
+
+class Source(Protocol):
+    """An open file of one of the formats; arrays come in MATLAB's order of axes."""
+
+    samples_first: bool
+    """The file itself says that its samples are counted along the first axis."""
+
+    def claims(self, names: tuple[str, ...]) -> Claims:
+        """Return shape and dtype of those of `names` that are there; nothing is decoded."""
+
+    def is_sliceable(self, name: str) -> bool:
+        """Return whether a part can be read without decoding the whole variable."""
+
+    def read(self, name: str, part: Part | None = None) -> npt.NDArray[Any]:
+        """Return one array that `claims` accepted, or a part of it."""
+
+
+class ImagesDepthFile:
+    """An open file of the layout, of which any run of samples can be read.
+
+    Attributes:
+        path: the file, or the folder of a Zarr store.
+        names: the variables that are there, in the order of the layout.
+        samples: how many there are.
+        is_sliceable: a few samples cost little memory, however long the file is; not so for MAT
+            v5 with compression.
+    """
+
+    def __init__(self, path: Path, source: Source, limits: Limits) -> None:
+        """Check all claims of an open source; use `ImagesDepthFile.open`."""
+        self.path = path
+        self._source = source
+        self._limits = limits
+        claims = source.claims(NAMES)
+        if SENSOR_A not in claims:
+            raise FileFormatError(
+                f"{shown(path)}: has no variable {SENSOR_A}, expected the published layout "
+                f"({', '.join(NAMES)}); rename the variables."
+            )
+        shapes = {name: shape for name, (shape, _) in claims.items()}
+        order = find_order(path, shapes, _ROLES, source.samples_first)
+        self._placed: Mapping[str, Placed] = order.placed
+        self._dtypes = {name: dtype for name, (_, dtype) in claims.items()}
+        self.names = tuple(name for name in NAMES if name in claims)
+        self.samples = order.placed[SENSOR_A].shape[0]
+        self.is_sliceable = all(source.is_sliceable(name) for name in self.names)
+        self._check_memory(1, self.names)
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[ImagesDepthFile]:
+        """Open a file of any of the formats, judged by its content.
+
+        Raises:
+            FileFormatError: as for `read_images_depth`, as far as it shows before data are read.
+        """
+        path = Path(path)
+        opened: AbstractContextManager[Source]
+        if is_zarr(path):
+            opened = ZarrSource.open(path, limits)
+        elif is_hdf5(path := require_file(path)):
+            opened = Hdf5Source.open(path, limits)
+        elif is_mat5(path):
+            opened = Mat5Source.open(path)
+        else:
+            raise FileFormatError(
+                f"{shown(path)}: not a MAT v5 or v7.3 file, expected one of the published "
+                "images_depth layout (or HDF5, or a Zarr v3 group); save it from MATLAB with -v7 "
+                "or -v7.3."
+            )
+        with opened as source:
+            yield cls(path, source, limits)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a variable in memory, sample axis first."""
+        return self._placed[name].shape
+
+    def read(self, start: int = 0, stop: int | None = None) -> ImagesDepth:
+        """Read the samples from `start` up to, not including, `stop`; all of them without.
+
+        Raises:
+            FileFormatError: as for `read_images_depth`.
+        """
+        images = self._images(self.names, start, stop)
+        for name in {DEPTH_MAP, DEPTH} & set(images):
+            images[name] *= np.float32(UM_PER_MM)
+        return ImagesDepth(
+            captures=_captures(images),
+            raw=images.get(RAW),
+            depth_map_um=images.get(DEPTH_MAP),
+            depth_um=images.get(DEPTH),
+        )
+
+    def read_captures(self, start: int = 0, stop: int | None = None) -> FloatArray:
+        """Read the sensor images alone, (sample, sensor, y, x).
+
+        Raises:
+            FileFormatError: as for `read_images_depth`.
+        """
+        names = tuple(name for name in (SENSOR_A, SENSOR_B) if name in self.names)
+        return _captures(self._images(names, start, stop))
+
+    def _images(
+        self, names: tuple[str, ...], start: int, stop: int | None
+    ) -> dict[str, FloatArray]:
+        stop = self.samples if stop is None else min(stop, self.samples)
+        whole = (start, stop) == (0, self.samples)
+        self._check_memory(stop - start if self.is_sliceable else self.samples, names)
+        images = {}
+        for name in names:
+            place = self._placed[name]
+            part = None
+            if not whole:
+                part = Part(axis=-1 if place.samples_last else 0, start=start, stop=stop)
+            array = self._source.read(name, part)
+            images[name] = _to_memory(array, place, stop - start)
+        return checked(self.path, images, start, depth_map=DEPTH_MAP, depth=DEPTH)
+
+    def _check_memory(self, samples: int, names: tuple[str, ...]) -> None:
+        """Hold what so many samples of some variables take against the limits."""
+        decoded = 0
+        for name in names:
+            place = self._placed[name]
+            claim = (samples, *place.shape[1:])
+            # (sample, layer) counts as frames of one row, for long files are no large frames.
+            claim = (claim[0], 1, claim[1]) if len(claim) == 2 else claim
+            decoded += check_claim(self.path, claim, self._dtypes[name], self._limits, name)
+        if decoded > self._limits.max_bytes:
+            raise FileFormatError(
+                f"{shown(self.path)}: its variables take {decoded / 2**30:.3g} GiB, expected at "
+                f"most {self._limits.max_bytes / 2**30:.3g} GiB; split the file or raise "
+                "Limits.max_bytes."
+            )
+
+
+def _captures(images: Mapping[str, FloatArray]) -> FloatArray:
+    return np.stack([images[name] for name in (SENSOR_A, SENSOR_B) if name in images], axis=1)
+
+
+def is_images_depth(path: Path) -> bool:
+    """Return whether `path` is of one of the formats that hold the layout, by its content.
+
+    Raises:
+        FileFormatError: the file is missing, empty or not readable.
+    """
+    if is_zarr(Path(path)):
+        return True
+    path = require_file(path)
+    return is_hdf5(path) or is_mat5(path)
+
+
+def read_images_depth(path: Path, limits: Limits = DEFAULT_LIMITS) -> ImagesDepth:
+    """Read a file of the published layout, its layers in the order of their depth.
+
+    Args:
+        path: MAT v5 or v7.3, HDF5, or the folder of a Zarr v3 group; a single sample, or samples
+            along the first or the last axis.
+        limits: what the file may claim, all its variables together.
+
+    Raises:
+        FileFormatError: missing, damaged, unsafe or too large; sensor A is not in it; the shapes do
+            not fit together or leave open which axis counts the samples; NaN or infinity; depths
+            are not mm, or the depth map says otherwise than `zdist_PSF`.
+    """
+    with ImagesDepthFile.open(path, limits) as file:
+        return file.read()
+
+
+def _to_memory(array: npt.NDArray[np.generic], place: Placed, samples: int) -> FloatArray:
+    """Return a float32 copy with the sample axis first."""
+    with np.errstate(over="ignore"):  # too large for float32 becomes inf, which is refused
+        moved = np.moveaxis(array, -1, 0) if place.samples_last else array
+        copy = np.array(moved, dtype=np.float32, order="C")
+    return copy.reshape(samples, *place.shape[1:])

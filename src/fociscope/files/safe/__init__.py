@@ -1,0 +1,1 @@
+"""What may be believed of a file, and writing that leaves a complete file or none."""

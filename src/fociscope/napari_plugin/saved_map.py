@@ -1,0 +1,143 @@
+"""A folder that `fociscope reconstruct` wrote, opened again: every layer where it was found.
+
+The OME-TIFFs hold the planes and `summary.json` where they lie; foci are found again in them. Of
+one capture only: `files` reads no OME-TIFF with frames and depths both.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, ValidationError
+
+from fociscope.configuration import plain_errors
+from fociscope.errors import FileFormatError, FociscopeError, shown
+from fociscope.files import read_image, require_file
+from fociscope.imager.geometry import Imager
+from fociscope.napari_plugin.result_layers import foci_points, map_layers
+from fociscope.napari_plugin.transforms import Depths, LayerData
+from fociscope.results.foci import tabulate_foci
+from fociscope.results.result import Reconstruction
+
+__all__ = ["SUMMARY", "is_saved_map", "is_saved_plane", "read_saved_map", "read_summary"]
+
+SUMMARY = "summary.json"
+PROBABILITY, INTENSITY = "probability.ome.tif", "intensity.ome.tif"
+DEPTH_MAP = "depth_map.ome.tif"
+#: Far more than a summary of a thousand frames takes.
+LARGEST_SUMMARY_BYTES = 64 * 2**20
+
+Depth = Annotated[float, Field(allow_inf_nan=False)]
+S = TypeVar("S", bound=BaseModel)
+
+
+class SavedLayer(BaseModel):
+    """What `summary.json` says of a layer, as far as it is needed here."""
+
+    presence: Annotated[float, Field(ge=0, le=1)]
+    depth_um: Depth
+    depth_std_um: Annotated[Depth, Field(ge=0)]
+
+
+class SavedCapture(BaseModel):
+    """What `summary.json` says of a capture."""
+
+    layers: Annotated[list[SavedLayer], Field(min_length=1)]
+    suspicion: str = ""
+
+
+class Summary(BaseModel):
+    """What `summary.json` says of a reconstruction."""
+
+    model: str
+    imager: Imager
+    captures: Annotated[list[SavedCapture], Field(min_length=1, max_length=1)]
+
+
+def is_saved_plane(path: Path) -> bool:
+    """Return whether a file bears the name of one of a layered map's images."""
+    return path.name in (PROBABILITY, INTENSITY, DEPTH_MAP)
+
+
+def is_saved_map(folder: Path) -> bool:
+    """Return whether this folder holds a layered map that can be opened."""
+    try:
+        read_summary(folder, Summary)
+        require_file(folder / PROBABILITY)
+    except FociscopeError:
+        return False
+    return True
+
+
+def read_saved_map(folder: Path) -> list[LayerData]:
+    """Return intensities, probabilities and foci at their depths.
+
+    Raises:
+        FileFormatError: a file is missing, damaged, or of another map than the others.
+    """
+    summary = read_summary(folder, Summary)
+    imager, (capture,) = summary.imager, summary.captures
+    probability = _planes(folder / PROBABILITY, len(capture.layers))
+    intensity = _planes(folder / INTENSITY, len(capture.layers))
+    presence, depth_um, depth_std_um = np.transpose(
+        [(layer.presence, layer.depth_um, layer.depth_std_um) for layer in capture.layers]
+    ).astype(np.float32)
+    unknown = np.full((imager.sensors, 1, 1), np.nan, np.float32)
+    result = Reconstruction(
+        probability=probability,
+        presence=presence,
+        intensity=intensity,
+        depth_um=depth_um,
+        depth_std_um=depth_std_um,
+        captures=unknown,
+        reprojection=unknown,
+        imager=imager,
+        model=summary.model,
+    )
+    known = {
+        "files": [str(folder)],
+        "model": summary.model,
+        "suspicion": capture.suspicion,
+    }
+    layers = map_layers(
+        probability,
+        intensity,
+        Depths(depth_um, depth_std_um, result.present),
+        pixel_pitch_um=imager.pixel_pitch_um,
+        gap_um=imager.gap_um,
+        metadata=known,
+    )
+    foci = foci_points(tabulate_foci(result), series=False, gap_um=imager.gap_um, metadata=known)
+    return [*layers, *foci]
+
+
+def read_summary(folder: Path, kind: type[S]) -> S:
+    """Read what a folder's `summary.json` says of a map or of a series.
+
+    Raises:
+        FileFormatError: it is missing, too large, or says something else.
+    """
+    path = require_file(folder / SUMMARY)
+    if path.stat().st_size > LARGEST_SUMMARY_BYTES:
+        raise FileFormatError(f"{shown(path)}: too large for a summary of `fociscope reconstruct`")
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise FileFormatError(
+            f"{shown(path)}: no summary of `fociscope reconstruct`: {plain_errors(error)}"
+        ) from None
+
+
+def _planes(path: Path, layers: int) -> NDArray[np.float32]:
+    """Read (layer, y, x)."""
+    pages = read_image(path)
+    pages = pages[None] if pages.ndim == 2 else pages
+    if len(pages) != layers or not np.isfinite(pages).all():
+        raise FileFormatError(
+            f"{path}: {len(pages)} planes, expected {layers} of finite numbers as {SUMMARY} beside "
+            "it says; reconstruct again"
+        )
+    return pages

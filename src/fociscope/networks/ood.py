@@ -1,0 +1,341 @@
+"""Whether a capture may be of the imager that it is said to be of: limits that valid ones keep.
+
+Everything is measured on the captures and on what the reconstruction explains of them; limits are
+fitted once per model on valid captures of its training family.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple, Self
+
+import torch
+from pydantic import model_validator
+from torch import Tensor
+
+from fociscope.configuration import Configuration
+from fociscope.networks.psf_width import WIDTHS, BlurWitness
+
+__all__ = [
+    "Evidence",
+    "Plausibility",
+    "evidence",
+    "feature_count",
+    "fit_plausibility",
+    "noise_std",
+    "questioned",
+    "share_at_the_top",
+]
+
+#: Share of the valid captures that the limits are fitted to raise a false alarm for, in all.
+FALSE_ALARMS = 0.005
+#: Edges of the bands of spatial frequency, in cycles per pixel.
+BANDS = (0.01, 0.04, 0.08, 0.15, 0.25, 0.4, 0.71)
+#: Of the features of the optics, those for 80 % of the light near, half-way and far.
+_OPTICS = (*WIDTHS, 15)
+#: Where those that a witness speaks of stand among the features of the evidence.
+_TOLD_WIDTHS = slice(-3, -1)
+#: The blur that noise is averaged by before it is compared: a Gaussian of 1.5 pixels.
+_BELL = tuple(math.exp(-(n**2) / (2 * 1.5**2)) for n in range(-4, 5))
+_BLUR = tuple(height / sum(_BELL) for height in _BELL)
+_LARGEST_LOG = 14.0
+#: Frequencies whose bands are looked up together.
+_BLOCK = 2**17
+
+
+class Evidence(NamedTuple):
+    """What speaks against captures; the more, the more. All (batch,) unless said otherwise."""
+
+    saturated: Tensor
+    """Share of a sensor's pixels that hold its greatest value."""
+    noisy: Tensor
+    """Logarithm of the noise relative to a sensor's brightest pixel."""
+    empty: Tensor
+    """Logarithm of the noise's power relative to that of a sensor's coarse structure."""
+    sloping: Tensor
+    """Share of the contrast that is an even slope, of the sensor with the smaller share."""
+    unexplained: Tensor
+    """|capture - reprojection| / |capture|, smoothed, without what noise explains."""
+    mistold_near: Tensor
+    """How many deviations the PSF told is off from what a witness says of it near a sensor, and"""
+    mistold: Tensor
+    """half-way; both 0 without a witness."""
+    wider: Tensor
+    """(batch, 2) by how many octaves the PSF is wider there; no evidence of its own."""
+    features: Tensor
+    """(batch, feature) spectra, their coherence between the sensors, and what is told."""
+
+
+#: What there are limits of: the evidence, and how odd its features are together.
+_LIMITED = (
+    "saturated",
+    "noisy",
+    "empty",
+    "sloping",
+    "unexplained",
+    "mistold_near",
+    "mistold",
+    "odd",
+)
+
+
+class Plausibility(Configuration):
+    """The limits of a model: `Evidence` beyond one of them is suspicious."""
+
+    saturated: float
+    noisy: float
+    empty: float
+    sloping: float
+    unexplained: float
+    mistold_near: float = 1e9
+    mistold: float = 1e9
+    """A model without a witness knows neither."""
+    odd: float
+    """Of the Mahalanobis distance of the features from those of valid captures."""
+    mean: tuple[float, ...]
+    """(feature,) of valid captures."""
+    whitening: tuple[tuple[float, ...], ...]
+    """(feature, feature): squares of deviations times this, summed, are the squared distance."""
+
+    @model_validator(mode="after")
+    def _square(self) -> Self:
+        if any(len(row) != len(self.mean) for row in (self.whitening, *self.whitening)):
+            raise ValueError("whitening needs as many rows and columns as mean has numbers")
+        return self
+
+    def suspicions(self, found: Evidence) -> list[str]:
+        """Return in words why each capture is suspicious; an empty text where it is not."""
+        odd = _distance(found.features, self.mean, self.whitening)
+        limits = [getattr(self, name) for name in _LIMITED]
+        against = _stacked(found, odd)
+        beyond = (against > against.new_tensor(limits)).tolist()
+        return [
+            self._in_words(dict(zip(_LIMITED, flags, strict=True)), found, n) if any(flags) else ""
+            for n, flags in enumerate(beyond)
+        ]
+
+    def _in_words(self, beyond: dict[str, bool], found: Evidence, n: int) -> str:
+        """Say why capture `n` is suspicious, of which some evidence lies beyond its limit."""
+        share = 100 * float(found.saturated[n])
+        ratio = float(torch.exp(-found.noisy[n]))
+        left = 100 * float(found.unexplained[n])
+        near, wider = (2 ** float(octaves) for octaves in found.wider[n])
+        reasons = {
+            "saturated": f"{share:.0f} % of a sensor's pixels hold its greatest value, "
+            "as if saturated",
+            "noisy": f"the brightest pixel is only {ratio:.1f} times the noise",
+            "empty": "there is no structure beyond noise",
+            "sloping": "the light is nothing but an even slope",
+            "unexplained": f"the map leaves {left:.0f} % of the capture unexplained, "
+            f"valid ones at most {100 * self.unexplained:.0f} %",
+            "mistold_near": f"near a sensor, its blur is {near:.2g} times the imager's",
+            "mistold": f"its blur is that of a PSF {wider:.2g} times as wide as the imager's",
+            "odd": "its structure is unlike that of captures by such an imager",
+        }
+        return "; ".join(reason for name, reason in reasons.items() if beyond[name])
+
+
+def feature_count(sensors: int) -> int:
+    """Return how many features the evidence has."""
+    bands = len(BANDS) - 1
+    return sensors * (bands + 2) + (3 * bands if sensors > 1 else 0) + len(_OPTICS)
+
+
+def evidence(
+    captures: Tensor, reprojection: Tensor, optics: Tensor, *, good: Tensor | None = None
+) -> Evidence:
+    """Measure what speaks against captures.
+
+    Args:
+        captures: (batch, sensor, y, x), corrected but not yet aligned.
+        reprojection: (batch, sensor, y, x) what the imager would see of the reconstruction.
+        optics: (batch, feature) what the network was told.
+        good: (sensor, y, x) 1 where pixels are to be believed.
+    """
+    mean = captures.mean(dim=(-2, -1), keepdim=True).clamp(min=1e-30)
+    light = captures / mean
+    noise = noise_std(light)
+    top = light.amax(dim=(-2, -1))
+    contrast = light - 1
+    squared = contrast.square()
+    variance = squared.mean(dim=(-2, -1))
+    skew = squared.mul_(contrast).mean(dim=(-2, -1)) / variance.clamp(min=1e-20) ** 1.5
+    del squared
+    power, coherence = _spectra(contrast)
+    floor = noise.square().clamp(min=1e-12)
+    coarse = (power[..., :2].mean(dim=-1) / floor).clamp(min=1e-6).log().clamp(max=_LARGEST_LOG)
+    ratio = (top / noise.clamp(min=1e-9)).log().clamp(max=9.0)
+    clean = (power - floor[..., None]).clamp(min=0).add(1e-5).log()
+    features = [clean.flatten(1), skew, ratio]
+    if captures.shape[1] > 1:
+        features += [clean.amax(dim=1), clean.amin(dim=1), coherence]
+    left = (reprojection - captures) / mean
+    left = left if good is None else left * good
+    share = _smoothed_power(left) - _smoothed_noise(floor)
+    unexplained = (share.clamp(min=0) / (1 + variance)).sqrt()  # light has a mean of 1
+    return Evidence(
+        saturated=share_at_the_top(captures, good),
+        noisy=-ratio.amin(dim=1),
+        empty=-coarse.amin(dim=1),
+        sloping=_slope(light, variance, floor).amin(dim=1),
+        unexplained=unexplained.amax(dim=1),
+        mistold_near=torch.zeros_like(unexplained[:, 0]),
+        mistold=torch.zeros_like(unexplained[:, 0]),
+        wider=torch.zeros(len(captures), len(WIDTHS), device=captures.device),
+        features=torch.cat([*features, optics[:, list(_OPTICS)]], dim=1),
+    )
+
+
+def questioned(found: Evidence, context: Tensor, witness: BlurWitness) -> Evidence:
+    """Return the evidence with what a witness says of the PSF that was told.
+
+    Args:
+        found: the evidence so far.
+        context: (batch, context) of the network's output.
+        witness: that is asked.
+    """
+    said = witness(context, found.features)
+    wider = said.widths - found.features[:, _TOLD_WIDTHS]
+    near, half_way = (wider.abs() / said.std).unbind(dim=1)
+    return found._replace(mistold_near=near, mistold=half_way, wider=wider)
+
+
+def share_at_the_top(captures: Tensor, good: Tensor | None = None) -> Tensor:
+    """Return (batch,) the share of pixels that hold a sensor's greatest value, of the worse sensor.
+
+    Args:
+        captures: (batch, sensor, y, x) as they were taken; a correction would hide saturation.
+        good: (sensor, y, x) 1 where pixels count.
+    """
+    counted = captures if good is None else torch.where(good > 0, captures, -torch.inf)
+    top = counted.amax(dim=(-2, -1), keepdim=True)
+    held = counted >= top - top.abs() * 1e-6
+    return held.float().mean(dim=(-2, -1)).amax(dim=1)
+
+
+def fit_plausibility(found: Evidence) -> Plausibility:
+    """Fit limits that valid captures keep, all but the share `FALSE_ALARMS` of them in all."""
+    features = found.features.double()
+    mean = features.mean(dim=0)
+    covariance = torch.cov((features - mean).T)
+    loading = 1e-3 * features.var(dim=0) + 1e-6
+    whitening = torch.linalg.inv(covariance + torch.diag(loading))
+    odd = _distance(features, mean, whitening)
+    against = _stacked(found, odd)
+    share = FALSE_ALARMS
+    while True:
+        limits = torch.quantile(against, 1 - share, dim=0)
+        if float((against > limits).any(dim=1).double().mean()) <= FALSE_ALARMS or share < 1e-6:
+            break
+        share *= 0.9
+    return Plausibility(
+        **dict(zip(_LIMITED, limits.tolist(), strict=True)),
+        mean=tuple(mean.tolist()),
+        whitening=tuple(tuple(row) for row in whitening.tolist()),
+    )
+
+
+def _stacked(found: Evidence, odd: Tensor) -> Tensor:
+    """(batch, evidence) all that there are limits of."""
+    measured = found._asdict() | {"odd": odd}
+    return torch.stack([measured[name].double() for name in _LIMITED], dim=1)
+
+
+def _distance(
+    features: Tensor, mean: Sequence[float] | Tensor, whitening: Sequence[Sequence[float]] | Tensor
+) -> Tensor:
+    if not isinstance(mean, Tensor):
+        mean = _as_double(tuple(mean), features.device)
+    if not isinstance(whitening, Tensor):
+        whitening = _as_double(tuple(whitening), features.device)
+    centred = features.double() - mean
+    return ((centred @ whitening) * centred).sum(dim=1).clamp(min=0).sqrt()
+
+
+@lru_cache(maxsize=16)
+def _as_double(values: tuple[object, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64, device=device)
+
+
+def noise_std(light: Tensor) -> Tensor:
+    """(batch, sensor, y, x) -> (batch, sensor) deviation of the noise (Immerkaer, CVIU 64, 1996).
+
+    By the median, so that a few bright points do not pass for noise.
+    """
+    # The second difference along both axes.
+    across = (light[..., 2:] + light[..., :-2]).sub_(light[..., 1:-1], alpha=2)
+    found = across[..., 2:, :] + across[..., :-2, :]
+    found = found.sub_(across[..., 1:-1, :], alpha=2).abs_()
+    del across  # of a large frame, each copy counts
+    # The mask's norm is 6; half of a Gaussian lies within 0.6745 deviations.
+    # One by one: along an axis, the median finds indices as well, in twice the memory.
+    medians = torch.stack([image.median() for image in found.flatten(0, 1)])
+    return medians.reshape(light.shape[:2]) / (0.6745 * 6)
+
+
+def _spectra(contrast: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (batch, sensor, band) powers, and (batch, band) coherence of the first two sensors."""
+    height, width = contrast.shape[-2:]
+    down, along = _window(height, contrast.device), _window(width, contrast.device)
+    spectrum = torch.fft.rfft2(contrast * (down[:, None] * along))
+    count = contrast.new_zeros(len(BANDS) - 1)
+    sums = contrast.new_zeros(len(contrast), contrast.shape[1] + 1, len(count))
+    rows = max(1, _BLOCK // spectrum.shape[-1])
+    for start in range(0, height, rows):
+        block = spectrum[..., start : start + rows, :]
+        parts = torch.view_as_real(block)
+        cross = (parts[:, 0] * parts[:, -1]).sum(dim=-1)
+        power = parts.square().sum(dim=-1)
+        member = _membership(height, width, start, start + block.shape[-2], contrast.device)
+        sums += torch.cat([power, cross[:, None]], dim=1).flatten(2) @ member
+        count += member.sum(dim=0)
+    mean = sums / count
+    power, shared = mean[:, :-1], mean[:, -1]
+    return power, shared / (power[:, 0] * power[:, -1]).sqrt().clamp(min=1e-20)
+
+
+@lru_cache(maxsize=32)
+def _window(length: int, device: torch.device) -> Tensor:
+    """Return (pixel,) a Hann window whose squares sum to 1."""
+    window = torch.hann_window(length)
+    return (window / window.square().sum().sqrt()).to(device)
+
+
+@lru_cache(maxsize=32)
+def _membership(height: int, width: int, start: int, stop: int, device: torch.device) -> Tensor:
+    """Return (ky * kx, band): 1 where a frequency lies in a band; of some rows ky."""
+    along_y = torch.fft.fftfreq(height)[start:stop, None]
+    frequency = torch.hypot(along_y, torch.fft.rfftfreq(width)[None])
+    bands = [(frequency >= low) & (frequency < high) for low, high in pairwise(BANDS)]
+    return torch.stack(bands, dim=-1).flatten(0, 1).float().to(device)
+
+
+def _smoothed_power(image: Tensor) -> Tensor:
+    """(batch, sensor, y, x) -> (batch, sensor) mean square after a blur, where it lies inside."""
+    # Shifted and added, in half the time of convolutions of one channel.
+    for axis in (-1, -2):
+        length = image.shape[axis] - len(_BLUR) + 1
+        blurred = image.narrow(axis, 0, length) * _BLUR[0]
+        for shift, weight in enumerate(_BLUR[1:], start=1):
+            blurred.add_(image.narrow(axis, shift, length), alpha=weight)
+        image = blurred
+    return image.square().mean(dim=(-2, -1))
+
+
+def _smoothed_noise(variance: Tensor) -> Tensor:
+    """Return what `_smoothed_power` is of white noise."""
+    return variance * sum(weight**2 for weight in _BLUR) ** 2
+
+
+def _slope(light: Tensor, variance: Tensor, floor: Tensor) -> Tensor:
+    """Return (batch, sensor) the share of the contrast, noise aside, that a plane explains."""
+    height, width = light.shape[-2:]
+    total = torch.zeros_like(variance)
+    for n, other in ((height, -1), (width, -2)):
+        ramp = torch.linspace(-1, 1, n, device=light.device, dtype=light.dtype)
+        steepness = (light.mean(dim=other) * ramp).mean(dim=-1) / ramp.square().mean()
+        total = total + steepness.square() * ramp.square().mean()
+    return total / (variance - floor).clamp(min=1e-3 * variance).clamp(min=1e-20)

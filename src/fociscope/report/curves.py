@@ -1,0 +1,233 @@
+"""Scores over conditions: every condition in one picture, and curves over what varies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fociscope.figures.style import PLOT_STYLE, as_read
+from fociscope.report.labels import (
+    CONDITION_LABELS,
+    candidate_label,
+    condition_label,
+    conditions_by_name,
+    is_scored,
+    pictured,
+)
+from fociscope.report.style import candidate_style, logarithmic, new_figure, shared_legend, tidy
+
+__all__ = ["draw_conditions", "draw_curves"]
+
+Results = dict[str, Any]
+
+#: How much of a condition's row its candidates take.
+ROW_SHARE = 0.75
+OWN_RANGE = ("layers", "coverage")
+REFERENCE_VALUE = {
+    "snr": 40.0,
+    "half-angle": 18.0,
+    "base-blur": 0.0,
+    "shift": 0.0,
+    "rotation": 0.0,
+    "assumed-half-angle": 18.0,
+    "layers": 4.0,
+}
+"""Where on a group's axis the reference condition stands."""
+AXES = {
+    "snr": "peak SNR (dB)",
+    "half-angle": "half angle (°)",
+    "base-blur": "base blur (pixels)",
+    "shift": "shift, not told (pixels)",
+    "assumed-half-angle": "told; 18 is true (°)",
+    "layers": "layers",
+    "coverage": "share with cells (%)",
+}
+
+
+def _errors(entries: Sequence[dict[str, Any]], scale: float) -> list[list[float]]:
+    """Return (low, high) lengths of error bars; 0 where there is no interval."""
+    bars: list[list[float]] = [[], []]
+    for e in entries:
+        low = e["value"] if e["low"] is None else e["low"]
+        high = e["value"] if e["high"] is None else e["high"]
+        bars[0].append(max(scale * (e["value"] - low), 0))
+        bars[1].append(max(scale * (high - e["value"]), 0))
+    return bars
+
+
+def draw_conditions(results: Results) -> Figure:
+    """Draw accuracy and depth error under every condition, with intervals."""
+    conditions = results["conditions"]
+    with mpl.rc_context(PLOT_STYLE):
+        figure, grid = new_figure(1.3 + 0.19 * len(conditions), 1, 2, sharey=True)
+        for axes, key, constant, scale in (
+            (grid[0, 0], "accuracy", "constant_accuracy", 100),
+            (grid[0, 1], "depth_error_um", "constant_depth_error_um", 1),
+        ):
+            known = [
+                (n, _blind(c, constant)) for n, c in enumerate(conditions) if _blind(c, constant)
+            ]
+            axes.scatter(
+                [scale * (value or 0) for _, value in known],
+                [n for n, _ in known],
+                marker="|",
+                s=70,
+                color="black",
+                linewidths=1.4,
+                label="majority answer; mean depth",
+                zorder=3,
+            )
+            # One below the other within their row, so that none hides another's interval.
+            names = [name for name in pictured(results) if name != "constant"]
+            for place, name in enumerate(names):
+                lower = ROW_SHARE * ((place + 0.5) / len(names) - 0.5)
+                rows = [
+                    (n + lower, c["scores"][name][key])
+                    for n, c in enumerate(conditions)
+                    if c["scores"][name].get(key, {}).get("value") is not None
+                ]
+                if not rows:
+                    continue
+                style = candidate_style(results, name) | {"linestyle": "none"}
+                axes.errorbar(
+                    [scale * e["value"] for _, e in rows],
+                    [n for n, _ in rows],
+                    xerr=_errors([e for _, e in rows], scale),
+                    elinewidth=0.9,
+                    markersize=3.5,
+                    label=candidate_label(results, name),
+                    **style,
+                )
+            tidy(axes)
+            axes.grid(axis="y", visible=False)
+            axes.set_ylim(len(conditions) - 0.4, -0.6)
+            starts = [
+                n
+                for n in range(1, len(conditions))
+                if conditions[n]["group"] != conditions[n - 1]["group"]
+            ]
+            for n in starts:
+                axes.axhline(n - 0.5, color="0.85", linewidth=0.5)
+        labels = [as_read(condition_label(c)) for c in conditions]
+        grid[0, 0].set_yticks(range(len(conditions)), labels)
+        grid[0, 0].set_xlabel("pixels right (%)")
+        grid[0, 0].set_xlim(None, 100.5)
+        grid[0, 1].set_xlabel("mean absolute depth error (µm)")
+        logarithmic(grid[0, 1], "x")
+        shared_legend(figure, grid[0, 0], columns=4)
+    return figure
+
+
+def _blind(condition: dict[str, Any], key: str) -> float | None:
+    """Return what an answer without looking scores, which stands beside every candidate's score."""
+    found = (s[key]["value"] for s in condition["scores"].values() if key in s)
+    return next(found, None)
+
+
+def draw_curves(results: Results, key: str, label: str, scale: float) -> Figure | None:
+    """Draw a score over everything that varies in steps; None where nothing does.
+
+    Args:
+        results: of an evaluation.
+        key: of the score.
+        label: of its axis, with unit.
+        scale: from the score's unit to the axis'.
+    """
+    by_name = conditions_by_name(results)
+    groups = [
+        group
+        for group in AXES
+        if sum(c["group"] == group and key in _first(c) for c in results["conditions"]) > 1
+    ]
+    if not groups:
+        return None
+    columns = min(4, len(groups))
+    rows = -(-len(groups) // columns)
+    with mpl.rc_context(PLOT_STYLE):
+        figure, grid = new_figure(0.9 + 1.9 * rows, rows, columns)
+        for axes in grid.flat[len(groups) :]:
+            axes.set_visible(False)
+        for axes, group in zip(grid.flat, groups, strict=False):
+            members = [c for c in results["conditions"] if c["group"] == group]
+            if group in REFERENCE_VALUE and "reference" in by_name:
+                members.append(by_name["reference"] | {"value": REFERENCE_VALUE[group]})
+            if group == "layers" and "single-layer" in by_name:
+                members.append(by_name["single-layer"])
+            members.sort(key=lambda c: float(c["value"]))
+            for name in pictured(results):
+                if (key, name) != ("dice", "constant"):  # 0 wherever cells are rare
+                    _curve(axes, results, members, name, key, scale)
+            if scale != 100:
+                logarithmic(axes, "y")
+            tidy(axes)
+            axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+            axes.set_xlabel(AXES[group])
+            axes.set_title(_title(group))
+        for axes in grid[:, 0]:
+            axes.set_ylabel(label)
+        _share_heights(
+            [(group, axes) for group, axes in zip(groups, grid.flat, strict=False)],
+            highest=100.8 if scale == 100 else None,
+        )
+        shared_legend(figure, grid[0, 0], columns=4)
+    return figure
+
+
+def _share_heights(panels: Sequence[tuple[str, Axes]], *, highest: float | None) -> None:
+    """Give all panels the same range, but one of its own to each that would flatten the others.
+
+    With the share of cells, the constant guess goes from nothing to all; one layer alone is told
+    far better than several.
+    """
+    shared = [axes for group, axes in panels if group not in OWN_RANGE]
+    if shared:
+        low = min(axes.get_ylim()[0] for axes in shared)
+        high = max(axes.get_ylim()[1] for axes in shared)
+        for axes in shared:
+            axes.set_ylim(low, high)
+    for _, axes in panels:
+        low, high = axes.get_ylim()
+        if axes.get_yscale() == "log" and high < 12 * low:
+            axes.yaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    if highest is not None:
+        for _, axes in panels:
+            axes.set_ylim(None, highest)
+
+
+def _first(condition: dict[str, Any]) -> dict[str, Any]:
+    """Return the scores of the evaluated candidate."""
+    return next(iter(condition["scores"].values()))
+
+
+def _title(group: str) -> str:
+    words = CONDITION_LABELS[group]
+    return words[0].upper() + words[1:]
+
+
+def _curve(
+    axes: Axes,
+    results: Results,
+    members: list[dict[str, Any]],
+    name: str,
+    key: str,
+    scale: float,
+) -> None:
+    points = [
+        (float(c["value"]), c["scores"][name][key])
+        for c in members
+        if is_scored(c, name) and c["scores"][name].get(key, {}).get("value") is not None
+    ]
+    if points:
+        axes.errorbar(
+            [x for x, _ in points],
+            [scale * e["value"] for _, e in points],
+            yerr=_errors([e for _, e in points], scale),
+            elinewidth=0.8,
+            label=candidate_label(results, name),
+            **candidate_style(results, name),
+        )

@@ -1,0 +1,322 @@
+"""Pictures of a report that look into single conditions: reliability, depth, size of foci."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import matplotlib.patches
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, PowerNorm
+from matplotlib.figure import Figure
+
+from fociscope.figures.style import (
+    CAPTURE_MAP,
+    EMPTY,
+    PLOT_STYLE,
+    SMALL_STYLE,
+    as_read,
+    draw_image,
+    draw_scale_bar,
+)
+from fociscope.report.labels import (
+    candidate_label,
+    condition_label,
+    conditions_by_name,
+    evaluated,
+    is_scored,
+    pictured,
+)
+from fociscope.report.limits import draw_depth_bounds
+from fociscope.report.style import PAGE_INCH, candidate_style, logarithmic, new_figure, tidy
+
+if TYPE_CHECKING:
+    from fociscope.evaluation.evaluate import Case
+
+__all__ = ["FEWEST_LAYERS", "draw_case", "draw_detection", "draw_over_depth", "draw_reliability"]
+
+OUTCOMES = ("no cells", "cells, found", "false alarm", "missed")
+#: Apart in lightness too, for grey paper and for colour-blind readers.
+OUTCOME_COLOURS = (EMPTY, "#c4e6de", "#e69f00", "#a8327d")
+
+
+def draw_case(case: Case, *, pixel_pitch_um: float, name: str) -> Figure:
+    """Draw one scene: captures, true layers, and the answer pixel by pixel beside the truth."""
+    layers, height, width = case.true_mask.shape
+    colours = ListedColormap(list(OUTCOME_COLOURS))
+    columns = layers + 1
+    with mpl.rc_context(SMALL_STYLE):
+        cell = PAGE_INCH / columns
+        figure, grid = new_figure(0.75 + 2 * (cell * height / width + 0.16), 2, columns)
+        for row in range(2):
+            axes = grid[row, 0]
+            if row < len(case.captures):
+                image = case.captures[row]
+                grey = PowerNorm(0.5, 0.0, float(image.max()), clip=True)
+                draw_image(axes, image, CAPTURE_MAP, norm=grey)
+                axes.set_title(f"Sensor {'AB'[row]}" + ("\n" if row else ""))
+                draw_scale_bar(axes, pixel_pitch_um, width)
+            else:
+                axes.axis("off")
+        said = case.estimate
+        for layer in range(layers):
+            true, found = case.true_mask[layer], said.mask[layer]
+            axes = grid[0, layer + 1]
+            draw_image(axes, true.astype(int), colours, vmin=-0.5, vmax=3.5)
+            axes.set_title(f"True: {case.true_depth_um[layer]:.0f} µm")
+            outcome = true * (1 + 2 * ~found) + 2 * (~true & found)
+            axes = grid[1, layer + 1]
+            draw_image(axes, outcome, colours, vmin=-0.5, vmax=3.5)
+            right = 100 * (true == found).mean()
+            axes.set_title(f"Said: {_depth(said, layer)}\n{right:.1f} % right")
+            draw_scale_bar(axes, pixel_pitch_um, width)
+        patches = [
+            mpl.patches.Patch(facecolor=colour, edgecolor="0.4", label=label)
+            for colour, label in zip(OUTCOME_COLOURS, OUTCOMES, strict=True)
+        ]
+        figure.legend(handles=patches, loc="outside lower center", ncols=4)
+        title = (
+            f"{case.title.capitalize()} scene of {name}, number {case.number}: "
+            f"{100 * case.accuracy:.1f} % of pixels right"
+        )
+        figure.suptitle(title, fontsize=9, x=0.01, ha="left", weight="bold")
+    return figure
+
+
+def _depth(said: Any, layer: int) -> str:
+    if said.depth_um is None or np.isnan(said.depth_um[layer]):
+        return "not found"
+    text = f"{said.depth_um[layer]:.0f}"
+    if said.depth_std_um is not None:
+        text += f" ± {said.depth_std_um[layer]:.0f}"
+    return f"{text} µm"
+
+
+Results = dict[str, Any]
+
+#: Bins of fewer pixels say nothing about a frequency, nor those of fewer layers about a depth.
+FEWEST_PIXELS, FEWEST_LAYERS = 100, 3
+LEGEND_ROW_INCH = 0.17
+SHOWN_CONDITIONS = (
+    "reference",
+    "snr-20",
+    "half-angle-28",
+    "half-angle-25",
+    "surround",
+    "single-layer",
+    "specimen-micro-foci",
+)
+CONDITION_LINES = (
+    ("#000000", "o", "-"),
+    ("#E69F00", "s", "-"),
+    ("#56B4E9", "^", "-"),
+    ("#009E73", "D", "--"),
+    ("#D55E00", "v", "--"),
+    ("#CC79A7", "P", "--"),
+    ("#0072B2", "x", ":"),
+)
+
+
+def _main(results: Results) -> dict[str, Any]:
+    """Return the reference condition, or the first that there is."""
+    main: dict[str, Any] = results["conditions"][0]
+    return conditions_by_name(results).get("reference", main)
+
+
+def draw_reliability(results: Results) -> Figure | None:
+    """Draw stated probability against observed frequency; None where nobody stated any."""
+    main, name = _main(results), evaluated(results)
+    others = [
+        n
+        for n in pictured(results)
+        if is_scored(main, n) and "reliability" in main["scores"][n] and n != "constant"
+    ]
+    if not others:
+        return None
+    with mpl.rc_context(PLOT_STYLE):
+        figure, grid = new_figure(
+            4.2 + LEGEND_ROW_INCH * max(len(others), 7) / 2, 1, 2, sharey=True
+        )
+        left, right = grid[0]
+        for n in others:
+            style = candidate_style(results, n)
+            _reliability(left, main["scores"][n], candidate_label(results, n), style)
+        left.set_title(as_read(f"Candidates: {condition_label(main)}"))
+        shown = [c for c in SHOWN_CONDITIONS if c in conditions_by_name(results)]
+        for label, (colour, marker, line) in zip(shown, CONDITION_LINES, strict=False):
+            condition = conditions_by_name(results)[label]
+            s = condition["scores"][name]
+            if "reliability" in s:
+                style = {"color": colour, "marker": marker, "linestyle": line}
+                _reliability(right, s, condition_label(condition), style)
+        right.set_title(f"{name}: conditions")
+        for axes in (left, right):
+            axes.plot([0, 100], [0, 100], color="0.6", linewidth=0.8, zorder=0)
+            axes.set_xlim(0, 100)
+            axes.set_ylim(0, 100)
+            axes.set_xlabel("stated probability of cells (%)")
+            tidy(axes)
+            _legend_below(axes, "(calibration error)")
+        left.set_ylabel("pixels with cells (%)")
+    return figure
+
+
+def _reliability(axes: Axes, scores: dict[str, Any], label: str, style: dict[str, Any]) -> None:
+    curve = scores["reliability"]
+    points = [
+        (100 * p, 100 * f)
+        for p, f, n in zip(curve["probability"], curve["frequency"], curve["pixels"], strict=True)
+        if n >= FEWEST_PIXELS
+    ]
+    error = 100 * scores["calibration_error"]
+    axes.plot(*zip(*points, strict=True), label=f"{label} ({error:.1f} %)", **style)
+
+
+def _legend_below(axes: Axes, title: str) -> None:
+    """Draw a panel's own legend below it."""
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.16),
+        ncols=2,
+        title=title,
+        fontsize=6.5,
+        title_fontsize=7,
+        columnspacing=1.0,
+        handlelength=2.2,
+    )
+
+
+def draw_over_depth(results: Results, condition: dict[str, Any]) -> Figure | None:
+    """Draw depth error, accuracy and restoration against the true depth, with the limits known."""
+    scores = {
+        n: condition["scores"][n]["by_depth"]
+        for n in pictured(results)
+        if "by_depth" in condition["scores"][n]
+    }
+    if not scores:
+        return None
+    styles = {name: candidate_style(results, name) for name in scores}
+    first = next(iter(scores.values()))
+    edges = np.asarray(first["edges_um"])
+    middle = (edges[1:] + edges[:-1]) / 2
+    panels = [
+        (key, label, scale)
+        for key, label, scale in (
+            ("depth_error_um", "mean absolute depth error (µm)", 1.0),
+            ("accuracy", "pixels right (%)", 100.0),
+            ("image_error", "squared error of the layer (%)", 100.0),
+        )
+        if key in first
+    ]
+    with mpl.rc_context(PLOT_STYLE):
+        figure, grid = new_figure(3.6, 1, len(panels))
+        for axes, (key, label, scale) in zip(grid[0], panels, strict=True):
+            for name, binned in scores.items():
+                if key in binned:
+                    label_of = candidate_label(results, name)
+                    _band(axes, middle, _well_known(binned, key), scale, label_of, styles[name])
+            if key == "accuracy":
+                majority = [
+                    np.nan if e is None else 100 * e["value"] for e in first["constant_accuracy"]
+                ]
+                axes.plot(middle, majority, color="black", linewidth=1, label="majority answer")
+            if key == "depth_error_um" and "depth_limit" in condition:
+                draw_depth_bounds(axes, results, condition["depth_limit"])
+            axes.set_xlim(edges[0], edges[-1])
+            if key == "depth_error_um":
+                logarithmic(axes, "y")
+            elif key == "accuracy":
+                axes.set_ylim(None, 100)
+            axes.set_xlabel("true depth below sensor A (µm)")
+            axes.set_title(label)
+            tidy(axes)
+        label = as_read(condition_label(condition))
+        figure.suptitle(label, fontsize=9, x=0.01, ha="left", weight="bold")
+        handles: dict[str, Any] = {}
+        for axes in grid[0]:
+            handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _band(
+    axes: Axes,
+    middle: Any,
+    entries: Sequence[dict[str, Any] | None],
+    scale: float,
+    name: str,
+    style: dict[str, Any],
+) -> None:
+    """Draw values over depth, and their intervals as a band; lines run on over empty bins."""
+    points = [(x, e) for x, e in zip(middle, entries, strict=True) if e is not None]
+    depths = [x for x, _ in points]
+
+    def column(key: str) -> list[float]:
+        return [np.nan if e[key] is None else scale * e[key] for _, e in points]
+
+    axes.plot(depths, column("value"), label=name, **style)
+    axes.fill_between(
+        depths, column("low"), column("high"), color=style["color"], alpha=0.15, linewidth=0
+    )
+
+
+def _well_known(binned: dict[str, Any], key: str) -> list[dict[str, Any] | None]:
+    """Return a score in bins of depth, None in bins of too few layers to say anything."""
+    return [
+        entry if count >= FEWEST_LAYERS else None
+        for entry, count in zip(binned[key], binned["layers"], strict=True)
+    ]
+
+
+def draw_detection(results: Results) -> Figure | None:
+    """Draw the share of foci that were found against their size; None where foci have none."""
+    by_name = conditions_by_name(results)
+    shown = [
+        by_name[n]
+        for n in ("reference", "specimen-micro-foci")
+        if n in by_name and "detection" in by_name[n]["scores"][evaluated(results)]
+    ]
+    if not shown:
+        return None
+    with mpl.rc_context(PLOT_STYLE):
+        figure, grid = new_figure(
+            3.9 + LEGEND_ROW_INCH * len(pictured(results)) / 2, 1, len(shown), sharey=True
+        )
+        for axes, condition in zip(grid[0], shown, strict=True):
+            for name in pictured(results):
+                if name == "constant" or not is_scored(condition, name):
+                    continue
+                _sensitivity(axes, condition["scores"][name], name, results)
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.set_xlabel("size of the focus (mean cells)")
+            axes.set_title(as_read(condition_label(condition)))
+            tidy(axes)
+            _legend_below(axes, "(false foci per mm²; cell-free pixels left alone)")
+        grid[0, 0].set_ylabel("foci found (%)")
+        grid[0, 0].set_ylim(0, 102)
+    return figure
+
+
+def _sensitivity(axes: Axes, scores: dict[str, Any], name: str, results: Results) -> None:
+    from fociscope.evaluation.bootstrap import share_interval
+
+    detection = scores["detection"]
+    edges = [e for e in detection["edges_cells"] if e is not None]
+    sizes = [*(np.sqrt(a * b) for a, b in pairwise(edges)), 1.5 * edges[-1]]
+    interval = share_interval(detection["detected"], detection["foci"])
+    some = np.asarray(detection["foci"]) > 0
+    value, low, high = (100 * np.asarray(part)[some] for part in interval)
+    false = detection["false_foci"] / detection["area_mm2"]
+    spared = 100 * (scores["specificity"] or 0)
+    axes.errorbar(
+        np.asarray(sizes[: len(some)])[some],
+        value,
+        yerr=[np.maximum(value - low, 0), np.maximum(high - value, 0)],
+        elinewidth=0.8,
+        label=f"{candidate_label(results, name)} ({false:.2f}; {spared:.0f} %)",
+        **candidate_style(results, name),
+    )

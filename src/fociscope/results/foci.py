@@ -1,0 +1,174 @@
+"""The foci of a reconstruction: connected cells of a layer, measured in micrometres.
+
+Pixels of a mask that share an edge or a corner are one focus (8-connectivity); layers, and frames,
+are never connected.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from fociscope.errors import FociscopeError
+from fociscope.results.layered_map import LayeredMap
+
+__all__ = ["CELL_DIAMETER_UM", "FociTable", "Focus", "find_foci", "label_foci", "tabulate_foci"]
+
+#: Of a typical cell with its halo in a map, about a pixel of the reference imager; an assumption.
+CELL_DIAMETER_UM = 60.0
+
+#: Connects the eight neighbours in a frame (y, x), and no image with another.
+NEIGHBOURS = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))]).astype(np.int8)
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Focus:
+    """One focus of one capture."""
+
+    layer: int
+    """Which layer it lies in, from 0."""
+    label: int
+    """Its number in that layer, from 1, as `label_foci` draws it."""
+    x_um: float
+    """Centroid along x, each pixel weighted by its probability; the outer edge of the frame's first
+    pixel is 0, so that the centre of that pixel lies at half a pitch."""
+    y_um: float
+    """Centroid along y, likewise."""
+    depth_um: float
+    """Of its layer, from sensor A."""
+    depth_std_um: float
+    """Standard deviation of that depth."""
+    area_um2: float
+    """Of its pixels."""
+    brightness: float
+    """Sum of the layer's restored intensity over its pixels, in the units of sensor A's image."""
+    cells: float
+    """How many cells of the stated diameter, side by side, have its area: an estimate."""
+    confidence: float
+    """Mean calibrated probability of its pixels: the share of them that is expected to hold cells.
+    That the layer may be absent is in it already."""
+
+
+@dataclass(frozen=True)
+class FociTable:
+    """The foci of one capture or of many, one row each, in the order of frame, layer, label."""
+
+    frame: Numbers
+    """(focus,) number of its capture from 0, all leading axes counted as one."""
+    layer: Numbers
+    label: Numbers
+    x_um: Floats
+    y_um: Floats
+    depth_um: Floats
+    depth_std_um: Floats
+    area_um2: Floats
+    brightness: Floats
+    cells: Floats
+    confidence: Floats
+
+    def __len__(self) -> int:
+        """Return the number of foci."""
+        return len(self.frame)
+
+    def counts(self, frames: int, layers: int) -> Numbers:
+        """Return (frame, layer) how many foci there are."""
+        place = self.frame * layers + self.layer
+        return np.bincount(place, minlength=frames * layers).reshape(frames, layers)
+
+
+def label_foci(result: LayeredMap) -> NDArray[np.int32]:
+    """Return (..., layer, y, x): 0 where there is no focus, else its number in its layer, from 1.
+
+    Numbers follow the order of each focus's first pixel, row by row.
+    """
+    labels, _, _ = _labelled(result)
+    return labels.reshape(result.probability.shape)
+
+
+def find_foci(result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER_UM) -> list[Focus]:
+    """Find the foci of one capture, layer by layer.
+
+    Args:
+        result: of one capture; take one of a series with its `frame`.
+        cell_diameter_um: of a typical cell, for the number of cells.
+
+    Raises:
+        FociscopeError: a series, or a diameter that is not above 0.
+    """
+    if result.probability.ndim != 3:
+        raise FociscopeError(
+            f"find_foci takes one capture; got probabilities of the shape "
+            f"{result.probability.shape}; use result.frame(n), or tabulate_foci for all frames"
+        )
+    table = tabulate_foci(result, cell_diameter_um=cell_diameter_um)
+    names = [field.name for field in fields(Focus)]
+    rows = zip(*(getattr(table, name).tolist() for name in names), strict=True)
+    return [Focus(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def tabulate_foci(result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER_UM) -> FociTable:
+    """Find the foci of all captures.
+
+    Args:
+        result: of one capture or of many.
+        cell_diameter_um: of a typical cell, for the number of cells.
+
+    Raises:
+        FociscopeError: a diameter that is not above 0.
+    """
+    if not (math.isfinite(cell_diameter_um) and cell_diameter_um > 0):
+        raise FociscopeError(f"the diameter of a cell must be above 0 um; got {cell_diameter_um}")
+    labels, image, count = _labelled(result)
+    layers, height, width = result.probability.shape[-3:]
+    inside = np.flatnonzero(labels)
+    # A focus's number among all: those of the images before it come first.
+    offset = np.cumsum(count) - count
+    within = inside % (height * width)
+    number = labels.ravel()[inside] - 1 + offset[inside // (height * width)]
+    foci = len(image)
+
+    def summed(weights: NDArray[np.float32] | Floats | None = None) -> Floats:
+        return np.bincount(number, weights, foci).astype(np.float64)
+
+    probability = result.probability.ravel()[inside].astype(np.float64)
+    area_px, weight = summed(), summed(probability)
+    pitch_um = result.imager.pixel_pitch_um
+    area_um2 = area_px * pitch_um**2
+    y, x = within // width + 0.5, within % width + 0.5
+    return FociTable(
+        frame=image // layers,
+        layer=image % layers,
+        label=np.arange(foci) - offset[image] + 1,
+        x_um=summed(probability * x) / weight * pitch_um,
+        y_um=summed(probability * y) / weight * pitch_um,
+        depth_um=result.depth_um.ravel()[image].astype(np.float64),
+        depth_std_um=result.depth_std_um.ravel()[image].astype(np.float64),
+        area_um2=area_um2,
+        brightness=summed(result.intensity.ravel()[inside]),
+        cells=area_um2 / (math.pi / 4 * cell_diameter_um**2),
+        confidence=weight / area_px,
+    )
+
+
+def _labelled(result: LayeredMap) -> tuple[NDArray[np.int32], Numbers, Numbers]:
+    """Label all images: (image, y, x) numbers per image, (focus,) its image, (image,) its foci."""
+    mask = result.mask.reshape(-1, *result.probability.shape[-2:])
+    labels, foci = ndimage.label(mask, NEIGHBOURS, output=np.int32)
+    flat = labels.ravel()
+    inside = np.flatnonzero(flat)
+    # scipy does not promise an order of its labels; that of first pixels is ours.
+    first = np.full(foci + 1, flat.size, dtype=np.int64)
+    np.minimum.at(first, flat[inside], inside)
+    order = np.argsort(first[1:])
+    image = first[1:][order] // max(1, mask[0].size)
+    count = np.bincount(image, minlength=len(mask))
+    renumbered = np.zeros(foci + 1, dtype=np.int32)
+    renumbered[1:][order] = np.arange(foci) - (np.cumsum(count) - count)[image] + 1
+    return renumbered[labels], image, count

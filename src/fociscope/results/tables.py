@@ -1,0 +1,194 @@
+"""A reconstruction as tables: one row per frame, per layer and per focus.
+
+Frames, layers and foci are counted from 1 in files, as viewers show them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fociscope.files.safe.atomic import atomic_path
+from fociscope.results.foci import CELL_DIAMETER_UM, FociTable, tabulate_foci
+from fociscope.results.layered_map import LayeredMap
+
+__all__ = ["TABLES", "Tables", "write_tables"]
+
+#: File -> its columns.
+TABLES: dict[str, tuple[str, ...]] = {
+    "frames.csv": ("frame", "name", "plausible", "residual_a", "residual_b", "suspicion"),
+    "layers.csv": (
+        "frame",
+        "layer",
+        "present",
+        "presence",
+        "depth_um",
+        "depth_std_um",
+        "coverage",
+        "foci",
+        "cells",
+    ),
+    "foci.csv": (
+        "frame",
+        "layer",
+        "focus",
+        "x_um",
+        "y_um",
+        "depth_um",
+        "depth_std_um",
+        "area_um2",
+        "brightness",
+        "cells",
+        "confidence",
+    ),
+}
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What the tables of one capture or of many hold."""
+
+    result: LayeredMap
+    foci: FociTable
+    foci_count: NDArray[np.int64]
+    """(frame, layer)."""
+    cells: Floats
+    """(frame, layer) sum over its foci."""
+    coverage: Floats
+    """(frame, layer) share of the frame with cells."""
+
+    @classmethod
+    def of(cls, result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER_UM) -> Tables:
+        """Find the foci, and measure each layer."""
+        layers = result.probability.shape[-3]
+        frames = result.depth_um.size // layers
+        foci = tabulate_foci(result, cell_diameter_um=cell_diameter_um)
+        cells = np.bincount(foci.frame * layers + foci.layer, foci.cells, frames * layers)
+        return cls(
+            result=result,
+            foci=foci,
+            foci_count=foci.counts(frames, layers),
+            cells=cells.reshape(frames, layers).astype(np.float64),
+            coverage=result.mask.mean(axis=(-2, -1)).reshape(frames, layers),
+        )
+
+    def text(self, *, first_frame: int = 0, names: Sequence[str] = ()) -> dict[str, str]:
+        """Return file -> lines of CSV, without the header.
+
+        Args:
+            first_frame: number of the first frame in its series, from 0.
+            names: of the frames' files; without them, the column stays empty.
+        """
+        first = first_frame + 1
+        return {
+            "frames.csv": _lines(self._frames(first, names)),
+            "layers.csv": _lines(self._layers(first)),
+            "foci.csv": _lines(self._foci(first)),
+        }
+
+    def _frames(self, first: int, names: Sequence[str]) -> Iterable[Sequence[Any]]:
+        result, count = self.result, len(self.coverage)
+        residual = result.residual.reshape(count, -1).tolist()
+        plausible = result.plausible.reshape(-1).tolist()
+        suspicion = [""] * count if result.suspicion is None else result.suspicion.reshape(-1)
+        for n in range(count):
+            of_sensor = [f"{r:.4f}" for r in residual[n]]
+            yield (
+                first + n,
+                names[n] if names else "",
+                int(plausible[n]),
+                of_sensor[0],
+                of_sensor[1] if len(of_sensor) > 1 else "",
+                str(suspicion[n]),
+            )
+
+    def _layers(self, first: int) -> Iterable[Sequence[Any]]:
+        result, layers = self.result, self.coverage.shape[1]
+        columns = (
+            result.presence.ravel().tolist(),
+            result.depth_um.ravel().tolist(),
+            result.depth_std_um.ravel().tolist(),
+            self.coverage.ravel().tolist(),
+            self.foci_count.ravel().tolist(),
+            self.cells.ravel().tolist(),
+        )
+        for n, (presence, depth, std, coverage, foci, cells) in enumerate(
+            zip(*columns, strict=True)
+        ):
+            yield (
+                first + n // layers,
+                n % layers + 1,
+                int(presence >= 0.5),
+                f"{presence:.4f}",
+                f"{depth:.2f}",
+                f"{std:.2f}",
+                f"{coverage:.5f}",
+                foci,
+                f"{cells:.2f}",
+            )
+
+    def _foci(self, first: int) -> Iterable[Sequence[Any]]:
+        t = self.foci
+        columns = (
+            (t.frame + first).tolist(),
+            (t.layer + 1).tolist(),
+            t.label.tolist(),
+            *(
+                [format(value, spec) for value in column.tolist()]
+                for column, spec in (
+                    (t.x_um, ".2f"),
+                    (t.y_um, ".2f"),
+                    (t.depth_um, ".2f"),
+                    (t.depth_std_um, ".2f"),
+                    (t.area_um2, ".1f"),
+                    (t.brightness, ".6g"),
+                    (t.cells, ".2f"),
+                    (t.confidence, ".4f"),
+                )
+            ),
+        )
+        return zip(*columns, strict=True)
+
+
+def header(name: str) -> str:
+    """Return the first line of a table."""
+    return _lines([TABLES[name]])
+
+
+def encoded(text: str) -> bytes:
+    """Return text as UTF-8; what a file's name has that is not, is written out."""
+    return text.encode("utf-8", errors="backslashreplace")
+
+
+def as_written(text: str) -> str:
+    """Return text as a reader of the tables finds it."""
+    return encoded(text).decode("utf-8")
+
+
+def write_tables(folder: Path, tables: Tables, *, names: Sequence[str] = ()) -> list[Path]:
+    """Write `TABLES` into a folder that is there.
+
+    Raises:
+        FociscopeError: the disk refuses.
+    """
+    written = []
+    for name, lines in tables.text(names=names).items():
+        with atomic_path(folder / name) as part:
+            part.write_bytes(encoded(header(name) + lines))
+        written.append(folder / name)
+    return written
+
+
+def _lines(rows: Iterable[Sequence[Any]]) -> str:
+    stream = io.StringIO(newline="")
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue()

@@ -1,0 +1,1 @@
+"""Many captures: resumable folders, clusters of machines, and instruments that are followed."""

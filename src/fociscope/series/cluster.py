@@ -1,0 +1,197 @@
+"""The parts of a series on the workers of a dask scheduler; the files stay with this process.
+
+A worker gets the captures and the model's file by wire and gives back the reconstruction, so it
+needs neither our disk nor a copy of the model, only the same Fociscope. A worker that dies costs
+the time of its parts: the scheduler hands them, with all they need, to another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fociscope.errors import FociscopeError, one_line
+from fociscope.imager.geometry import Imager
+from fociscope.networks.store import write_model
+from fociscope.reconstruction.engine import Model, load_model
+from fociscope.results.result import Reconstruction
+from fociscope.series.frames import Captures, Floats, Options, reconstruct_frames
+
+__all__ = ["computed_on_cluster"]
+
+#: Parts under way for each worker: one that is computed, one that waits.
+PARTS_PER_WORKER = 2
+CONNECT_S = 10
+WAIT_FOR_WORKERS_S = 60
+
+
+def computed_on_cluster(
+    model: Model,
+    series: Captures,
+    parts: Iterable[range],
+    options: Options,
+    address: str,
+    names: Sequence[str] = (),
+) -> Iterator[tuple[range, Reconstruction]]:
+    """Yield each part and its reconstruction, in order, whichever worker is done first.
+
+    Only a few parts for each worker are under way at a time, so memory does not grow.
+
+    Raises:
+        FociscopeError: dask is not installed, no scheduler or worker answers, a part took all the
+            workers down that tried it, or workers run another Fociscope.
+        CaptureError: a frame cannot be reconstructed.
+    """
+    try:
+        # dask is not typed, and not always there for a type checker to see.
+        distributed: Any = import_module("distributed")
+    except ImportError:
+        raise FociscopeError(
+            "computing on a cluster needs dask; install it with: pip install 'fociscope[cluster]'"
+        ) from None
+    with ExitStack() as opened:
+        try:
+            client = opened.enter_context(
+                distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+            )
+            client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS_S)
+        except (OSError, ValueError, TypeError) as error:
+            raise FociscopeError(
+                f"no dask scheduler with workers answers at {address} ({one_line(error)}); start "
+                "'dask scheduler' and 'dask worker', and give the scheduler's address, such as "
+                "tcp://127.0.0.1:8786"
+            ) from None
+        for worker, its in client.run(version, "fociscope", on_error="return").items():
+            _check_version(worker, its)
+        yield from _in_order(client, _Sent.of(model), series, parts, options, names)
+
+
+def _in_order(
+    client: Any,
+    sent: _Sent,
+    series: Captures,
+    parts: Iterable[range],
+    options: Options,
+    names: Sequence[str],
+) -> Iterator[tuple[range, Reconstruction]]:
+    distributed: Any = import_module("distributed")
+    gone = (import_module("distributed.client").FutureCancelledError, OSError)
+    waiting: deque[tuple[range, Any]] = deque()
+    left = iter(parts)
+    more = True
+    while True:
+        workers = len(client.scheduler_info(n_workers=-1)["workers"])
+        while more and len(waiting) < PARTS_PER_WORKER * max(1, workers):
+            part = next(left, None)
+            if part is None:
+                more = False
+                break
+            captures = series.read(part.start, part.stop)
+            named = names[part.start : part.stop]
+            future = client.submit(
+                _reconstruct_part, sent, captures, options, part.start, named, pure=False, retries=0
+            )
+            waiting.append((part, future))
+        if not waiting:
+            return
+        part, future = waiting.popleft()
+        try:
+            made_with, result = future.result()
+        except distributed.KilledWorker as error:
+            raise FociscopeError(
+                f"frames {part.start + 1} to {part.stop} took down every worker that tried them; "
+                f"give the workers more memory ({one_line(error)})"
+            ) from None
+        except gone as error:
+            raise FociscopeError(
+                f"the dask scheduler is gone ({one_line(error)}); start it again and go on with "
+                "--resume (resume=True)"
+            ) from None
+        except FociscopeError:
+            raise
+        except Exception as error:  # whatever may go wrong on another machine
+            raise FociscopeError(
+                f"a worker failed on frames {part.start + 1} to {part.stop} "
+                f"({type(error).__name__}: {one_line(error)}); see its log, and go on with "
+                "--resume (resume=True)"
+            ) from error
+        finally:
+            future.release()
+        _check_version("a worker", made_with)
+        yield part, result
+
+
+def _check_version(worker: str, its: object) -> None:
+    ours = version("fociscope")
+    if its != ours:
+        has = f"runs Fociscope {its}" if isinstance(its, str) else "has no Fociscope"
+        raise FociscopeError(f"{worker} {has}, this is {ours}; install the same on all of them")
+
+
+class _Sent:
+    """A model as it goes by wire: the bytes of its file, its imager, and how to compute."""
+
+    def __init__(self, content: bytes, name: str, imager: Imager, how: dict[str, Any]) -> None:
+        self.content = content
+        self.name = name
+        self.imager = imager
+        self.how = how
+
+    @classmethod
+    def of(cls, model: Model) -> _Sent:
+        """Pack a model."""
+        with tempfile.TemporaryDirectory(prefix="fociscope-") as folder:
+            path = Path(folder) / "model.safetensors"
+            write_model(path, model.network, model.info)
+            content = path.read_bytes()
+        how = {
+            "device": model.device.type,
+            "refine": model.refine,
+            # The same on all workers, so that a series is in one kind of numbers.
+            "precision": model.precision,
+        }
+        return cls(content, model.info.name, model.imager, how)
+
+    def unpacked(self) -> Model:
+        """Load the model; the second time, it is there already."""
+        digest = hashlib.sha256(self.content).hexdigest()
+        with _loading:  # a worker may have several threads
+            _packed[digest] = self.content
+            try:
+                return _loaded(digest, self.imager.model_dump_json(), **self.how)
+            finally:
+                del _packed[digest]
+
+
+_loading = threading.Lock()
+_packed: dict[str, bytes] = {}
+
+
+@lru_cache(maxsize=2)
+def _loaded(digest: str, imager_json: str, **how: Any) -> Model:
+    import warnings
+
+    with tempfile.TemporaryDirectory(prefix="fociscope-") as folder:
+        path = Path(folder) / "model.safetensors"
+        path.write_bytes(_packed[digest])
+        with warnings.catch_warnings():  # the process that sent it has warned already
+            warnings.simplefilter("ignore")
+            imager = Imager.model_validate_json(imager_json)
+            return load_model(path, imager=imager, **how)
+
+
+def _reconstruct_part(
+    sent: _Sent, captures: Floats, options: Options, first: int, names: Sequence[str]
+) -> tuple[str, Reconstruction]:
+    """Run on a worker: reconstruct a part."""
+    result = reconstruct_frames(sent.unpacked(), captures, options, first, names=names)
+    return version("fociscope"), result

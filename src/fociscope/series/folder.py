@@ -1,0 +1,332 @@
+"""A folder that results are appended to: at every moment whole frames, after a kill as well.
+
+A part is written behind what is certain; then the journal says that it is certain, too. Whatever
+lies behind the journal's word when a run ends is cut off, by that run or by the next.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fociscope.errors import FociscopeError, OutputExistsError, one_line, shown
+from fociscope.files.ome.zarr import OmeZarrSeries
+from fociscope.files.safe.atomic import (
+    atomic_path,
+    discard_leftovers,
+    locked_folder,
+    plain_disk_errors,
+    remove,
+)
+from fociscope.files.safe.backup import Aside
+from fociscope.results.foci import CELL_DIAMETER_UM
+from fociscope.results.result import Reconstruction
+from fociscope.results.tables import TABLES, Tables, encoded, header
+from fociscope.results.writers import (
+    FIGURE,
+    JOURNAL,
+    OME_ZARR,
+    layer_figures,
+    layer_spacing_um,
+    zarr_channels,
+    zarr_image,
+)
+from fociscope.series.journal import Journal
+
+__all__ = ["SERIES_FORMATS", "SeriesFolder", "frame_names", "open_series_folder"]
+
+#: What can be written part by part.
+SERIES_FORMATS = ("ome-zarr", "csv")
+SUMMARY = "summary.json"
+#: What a new series takes the place of; the journal vouches for the others.
+REPLACED = (JOURNAL, SUMMARY, OME_ZARR, *TABLES, FIGURE)
+#: For so long a chunk may still be written after zarr has said that another one failed.
+STRAY_S = 0.1
+
+
+class SeriesFolder:
+    """Appends reconstructions to files; use `open_series_folder` to get one."""
+
+    def __init__(
+        self,
+        folder: Path,
+        journal: Journal,
+        *,
+        formats: Sequence[str],
+        frames_per_chunk: int,
+        cell_diameter_um: float,
+        is_complete: bool,
+        before: Aside,
+    ) -> None:
+        """Take up where the journal ends."""
+        self.folder = folder
+        self.journal = journal
+        self._before = before
+        self.is_complete = is_complete
+        self._tables = tuple(TABLES) if "csv" in formats else ()
+        self._zarr = OmeZarrSeries(folder / OME_ZARR) if "ome-zarr" in formats else None
+        self._frames_per_chunk = frames_per_chunk
+        self._cell_diameter_um = cell_diameter_um
+        self.frame_px: tuple[int, int] | None = None
+        """(y, x) of the frames; None before it is known."""
+
+    @property
+    def frames(self) -> int:
+        """How many frames are on the disk for certain."""
+        return self.journal.frames
+
+    @property
+    def files(self) -> list[Path]:
+        """What the folder holds for its reader."""
+        names = (*([OME_ZARR] if self._zarr else []), *self._tables, SUMMARY)
+        return [self.folder / name for name in names]
+
+    def append(self, result: Reconstruction, names: Sequence[str] = ()) -> None:
+        """Add frames (frame, layer, y, x) and their names; then they are certain.
+
+        Raises:
+            FociscopeError: the disk refuses.
+        """
+        tables = Tables.of(result, cell_diameter_um=self._cell_diameter_um)
+        if self._zarr is not None:
+            if self.frames == 0:
+                self._create_zarr(self._zarr, result)
+            self._zarr.append(zarr_image(result), layer_figures(result))
+        lengths = {}
+        text = tables.text(first_frame=self.frames, names=names)
+        for name in self._tables:
+            lines = text[name] if self.frames else header(name) + text[name]
+            lengths[name] = self._append_lines(self.folder / name, encoded(lines))
+        totals = self.journal.totals.plus(tables)
+        grown = self.journal.model_copy(update={"bytes": lengths, "totals": totals})
+        grown.write(self.folder)
+        was_empty, self.journal = self.frames == 0, grown
+        if was_empty:
+            self._before.forget()
+        height, width = result.probability.shape[-2:]
+        self.frame_px = (height, width)
+
+    def _create_zarr(self, store: OmeZarrSeries, result: Reconstruction) -> None:
+        remove(store.path)
+        store.create(
+            (3, *result.probability.shape[-3:]),
+            list(layer_figures(result)),
+            channels=zarr_channels(result),
+            pixel_pitch_um=result.imager.pixel_pitch_um,
+            layer_um=layer_spacing_um(result),
+            frames_per_chunk=self._frames_per_chunk,
+            about={"model": result.model, "imager": result.imager.name},
+        )
+
+    def _append_lines(self, path: Path, lines: bytes) -> int:
+        with plain_disk_errors(path), path.open("ab") as stream:
+            stream.write(lines)
+            stream.flush()
+            os.fsync(stream.fileno())
+            return stream.tell()
+
+    def rewind(self, *, again: bool = False) -> None:
+        """Cut off what is not certain.
+
+        Args:
+            again: whether writers that failed may still be at it; zarr's are, for a moment.
+
+        Raises:
+            FociscopeError: the disk refuses, or a file is shorter than the journal says.
+        """
+        discard_leftovers([self.folder / name for name in (JOURNAL, SUMMARY)])
+        if self.frames == 0:
+            for name in (OME_ZARR, *TABLES):
+                remove(self.folder / name)
+            if again and self._zarr is not None:
+                time.sleep(STRAY_S)
+                remove(self.folder / OME_ZARR)
+            return
+        for name, length in self.journal.bytes.items():
+            path = self.folder / name
+            with plain_disk_errors(path):
+                if not path.is_file() or path.stat().st_size < length:
+                    raise FociscopeError(
+                        f"{shown(path)}: shorter than {JOURNAL} says, so it was changed after the "
+                        "run that wrote it; start anew with overwriting (--overwrite)."
+                    )
+                os.truncate(path, length)
+        if self._zarr is not None:
+            self.frame_px = self._zarr.cut(self.frames)
+
+    def finish(self, summary: Mapping[str, Any], *, goes_on: bool = False) -> dict[str, Any]:
+        """Write `summary.json`; the journal goes, unless the series may go on another time."""
+        said = {
+            **summary,
+            "cell_diameter_um": self._cell_diameter_um,
+            "series": self.journal.totals.summary(),
+            "identity": self.journal.identity,
+        }
+        with atomic_path(self.folder / SUMMARY, overwrite=True) as part:
+            part.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        if not goes_on:
+            with plain_disk_errors(self.folder):
+                (self.folder / JOURNAL).unlink(missing_ok=True)
+        self.is_complete = True
+        return said
+
+    def read_summary(self) -> dict[str, Any]:
+        """Return the summary of a complete series."""
+        return _read_summary(self.folder)
+
+
+@contextmanager
+def open_series_folder(
+    folder: Path,
+    *,
+    formats: Sequence[str],
+    identity: Mapping[str, str],
+    frames_per_chunk: int,
+    cell_diameter_um: float = CELL_DIAMETER_UM,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Iterator[SeriesFolder]:
+    """Open a folder for appending, and keep other runs out of it.
+
+    Args:
+        folder: made if it is not there.
+        formats: some of `SERIES_FORMATS`.
+        identity: what the results depend on.
+        frames_per_chunk: see `OmeZarrSeries.create`.
+        cell_diameter_um: of a typical cell, for the number of cells.
+        resume: go on with what an earlier run has left; start where there is nothing.
+        overwrite: let it take the place of what an earlier run has written here, as soon as its
+            first frames are certain; until then, failure or a kill leave the earlier run's.
+
+    Raises:
+        OutputExistsError: the folder holds something, and neither is asked for.
+        FociscopeError: another run is writing here, what is here came about otherwise, or the disk
+            refuses.
+    """
+    folder = Path(folder).absolute()
+    was_there = folder.exists()
+    with locked_folder(folder):
+        before = Aside(folder, REPLACED)
+        _mend(folder, before)
+        journal, is_complete = _start(folder, before, dict(identity), resume, overwrite)
+        series = SeriesFolder(
+            folder,
+            journal,
+            formats=formats,
+            frames_per_chunk=frames_per_chunk,
+            cell_diameter_um=cell_diameter_um,
+            is_complete=is_complete,
+            before=before,
+        )
+        try:
+            if not is_complete:
+                series.rewind()
+                if series.frames == 0:
+                    journal.write(folder)
+            yield series
+        except BaseException:
+            if not series.is_complete:
+                with suppress(FociscopeError, OSError):  # the disk may refuse this as well
+                    if (folder / JOURNAL).exists():  # may be a part ahead of an interrupted run
+                        series.journal = Journal.read(folder)
+                    series.rewind(again=True)
+            if series.frames == 0:
+                with suppress(FociscopeError, OSError):
+                    (folder / JOURNAL).unlink(missing_ok=True)
+                    before.give_back()
+                    if not was_there:
+                        folder.rmdir()
+            raise
+
+
+def _mend(folder: Path, before: Aside) -> None:
+    """Put in order what a killed run has left."""
+    discard_leftovers([folder / folder.name])
+    if not before.holds_something:
+        return
+    certain = 0
+    with suppress(FociscopeError):
+        certain = Journal.read(folder).frames
+    if certain:
+        before.forget()
+    else:
+        with plain_disk_errors(folder):
+            (folder / JOURNAL).unlink(missing_ok=True)
+        before.give_back()
+
+
+def _start(
+    folder: Path, before: Aside, identity: dict[str, str], resume: bool, overwrite: bool
+) -> tuple[Journal, bool]:
+    """Return where to go on, and whether nothing is left to do."""
+    fresh = Journal(identity=identity)
+    if not any(folder.iterdir()):
+        return fresh, False
+    unfinished, complete = (folder / JOURNAL).exists(), (folder / SUMMARY).exists()
+    if resume and unfinished:
+        found = Journal.read(folder)
+        _check_same(folder, found.identity, identity)
+        return found, False
+    if resume and complete:
+        said = _read_summary(folder)
+        _check_same(folder, said.get("identity") or {}, identity)
+        return fresh, True
+    if overwrite:
+        before.take()
+        return fresh, False
+    if unfinished:
+        raise OutputExistsError(
+            f"{shown(folder)}: holds a series of {Journal.read(folder).frames} frame(s) that may "
+            "go on; add --resume (resume=True) to go on, or --overwrite (overwrite=True) to start "
+            "anew."
+        )
+    raise OutputExistsError(
+        f"{shown(folder)}: the folder is not empty; choose another or allow overwriting "
+        "(--overwrite, overwrite=True)."
+    )
+
+
+def _read_summary(folder: Path) -> dict[str, Any]:
+    try:
+        said = json.loads((folder / SUMMARY).read_bytes())
+        if isinstance(said, dict):
+            return said
+        why = "no JSON object"
+    except (OSError, ValueError, RecursionError) as error:
+        why = one_line(error)
+    raise FociscopeError(
+        f"{shown(folder / SUMMARY)}: damaged ({why}), so it cannot go on; start anew with "
+        "overwriting (--overwrite), or choose another folder."
+    )
+
+
+def _check_same(folder: Path, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    other = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
+    if other:
+        said = [f"{name}{_in_short(found.get(name), wanted.get(name))}" for name in other]
+        raise FociscopeError(
+            f"{shown(folder)}: what is here was made with another {', '.join(said)}, so it cannot "
+            "go on; give what it was made with, or choose another folder."
+        )
+
+
+def _in_short(found: object, wanted: object) -> str:
+    """Return both values in brackets, where they are short enough to be read."""
+    texts = [str(value) for value in (found, wanted)]
+    is_short = all(value is not None for value in (found, wanted)) and max(map(len, texts)) <= 24
+    return f" ({shown(texts[0])}, now {shown(texts[1])})" if is_short else ""
+
+
+def frame_names(folder: Path) -> set[str]:
+    """Return the names in a folder's `frames.csv`, as `tables.as_written` gives them."""
+    path = folder / "frames.csv"
+    if not path.exists():
+        return set()
+    with path.open(encoding="utf-8", newline="") as stream:
+        return {row["name"] for row in csv.DictReader(stream)}

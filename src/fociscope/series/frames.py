@@ -1,0 +1,85 @@
+"""Some frames of a series: what reads them, how they are reconstructed, and what is said of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fociscope.errors import CaptureError, shown
+from fociscope.reconstruction.correction import ChipCorrection
+from fociscope.reconstruction.engine import Model
+from fociscope.results.result import Reconstruction
+
+__all__ = ["Captures", "Floats", "Options", "Progress", "reconstruct_frames"]
+
+Floats = NDArray[np.float32]
+Progress = Callable[[int, int], None]
+
+
+class Captures(Protocol):
+    """What is read in parts, such as `fociscope.files.CaptureSeries`."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(frames, sensors, y, x)."""
+
+    @property
+    def names(self) -> tuple[Path, ...]:
+        """What is read, for provenance."""
+
+    def read(self, start: int = 0, stop: int | None = None) -> Floats:
+        """Return (frame, sensor, y, x)."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How captures are reconstructed, the model apart."""
+
+    layers: int | None = None
+    """How many to look for at most; None for the model's own number."""
+    correction: ChipCorrection | None = None
+    tile_px: int | None = None
+    """Side of the tiles of large frames; None for the engine's choice."""
+
+    def given(self) -> dict[str, Any]:
+        """Return the arguments of `Model.reconstruct`."""
+        return {"layers": self.layers, "correction": self.correction, "tile_px": self.tile_px}
+
+
+def reconstruct_frames(
+    model: Model,
+    captures: Floats,
+    options: Options,
+    first: int = 0,
+    *,
+    names: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Reconstruction:
+    """Reconstruct some frames of a series; what is wrong is said of its number in the series.
+
+    Args:
+        model: from `load_model`.
+        captures: (frame, sensor, y, x).
+        options: how.
+        first: number of the first of these frames, from 0.
+        names: of these frames, if they have any.
+        progress: called with the frames done and their total.
+
+    Raises:
+        CaptureError: a frame cannot be reconstructed; its message names the frame, from 1.
+    """
+    try:
+        return model.reconstruct(captures, progress=progress, **options.given())
+    except CaptureError as error:
+        for number, frame in enumerate(captures):
+            try:
+                model.reconstruct(frame, **options.given())
+            except CaptureError as its:
+                name = f" ({shown(names[number])})" if names else ""
+                raise CaptureError(f"frame {first + number + 1}{name}: {its}") from None
+        raise error

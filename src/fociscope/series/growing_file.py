@@ -1,0 +1,295 @@
+"""What an instrument is writing, a file or sensor A's and B's together: each whole frame once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fociscope.errors import CaptureError, FileFormatError, one_line, shown
+from fociscope.files import CaptureSeries, open_captures
+from fociscope.files.captures.reader import PageMeaning
+from fociscope.reconstruction.preparation import Preparation, prepared
+from fociscope.results.tables import as_written
+
+__all__ = [
+    "Arrived",
+    "Reading",
+    "Recording",
+    "Skipped",
+    "WatchedFile",
+    "frame_number",
+    "has_lasted",
+]
+
+#: A file that has not changed for so long is taken for whole, if it can be read.
+SETTLED_S = 0.05
+#: What could not be read for so long, and has not changed, is left out.
+GIVEN_UP_S = 5.0
+#: Until then, it is tried again after so long.
+TRIED_AGAIN_S = 0.25
+#: Values (frame, sensor, y, x) that are read at a time: 256 MiB of float32.
+READ_VALUES = 2**26
+#: A TIFF that is no longer has a header at most, and no page yet.
+_HEADER_BYTES = 16
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A capture that is whole."""
+
+    name: str
+    """As tables write it: of sensor A's file, and `#2` for the second of several frames in it."""
+    captures: Floats
+    """(sensor, y, x)."""
+    pixel_size_um: float | None = None
+    """As its files state it."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A capture that could not be used."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files become captures."""
+
+    sensors: int
+    """Of the model."""
+    preparation: Preparation
+    """Flips and crop."""
+    allow_non_finite: bool = False
+    """Let NaN and infinity pass, as for captures whose bad pixels are filled."""
+    pages: PageMeaning = "auto"
+    """What pages are where a file does not say."""
+
+    @contextmanager
+    def opened(self, paths: Sequence[Path], pages: PageMeaning) -> Iterator[CaptureSeries]:
+        """Open the frames that files hold by now.
+
+        Raises:
+            FileFormatError: a file cannot be read.
+            CaptureError: another number of sensors, or the crop goes beyond the frame.
+        """
+        with open_captures(
+            paths, pages=pages, allow_non_finite=self.allow_non_finite, growing=True
+        ) as series:
+            if series.shape[1] != self.sensors:
+                raise CaptureError(
+                    f"{shown(paths[0])}: {series.shape[1]} sensor image(s), expected {self.sensors}"
+                )
+            ready = prepared(series, self.preparation) if len(series) else series
+            yield replace(ready, begun=series.begun)
+
+
+@dataclass
+class WatchedFile:
+    """A file that has been seen, or is to come."""
+
+    path: Path
+    size: tuple[int, int] = (0, 0)
+    """Bytes, and when they changed, ns; zeros while it is not there."""
+    since: float = field(default_factory=time.monotonic)
+
+    def look(self) -> float:
+        """Return for how long it has not changed, s; 0 while it is empty or not there."""
+        try:
+            found = self.path.stat()
+            size = (found.st_size, found.st_mtime_ns)
+        except OSError:
+            size = (0, 0)
+        if size != self.size:
+            self.size, self.since = size, time.monotonic()
+        return time.monotonic() - self.since if size[0] else 0.0
+
+
+class Recording:
+    """Frames of one file, or of sensor A's and sensor B's file, as they become whole."""
+
+    def __init__(
+        self, reading: Reading, *, pages: PageMeaning, done: set[int], is_stack: bool
+    ) -> None:
+        """Start to follow files, which are then put into `files`.
+
+        Args:
+            reading: how files become captures.
+            pages: what pages are where a file does not say.
+            done: numbers of the frames, from 1, that an earlier run has written.
+            is_stack: it grows as long as the watch lasts: all frames but the last are taken at
+                once, and a last one that cannot be read is waited for. Otherwise frames are taken
+                once the files are quiet, and what cannot be read then is given up.
+        """
+        self.files: dict[str, WatchedFile] = {}
+        """Sensor (A, B, both) -> its file."""
+        self._reading, self._pages, self._is_stack = reading, pages, is_stack
+        self._next, self._done = 1, set(done)
+        self._total: int | None = None
+        """Frames as of the last look, with those that are begun; None before the first."""
+        self._read: tuple[tuple[int, int], ...] = ()
+        """Sizes of the files of which all that can be had has been taken."""
+        self._quiet_s, self._rests_until = 0.0, -math.inf
+        self._failed, self._failed_since = 0, 0.0
+        """Number of the frame that could not be read, and since when."""
+
+    @property
+    def first(self) -> Path:
+        """Sensor A's file, or the one that is there."""
+        return self.files[min(self.files)].path
+
+    @property
+    def done(self) -> set[int]:
+        """Numbers of the frames, from 1, that were handed out or left out."""
+        return self._done | set(range(1, self._next))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all was taken, and the files have not changed for long."""
+        return bool(self._read) and not self.waiting and has_lasted(self._quiet_s)
+
+    @property
+    def waiting(self) -> int:
+        """How many frames are seen and not handed out."""
+        if self._total is None:
+            return int(not self._done and self._is_seen)
+        return max(0, self._total + 1 - self._next - len(self._done))
+
+    @property
+    def waiting_names(self) -> Iterator[str]:
+        """Names of the frames that are seen and not handed out."""
+        if self._total is not None:
+            frames = range(self._next, self._total + 1)
+            yield from (self._name(number) for number in frames if number not in self._done)
+        elif self.waiting:
+            yield as_written(self.first.name)
+
+    @property
+    def _is_seen(self) -> bool:
+        return not self._is_stack or any(file.size[0] for file in self.files.values())
+
+    def take(self, most: int) -> tuple[list[Arrived], list[Skipped]]:
+        """Return frames that have become whole, so many at most, and what was given up.
+
+        Raises:
+            FileFormatError: a file that has not changed for `GIVEN_UP_S` cannot be opened.
+            CaptureError: what such a file holds does not fit the model, or the crop.
+        """
+        if time.monotonic() < self._rests_until:
+            return [], []
+        self._quiet_s = min(file.look() for file in self.files.values())
+        sizes = tuple(file.size for file in self.files.values())
+        fewest_bytes = min(size[0] for size in sizes)
+        is_settled = self._quiet_s >= SETTLED_S
+        if self._is_stack:
+            is_ready = fewest_bytes > _HEADER_BYTES
+        else:
+            is_ready = fewest_bytes > 0 and is_settled
+        if not is_ready or sizes == self._read:
+            return [], []
+        paths = [self.files[side].path for side in sorted(self.files)]
+        try:
+            with self._reading.opened(paths, self._pages) as series:
+                return self._taken(series, most, sizes if is_settled else None)
+        except (FileFormatError, CaptureError):
+            if has_lasted(self._quiet_s):
+                raise
+            self._rest()
+            return [], []
+
+    def _taken(
+        self, series: CaptureSeries, most: int, settled: tuple[tuple[int, int], ...] | None
+    ) -> tuple[list[Arrived], list[Skipped]]:
+        """Return frames of the open files; `settled` are their sizes, if they are quiet."""
+        self._total = len(series) + series.begun
+        at_once = max(1, min(most, READ_VALUES // math.prod(series.shape[1:])))
+        numbers = self._numbers(len(series) if settled else len(series) - 1, at_once)
+        if not numbers:
+            if settled:
+                self._all_read(settled)
+            return [], []
+        captures, wrong = _until_damaged(series, numbers)
+        arrived = [
+            Arrived(self._name(number), frame, series.pixel_size_um)
+            for number, frame in zip(numbers, captures, strict=False)
+        ]
+        self._next += len(arrived)
+        if arrived or wrong is None:
+            return arrived, []
+        is_last = numbers.start == len(series)
+        if not self._has_failed_long(numbers.start, is_last):
+            self._rest()
+            return [], []
+        if is_last and self._is_stack and settled:
+            self._all_read(settled)
+            return [], []
+        self._next += 1
+        return [], [Skipped(self._name(numbers.start), one_line(wrong))]
+
+    def _numbers(self, last: int, most: int) -> range:
+        """Return the next frames in a row that are not done, up to a last one."""
+        while self._next in self._done:
+            self._done.remove(self._next)
+            self._next += 1
+        stop = self._next
+        while stop <= last and stop not in self._done and stop < self._next + most:
+            stop += 1
+        return range(self._next, stop)
+
+    def _has_failed_long(self, number: int, is_last: bool) -> bool:
+        """Whether a frame cannot be read for long; the last one may only not be written yet."""
+        if number != self._failed:
+            self._failed, self._failed_since = number, time.monotonic()
+        return has_lasted(self._quiet_s if is_last else time.monotonic() - self._failed_since)
+
+    def _all_read(self, sizes: tuple[tuple[int, int], ...]) -> None:
+        self._read = sizes
+        if not self._is_stack:  # one of very many, which hardly ever goes on
+            self._rest()
+
+    def _rest(self) -> None:
+        self._rests_until = time.monotonic() + TRIED_AGAIN_S
+
+    def _name(self, number: int) -> str:
+        name = as_written(self.first.name)
+        return name if self._total == 1 and not self._is_stack else f"{name}#{number}"
+
+
+def frame_number(name: str) -> tuple[str, int]:
+    """Return the name of a frame's file, and the frame's number in it, from 1."""
+    file, _, number = name.rpartition("#")
+    is_numbered = bool(file) and number.isascii() and number.isdigit()
+    return (file, int(number)) if is_numbered else (name, 1)
+
+
+def has_lasted(spell_s: float) -> bool:
+    """Whether what is wrong for so long is taken to stay so."""
+    return spell_s >= GIVEN_UP_S
+
+
+def _until_damaged(
+    series: CaptureSeries, numbers: range
+) -> tuple[list[Floats], FileFormatError | None]:
+    """Return frames (sensor, y, x) up to the first that cannot be read, and why it cannot."""
+    try:
+        return list(series.read(numbers.start - 1, numbers.stop - 1)), None
+    except FileFormatError as error:
+        if len(numbers) == 1:
+            return [], error
+    captures: list[Floats] = []
+    for number in numbers:
+        captures_of_one, wrong = _until_damaged(series, range(number, number + 1))
+        captures += captures_of_one
+        if wrong is not None:
+            return captures, wrong
+    return captures, None

@@ -1,0 +1,140 @@
+"""How far a long series has come: what is on the disk for certain, and its sums so far."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+
+from fociscope.configuration import Configuration, plain_errors
+from fociscope.errors import FileFormatError, shown
+from fociscope.files.safe.atomic import atomic_path
+from fociscope.results.tables import Tables
+from fociscope.results.writers import JOURNAL
+
+__all__ = ["Journal", "Totals"]
+
+_LARGEST_BYTES = 2**20
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Totals(Configuration):
+    """Sums over frames; depths and their deviations over those in which the layer is there."""
+
+    frames: Count = 0
+    plausible: Count = 0
+    residual: tuple[float, ...] = ()
+    present: tuple[Count, ...] = ()
+    presence: tuple[float, ...] = ()
+    depth_um: tuple[float, ...] = ()
+    depth_std_um: tuple[float, ...] = ()
+    coverage: tuple[float, ...] = ()
+    foci: tuple[Count, ...] = ()
+    cells: tuple[float, ...] = ()
+
+    def plus(self, tables: Tables) -> Self:
+        """Return the sums with some frames more."""
+        result, frames = tables.result, len(tables.coverage)
+        present = result.present.reshape(frames, -1)
+
+        def added(name: str, values: NDArray[Any]) -> tuple[float, ...]:
+            sums = values.reshape(frames, -1).astype(np.float64).sum(axis=0)
+            return tuple((sums + (getattr(self, name) or 0)).tolist())
+
+        def counted(name: str, values: NDArray[Any]) -> tuple[int, ...]:
+            return tuple(int(n) for n in added(name, values))
+
+        return type(self)(
+            frames=self.frames + frames,
+            plausible=self.plausible + int(result.plausible.sum()),
+            residual=added("residual", result.residual),
+            present=counted("present", present),
+            presence=added("presence", result.presence),
+            depth_um=added("depth_um", result.depth_um.reshape(frames, -1) * present),
+            depth_std_um=added("depth_std_um", result.depth_std_um.reshape(frames, -1) * present),
+            coverage=added("coverage", tables.coverage),
+            foci=counted("foci", tables.foci_count),
+            cells=added("cells", tables.cells),
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """Return means over the frames, ready for JSON, with units in the names."""
+        n = self.frames
+        if n == 0:
+            return {"frames": 0}
+        layers = zip(
+            self.present,
+            self.presence,
+            self.depth_um,
+            self.depth_std_um,
+            self.coverage,
+            self.foci,
+            self.cells,
+            strict=True,
+        )
+        return {
+            "frames": n,
+            "plausible_frames": self.plausible,
+            "self_check_residual_mean": {
+                sensor: round(r / n, 4) for sensor, r in zip("AB", self.residual, strict=False)
+            },
+            "layers": [
+                {
+                    "present_frames": present,
+                    "presence_mean": round(presence / n, 4),
+                    "depth_um_mean": round(depth / present, 2) if present else None,
+                    "depth_std_um_mean": round(std / present, 2) if present else None,
+                    "coverage_mean": round(coverage / n, 5),
+                    "foci": foci,
+                    "cells_mean": round(cells / n, 3),
+                }
+                for present, presence, depth, std, coverage, foci, cells in layers
+            ],
+        }
+
+
+class Journal(Configuration):
+    """The content of `journal.json`."""
+
+    format: Literal["fociscope-series"] = "fociscope-series"
+    format_version: Literal[1] = 1
+    identity: dict[str, str]
+    """What the results depend on: they go on only where all of it is the same."""
+    bytes: dict[str, Count] = Field(default_factory=dict)
+    """Table -> how much of it is certain."""
+    totals: Totals = Totals()
+
+    @property
+    def frames(self) -> int:
+        """How many frames are on the disk for certain."""
+        return self.totals.frames
+
+    def write(self, folder: Path) -> None:
+        """Write the journal; the one before stays until this one is whole."""
+        with atomic_path(folder / JOURNAL, overwrite=True) as part:
+            part.write_text(json.dumps(self.model_dump(mode="json"), indent=1) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> Journal:
+        """Read the journal of a folder.
+
+        Raises:
+            FileFormatError: it is damaged, or of a format this version does not read.
+        """
+        path = folder / JOURNAL
+        advice = "start anew with overwriting (--overwrite), or choose another folder"
+        try:
+            if path.stat().st_size > _LARGEST_BYTES:
+                raise ValueError
+            return cls.model_validate(json.loads(path.read_bytes()))
+        except ValidationError as error:
+            raise FileFormatError(f"{shown(path)}: {plain_errors(error)}; {advice}.") from None
+        except (ValueError, RecursionError, OSError):
+            raise FileFormatError(
+                f"{shown(path)}: not the journal of an unfinished series; {advice}."
+            ) from None

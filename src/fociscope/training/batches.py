@@ -1,0 +1,191 @@
+"""The scenes under the reference conditions that a model is chosen and calibrated on."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from fociscope.errors import RecipeError
+from fociscope.networks.conditioning import FamilyOptics, optics_features
+from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
+from fociscope.simulation.scene import Scenes as SimulatedScenes
+from fociscope.simulation.scene import simulate
+from fociscope.training.recipe import ImagerFamily, Recipe
+
+__all__ = [
+    "Batch",
+    "Scenes",
+    "Telling",
+    "errors_of_telling",
+    "for_all_slots",
+    "reference_scenes",
+    "shares",
+    "told_batch",
+    "validation_loader",
+]
+
+
+class Scenes(NamedTuple):
+    """Noise-free scenes, each taken by an imager of its own; absent layers are dark."""
+
+    captures: Tensor
+    """(scene, sensor, y, x)."""
+    mask: Tensor
+    """(scene, layer, y, x) in 0 ... 1."""
+    intensity: Tensor
+    """(scene, layer, y, x) light that reaches sensor A, in the units of the captures."""
+    depth: Tensor
+    """(scene, layer) as a share of the gap; of absent layers, 1."""
+    layers: Tensor
+    """(scene,) how many there are: the first ones."""
+    half_angle_deg: Tensor
+    """(scene,)."""
+    base_blur_px: Tensor
+    """(scene,)."""
+
+
+class Batch(NamedTuple):
+    """What one training step sees."""
+
+    captures: Tensor
+    """(batch, sensor, y, x)."""
+    optics: Tensor
+    """(batch, feature) what the network is told of the imager."""
+    most_layers: Tensor
+    """(batch,) how many layers it is told to look for; some may be absent."""
+    mask: Tensor
+    """(batch, layer, y, x) in 0 ... 1."""
+    intensity: Tensor
+    """(batch, layer, y, x) light that reaches sensor A, in the units of the captures."""
+    depth: Tensor
+    """(batch, layer) as a share of the gap; of absent layers, 1."""
+    layers: Tensor
+    """(batch,) how many there are."""
+
+
+class Telling:
+    """What a recipe tells the network of scenes: optics with errors, and how many layers at most.
+
+    Half of the time the number of layers is the true one, a quarter of the time all that the
+    network has, and else one between them.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Tabulate the optics of the family."""
+        self._family, self._slots = recipe.family, recipe.network.layers
+        self.optics = FamilyOptics(recipe.imager, recipe.family.half_angle_deg)
+
+    def batch(self, seen: Tensor, scenes: Scenes, rng: np.random.Generator) -> Batch:
+        """Return the batch of scenes whose captures are `seen`."""
+        count = len(seen)
+        angle_error_deg, blur_error_px = errors_of_telling(self._family, rng, count)
+        optics = self.optics(
+            scenes.half_angle_deg.cpu() + angle_error_deg,
+            (scenes.base_blur_px.cpu() + blur_error_px).clamp(min=0),
+        )
+        layers = scenes.layers.cpu().numpy()
+        way = rng.random(count)
+        between = rng.integers(layers, self._slots + 1)
+        most = np.where(way < 0.5, layers, np.where(way < 0.75, self._slots, between))
+        return Batch(
+            seen,
+            optics.to(seen.device),
+            torch.from_numpy(most).to(seen.device),
+            scenes.mask,
+            scenes.intensity,
+            scenes.depth,
+            scenes.layers,
+        )
+
+
+def errors_of_telling(
+    family: ImagerFamily, rng: np.random.Generator, count: int
+) -> tuple[Tensor, Tensor]:
+    """Draw (scene,) errors of the half angle in degrees and of the base blur in pixels."""
+    errors = torch.from_numpy(rng.normal(size=(2, count))).float()
+    errors *= torch.from_numpy(rng.random(count) >= family.told_exactly)
+    return (
+        errors[0] * family.told_half_angle_error_deg,
+        errors[1] * family.told_base_blur_error_px,
+    )
+
+
+def for_all_slots(
+    mask: Tensor, light: Tensor, depth: Tensor, slots: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Add absent layers, dark and at depth 1, to those that there are.
+
+    Args:
+        mask: (..., layer, y, x).
+        light: (..., layer, y, x).
+        depth: (..., layer) as shares of the gap.
+        slots: layers afterwards.
+    """
+    absent = slots - depth.shape[-1]
+    dark = (0, 0, 0, 0, 0, absent)
+    return F.pad(mask, dark), F.pad(light, dark), F.pad(depth, (0, absent), value=1.0)
+
+
+def told_batch(recipe: Recipe, scenes: SimulatedScenes) -> Batch:
+    """Return scenes of the recipe's reference imager, told as a user who knows it tells them."""
+    count, layers = scenes.depth_um.shape
+    mask, light, depth = for_all_slots(
+        torch.from_numpy(scenes.mask).float(),
+        torch.from_numpy(scenes.layers) * recipe.imager.psf.energy_fraction(),
+        torch.from_numpy(scenes.depth_um) / recipe.imager.gap_um,
+        recipe.network.layers,
+    )
+    return Batch(
+        captures=torch.from_numpy(scenes.captures),
+        optics=optics_features(recipe.reference_imager).expand(count, -1),
+        most_layers=torch.full((count,), layers),
+        mask=mask,
+        intensity=light,
+        depth=depth,
+        layers=torch.full((count,), layers),
+    )
+
+
+_MOST_PER_BATCH = 100
+
+
+def reference_scenes(recipe: Recipe, count: int, seed: int, *, first: int = 0) -> SimulatedScenes:
+    """Simulate scenes under the conditions that a model is chosen and calibrated on."""
+    return simulate(
+        count,
+        seed=seed,
+        first=first,
+        imager=recipe.reference_imager,
+        peak_snr_db=REFERENCE_PEAK_SNR_DB,
+        **recipe.scored_scenes,
+    )
+
+
+def shares(scenes: int, rank: int = 0, world_size: int = 1) -> list[list[int]]:
+    """Return the numbers of the scenes in each batch of one process.
+
+    All processes get equally many batches, because each batch is a rendezvous of theirs, and no
+    scene comes twice.
+
+    Raises:
+        RecipeError: there are fewer scenes than processes.
+    """
+    if scenes < world_size:
+        raise RecipeError(
+            f"validation.scenes ({scenes}) must be at least the number of processes ({world_size})"
+        )
+    batches = -(-scenes // (world_size * _MOST_PER_BATCH))
+    return [part.tolist() for part in np.array_split(np.arange(rank, scenes, world_size), batches)]
+
+
+def validation_loader(recipe: Recipe, rank: int = 0, world_size: int = 1) -> DataLoader[Any]:
+    """Simulate the scenes that choose the best weights; return this process's share of them."""
+    batches = shares(recipe.validation.scenes, rank, world_size)
+    scenes = reference_scenes(recipe, recipe.validation.scenes, recipe.seeds.validation)
+    data = TensorDataset(*told_batch(recipe, scenes))
+    return DataLoader(data, batch_sampler=batches)

@@ -1,0 +1,159 @@
+"""What a run starts from beside its recipe: a model's weights, files, processes; in `start.json`.
+
+A run that goes on is held against it, because other data or other weights would make it another run
+under the same name.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError
+
+from fociscope.configuration import Configuration, plain_errors
+from fociscope.errors import FociscopeWarning, RecipeError
+from fociscope.files.safe.atomic import atomic_path
+from fociscope.files.safe.checksum import sha256, total_bytes
+from fociscope.networks.layer_net import LayerNet
+from fociscope.networks.store import find_model, read_model
+from fociscope.training.file_scenes import FileScenes
+from fociscope.training.recipe import Recipe
+
+__all__ = ["DataRecord", "ModelRecord", "Start", "weights_to_start_from"]
+
+
+class ModelRecord(Configuration):
+    """The model whose weights a run starts from."""
+
+    name: str
+    sha256: str
+
+
+class DataRecord(Configuration):
+    """The files a run trains on; they may move."""
+
+    folder: str
+    files: int
+    scenes: int
+    bytes: int
+
+    @classmethod
+    def of(cls, source: Path, scenes: FileScenes) -> Self:
+        """Describe the files of a data set."""
+        size = sum(total_bytes(path) for path in scenes.paths)
+        files, samples = len(scenes.paths), scenes.samples
+        return cls(folder=str(source), files=files, scenes=samples, bytes=size)
+
+    def is_same_as(self, other: DataRecord) -> bool:
+        """Whether these may be the same files, wherever they lie."""
+        return self == other.model_copy(update={"folder": self.folder})
+
+
+class Start(Configuration):
+    """What a run starts from."""
+
+    model: ModelRecord | None = None
+    """None: from random weights."""
+    data: DataRecord | None = None
+    """None: live simulation."""
+    processes: int = Field(default=1, ge=1)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote; a run without the file started from nothing.
+
+        Raises:
+            RecipeError: the file is damaged.
+        """
+        if not path.is_file():
+            return cls()
+        try:
+            return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        except ValidationError as error:
+            raise RecipeError(f"{path}: damaged: {plain_errors(error)}") from None
+        except (ValueError, RecursionError) as error:
+            raise RecipeError(f"{path}: damaged: {str(error).splitlines()[0]}") from None
+
+    def write(self, path: Path) -> None:
+        """Write it, replacing what a start that failed may have left."""
+        with atomic_path(path, overwrite=True) as part:
+            part.write_text(self.model_dump_json(indent=2, exclude_none=True) + "\n")
+
+    def check_going_on(self, asked: Start, out: Path) -> None:
+        """Hold what a run started from against what it is asked to go on with.
+
+        Args:
+            asked: of the resumed part; it need not name the model again.
+            out: folder of the run, for the message.
+
+        Raises:
+            RecipeError: it would be another run.
+
+        Warns:
+            FociscopeWarning: another number of processes: the scenes to come are others.
+        """
+        if asked.model is not None and (
+            self.model is None or asked.model.sha256 != self.model.sha256
+        ):
+            began = "random weights" if self.model is None else f"another {self.model.name}"
+            raise RecipeError(
+                f"{out}: the run there started from {began}, not from {asked.model.name}; leave "
+                "--from out to go on with it, or name another folder"
+            )
+        if self.data is None and asked.data is not None:
+            raise RecipeError(
+                f"{out}: the run there trains on live simulation; leave --data out to go on with "
+                "it, or name another folder"
+            )
+        if self.data is not None and (asked.data is None or not self.data.is_same_as(asked.data)):
+            raise RecipeError(
+                f"{out}: the run there trains on the {self.data.scenes} scenes of "
+                f"{self.data.folder}; give the same files with --data to go on with it"
+            )
+        if self.processes != asked.processes:
+            warnings.warn(
+                f"the run started with {self.processes} process(es) and goes on with "
+                f"{asked.processes}; it will see other scenes than it would have seen",
+                FociscopeWarning,
+                stacklevel=2,
+            )
+
+
+def weights_to_start_from(name_or_path: str | Path, recipe: Recipe) -> tuple[LayerNet, ModelRecord]:
+    """Read a model for its weights.
+
+    Args:
+        name_or_path: a shipped model, or a `.safetensors` file.
+        recipe: whose network it must be; one that sees sensor A alone may start from one that sees
+            both, whose weights for sensor B are left out.
+
+    Raises:
+        ModelError: no such model, or a damaged one.
+        FileFormatError: there is no such file.
+        RecipeError: its network is another one.
+    """
+    path = find_model(name_or_path)
+    network, info = read_model(path)
+    network.witness = None  # it is of the network as it is; one that trains on gets another
+    if recipe.network == info.architecture.model_copy(update={"sensors": 1}):
+        network = network.without_sensor_b()
+        return network, ModelRecord(name=info.name, sha256=sha256(path))
+    theirs, ours = info.architecture.model_dump(), recipe.network.model_dump()
+    differences = [
+        f"{field} = {_toml(theirs.get(field))} (recipe: {_toml(ours.get(field))})"
+        for field in dict.fromkeys([*theirs, *ours])
+        if theirs.get(field) != ours.get(field)
+    ]
+    if differences:
+        raise RecipeError(
+            f"{name_or_path}: another network than the recipe's: {', '.join(differences)}; "
+            "make [network] in the recipe the same"
+        )
+    return network, ModelRecord(name=info.name, sha256=sha256(path))
+
+
+def _toml(value: object) -> str:
+    return json.dumps(value, default=str)

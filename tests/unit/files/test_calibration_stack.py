@@ -1,0 +1,146 @@
+"""Stacks and depths from files: TIFF, OME-TIFF, NPY, MAT, tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+import tifffile
+
+from fociscope.calibration import MeasuredStack, read_depths, read_stack
+from fociscope.errors import FileFormatError, ImagerError
+from fociscope.files import write_ome_tiff
+
+DEPTH_UM = [50.0, 150.0, 250.0]
+PLANES = np.random.default_rng(0).integers(0, 4000, (3, 7, 9)).astype(np.uint16)
+
+
+def test_numbers_with_commas() -> None:
+    assert read_depths("50, 150,250").tolist() == DEPTH_UM
+    assert read_depths("50").tolist() == [50]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["50\n150\n250\n", "depth_um\n50\n150\n250\n", "plane,depth_um\n1,50\n2,150\n3,250\n"],
+)
+def test_tables(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "depths.csv"
+    path.write_text(text)
+    assert read_depths(path).tolist() == DEPTH_UM
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("a,b\n1,2\n", "several columns"),
+        ("depth_um\n50\nfar\n", "'far'"),
+        ("depth_um\n50\nnan\n", "finite"),
+        ("depth_um\n", "finite depths"),
+    ],
+)
+def test_tables_that_are_none(tmp_path: Path, text: str, word: str) -> None:
+    path = tmp_path / "depths.csv"
+    path.write_text(text)
+    with pytest.raises(FileFormatError, match=word):
+        read_depths(path)
+
+
+def test_tiff_and_npy_hold_depth_first(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", PLANES, photometric="minisblack")
+    np.save(tmp_path / "s.npy", PLANES)
+    for name in ("s.tif", "s.npy"):
+        stack = read_stack(tmp_path / name, depth_um=DEPTH_UM)
+        assert np.array_equal(stack.counts[0], PLANES)
+        assert stack.depth_um.tolist() == DEPTH_UM
+
+
+def test_planes_come_in_order_of_depth(tmp_path: Path) -> None:
+    np.save(tmp_path / "s.npy", PLANES)
+    stack = read_stack(tmp_path / "s.npy", depth_um=[250, 50, 150])
+    assert stack.depth_um.tolist() == DEPTH_UM
+    assert np.array_equal(stack.counts[0], PLANES[[1, 2, 0]])
+
+
+def test_both_sensors_in_one_npy_or_in_two_files(tmp_path: Path) -> None:
+    pair = np.stack([PLANES, PLANES + 1], axis=1)
+    np.save(tmp_path / "ab.npy", pair)
+    np.save(tmp_path / "a.npy", pair[:, 0])
+    np.save(tmp_path / "b.npy", pair[:, 1])
+    one = read_stack(tmp_path / "ab.npy", depth_um=DEPTH_UM)
+    two = read_stack(tmp_path / "a.npy", sensor_b=tmp_path / "b.npy", depth_um=DEPTH_UM)
+    assert one.counts.shape == (2, 3, 7, 9)
+    assert np.array_equal(one.counts, two.counts)
+
+
+def test_ome_tiff_names_depths_and_pitch(tmp_path: Path) -> None:
+    path = tmp_path / "s.ome.tif"
+    write_ome_tiff(path, PLANES, pixel_pitch_um=40, depth_um=DEPTH_UM, channel_name="beads")
+    stack = read_stack(path)
+    assert stack.depth_um.tolist() == DEPTH_UM
+    assert stack.pixel_pitch_um == pytest.approx(40)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_mat_v5_with_depth_first_or_last(tmp_path: Path, last: bool) -> None:
+    path = tmp_path / "s.mat"
+    array = np.moveaxis(PLANES, 0, -1) if last else PLANES
+    scipy.io.savemat(path, {"beads": array, "depth_um": DEPTH_UM, "note": "text"})
+    stack = read_stack(path)
+    assert np.array_equal(stack.counts[0], PLANES)
+    assert stack.depth_um.tolist() == DEPTH_UM
+
+
+def test_mat_v73(tmp_path: Path) -> None:
+    path = tmp_path / "s.mat"
+    with h5py.File(path, "w") as file:
+        file["beads"] = PLANES
+        file["depth_um"] = DEPTH_UM
+    assert np.array_equal(read_stack(path).counts[0], PLANES)
+
+
+def test_a_mat_file_with_two_stacks_asks_which(tmp_path: Path) -> None:
+    path = tmp_path / "s.mat"
+    scipy.io.savemat(path, {"beads": PLANES, "dark": PLANES * 0})
+    with pytest.raises(FileFormatError, match=r"beads, dark.*--variable"):
+        read_stack(path, depth_um=DEPTH_UM)
+    stack = read_stack(path, depth_um=DEPTH_UM, variable="beads")
+    assert np.array_equal(stack.counts[0], PLANES)
+    with pytest.raises(FileFormatError, match="no variable 'bead'"):
+        read_stack(path, depth_um=DEPTH_UM, variable="bead")
+
+
+def test_a_mat_file_whose_depth_axis_is_unclear_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s.mat"
+    scipy.io.savemat(path, {"beads": np.ones((3, 8, 3))})
+    with pytest.raises(FileFormatError, match="either the first or the last"):
+        read_stack(path, depth_um=DEPTH_UM)
+
+
+def test_depths_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "s.npy", PLANES)
+    with pytest.raises(ImagerError, match=r"3 plane\(s\) but 2 depth"):
+        read_stack(tmp_path / "s.npy", depth_um=[50, 150])
+    with pytest.raises(ImagerError, match="names no depths"):
+        read_stack(tmp_path / "s.npy")
+    with pytest.raises(ImagerError, match="from 0 um"):
+        read_stack(tmp_path / "s.npy", depth_um=[-50, 150, 250])
+    with pytest.raises(ImagerError, match="at most 20000"):
+        read_stack(tmp_path / "s.npy", depth_um=[50, 150, 250_000])
+
+
+def test_sensors_that_differ_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", PLANES)
+    np.save(tmp_path / "b.npy", PLANES[:, :-1])
+    with pytest.raises(FileFormatError, match=r"3 x 7 x 9 .* 3 x 6 x 9"):
+        read_stack(tmp_path / "a.npy", sensor_b=tmp_path / "b.npy", depth_um=DEPTH_UM)
+
+
+def test_a_pixel_that_is_no_number_is_named() -> None:
+    counts = np.ones((1, 3, 7, 9))
+    counts[0, 1, 2, 4] = np.nan
+    with pytest.raises(FileFormatError, match=r"sensor A: pixel \(y 2, x 4\) of plane 2"):
+        MeasuredStack(counts, np.array(DEPTH_UM))

@@ -1,0 +1,281 @@
+"""What is handed out of folders and stacks that are being written: all frames, whole, and once."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from fociscope.errors import FileFormatError, FociscopeError
+from fociscope.files.captures.reader import PageMeaning
+from fociscope.reconstruction.preparation import Preparation
+from fociscope.series import growing_file as recording
+from fociscope.series.growing_file import Arrived, Skipped
+from fociscope.series.watcher import Arrivals, arrivals
+
+FRAMES = np.arange(10, dtype=np.uint16).reshape(5, 2, 1, 1) + np.zeros((1, 1, 12, 12), np.uint16)
+"""(frame, sensor, y, x), each image of one value."""
+
+
+@pytest.fixture(autouse=True)
+def _given_up_soon(monkeypatch) -> None:
+    monkeypatch.setattr(recording, "SETTLED_S", 0.02)
+    monkeypatch.setattr(recording, "GIVEN_UP_S", 0.2)
+    monkeypatch.setattr(recording, "TRIED_AGAIN_S", 0.02)
+
+
+def following(
+    *paths: Path, known: Iterable[str] = (), crop: object = None, pages: PageMeaning = "auto"
+) -> Arrivals:
+    preparation = Preparation(crop=crop)
+    return arrivals(paths, sensors=2, known=set(known), preparation=preparation, pages=pages)
+
+
+def polled(
+    source: Arrivals, *, most: int = 32, for_s: float = 0.4
+) -> tuple[list[Arrived], list[Skipped]]:
+    """Poll for a while."""
+    arrived, skipped = [], []
+    end = time.monotonic() + for_s
+    while time.monotonic() < end:
+        came, given_up = source.poll(most)
+        assert len(came) <= most
+        arrived += came
+        skipped += given_up
+        time.sleep(0.005)
+    return arrived, skipped
+
+
+def names(of: Iterable[Arrived | Skipped]) -> list[str]:
+    return [one.name for one in of]
+
+
+def values(arrived: Iterable[Arrived]) -> list[list[int]]:
+    """Return the value of each sensor's image of each capture."""
+    return [[int(image[0, 0]) for image in one.captures] for one in arrived]
+
+
+def append(path: Path, *images: np.ndarray) -> None:
+    for image in images:
+        tifffile.imwrite(path, image, append=True, contiguous=False, metadata=None)
+
+
+def write_pair(folder: Path, frames: np.ndarray, name: str = "run") -> None:
+    for side, images in zip("AB", frames.swapaxes(0, 1), strict=True):
+        append(folder / f"{name}_{side}.tif", *images)
+
+
+def test_all_frames_of_a_file_come_numbered(tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "run1.tif", FRAMES)
+    arrived, _ = polled(following(tmp_path))
+    assert names(arrived) == [f"run1.tif#{n}" for n in range(1, 6)]
+    assert values(arrived) == FRAMES[:, :, 0, 0].tolist()
+
+
+def test_all_frames_of_a_pair_come_so_many_at_a_time(tmp_path) -> None:
+    write_pair(tmp_path, FRAMES)
+    source = following(tmp_path)
+    arrived, _ = polled(source, most=2)
+    assert names(arrived) == [f"run_A.tif#{n}" for n in range(1, 6)]
+    assert values(arrived) == FRAMES[:, :, 0, 0].tolist()
+    assert source.waiting == 0
+
+
+def test_no_more_values_are_read_at_a_time_than_memory_allows(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(recording, "READ_VALUES", 2 * FRAMES[0].size)
+    tifffile.imwrite(tmp_path / "run1.tif", FRAMES)
+    source = following(tmp_path)
+    at_once = set()
+    arrived: list[Arrived] = []
+    while len(arrived) < len(FRAMES):
+        came, _ = source.poll(32)
+        at_once.add(len(came))
+        arrived += came
+    assert max(at_once) == 2
+    assert values(arrived) == FRAMES[:, :, 0, 0].tolist()
+
+
+def test_a_file_of_one_frame_keeps_its_name(tmp_path) -> None:
+    write_pair(tmp_path, FRAMES[:1])
+    assert names(polled(following(tmp_path))[0]) == ["run_A.tif"]
+
+
+def test_another_run_takes_the_frames_of_a_file_that_are_not_done(tmp_path) -> None:
+    write_pair(tmp_path, FRAMES)
+    write_pair(tmp_path, FRAMES[:1], "single")
+    known = ["run_A.tif#1", "run_A.tif#3", "run_A.tif#4", "single_A.tif"]
+    arrived, _ = polled(following(tmp_path, known=known))
+    assert names(arrived) == ["run_A.tif#2", "run_A.tif#5"]
+    assert values(arrived) == FRAMES[[1, 4], :, 0, 0].tolist()
+
+
+def test_a_pair_in_a_folder_that_grows_on_gives_its_later_frames_too(tmp_path) -> None:
+    write_pair(tmp_path, FRAMES[:1])
+    source = following(tmp_path)
+    first, _ = polled(source, for_s=0.1)
+    write_pair(tmp_path, FRAMES[1:3])
+    later, _ = polled(source)
+    assert names(first + later) == ["run_A.tif", "run_A.tif#2", "run_A.tif#3"]
+    assert names(polled(following(tmp_path, known=names(first)))[0]) == names(later)
+
+
+def test_a_frame_that_cannot_be_read_is_named_and_the_others_come(tmp_path) -> None:
+    frames = FRAMES.astype(np.float32)
+    frames[2, 1, 0, 0] = np.nan
+    tifffile.imwrite(tmp_path / "run1.tif", frames)
+    arrived, skipped = polled(following(tmp_path), for_s=0.6)
+    assert names(arrived) == [f"run1.tif#{n}" for n in (1, 2, 4, 5)]
+    assert names(skipped) == ["run1.tif#3"]
+    assert "NaN" in skipped[0].why
+
+
+def test_a_growing_stack_goes_on_behind_the_last_frame_that_was_done(tmp_path) -> None:
+    append(tmp_path / "live.tif", *FRAMES.reshape(10, 12, 12))
+    known = ["live.tif#1", "live.tif#3"]  # the second was left out
+    arrived, _ = polled(following(tmp_path / "live.tif", known=known))
+    assert names(arrived) == ["live.tif#4", "live.tif#5"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_names_that_are_no_text_are_known_again(tmp_path) -> None:
+    for side, image in zip(b"AB", FRAMES[0], strict=True):
+        name = os.fsdecode(b"\xff1_" + bytes([side]) + b".tif")
+        append(tmp_path / "x.tif", image)
+        (tmp_path / "x.tif").rename(tmp_path / name)
+    arrived, _ = polled(following(tmp_path))
+    assert names(arrived) == ["\\udcff1_A.tif"]
+    assert polled(following(tmp_path, known=names(arrived))) == ([], [])
+
+
+def test_a_folder_that_is_away_for_a_moment_is_waited_for(tmp_path) -> None:
+    folder, away = tmp_path / "in", tmp_path / "away"
+    folder.mkdir()
+    source = following(folder)
+    write_pair(folder, FRAMES[:1])
+    assert len(polled(source, for_s=0.1)[0]) == 1
+    folder.rename(away)
+    assert polled(source, for_s=0.1) == ([], [])
+    write_pair(away, FRAMES[1:2], "run2")
+    away.rename(folder)
+    assert names(polled(source)[0]) == ["run2_A.tif"]
+
+
+def test_a_folder_that_stays_away_ends_the_watch_with_what_to_do(tmp_path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    source = following(folder)
+    polled(source, for_s=0.05)
+    folder.rmdir()
+    with pytest.raises(FociscopeError, match=r"in: the folder could not be read .*--resume"):
+        polled(source)
+
+
+def test_a_lone_last_page_waits_and_ends_nothing(tmp_path) -> None:
+    pages = FRAMES.reshape(10, 12, 12)
+    append(tmp_path / "live.tif", *pages[:5])
+    source = following(tmp_path / "live.tif")
+    arrived, _ = polled(source)  # for longer than what cannot be read is given up
+    assert values(arrived) == FRAMES[:2, :, 0, 0].tolist()
+    assert list(source.waiting_names) == ["live.tif#3"]
+    append(tmp_path / "live.tif", pages[5])
+    assert values(polled(source)[0]) == FRAMES[2:3, :, 0, 0].tolist()
+    assert source.waiting == 0
+
+
+def test_a_stack_of_one_page_so_far_waits(tmp_path) -> None:
+    append(tmp_path / "live.tif", FRAMES[0, 0])
+    source = following(tmp_path / "live.tif", crop=(0, 0, 4, 4))
+    assert polled(source) == ([], [])
+    append(tmp_path / "live.tif", FRAMES[0, 1])
+    assert len(polled(source)[0]) == 1
+
+
+def test_of_two_stacks_the_longer_waits(tmp_path) -> None:
+    append(tmp_path / "a.tif", *FRAMES[:3, 0])
+    append(tmp_path / "b.tif", *FRAMES[:2, 1])
+    source = following(tmp_path / "a.tif", tmp_path / "b.tif")
+    assert names(polled(source)[0]) == ["a.tif#1", "a.tif#2"]
+    assert list(source.waiting_names) == ["a.tif#3"]
+
+
+@pytest.mark.parametrize("cut", ["tags", "values"])
+def test_the_frames_before_a_page_that_is_cut_off_come(tmp_path, cut) -> None:
+    path = tmp_path / "live.tif"
+    append(path, *FRAMES[:3].reshape(6, 12, 12))
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages[5]
+        end = page.offset + 1 if cut == "tags" else page.dataoffsets[0] + 5
+    whole = path.read_bytes()
+    path.write_bytes(whole[:end])
+    source = following(path)
+    assert names(polled(source)[0]) == ["live.tif#1", "live.tif#2"]
+    assert list(source.waiting_names) == ["live.tif#3"]
+    path.write_bytes(whole)
+    assert names(polled(source)[0]) == ["live.tif#3"]
+
+
+@pytest.mark.parametrize("so_far_bytes", [8, 300], ids=["header", "part of a page"])
+def test_a_stack_whose_first_page_is_not_written_yet_waits(tmp_path, so_far_bytes) -> None:
+    path = tmp_path / "live.tif"
+    append(path, *FRAMES[0])
+    path.write_bytes(path.read_bytes()[:so_far_bytes])
+    source = following(path)
+    assert polled(source) == ([], [])
+    path.unlink()
+    append(path, *FRAMES[0])
+    assert len(polled(source)[0]) == 1
+
+
+def test_a_damaged_frame_within_a_stack_is_left_out_when_others_follow(tmp_path) -> None:
+    frames = FRAMES.astype(np.float32)
+    frames[1, 0, 0, 0] = np.inf
+    append(tmp_path / "live.tif", *frames.reshape(10, 12, 12))
+    arrived, skipped = polled(following(tmp_path / "live.tif"), for_s=0.6)
+    assert names(arrived) == [f"live.tif#{n}" for n in (1, 3, 4, 5)]
+    assert names(skipped) == ["live.tif#2"]
+
+
+def test_a_stack_that_is_no_image_ends_the_watch_with_what_to_do(tmp_path) -> None:
+    (tmp_path / "live.tif").write_text("no image, and longer than a header")
+    with pytest.raises(FileFormatError, match=r"live.tif: a text file.* not grown .*--resume"):
+        polled(following(tmp_path / "live.tif"))
+
+
+def test_what_never_becomes_whole_is_named(tmp_path) -> None:
+    append(tmp_path / "2_A.tif", FRAMES[0, 0])
+    write_pair(tmp_path, FRAMES[:1], "1")
+    source = following(tmp_path)
+    assert len(polled(source)[0]) == 1
+    assert source.waiting == 1
+    assert list(source.waiting_names) == ["2_A.tif"]
+
+
+def test_a_file_that_was_renamed_when_it_was_whole_does_not_wait(tmp_path) -> None:
+    append(tmp_path / "part of 1_A.tif", FRAMES[0, 0])
+    append(tmp_path / "1_B.tif", FRAMES[0, 1])
+    source = following(tmp_path)
+    polled(source, for_s=0.1)
+    (tmp_path / "part of 1_A.tif").rename(tmp_path / "1_A.tif")
+    assert names(polled(source)[0]) == ["1_A.tif"]
+    assert source.waiting == 0
+
+
+def test_pages_in_a_folder_are_what_the_user_says(tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "run.tif", FRAMES.reshape(10, 12, 12), metadata=None)
+    arrived, skipped = polled(following(tmp_path, pages="sensors"))
+    assert (len(arrived), skipped) == (5, [])
+    assert values(arrived) == [[2 * n, 2 * n + 1] for n in range(5)]
+
+
+def test_names_in_two_folders_may_differ_in_case(tmp_path) -> None:
+    for folder, name, frame in (("a", "IM0.tif", FRAMES[0, 0]), ("b", "im0.tif", FRAMES[0, 1])):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(tmp_path / folder / name, frame)
+    arrived, _ = polled(following(tmp_path / "a", tmp_path / "b"))
+    assert names(arrived) == ["IM0.tif"]
