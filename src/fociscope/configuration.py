@@ -5,11 +5,20 @@ from __future__ import annotations
 import tomllib
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PlainValidator,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+)
 
 from fociscope.errors import FociscopeError
+from fociscope.registry import Registry
 
-__all__ = ["Configuration", "Range", "changed", "parse_toml", "plain_errors"]
+__all__ = ["Configuration", "Range", "any_kind", "changed", "parse_toml", "plain_errors"]
 
 
 #: Names of alternatives, which pydantic puts among the fields when it says where an error is.
@@ -37,6 +46,36 @@ def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
 
 Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 """Least and greatest value."""
+
+
+def any_kind(registry: Registry[Any], base: type[Configuration], *, default: str) -> Any:
+    """Return the type of a field that holds a configuration of any registered kind.
+
+    What a file gives is a table whose `kind` names the member of the registry; a table without one
+    is of the default kind. The registry may grow after the field was declared.
+
+    Args:
+        registry: Kinds, each a subclass of `base` with a field `kind` of that name.
+        base: Class that all kinds share.
+        default: Kind of a table that names none.
+
+    Returns:
+        An annotated type for a field of a `Configuration`.
+    """
+
+    def checked(value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, base):
+            return value
+        if not isinstance(value, dict):
+            raise ValueError(f"expected a table with a kind: {', '.join(registry)}")
+        name = value.get("kind", default)
+        if not isinstance(name, str) or name not in registry:
+            raise ValueError(str(registry.unknown(name)))
+        return registry[name].model_validate(value, context=info.context)
+
+    # `base` is what type checkers and JSON schemas see.
+    return Annotated[SerializeAsAny[base], PlainValidator(checked)]  # type: ignore[valid-type]
+
 
 SomeConfiguration = TypeVar("SomeConfiguration", bound=Configuration)
 

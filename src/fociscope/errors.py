@@ -19,7 +19,40 @@ __all__ = [
 
 
 class FociscopeError(Exception):
-    """The parent of all that a user can mend; the command line prints it without a traceback."""
+    """The parent of all errors that a user can mend; the command line prints them in one line.
+
+    Attributes:
+        fields: Names of the arguments or options that would mend it, such as `("resume",)`. The
+            command line names its own options for them.
+        value: The offending value, if there is one.
+        least: The smallest value allowed, if there is a bound.
+        most: The largest value allowed, if there is a bound.
+        choices: The values allowed, if they can be listed.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        fields: tuple[str, ...] = (),
+        value: object = None,
+        least: float | None = None,
+        most: float | None = None,
+        choices: tuple[str, ...] = (),
+    ) -> None:
+        """Create an error.
+
+        Args:
+            message: What was found, what was expected and what to do, in one line.
+            fields: As the attribute.
+            value: As the attribute.
+            least: As the attribute.
+            most: As the attribute.
+            choices: As the attribute.
+        """
+        super().__init__(message)
+        self.fields, self.value = fields, value
+        self.least, self.most, self.choices = least, most, choices
 
 
 class FileFormatError(FociscopeError):

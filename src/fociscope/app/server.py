@@ -99,7 +99,6 @@ def _run(
     from fociscope.app.capture_input import UPLOAD_BYTES
     from fociscope.app.guard import Guard
     from fociscope.app.page import add_page
-    from fociscope.app.server import warm
 
     warm(device)
     port = listening.getsockname()[1]

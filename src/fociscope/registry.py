@@ -1,0 +1,137 @@
+"""Registries: names -> members, of this package, of its users and of installed plug-ins.
+
+Kinds of point spread functions, specimens, solvers, file formats and result writers are each kept
+in one `Registry`. A member is added by `register` in a running program, or by a package that names
+it under an entry-point group:
+
+    [project.entry-points."fociscope.solvers"]
+    my-solver = "my_package:MY_SOLVER"
+"""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from fociscope.errors import FociscopeError, FociscopeWarning, one_line
+
+__all__ = ["Registry"]
+
+Member = TypeVar("Member")
+
+
+class Registry(Mapping[str, Member], Generic[Member]):
+    """Members by name, in the order in which they were registered; plug-ins follow.
+
+    Plug-ins are imported when a name is looked up that is not registered, or when the registry is
+    listed.
+
+    Example:
+        >>> from fociscope.registry import Registry
+        >>> colours = Registry("colour", group="fociscope.colours")
+        >>> colours.register("teal", "#008080")
+        >>> colours["teal"], list(colours)
+        ('#008080', ['teal'])
+        >>> colours["teel"]
+        Traceback (most recent call last):
+        ...
+        fociscope.errors.FociscopeError: no colour 'teel'; did you mean teal? Choose among: teal
+    """
+
+    def __init__(
+        self, what: str, *, group: str, error: type[FociscopeError] = FociscopeError
+    ) -> None:
+        """Create an empty registry.
+
+        Args:
+            what: What a member is, for messages, such as "solver".
+            group: Entry-point group under which plug-in packages add members.
+            error: Type of the error that is raised if a name is unknown or taken.
+        """
+        self.what, self.group, self.error = what, group, error
+        self._members: dict[str, Member] = {}
+        self._has_plugins = False
+
+    def register(self, name: str, member: Member, *, replace: bool = False) -> None:
+        """Add a member.
+
+        Args:
+            name: Name that users give.
+            member: Object to be found under it.
+            replace: Whether a member of the same name may be replaced.
+
+        Raises:
+            FociscopeError: If the name is taken and `replace` is not set.
+        """
+        if name in self._members and not replace:
+            raise self.error(
+                f"there is a {self.what} named {name!r} already; choose another name, or "
+                "replace=True",
+                fields=("replace",),
+                value=name,
+            )
+        self._members[name] = member
+
+    def __getitem__(self, name: str) -> Member:
+        """Return the member of a name.
+
+        Raises:
+            FociscopeError: If there is no such member; the message lists the names and suggests the
+                nearest one.
+        """
+        if name not in self._members:
+            self._load_plugins()
+        try:
+            return self._members[name]
+        except KeyError:
+            raise self.unknown(name) from None
+
+    def unknown(self, name: object) -> FociscopeError:
+        """Return the error that says that a name is unknown, with the names that are known."""
+        names = tuple(self)
+        near = difflib.get_close_matches(str(name), names, n=1)
+        advice = f"did you mean {near[0]}? Choose" if near else "choose"
+        shown = one_line(ValueError(str(name)), 60)
+        return self.error(
+            f"no {self.what} {shown!r}; {advice} among: {', '.join(names)}",
+            value=name,
+            choices=names,
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names, those of plug-ins last."""
+        self._load_plugins()
+        return iter(tuple(self._members))
+
+    def __len__(self) -> int:
+        """Return the number of members."""
+        self._load_plugins()
+        return len(self._members)
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is a member of this name; never raises."""
+        if name not in self._members:
+            self._load_plugins()
+        return name in self._members
+
+    def _load_plugins(self) -> None:
+        if self._has_plugins:
+            return
+        self._has_plugins = True
+        for entry in entry_points(group=self.group):
+            if entry.name not in self._members:
+                self._load(entry)
+
+    def _load(self, entry: EntryPoint) -> None:
+        try:
+            self._members[entry.name] = entry.load()
+        except (ImportError, AttributeError, FociscopeError) as error:
+            warnings.warn(
+                f"the {self.what} {entry.name!r} of the plug-in {entry.value!r} cannot be loaded "
+                f"({one_line(error)}); update or uninstall that package",
+                FociscopeWarning,
+                stacklevel=4,
+            )
