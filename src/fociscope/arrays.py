@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ArrayLike", "as_tensor", "like"]
+from fociscope.typing import ArrayLike
 
-ArrayLike: TypeAlias = "Tensor | np.ndarray | float | list[float]"
+__all__ = ["ArrayLike", "as_tensor", "like"]
 
 
 def as_tensor(array: ArrayLike, *, device: torch.device | None = None) -> Tensor:

@@ -10,14 +10,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fociscope.app.scene import SceneSettings, simulate_scene
 from fociscope.errors import FileFormatError
 from fociscope.figures.reconstruction import Truth
 from fociscope.files import IMAGE_SUFFIXES, Limits, open_captures, read_captures, read_images_depth
 from fociscope.imager import Imager
+from fociscope.typing import Float32Array
 
 __all__ = [
     "SUFFIXES",
@@ -43,7 +41,7 @@ class Captured:
     """Captures, and what is known of them."""
 
     kind: Literal["example", "files", "simulated"]
-    frames: NDArray[np.float32]
+    frames: Float32Array
     """(frame, sensor, y, x)."""
     names: tuple[str, ...]
     """Of the files; empty when simulated."""
@@ -74,7 +72,7 @@ class Captured:
         """Return what a frame is really like, where that is known."""
         return self.truths[frame] if self.truths else None
 
-    def to_reconstruct(self) -> NDArray[np.float32]:
+    def to_reconstruct(self) -> Float32Array:
         """Return the captures with the axes that their files have."""
         return self.frames if self.is_series else self.frames[0]
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from nicegui import events, ui
-from numpy.typing import NDArray
 
 from fociscope.app.capture_input import (
     SUFFIXES,
@@ -30,6 +29,7 @@ from fociscope.errors import FociscopeError, SceneError
 from fociscope.imager import Imager
 from fociscope.imager.psf import AngleSelectivePsf
 from fociscope.reconstruction.checks import PITCH_TOLERANCE
+from fociscope.typing import Float32Array
 
 __all__ = ["CapturePanel", "SceneSliders"]
 
@@ -366,7 +366,7 @@ class CapturePanel:
         return f". The files state pixels of {stated:g} µm: set the imager above if that is true."
 
 
-def _light(picture: NDArray[np.float32]) -> Shown:
+def _light(picture: Float32Array) -> Shown:
     # One bright cell would leave all else dark; the mouse still tells the value.
     high = float(np.quantile(picture, 0.997)) or float(picture.max())
     return Shown(LIGHT_SCALE, 0.0, high, "light", digits=".4g")

@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from fociscope.evaluation.batches import Batch, Estimate, Told
 from fociscope.evaluation.methods.solvers import SOLVERS, Solver
@@ -18,10 +17,10 @@ from fociscope.imager import Imager, LayerProjector
 from fociscope.networks.store import find_model, read_model, shipped_models
 from fociscope.reconstruction import Model, load_model
 from fociscope.results.result import Reconstruction
+from fociscope.typing import Float32Array
 
 __all__ = ["Answer", "Method", "answer", "default_model", "methods_for", "model_for", "models_for"]
 
-Floats = NDArray[np.float32]
 
 #: Layers of the reference conditions lie at least this far apart; solvers are told so.
 SEPARATION_UM = 250.0
@@ -60,7 +59,7 @@ class Answer:
     method: Method
     estimate: Estimate
     """Of one scene, without a scene axis; the depth of an absent layer is NaN."""
-    residual: Floats
+    residual: Float32Array
     """(sensor,) |A(reconstruction) - capture| / |capture|."""
     seconds: float
     suspicion: str = ""
@@ -97,7 +96,7 @@ def methods_for(sensors: int) -> list[Method]:
 
 def answer(
     method: Method,
-    captures: Floats,
+    captures: Float32Array,
     *,
     imager: Imager | None,
     layers: int,
@@ -184,7 +183,7 @@ def _simulated_mean() -> float:
     return float(VALIDATION.simulated(8).captures.mean())
 
 
-def _residual(found: Estimate, captures: Floats, imager: Imager) -> Floats:
+def _residual(found: Estimate, captures: Float32Array, imager: Imager) -> Float32Array:
     """Return (sensor,) how far the light that was found is from explaining the captures."""
     assert found.intensity is not None
     assert found.depth_um is not None

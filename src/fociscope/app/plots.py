@@ -16,6 +16,7 @@ from matplotlib.colors import Colormap
 from numpy.typing import NDArray
 
 from fociscope.figures.style import DEPTH_MAP, PROBABILITY_MAP
+from fociscope.typing import Float32Array
 
 __all__ = [
     "DEPTH_SCALE",
@@ -33,7 +34,6 @@ __all__ = [
 ]
 
 Figure = dict[str, Any]
-Floats = NDArray[np.float32]
 ColourScale = list[list[Any]]
 
 #: Longest side of a picture on the page; larger frames are shown binned.
@@ -122,7 +122,7 @@ def packed(array: NDArray[Any]) -> dict[str, Any]:
     return {"dtype": kind, "bdata": bdata, **shape}
 
 
-def binned(values: NDArray[Any], most_px: int = MOST_PX) -> tuple[Floats, int]:
+def binned(values: NDArray[Any], most_px: int = MOST_PX) -> tuple[Float32Array, int]:
     """Return (..., y, x) averaged over squares so that no side exceeds `most_px`, and their side.
 
     NaN is left out of the averages. What is left over at the right and lower edge is cut off.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from fociscope.configuration import Configuration
@@ -15,6 +14,7 @@ from fociscope.imager.psf import AngleSelectivePsf
 from fociscope.simulation.exposure import Exposure
 from fociscope.simulation.frame import DrawnFrame, project
 from fociscope.simulation.tissue import PerlinFoci
+from fociscope.typing import Float32Array
 
 __all__ = ["MOST_LAYERS", "SceneSettings", "SimulatedScene", "simulate_scene"]
 
@@ -51,7 +51,7 @@ class SceneSettings(Configuration):
 class SimulatedScene(NamedTuple):
     """A scene, of which everything is known."""
 
-    captures: NDArray[np.float32]
+    captures: Float32Array
     """(sensor, y, x)."""
     truth: Truth
     imager: Imager

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fociscope.app.capture_input import Captured
 from fociscope.app.methods import as_estimate, default_model, model_for, models_for
@@ -22,6 +21,7 @@ from fociscope.app.scores import Scores, score
 from fociscope.errors import FociscopeError
 from fociscope.results.foci import Focus, find_foci, label_foci
 from fociscope.results.result import Reconstruction
+from fociscope.typing import BoolArray, Float32Array
 
 __all__ = ["LatestOnly", "Visit", "in_thread"]
 
@@ -140,20 +140,20 @@ class Visit:
         return result, find_foci(result)
 
     @property
-    def mask(self) -> NDArray[np.bool_]:
+    def mask(self) -> BoolArray:
         """(layer, y, x): where the probability exceeds the visitor's threshold."""
         assert self.result is not None
         there = self.result.present[:, None, None]
         return np.asarray((self.result.probability > self.threshold) & there)
 
     @property
-    def depth_um(self) -> NDArray[np.float32]:
+    def depth_um(self) -> Float32Array:
         """(layer,); NaN where a layer is absent."""
         assert self.result is not None
         return np.where(self.result.present, self.result.depth_um, np.nan).astype(np.float32)
 
     @property
-    def focus_pixels(self) -> NDArray[np.bool_] | None:
+    def focus_pixels(self) -> BoolArray | None:
         """(layer, y, x): the pixels of the focus that is pointed at; None without one."""
         if self.pointed_at is None or self.result is None:
             return None

@@ -5,22 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fociscope.app.plots import CONFIG, Figure, Look, depth_colour, packed, um_axis
+from fociscope.typing import BoolArray, Float32Array
 
 __all__ = ["side_view"]
 
 
 def side_view(
-    mask: NDArray[np.bool_],
-    depth_um: NDArray[np.float32],
-    depth_std_um: NDArray[np.float32] | None,
+    mask: BoolArray,
+    depth_um: Float32Array,
+    depth_std_um: Float32Array | None,
     *,
     pixel_pitch_um: float,
     gap_um: float,
     look: Look,
-    true_um: NDArray[np.float32] | None = None,
+    true_um: Float32Array | None = None,
 ) -> Figure:
     """Return the layers from the side: where along x there are cells, at which depth, how surely.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fociscope.app.plots import (
     DEPTH_SCALE,
@@ -16,11 +15,11 @@ from fociscope.app.plots import (
     binned,
     packed,
 )
+from fociscope.typing import BoolArray, Float32Array
 
 __all__ = ["ColourBy", "Layers", "stack"]
 
 ColourBy = Literal["depth", "probability", "light"]
-Floats = NDArray[np.float32]
 
 #: Of the longest side, in Plotly's unit, in which the camera is about 2 away.
 SIZE = 1.75
@@ -38,21 +37,21 @@ CONFIG = {
 class Layers(NamedTuple):
     """What is drawn in space."""
 
-    mask: NDArray[np.bool_]
+    mask: BoolArray
     """(layer, y, x)."""
-    depth_um: Floats
+    depth_um: Float32Array
     """(layer,); NaN where a layer is absent."""
-    depth_std_um: Floats | None = None
-    probability: Floats | None = None
-    light: Floats | None = None
-    focus: NDArray[np.bool_] | None = None
+    depth_std_um: Float32Array | None = None
+    probability: Float32Array | None = None
+    light: Float32Array | None = None
+    focus: BoolArray | None = None
     """(layer, y, x) pixels of the focus that is pointed at."""
 
 
 class Colours(NamedTuple):
     """What a tile's colour says."""
 
-    values: Floats
+    values: Float32Array
     """(layer, y, x), from 0 up."""
     scale: list[list[Any]]
     high: float
@@ -110,7 +109,7 @@ def stretch(box_um: tuple[float, float, float]) -> float:
 
 
 def _tiles(
-    mask: NDArray[np.bool_], depth_um: Floats, pixel_pitch_um: float, colours: Colours, look: Look
+    mask: BoolArray, depth_um: Float32Array, pixel_pitch_um: float, colours: Colours, look: Look
 ) -> dict[str, Any]:
     share, side = binned(mask.astype(np.float32), MOST_PX)
     there = (share >= 0.5) & np.isfinite(depth_um)[:, None, None]

@@ -12,15 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from fociscope.calibration.beads import Bead, Spots
 from fociscope.calibration.psf_fit import Family
 from fociscope.calibration.rendering import BeadLight, Drawing
+from fociscope.typing import Float64Array
 
 __all__ = ["BeadModel", "Places"]
 
-FloatArray = npt.NDArray[np.float64]
 Places = Mapping[tuple[int, Bead], tuple[float, float]]
 """(sensor, spot) -> (y, x) in pixels, where it is known better than `Bead.centre_px`."""
 
@@ -54,8 +53,8 @@ class BeadModel:
 
     def __init__(
         self,
-        stacks: list[FloatArray],
-        distances_um: list[FloatArray],
+        stacks: list[Float64Array],
+        distances_um: list[Float64Array],
         spots: list[Spots],
         *,
         family: Family,
@@ -109,7 +108,7 @@ class BeadModel:
             for distance, pitch in zip(distances_um, pitches_um, strict=False)
             for z in distance
         ]
-        self._drawn: dict[tuple[float, ...], tuple[list[BeadLight], FloatArray]] = {}
+        self._drawn: dict[tuple[float, ...], tuple[list[BeadLight], Float64Array]] = {}
 
     def _set_search(self, depth_offset_um: float) -> None:
         """Set where the search begins, its bounds and its steps."""
@@ -137,21 +136,21 @@ class BeadModel:
         """How many parameters all blocks share; the beads' positions follow."""
         return 2 + self.free_depth
 
-    def positions_px(self, parameters: FloatArray) -> FloatArray:
+    def positions_px(self, parameters: Float64Array) -> Float64Array:
         """Return (bead, 2): (y, x) on the sensor's frame."""
         middle = np.array([(one.bead.y_px, one.bead.x_px) for one in self.seen_beads], dtype=float)
         return middle + parameters[self.shared :].reshape(-1, 2)
 
-    def distance_um(self, parameters: FloatArray, sensor: int) -> FloatArray:
+    def distance_um(self, parameters: Float64Array, sensor: int) -> Float64Array:
         """Return (depth,) the distances from a sensor, with the depth offset where it is free."""
         offset_um = float(parameters[2]) if self.free_depth else 0.0
         return np.maximum(self.distances_um[sensor] + offset_um * (1 - 2 * sensor), 0.0)
 
-    def columns(self, parameters: FloatArray) -> FloatArray:
+    def columns(self, parameters: Float64Array) -> Float64Array:
         """Return (block, 4 + neighbours, pixel): kernel, evenness, slopes, other spots' light."""
         return self.columns_at(parameters)
 
-    def columns_at(self, parameters: FloatArray, farther_um: float = 0.0) -> FloatArray:
+    def columns_at(self, parameters: Float64Array, farther_um: float = 0.0) -> Float64Array:
         """Return the columns with all beads moved away from their sensor."""
         offset_px = parameters[self.shared :].reshape(-1, 2)
         radius = self.radius_px
@@ -165,8 +164,8 @@ class BeadModel:
         return columns
 
     def _lights(
-        self, parameters: FloatArray, farther_um: float, most: int
-    ) -> tuple[list[BeadLight], FloatArray]:
+        self, parameters: Float64Array, farther_um: float, most: int
+    ) -> tuple[list[BeadLight], Float64Array]:
         """Return each plane's light, and (block, neighbour, pixel) that of other spots.
 
         Neither depends on the beads' positions, which most steps of a search move alone.
@@ -188,7 +187,7 @@ class BeadModel:
             self._drawn[key] = light, self._neighbours(light, most)
         return self._drawn[key]
 
-    def _neighbours(self, light: list[BeadLight], most: int) -> FloatArray:
+    def _neighbours(self, light: list[BeadLight], most: int) -> Float64Array:
         """Return (block, neighbour, pixel): the light of other spots in each window."""
         around = np.zeros((len(self.bead), most, (2 * self.radius_px + 1) ** 2))
         for block, (number, plane) in enumerate(zip(self.bead, self.plane, strict=True)):
@@ -205,7 +204,7 @@ class BeadModel:
     def _place(self, sensor: int, spot: Bead) -> tuple[float, float]:
         return self._places.get((sensor, spot), spot.centre_px)
 
-    def _window(self, planes: FloatArray, bead: Bead) -> FloatArray:
+    def _window(self, planes: Float64Array, bead: Bead) -> Float64Array:
         """Return (depth, k, k) around a bead, 0 outside the frame."""
         radius = self.radius_px
         padded = np.pad(planes, ((0, 0), (radius, radius), (radius, radius)))
@@ -213,7 +212,7 @@ class BeadModel:
         columns = slice(bead.x_px, bead.x_px + 2 * radius + 1)
         return padded[:, rows, columns]
 
-    def _background_columns(self) -> FloatArray:
+    def _background_columns(self) -> Float64Array:
         """Return (3, pixel): evenness and slopes, of size 1."""
         axis = np.arange(-self.radius_px, self.radius_px + 1) / self.radius_px
         y, x = np.meshgrid(axis, axis, indexing="ij")

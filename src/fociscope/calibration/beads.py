@@ -10,17 +10,15 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from fociscope.calibration.noise import robust_std, saturated
 from fociscope.errors import CaptureError
 from fociscope.imager.psf import Psf
+from fociscope.typing import BoolArray, Float64Array
 
 __all__ = ["Bead", "Excluded", "Spots", "check_saturation", "find_beads", "hot_pixels", "window_px"]
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 WINDOW_ENERGY = 0.95
 """Share of a bead's light in the widest plane that its window holds."""
@@ -93,15 +91,15 @@ class Spots:
         ]
 
 
-def window_px(psf: Psf, distance_um: FloatArray, pixel_pitch_um: float) -> int:
+def window_px(psf: Psf, distance_um: Float64Array, pixel_pitch_um: float) -> int:
     """Return the radius in pixels of the window that the light of the farthest plane needs."""
     reach_um = psf.energy_radius_um(float(distance_um.max()), WINDOW_ENERGY)
     return math.ceil(reach_um / pixel_pitch_um + 1.5)
 
 
 def find_beads(
-    planes: FloatArray,
-    distance_um: FloatArray,
+    planes: Float64Array,
+    distance_um: Float64Array,
     *,
     psf: Psf,
     pixel_pitch_um: float,
@@ -186,7 +184,7 @@ def _chosen(found: Spots, frame: tuple[int, ...], radius_px: int, sensor: int) -
 
 
 def hot_pixels(
-    planes: FloatArray, distance_um: FloatArray, *, psf: Psf, pixel_pitch_um: float
+    planes: Float64Array, distance_um: Float64Array, *, psf: Psf, pixel_pitch_um: float
 ) -> BoolArray:
     """Return (y, x): the pixels that stay bright alone in the plane where beads are most blurred.
 
@@ -207,8 +205,8 @@ def hot_pixels(
 
 
 def check_saturation(
-    planes: FloatArray,
-    depth_um: FloatArray,
+    planes: Float64Array,
+    depth_um: Float64Array,
     spots: Spots,
     *,
     sensor: int,
@@ -234,7 +232,7 @@ def check_saturation(
             )
 
 
-def _centre(contrast: FloatArray, y_px: int, x_px: int) -> tuple[float, float]:
+def _centre(contrast: Float64Array, y_px: int, x_px: int) -> tuple[float, float]:
     """Return the centre of the light in the 3 x 3 pixels about a peak."""
     rows = np.clip(np.arange(y_px - 1, y_px + 2), 0, contrast.shape[0] - 1)
     columns = np.clip(np.arange(x_px - 1, x_px + 2), 0, contrast.shape[1] - 1)
@@ -244,14 +242,14 @@ def _centre(contrast: FloatArray, y_px: int, x_px: int) -> tuple[float, float]:
     return y_px + y, x_px + x
 
 
-def _band_pass(image: FloatArray, spread_px: float) -> FloatArray:
+def _band_pass(image: Float64Array, spread_px: float) -> Float64Array:
     """Return how far each spot of about this width rises above its surround."""
     near = ndimage.gaussian_filter(image, spread_px, mode="nearest")
     far = ndimage.gaussian_filter(image, 3 * spread_px + 1, mode="nearest")
     return np.asarray(near - far)
 
 
-def _neighbours_median(image: FloatArray) -> FloatArray:
+def _neighbours_median(image: Float64Array) -> Float64Array:
     """Return the median of each pixel's eight neighbours."""
     ring = np.ones((3, 3), dtype=bool)
     ring[1, 1] = False

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from fociscope.calibration.bead_model import BeadModel
 from fociscope.calibration.beads import (
@@ -27,10 +26,10 @@ from fociscope.errors import FociscopeWarning
 from fociscope.files.captures.calibration_stack import MeasuredStack
 from fociscope.imager.geometry import Imager
 from fociscope.imager.registration import Similarity, fit_similarity, match_points
+from fociscope.typing import Float64Array
 
 __all__ = ["calibrate_beads"]
 
-FloatArray = npt.NDArray[np.float64]
 
 MATCH_PX = 2.0
 """How far a bead may lie on sensor B from where the others say, and still be the same."""
@@ -164,7 +163,7 @@ def _fit(
 
 def _find(
     stack: MeasuredStack,
-    distances_um: list[FloatArray],
+    distances_um: list[Float64Array],
     family: Family,
     pitch_um: float,
     radius_px: int,

@@ -23,10 +23,10 @@ from fociscope.files.captures.calibration_stack import MeasuredStack
 from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import Psf
 from fociscope.imager.registration import Similarity
+from fociscope.typing import Float64Array
 
 __all__ = ["calibrate_target"]
 
-FloatArray = npt.NDArray[np.float64]
 
 START_ROTATIONS_DEG = (0.0, -2.0, 2.0, -4.0, 4.0)
 POOREST_CORRELATION = 0.3
@@ -82,7 +82,7 @@ def calibrate_target(
     return calibration
 
 
-def _checked(target: npt.ArrayLike) -> FloatArray:
+def _checked(target: npt.ArrayLike) -> Float64Array:
     emitted = np.asarray(target, dtype=np.float64)
     if emitted.ndim != 2 or not np.isfinite(emitted).all():
         raise CaptureError(
@@ -110,7 +110,7 @@ def _check_saturation(stack: MeasuredStack, sensor: int, saturation_counts: floa
 
 def _fit(
     stack: MeasuredStack,
-    target: FloatArray,
+    target: Float64Array,
     imager: Imager,
     family: Family,
     progress: Callable[[int, int], None] | None,
@@ -138,9 +138,9 @@ def _fit(
 
 
 def _place(
-    planes: FloatArray,
-    target: FloatArray,
-    distance_um: FloatArray,
+    planes: Float64Array,
+    target: Float64Array,
+    distance_um: Float64Array,
     psf: Psf,
     pitch_um: float,
     sensor: int,
@@ -237,7 +237,7 @@ def _with_covariance(model: TargetModel, found: Fit, sensor: int) -> Similarity:
 def _between(model: TargetModel, found: Fit, between: Similarity) -> Similarity:
     """Return the registration of B to A with the covariance that both placings leave."""
 
-    def values(parameters: FloatArray) -> FloatArray:
+    def values(parameters: Float64Array) -> Float64Array:
         on_a, on_b = (model.similarity(parameters, sensor) for sensor in (0, 1))
         s = on_b.after(on_a.inverse())
         return np.array([*s.shift_um, s.rotation_deg, s.scale])

@@ -10,15 +10,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from fociscope.calibration.bead_model import BeadModel
 from fociscope.calibration.separable import Fit
 from fociscope.imager.psf import KERNEL_ENERGY, MeasuredPsf, Psf
+from fociscope.typing import Float64Array, IndexArray
 
 __all__ = ["measured_psf"]
 
-FloatArray = npt.NDArray[np.float64]
 
 LARGEST_RADIUS_PX = 64
 RADIAL_BANDWIDTH, RADIAL_BANDWIDTH_PX = 0.1, 0.2
@@ -79,7 +78,7 @@ def measured_psf(
     return MeasuredPsf.from_stack(np.stack(stack), distance_um, pixel_pitch_um)
 
 
-def _groups(model: BeadModel, found: Fit) -> list[tuple[float, npt.NDArray[np.intp]]]:
+def _groups(model: BeadModel, found: Fit) -> list[tuple[float, IndexArray]]:
     """Return each distance with the blocks that were seen from it, nearest first."""
     seen_from = [model.distance_um(found.parameters, n) for n in range(len(model.distances_um))]
     every = np.concatenate(seen_from)[model.plane]
@@ -92,14 +91,14 @@ def _groups(model: BeadModel, found: Fit) -> list[tuple[float, npt.NDArray[np.in
     ]
 
 
-def _filled(distance_um: FloatArray, gap_um: float) -> FloatArray:
+def _filled(distance_um: Float64Array, gap_um: float) -> Float64Array:
     """Return the measured distances with others between and beyond them, from 0 to the gap."""
     even = np.linspace(0.0, gap_um, EVEN_PLANES)
     apart = np.abs(even[:, None] - distance_um[None]).min(axis=1)
     return np.sort(np.concatenate([distance_um, even[apart > SAME_UM]]))
 
 
-def _kernel(psf: Psf, distance_um: float, pitch_um: float, radius_px: int) -> FloatArray:
+def _kernel(psf: Psf, distance_um: float, pitch_um: float, radius_px: int) -> Float64Array:
     return np.asarray(psf.kernel(np.float64(distance_um), pitch_um, radius_px=radius_px))
 
 
@@ -109,8 +108,8 @@ def _width_um(psf: Psf, distance_um: float, pitch_um: float) -> float:
 
 
 def _shares(
-    model: BeadModel, found: Fit, blocks: npt.NDArray[np.intp]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+    model: BeadModel, found: Fit, blocks: IndexArray
+) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Return (point, 2) places in um, (point,) what the fit leaves over, and its weight."""
     axis = np.arange(-model.radius_px, model.radius_px + 1)
     y, x = np.meshgrid(axis, axis, indexing="ij")
@@ -124,8 +123,8 @@ def _shares(
 
 
 def _radial(
-    model: BeadModel, found: Fit, psf: Psf, distance_um: float, blocks: npt.NDArray[np.intp]
-) -> FloatArray:
+    model: BeadModel, found: Fit, psf: Psf, distance_um: float, blocks: IndexArray
+) -> Float64Array:
     """Return on `GRID` what the fit leaves over, as a share of the kernel's peak."""
     pitch_um = model.pitches_um[0]
     width_um = _width_um(psf, distance_um, pitch_um)
@@ -138,15 +137,15 @@ def _radial(
     return np.where(total > 0, near @ left / np.where(total > 0, total, 1), 0.0) / peak
 
 
-def _smooth(profiles: FloatArray) -> FloatArray:
+def _smooth(profiles: Float64Array) -> Float64Array:
     """Return (distance, grid) profiles averaged with their neighbours in distance."""
     padded = np.concatenate([profiles[:1], profiles, profiles[-1:]])
     return np.asarray((padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4)
 
 
 def _corrected_radially(
-    psf: Psf, distance_um: float, profile: FloatArray, pitch_um: float, radius_px: int
-) -> FloatArray:
+    psf: Psf, distance_um: float, profile: Float64Array, pitch_um: float, radius_px: int
+) -> Float64Array:
     kernel = _kernel(psf, distance_um, pitch_um, radius_px)
     axis = np.arange(-radius_px, radius_px + 1) * pitch_um
     radius = np.hypot(axis[:, None], axis[None]) / _width_um(psf, distance_um, pitch_um)
@@ -159,10 +158,10 @@ def _corrected(
     found: Fit,
     psf: Psf,
     distance_um: float,
-    blocks: npt.NDArray[np.intp],
+    blocks: IndexArray,
     pitch_um: float,
     radius_px: int,
-) -> FloatArray:
+) -> Float64Array:
     """Return the kernel with what the fit leaves over in each direction, averaged over beads."""
     kernel = _kernel(psf, distance_um, pitch_um, radius_px)
     place_um, left, weight = _shares(model, found, blocks)
@@ -178,12 +177,12 @@ def _corrected(
     return _of_equal_light(kernel + average * _taper(radius), kernel)
 
 
-def _taper(radius: FloatArray) -> FloatArray:
+def _taper(radius: Float64Array) -> Float64Array:
     """Return 1 within three quarters of the reach, and fall to 0 at its end."""
     return np.asarray(np.clip((REACH - radius) / (REACH / 4), 0, 1))
 
 
-def _of_equal_light(kernel: FloatArray, fitted: FloatArray) -> FloatArray:
+def _of_equal_light(kernel: Float64Array, fitted: Float64Array) -> Float64Array:
     """Return a kernel without negative light, and with as much light as the fitted one."""
     kernel = np.maximum(kernel, 0.0)
     return np.asarray(kernel * (fitted.sum() / kernel.sum()))

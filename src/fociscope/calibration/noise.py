@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from fociscope.typing import BoolArray, Float64Array, IndexArray
+
 __all__ = ["OUTLIER_STD", "first_guess", "from_residuals", "robust_std", "saturated"]
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.intp]
 
 OUTLIER_STD = 6.0
 """Residuals beyond so many standard deviations of the noise are left out: hot pixels, dust."""
@@ -23,14 +22,14 @@ LEAST_KEPT = 0.5
 _MAD_TO_STD = 1.4826  # of a normal distribution
 
 
-def robust_std(values: FloatArray) -> float:
+def robust_std(values: Float64Array) -> float:
     """Return a standard deviation that a few outliers do not change: from the median deviation."""
     if values.size == 0:
         return 0.0
     return float(_MAD_TO_STD * np.median(np.abs(values - np.median(values))))
 
 
-def first_guess(data: FloatArray, used: BoolArray, plane: IntArray) -> FloatArray:
+def first_guess(data: Float64Array, used: BoolArray, plane: IndexArray) -> Float64Array:
     """Return (plane,) the spread of each plane's dimmer half.
 
     Args:
@@ -48,14 +47,14 @@ def first_guess(data: FloatArray, used: BoolArray, plane: IntArray) -> FloatArra
 
 
 def from_residuals(
-    residual: FloatArray,
-    light: FloatArray,
+    residual: Float64Array,
+    light: Float64Array,
     used: BoolArray,
-    leverage: FloatArray,
-    plane: IntArray,
-    sensor: IntArray,
+    leverage: Float64Array,
+    plane: IndexArray,
+    sensor: IndexArray,
     shape: tuple[int, int],
-) -> FloatArray:
+) -> Float64Array:
     """Return (block, pixel) the standard deviation of the noise.
 
     It is read from how four neighbouring pixels differ crosswise, a - b - c + d: what a wrong model
@@ -96,7 +95,7 @@ def from_residuals(
     return std
 
 
-def _clipped_std(values: FloatArray) -> float:
+def _clipped_std(values: Float64Array) -> float:
     """Return the root mean square without outliers; a median would be as coarse as the counts."""
     inlier = values[np.abs(values) <= OUTLIER_STD * robust_std(values)]
     for _ in range(3):
@@ -105,7 +104,9 @@ def _clipped_std(values: FloatArray) -> float:
     return std
 
 
-def _slope(squared: FloatArray, bright: FloatArray, used: BoolArray, kept: FloatArray) -> float:
+def _slope(
+    squared: Float64Array, bright: Float64Array, used: BoolArray, kept: Float64Array
+) -> float:
     """Return k of squared = kept (1 + k bright), by weighted least squares without outliers."""
     slope = 0.0
     for _ in range(5):
@@ -117,7 +118,7 @@ def _slope(squared: FloatArray, bright: FloatArray, used: BoolArray, kept: Float
     return slope
 
 
-def _at_least_something(std: FloatArray) -> FloatArray:
+def _at_least_something(std: Float64Array) -> Float64Array:
     """Give planes without any noise that of the noisiest, for weights to stay finite."""
     most = float(std.max())
     return np.where(std > 0, std, most if most > 0 else 1e-12)
@@ -128,7 +129,7 @@ FLAT_PIXELS = 3
 FULL_SCALES = tuple(float(2**bits - 1) for bits in (8, 10, 12, 14, 16))
 
 
-def saturated(planes: FloatArray, saturation_counts: float | None) -> BoolArray:
+def saturated(planes: Float64Array, saturation_counts: float | None) -> BoolArray:
     """Return which pixels of a sensor's stack are saturated.
 
     Without `saturation_counts` the very maximum of the stack counts as saturation where several

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fociscope.calibration import outcome as estimates
 from fociscope.calibration.bead_model import BeadModel
@@ -19,6 +18,7 @@ from fociscope.errors import ImagerError
 from fociscope.files.captures.calibration_stack import MeasuredStack
 from fociscope.imager.geometry import Imager
 from fociscope.imager.registration import Similarity
+from fociscope.typing import Float64Array, IndexArray
 
 __all__ = [
     "BeadFit",
@@ -31,9 +31,6 @@ __all__ = [
     "registration_field",
     "with_black_level",
 ]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
 
 def background(model: SeparableModel, found: Fit) -> dict[str, Estimate]:
@@ -53,14 +50,14 @@ def background(model: SeparableModel, found: Fit) -> dict[str, Estimate]:
     return estimates
 
 
-def gain(found: Fit, model: SeparableModel, blocks_a: IntArray, blocks_b: IntArray) -> Estimate:
+def gain(found: Fit, model: SeparableModel, blocks_a: IndexArray, blocks_b: IndexArray) -> Estimate:
     """Return sensor B's response over sensor A's, from blocks that saw the same light.
 
     A line through the origin, with errors in both coordinates; its uncertainty is widened where the
     blocks disagree, and by what the uncertain PSF adds, which moves all brightnesses together.
     """
 
-    def ratio(light: FloatArray) -> tuple[float, float]:
+    def ratio(light: Float64Array) -> tuple[float, float]:
         a, b = light[blocks_a], light[blocks_b]
         variance_a = found.coefficient_std[blocks_a, 0] ** 2
         variance_b = found.coefficient_std[blocks_b, 0] ** 2
@@ -142,7 +139,7 @@ class BeadFit:
     """Numbers of beads on A and on B that are the same."""
 
 
-def bead_chi_square(model: BeadModel, found: Fit) -> FloatArray:
+def bead_chi_square(model: BeadModel, found: Fit) -> Float64Array:
     """Return (bead,) the mean squared residual in units of the noise."""
     squared = np.where(found.used, found.residual / found.std, 0.0) ** 2
     beads = len(model.seen_beads)
@@ -230,9 +227,7 @@ def calibration_of(
     )
 
 
-def _same_light(
-    model: BeadModel, pairs: list[tuple[int, int]]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def _same_light(model: BeadModel, pairs: list[tuple[int, int]]) -> tuple[IndexArray, IndexArray]:
     """Return the blocks of A and of B that show one bead in one plane."""
     planes = np.arange(len(model.distances_um[0]))
     a, b = (np.array(side) * len(planes) for side in zip(*pairs, strict=True))

@@ -6,28 +6,26 @@ import math
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from fociscope.calibration.bead_model import BeadModel
 from fociscope.calibration.psf_fit import Estimate
 from fociscope.calibration.result import PlaneFit
 from fociscope.calibration.separable import Fit, SeparableModel
 from fociscope.calibration.target_model import TargetModel
+from fociscope.typing import Float64Array, IndexArray
 
 __all__ = ["bead_planes", "target_planes"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
 STEP_UM = 2.0
 
 
 class _Movable(SeparableModel, Protocol):
-    def columns_at(self, parameters: FloatArray, farther_um: float = 0.0) -> FloatArray:
+    def columns_at(self, parameters: Float64Array, farther_um: float = 0.0) -> Float64Array:
         """Return the columns with all emitters moved away from their sensors."""
 
 
-def bead_planes(model: BeadModel, found: Fit, depth_um: FloatArray) -> tuple[PlaneFit, ...]:
+def bead_planes(model: BeadModel, found: Fit, depth_um: Float64Array) -> tuple[PlaneFit, ...]:
     """Return each plane beside the fit: its brightest bead, and the profile of all of them."""
     shift = _apparent_shift(model, found)
     columns = model.columns(found.parameters)
@@ -55,7 +53,7 @@ def bead_planes(model: BeadModel, found: Fit, depth_um: FloatArray) -> tuple[Pla
     return tuple(planes)
 
 
-def target_planes(model: TargetModel, found: Fit, depth_um: FloatArray) -> tuple[PlaneFit, ...]:
+def target_planes(model: TargetModel, found: Fit, depth_um: Float64Array) -> tuple[PlaneFit, ...]:
     """Return each plane beside the fit."""
     shift = _apparent_shift(model, found)
     planes = []
@@ -70,7 +68,7 @@ def target_planes(model: TargetModel, found: Fit, depth_um: FloatArray) -> tuple
 def _common(
     model: BeadModel | TargetModel,
     found: Fit,
-    blocks: IntArray,
+    blocks: IndexArray,
     at: int,
     sensor: int,
     shift: Estimate,

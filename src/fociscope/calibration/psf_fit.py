@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from fociscope.errors import ImagerError
 from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import AngleSelectivePsf, GaussianPsf
+from fociscope.typing import Float64Array
 
 __all__ = [
     "Estimate",
@@ -23,7 +23,6 @@ __all__ = [
     "start_family",
 ]
 
-FloatArray = npt.NDArray[np.float64]
 
 _WIDEST_BLUR_UM = 500.0
 
@@ -53,21 +52,21 @@ class Family:
         return "half_angle_deg" if isinstance(self.psf, AngleSelectivePsf) else "spread"
 
     @property
-    def start(self) -> FloatArray:
+    def start(self) -> Float64Array:
         """Where the search begins: (spread, variance of the base blur in um^2)."""
         return np.array([getattr(self.psf, self.spread_name), self.psf.base_blur_um**2])
 
     @property
-    def lower(self) -> FloatArray:
+    def lower(self) -> Float64Array:
         """Least values."""
         return np.array([4.0 if self.spread_name == "half_angle_deg" else 0.02, 0.0])
 
     @property
-    def upper(self) -> FloatArray:
+    def upper(self) -> Float64Array:
         """Greatest values."""
         return np.array([60.0 if self.spread_name == "half_angle_deg" else 3.0, _WIDEST_BLUR_UM**2])
 
-    def step(self, pixel_pitch_um: float) -> FloatArray:
+    def step(self, pixel_pitch_um: float) -> Float64Array:
         """Return steps for finite differences, small beside what a fit resolves."""
         spread = 0.02 if self.spread_name == "half_angle_deg" else 0.0003
         return np.array([spread, (0.03 * pixel_pitch_um) ** 2])
@@ -83,7 +82,7 @@ class Family:
         """Return the family that starts from these values."""
         return replace(self, psf=self.at(spread, variance_um2))
 
-    def estimates(self, values: FloatArray, covariance: FloatArray) -> dict[str, Estimate]:
+    def estimates(self, values: Float64Array, covariance: Float64Array) -> dict[str, Estimate]:
         """Return spread and base blur with their uncertainties."""
         std = np.sqrt(np.diag(covariance))
         unit = "deg" if self.spread_name == "half_angle_deg" else "um/um"
@@ -109,7 +108,7 @@ Model = Literal["angle-selective", "gaussian", "measured"]
 FEWEST_DEPTHS = {"angle-selective": 3, "gaussian": 3, "measured": 4}
 
 
-def check_depths(depth_um: FloatArray, model: Model, imager: Imager, sensors: int) -> None:
+def check_depths(depth_um: Float64Array, model: Model, imager: Imager, sensors: int) -> None:
     """Refuse depths that are too few to tell how light spreads, or outside the imager.
 
     Raises:
@@ -136,6 +135,6 @@ def start_family(imager: Imager, model: Model) -> Family:
     return Family(imager.psf if own else AngleSelectivePsf())  # type: ignore[arg-type]
 
 
-def distances(depth_um: FloatArray, gap_um: float, sensors: int) -> list[FloatArray]:
+def distances(depth_um: Float64Array, gap_um: float, sensors: int) -> list[Float64Array]:
     """Return (depth,) the distance from each sensor."""
     return [depth_um, gap_um - depth_um][:sensors]

@@ -6,14 +6,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import fft, ndimage
 
 from fociscope.imager.psf import Psf
+from fociscope.typing import Float64Array
 
 __all__ = ["SPLINE_ORDER", "BeadLight", "Drawing", "fine_picture"]
 
-FloatArray = npt.NDArray[np.float64]
 
 STEPS = ((0.2, 11), (0.35, 7), (0.6, 5), (2.0, 3))
 """Where the light is narrower than so many pixels, so many grid points per pixel; else one. So the
@@ -47,8 +46,8 @@ class Drawing:
 
 
 def fine_picture(
-    target: FloatArray, psf: Psf, distance_um: float, *, pitch_um: float, drawing: Drawing
-) -> FloatArray:
+    target: Float64Array, psf: Psf, distance_um: float, *, pitch_um: float, drawing: Drawing
+) -> Float64Array:
     """Return spline coefficients of what a pixel collects anywhere above or beside a target.
 
     Args:
@@ -81,7 +80,7 @@ def fine_picture(
     return np.asarray(ndimage.spline_filter(fine, order=SPLINE_ORDER, mode="mirror"))
 
 
-def _mirrored(a: int, b: int, kernel: FloatArray) -> list[tuple[int, int, FloatArray]]:
+def _mirrored(a: int, b: int, kernel: Float64Array) -> list[tuple[int, int, Float64Array]]:
     """Return a kernel at the offset (a, b) and its mirror images at the offsets they belong to."""
     images = {}
     for row, column, seen in ((a, b, kernel), (b, a, kernel.T)):
@@ -108,7 +107,7 @@ class BeadLight:
             np.ones((1, 1)), psf, max(distance_um, 0.0), pitch_um=pitch_um, drawing=drawing
         )
 
-    def at(self, offset_px: tuple[float, float], radius_px: int) -> FloatArray:
+    def at(self, offset_px: tuple[float, float], radius_px: int) -> Float64Array:
         """Return (k, k) what a window collects of an emitter at (y, x) from its middle."""
         axis = np.arange(-radius_px, radius_px + 1)
         y, x = (
@@ -123,6 +122,6 @@ class BeadLight:
             )
         )
 
-    def lights(self, window: FloatArray, share: float) -> bool:
+    def lights(self, window: Float64Array, share: float) -> bool:
         """Whether a window holds a pixel with this share of the light right below the emitter."""
         return bool(window.max() > share * self.at((0.0, 0.0), 0)[0, 0])

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from fociscope.calibration.beads import Excluded
 from fociscope.calibration.psf_fit import Estimate
 from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import Psf
+from fociscope.typing import Float64Array
 
 __all__ = ["Calibration", "PlaneFit"]
 
-FloatArray = npt.NDArray[np.float64]
 
 FORMAT = 1
 
@@ -48,11 +47,11 @@ class PlaneFit:
     distance_um: float
     apparent_um: Estimate
     peak_snr_db: float
-    measured: FloatArray
-    fitted: FloatArray
-    residual_std: FloatArray
-    radius_um: FloatArray = field(default_factory=lambda: np.zeros(0))
-    profile: FloatArray = field(default_factory=lambda: np.zeros((2, 0)))
+    measured: Float64Array
+    fitted: Float64Array
+    residual_std: Float64Array
+    radius_um: Float64Array = field(default_factory=lambda: np.zeros(0))
+    profile: Float64Array = field(default_factory=lambda: np.zeros((2, 0)))
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.optimize import least_squares
 
 from fociscope.calibration.noise import OUTLIER_STD, first_guess, from_residuals
 from fociscope.errors import ImagerError
+from fociscope.typing import BoolArray, Float64Array, IndexArray
 
 __all__ = ["ROUNDS", "Fit", "SeparableModel", "fit"]
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 ROUNDS = 3
 """Of fitting and then judging noise and outliers anew; another changes nothing to speak of."""
@@ -35,26 +33,26 @@ ROUNDS = 3
 class SeparableModel(Protocol):
     """Blocks of pixels, each a sum of columns that depend on the nonlinear parameters."""
 
-    data: FloatArray
+    data: Float64Array
     """(block, pixel)."""
     shape: tuple[int, int]
     """(y, x) of a block's pixels."""
     seen: BoolArray
     """(block, pixel): whether there is a pixel, and a sound one."""
-    plane: npt.NDArray[np.intp]
+    plane: IndexArray
     """(block,) number of the plane, which has a noise of its own."""
-    sensor: npt.NDArray[np.intp]
+    sensor: IndexArray
     """(block,)."""
-    start: FloatArray
+    start: Float64Array
     """(parameter,) where the search begins; so are `lower`, `upper` and `step`."""
-    lower: FloatArray
-    upper: FloatArray
-    step: FloatArray
+    lower: Float64Array
+    upper: Float64Array
+    step: Float64Array
     """Of finite differences."""
-    moved_by: npt.NDArray[np.intp]
+    moved_by: IndexArray
     """(block, slot): the parameters that move a block; those of one slot can be tried at once."""
 
-    def columns(self, parameters: FloatArray) -> FloatArray:
+    def columns(self, parameters: Float64Array) -> Float64Array:
         """Return (block, column, pixel): first the light, then evenness, then other background.
 
         A column of zeros is none.
@@ -78,14 +76,14 @@ class Fit:
         reduced_chi_square: 1 where noise alone separates model and data.
     """
 
-    parameters: FloatArray
-    covariance: FloatArray
-    coefficients: FloatArray
-    coefficient_std: FloatArray
-    coefficient_slope: FloatArray
-    light: FloatArray
-    residual: FloatArray
-    std: FloatArray
+    parameters: Float64Array
+    covariance: Float64Array
+    coefficients: Float64Array
+    coefficient_std: Float64Array
+    coefficient_slope: Float64Array
+    light: Float64Array
+    residual: Float64Array
+    std: Float64Array
     used: BoolArray
     reduced_chi_square: float
 
@@ -159,10 +157,10 @@ class _Remembered:
 
     def __init__(self, model: SeparableModel) -> None:
         self._model = model
-        self._columns: OrderedDict[bytes, FloatArray] = OrderedDict()
+        self._columns: OrderedDict[bytes, Float64Array] = OrderedDict()
         self._most = model.moved_by.shape[1] + 3
 
-    def __call__(self, x: FloatArray) -> FloatArray:
+    def __call__(self, x: Float64Array) -> Float64Array:
         key = x.tobytes()
         if key not in self._columns:
             self._columns[key] = self._model.columns(x)
@@ -175,10 +173,10 @@ class _Remembered:
 def _solve(
     model: SeparableModel,
     columns_at: _Remembered,
-    start: FloatArray,
-    weight: FloatArray,
+    start: Float64Array,
+    weight: Float64Array,
     tolerance: float | None,
-) -> FloatArray:
+) -> Float64Array:
     """Return the nonlinear parameters of least squares from one start.
 
     Without a tolerance the search stops where chi square changes by less than a hundredth.
@@ -194,13 +192,13 @@ def _solve(
         ftol=tolerance or 1e-2 / max(int(np.count_nonzero(weight)), 1),
         max_nfev=40,
     )
-    solution: FloatArray = found.x
+    solution: Float64Array = found.x
     return solution
 
 
 def _linear(
-    model: SeparableModel, columns: FloatArray, weight: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+    model: SeparableModel, columns: Float64Array, weight: Float64Array
+) -> tuple[Float64Array, Float64Array]:
     """Return the coefficients and the normal matrices of the weighted linear problems."""
     weighted = columns * weight[:, None]
     normal = weighted @ weighted.swapaxes(1, 2)
@@ -212,16 +210,16 @@ def _linear(
 
 
 def _projected(
-    model: SeparableModel, columns: FloatArray, weight: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+    model: SeparableModel, columns: Float64Array, weight: Float64Array
+) -> tuple[Float64Array, Float64Array]:
     """Return (block, pixel) weighted residuals with the best coefficients, and these."""
     coefficients, _ = _linear(model, columns, weight)
     return (model.data - (coefficients[:, None] @ columns)[:, 0]) * weight, coefficients
 
 
 def _jacobian(
-    model: SeparableModel, columns_at: _Remembered, x: FloatArray, weight: FloatArray
-) -> tuple[sparse.csr_array, FloatArray]:
+    model: SeparableModel, columns_at: _Remembered, x: Float64Array, weight: Float64Array
+) -> tuple[sparse.csr_array, Float64Array]:
     """Return the sparse (block * pixel, parameter) derivative of `_projected`.
 
     And (block, slot) that of the first coefficient.
@@ -246,7 +244,7 @@ def _jacobian(
     return jacobian, slope
 
 
-def _inverse(information: FloatArray) -> FloatArray:
+def _inverse(information: Float64Array) -> Float64Array:
     """Return the covariance; what the data do not determine at all gets an infinite variance."""
     size = np.sqrt(np.diag(information))
     known = size > 0
@@ -259,12 +257,12 @@ def _inverse(information: FloatArray) -> FloatArray:
 
 
 def _leverage(
-    columns: FloatArray,
-    normal: FloatArray,
-    weight: FloatArray,
+    columns: Float64Array,
+    normal: Float64Array,
+    weight: Float64Array,
     jacobian: sparse.csr_array,
-    covariance: FloatArray,
-) -> FloatArray:
+    covariance: Float64Array,
+) -> Float64Array:
     """Return (block, pixel) how far the fit bends toward each pixel, 0 ... 1."""
     weighted = columns * weight[:, None]
     linear = ((np.linalg.inv(normal) @ weighted) * weighted).sum(axis=1)

@@ -17,10 +17,10 @@ from fociscope.files.captures.calibration_stack import MeasuredStack
 from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import Psf
 from fociscope.imager.registration import Similarity
+from fociscope.typing import Float64Array
 
 __all__ = ["simulated_stack"]
 
-FloatArray = npt.NDArray[np.float64]
 
 DRAWN_ENERGY = 0.9999
 
@@ -77,12 +77,12 @@ def simulated_stack(
 
 def _drawn(
     psf: Psf,
-    points_px: FloatArray,
-    distance_um: FloatArray,
-    brightness: FloatArray,
+    points_px: Float64Array,
+    distance_um: Float64Array,
+    brightness: Float64Array,
     frame_px: tuple[int, int],
     pitch_um: float,
-) -> FloatArray:
+) -> Float64Array:
     """Return (depth, y, x) the light of points at (y, x) pixels from the frame's middle."""
     planes = np.zeros((len(distance_um), *frame_px))
     for plane, distance in zip(planes, distance_um, strict=True):

@@ -7,16 +7,15 @@ The target's points are emitters. What pixels anywhere would collect of them is 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from fociscope.calibration.psf_fit import Family
 from fociscope.calibration.rendering import SPLINE_ORDER, Drawing, fine_picture
 from fociscope.imager.registration import Similarity
+from fociscope.typing import Float64Array
 
 __all__ = ["WINDOW_ENERGY", "TargetModel", "read_off"]
 
-FloatArray = npt.NDArray[np.float64]
 
 WINDOW_ENERGY = 0.998
 """Share of the light that kernels hold."""
@@ -25,14 +24,14 @@ LARGEST_SCALE = 1.25
 
 
 def read_off(
-    picture: FloatArray,
+    picture: Float64Array,
     drawing: Drawing,
     at: Similarity,
     *,
     frame: tuple[int, int],
     target_shape: tuple[int, ...],
     pitch_um: float,
-) -> FloatArray:
+) -> Float64Array:
     """Return (y, x): what the pixels of a frame collect of a target that lies there by `at`."""
     axes = [(np.arange(side) - (side - 1) / 2) * pitch_um for side in frame]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
@@ -55,9 +54,9 @@ class TargetModel:
 
     def __init__(
         self,
-        target: FloatArray,
-        stacks: list[FloatArray],
-        distances_um: list[FloatArray],
+        target: Float64Array,
+        stacks: list[Float64Array],
+        distances_um: list[Float64Array],
         *,
         family: Family,
         pixel_pitch_um: float,
@@ -116,19 +115,19 @@ class TargetModel:
             ]
             for distance in distances_um
         ]
-        self._pictures: dict[tuple[float, ...], list[FloatArray]] = {}
+        self._pictures: dict[tuple[float, ...], list[Float64Array]] = {}
 
-    def similarity(self, parameters: FloatArray, sensor: int) -> Similarity:
+    def similarity(self, parameters: Float64Array, sensor: int) -> Similarity:
         """Return what takes the target to a sensor."""
         y, x, rotation_deg, scale = (float(v) for v in parameters[2 + 4 * sensor : 6 + 4 * sensor])
         pitch = self.pixel_pitch_um
         return Similarity((y * pitch, x * pitch), rotation_deg, scale)
 
-    def columns(self, parameters: FloatArray) -> FloatArray:
+    def columns(self, parameters: Float64Array) -> Float64Array:
         """Return (block, 4, pixel): the target's picture, evenness, and slopes along y and x."""
         return self.columns_at(parameters)
 
-    def columns_at(self, parameters: FloatArray, farther_um: float = 0.0) -> FloatArray:
+    def columns_at(self, parameters: Float64Array, farther_um: float = 0.0) -> Float64Array:
         """Return the columns with the target moved away from each sensor."""
         columns = np.empty((len(self.data), 4, self.data.shape[1]))
         columns[:, 1:] = self._slope
@@ -148,7 +147,7 @@ class TargetModel:
                 columns[sensor * planes + number, 0] = seen.ravel()
         return columns
 
-    def _fine(self, sensor: int, parameters: FloatArray, farther_um: float) -> list[FloatArray]:
+    def _fine(self, sensor: int, parameters: Float64Array, farther_um: float) -> list[Float64Array]:
         """Return the fine pictures of all planes; they do not depend on where the target lies."""
         key = (sensor, float(parameters[0]), float(parameters[1]), farther_um)
         if key not in self._pictures:
@@ -169,7 +168,7 @@ class TargetModel:
                 self._pictures.pop(next(iter(self._pictures)))
         return self._pictures[key]
 
-    def _background_columns(self) -> FloatArray:
+    def _background_columns(self) -> Float64Array:
         """Return (3, pixel): evenness and slopes, of size 1."""
         axes = [np.linspace(-1, 1, side) if side > 1 else np.zeros(1) for side in self.frame_px]
         y, x = np.meshgrid(*axes, indexing="ij")

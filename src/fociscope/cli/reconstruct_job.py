@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 from rich.markup import escape
 
@@ -43,6 +41,7 @@ from fociscope.series.series import (
     is_long,
     reconstruct_series,
 )
+from fociscope.typing import Float32Array
 
 __all__ = ["Job", "run", "say_done"]
 
@@ -118,7 +117,7 @@ class Job:
         if not any(self.of_chip):
             return None
         each = self.preparation.model_copy(update={"average": 1})
-        frames: list[NDArray[np.float32] | None] = []
+        frames: list[Float32Array | None] = []
         for paths in self.of_chip:
             if not paths:
                 frames.append(None)

@@ -6,15 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fociscope.evaluation.metrics import match_depths
 from fociscope.imager.geometry import Imager
 from fociscope.simulation.scene import Scenes
+from fociscope.typing import BoolArray, Float32Array, Int64Array
 
 __all__ = ["MATCH_UM", "Batch", "Estimate", "Told", "matched"]
 
-Floats = NDArray[np.float32]
 
 #: An estimated layer counts as a true one within this distance, the published tolerance.
 MATCH_UM = 100.0
@@ -39,13 +38,13 @@ class Told:
 class Batch:
     """Captures, and the truth behind them; None where it is not known."""
 
-    captures: Floats
+    captures: Float32Array
     """(scene, sensor, y, x)."""
-    mask: NDArray[np.bool_] | None = None
+    mask: BoolArray | None = None
     """(scene, layer, y, x)."""
-    depth_um: Floats | None = None
+    depth_um: Float32Array | None = None
     """(scene, layer)."""
-    layers: Floats | None = None
+    layers: Float32Array | None = None
     """(scene, layer, y, x) emitted light."""
     cells_per_pixel: float | None = None
     """Mean number of cells in a pixel of the mask."""
@@ -71,17 +70,17 @@ class Batch:
 class Estimate:
     """What a candidate says of some scenes; None where it says nothing."""
 
-    mask: NDArray[np.bool_]
+    mask: BoolArray
     """(scene, layer, y, x)."""
-    probability: Floats | None = None
+    probability: Float32Array | None = None
     """(scene, layer, y, x) of cells."""
-    intensity: Floats | None = None
+    intensity: Float32Array | None = None
     """(scene, layer, y, x) light of each layer, up to a gain of each scene."""
-    depth_um: Floats | None = None
+    depth_um: Float32Array | None = None
     """(scene, layer)."""
-    depth_std_um: Floats | None = None
+    depth_std_um: Float32Array | None = None
     """(scene, layer)."""
-    residual: Floats | None = None
+    residual: Float32Array | None = None
     """(scene, sensor) |reprojection - capture| / |capture|."""
 
     def scene(self, number: int) -> Estimate:
@@ -92,7 +91,7 @@ class Estimate:
         return replace(self, **arrays)
 
 
-def matched(estimate: Estimate, true_depth_um: Floats) -> tuple[Estimate, NDArray[np.int64]]:
+def matched(estimate: Estimate, true_depth_um: Float32Array) -> tuple[Estimate, Int64Array]:
     """Bring the layers of an estimate of another number of layers into the places of the true ones.
 
     Each scene's layers are matched by depth (`match_depths`). Where none lies within `MATCH_UM`, a

@@ -16,8 +16,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
+
+from fociscope.typing import Float64Array, IndexArray
 
 __all__ = [
     "Interval",
@@ -27,7 +29,6 @@ __all__ = [
     "share_interval",
 ]
 
-Floats = NDArray[np.float64]
 
 #: Values that are drawn at a time, 64 MiB of them.
 BATCH_VALUES = 2**23
@@ -36,9 +37,9 @@ BATCH_VALUES = 2**23
 class Interval(NamedTuple):
     """A value and the interval around it; each is an array of one shape, or of none."""
 
-    value: Floats
-    low: Floats
-    high: Floats
+    value: Float64Array
+    low: Float64Array
+    high: Float64Array
 
 
 def bootstrap_mean(
@@ -66,7 +67,7 @@ def bootstrap_mean(
 
 def bootstrap_of_means(
     values: ArrayLike,
-    function: Callable[[Floats], Floats],
+    function: Callable[[Float64Array], Float64Array],
     *,
     seed: int,
     level: float = 0.95,
@@ -102,7 +103,7 @@ def bootstrap_of_means(
     if len(v) == 1:
         return Interval(value, np.full_like(value, np.nan), np.full_like(value, np.nan))
 
-    def statistic(scenes: NDArray[np.intp], axis: int = -1) -> Floats:
+    def statistic(scenes: IndexArray, axis: int = -1) -> Float64Array:
         # SciPy resamples the scenes' numbers: (draw, scene), and takes (score, draw) back.
         drawn = np.atleast_2d(scenes)
         step = max(1, BATCH_VALUES // v.size)

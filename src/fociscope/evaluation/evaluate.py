@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fociscope.errors import FociscopeError, FociscopeWarning
 from fociscope.evaluation.batches import Batch, Estimate, Told
@@ -19,6 +18,7 @@ from fociscope.evaluation.results import Results, header
 from fociscope.evaluation.scores import Tally
 from fociscope.evaluation.suite import VALIDATION, Condition, Suite
 from fociscope.imager.geometry import Imager
+from fociscope.typing import BoolArray, Float32Array
 
 __all__ = ["Case", "Evaluation", "ScoredSet", "evaluate", "evaluate_suite"]
 
@@ -74,9 +74,9 @@ class Case:
     accuracy: float
     number: int
     """Of the scene in its condition."""
-    captures: NDArray[np.float32]
-    true_mask: NDArray[np.bool_]
-    true_depth_um: NDArray[np.float32]
+    captures: Float32Array
+    true_mask: BoolArray
+    true_depth_um: Float32Array
     estimate: Estimate
 
 

@@ -19,10 +19,10 @@ from fociscope.evaluation.metrics import (
     relative_squared_error,
     reliability_curve,
 )
+from fociscope.typing import BoolArray, Float64Array
 
 __all__ = ["DEPTH_BINS", "FOCUS_EDGES_CELLS", "SCORES", "Tally"]
 
-Floats = NDArray[np.float64]
 
 #: Scores with an interval: name -> unit; "1" is a share of 1.
 SCORES = {
@@ -85,7 +85,7 @@ class Tally:
             self._rows["layer_image_error"].append(by_layer)
         return estimate
 
-    def _add_masks(self, batch: Batch, true: NDArray[np.bool_], estimate: Estimate) -> None:
+    def _add_masks(self, batch: Batch, true: BoolArray, estimate: Estimate) -> None:
         self._rows["counts"].append(mask_counts(estimate.mask, true).array())
         if estimate.probability is not None:
             p = estimate.probability
@@ -135,7 +135,7 @@ class Tally:
         def score(
             names: Sequence[str],
             values: ArrayLike,
-            function: Callable[[Floats], Floats] = lambda means: means,
+            function: Callable[[Float64Array], Float64Array] = lambda means: means,
         ) -> None:
             interval = bootstrap_of_means(values, function, seed=seed, resamples=RESAMPLES)
             found.update(zip(names, _entries(interval), strict=True))
@@ -171,7 +171,7 @@ class Tally:
         self,
         rows: dict[str, NDArray[Any]],
         found: dict[str, Any],
-        score: Callable[[Sequence[str], ArrayLike, Callable[[Floats], Floats]], None],
+        score: Callable[[Sequence[str], ArrayLike, Callable[[Float64Array], Float64Array]], None],
     ) -> None:
         true, said, std = rows["true_um"], rows["depth_um"], rows["std_um"]
         scored = ~np.isnan(true)
@@ -228,7 +228,7 @@ class Tally:
         true = rows["true_um"].ravel()
         which = np.clip(np.searchsorted(edges, true, side="right") - 1, 0, DEPTH_BINS - 1)
         which = np.where(np.isnan(true), -1, which)
-        values: dict[str, Floats] = {}
+        values: dict[str, Float64Array] = {}
         if "depth_um" in rows:
             error = np.abs(rows["depth_um"].ravel() - true)
             within = np.where(np.isnan(error), 0.0, error <= MATCH_UM)
@@ -262,12 +262,12 @@ class Tally:
         }
 
 
-def _mask_scores(means: Floats) -> Floats:
+def _mask_scores(means: Float64Array) -> Float64Array:
     counts = MaskCounts.of(means)
     return np.stack([getattr(counts, name) for name in _MASK_SCORES], axis=-1)
 
 
-def _over_last(means: Floats) -> Floats:
+def _over_last(means: Float64Array) -> Float64Array:
     """Return all but the last of sums, over the last, which is a number of layers."""
     number = means[..., -1:]
     return np.where(number > 0, means[..., :-1] / np.where(number > 0, number, 1), np.nan)

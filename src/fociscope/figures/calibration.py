@@ -15,11 +15,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
-from numpy.typing import NDArray
 
 from fociscope.calibration import Calibration, Estimate, PlaneFit
 from fociscope.figures.style import SMALL_STYLE, as_read
 from fociscope.imager.psf import MeasuredPsf
+from fociscope.typing import Float64Array
 
 __all__ = ["draw_calibration"]
 
@@ -126,7 +126,7 @@ def _profile(axes: Axes, plane: PlaneFit, calibration: Calibration) -> None:
     count = np.bincount(ring)
     full = count > 0
 
-    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def mean(values: Float64Array) -> Float64Array:
         return np.asarray(np.bincount(ring, values)[full] / count[full])
 
     peak = float(mean(fitted).max())
@@ -164,15 +164,13 @@ def _profile(axes: Axes, plane: PlaneFit, calibration: Calibration) -> None:
     axes.set_ylim(-0.12, 1.15)
 
 
-def _extent(image: NDArray[np.float64], pitch_um: float) -> tuple[float, float, float, float]:
+def _extent(image: Float64Array, pitch_um: float) -> tuple[float, float, float, float]:
     """Return the edges of an image in mm around its middle."""
     half_y, half_x = (side * pitch_um / 2000 for side in image.shape)
     return -half_x, half_x, half_y, -half_y
 
 
-def _picture(
-    axes: Axes, image: NDArray[np.float64], plane: PlaneFit, calibration: Calibration
-) -> None:
+def _picture(axes: Axes, image: Float64Array, plane: PlaneFit, calibration: Calibration) -> None:
     """Draw a capture on a square-root grey scale, measured and fitted on the same."""
     top = float(max(plane.fitted.max(), 1e-30))
     axes.imshow(

@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from fociscope.figures.style import (
     CAPTURE_MAP,
@@ -23,6 +22,7 @@ from fociscope.figures.style import (
     draw_scale_bar,
 )
 from fociscope.files.published.images_depth import ImagesDepth, ImagesDepthFile
+from fociscope.typing import Float32Array
 
 __all__ = ["draw_contact_sheet", "spread_samples"]
 
@@ -132,7 +132,7 @@ def _picture(data: ImagesDepth, group: str, sample: int, index: int) -> Any:
         assert data.raw is not None
         return data.raw[sample, index]
     assert data.depth_map_um is not None
-    layers: NDArray[np.float32] = data.depth_map_um[sample]
+    layers: Float32Array = data.depth_map_um[sample]
     nearest = np.where(layers > 0, layers, np.inf).min(axis=0)
     return np.ma.masked_invalid(nearest)
 

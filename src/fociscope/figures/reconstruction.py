@@ -18,7 +18,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap, Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
-from numpy.typing import NDArray
 
 from fociscope.figures.style import (
     CAPTURE_MAP,
@@ -33,6 +32,7 @@ from fociscope.figures.style import (
     draw_scale_bar,
 )
 from fociscope.results.result import Reconstruction
+from fociscope.typing import BoolArray, Float32Array
 
 __all__ = ["Truth", "draw_comparison", "draw_reconstruction"]
 
@@ -45,13 +45,13 @@ HEAD_INCH = 0.78
 class Truth:
     """What a simulated scene is really like."""
 
-    mask: NDArray[np.bool_]
+    mask: BoolArray
     """(layer, y, x)."""
-    depth_um: NDArray[np.float32]
+    depth_um: Float32Array
     """(layer,)."""
 
 
-def _where_cells(mask: NDArray[np.bool_], depth_um: float) -> Any:
+def _where_cells(mask: BoolArray, depth_um: float) -> Any:
     return np.ma.masked_where(~mask, np.full(mask.shape, depth_um))
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fociscope.configuration import Configuration, changed
 from fociscope.errors import ImagerError
+from fociscope.typing import Float64Array, IndexArray
 
 __all__ = ["Registration", "Resampling", "Similarity", "fit_similarity", "match_points"]
 
@@ -152,9 +153,6 @@ class Resampling(NamedTuple):
         ]
 
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
-
 LARGEST_TILT = 0.1
 """Of a pair's direction or length from one sensor to the other, while points are being matched:
 about 6 degrees, or 10 %."""
@@ -174,9 +172,9 @@ class Similarity:
     shift_um: tuple[float, float] = (0.0, 0.0)
     rotation_deg: float = 0.0
     scale: float = 1.0
-    covariance: FloatArray | None = None
+    covariance: Float64Array | None = None
 
-    def apply(self, points_um: FloatArray) -> FloatArray:
+    def apply(self, points_um: Float64Array) -> Float64Array:
         """Return (..., 2) where points (..., 2) = (y, x) appear."""
         angle = math.radians(self.rotation_deg)
         c, s = self.scale * math.cos(angle), self.scale * math.sin(angle)
@@ -245,7 +243,7 @@ def fit_similarity(
 
 def match_points(
     points_um: npt.ArrayLike, seen_um: npt.ArrayLike, *, tolerance_um: float
-) -> tuple[IntArray, IntArray]:
+) -> tuple[IndexArray, IndexArray]:
     """Find which points are the same on both sensors, whatever the shift between the sensors.
 
     Every pair of one point here and one there proposes a shift; the one that brings most points
@@ -279,7 +277,9 @@ def match_points(
     return best
 
 
-def _nearest(here: FloatArray, there: FloatArray, tolerance_um: float) -> tuple[IntArray, IntArray]:
+def _nearest(
+    here: Float64Array, there: Float64Array, tolerance_um: float
+) -> tuple[IndexArray, IndexArray]:
     """Return the pairs that are each other's nearest."""
     apart = np.linalg.norm(here[:, None] - there[None], axis=-1)
     partner = apart.argmin(axis=1)

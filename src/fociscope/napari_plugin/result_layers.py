@@ -6,7 +6,6 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fociscope.napari_plugin.transforms import (
     KEY,
@@ -18,10 +17,10 @@ from fociscope.napari_plugin.transforms import (
 )
 from fociscope.results.foci import FociTable, tabulate_foci
 from fociscope.results.result import Reconstruction
+from fociscope.typing import Float32Array
 
 __all__ = ["foci_points", "map_layers", "result_layers"]
 
-Floats = NDArray[np.float32]
 
 #: Diameter of a focus's mark. The same for all: a large focus's area would hide what lies beneath.
 POINT_UM = 80.0
@@ -67,8 +66,8 @@ def result_layers(result: Reconstruction, *, with_captures: bool = True) -> list
 
 
 def map_layers(
-    probability: Floats,
-    intensity: Floats | None,
+    probability: Float32Array,
+    intensity: Float32Array | None,
     where: Depths,
     *,
     pixel_pitch_um: float,

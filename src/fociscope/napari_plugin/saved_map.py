@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from fociscope.configuration import plain_errors
@@ -21,6 +20,7 @@ from fociscope.napari_plugin.result_layers import foci_points, map_layers
 from fociscope.napari_plugin.transforms import Depths, LayerData
 from fociscope.results.foci import tabulate_foci
 from fociscope.results.result import Reconstruction
+from fociscope.typing import Float32Array
 
 __all__ = ["SUMMARY", "is_saved_map", "is_saved_plane", "read_saved_map", "read_summary"]
 
@@ -131,7 +131,7 @@ def read_summary(folder: Path, kind: type[S]) -> S:
         ) from None
 
 
-def _planes(path: Path, layers: int) -> NDArray[np.float32]:
+def _planes(path: Path, layers: int) -> Float32Array:
     """Read (layer, y, x)."""
     pages = read_image(path)
     pages = pages[None] if pages.ndim == 2 else pages

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from fociscope.errors import FileFormatError, FociscopeError, FociscopeWarning, shown
@@ -25,6 +24,7 @@ from fociscope.napari_plugin.transforms import Depths, LayerData
 from fociscope.results.foci import FociTable
 from fociscope.results.tables import TABLES
 from fociscope.results.writers import OME_ZARR
+from fociscope.typing import Float32Array
 
 __all__ = ["is_saved_series", "read_saved_series"]
 
@@ -79,7 +79,7 @@ def read_saved_series(folder: Path) -> list[LayerData]:
     return [*layers, *foci_points(foci, series=True, gap_um=imager.gap_um, metadata=known)]
 
 
-def _open(folder: Path) -> tuple[ZarrArray, list[NDArray[np.float32]]]:
+def _open(folder: Path) -> tuple[ZarrArray, list[Float32Array]]:
     """Return the image (frame, channel, layer, y, x) and the FIGURES (frame, layer)."""
     store = folder / OME_ZARR
     if not store.is_dir():
@@ -108,7 +108,7 @@ def _open(folder: Path) -> tuple[ZarrArray, list[NDArray[np.float32]]]:
     return image, figures
 
 
-def _planes(image: ZarrArray, channel: int, frames: slice) -> NDArray[np.float32]:
+def _planes(image: ZarrArray, channel: int, frames: slice) -> Float32Array:
     """Read (frame, layer, y, x) of one channel."""
     stop = min(frames.stop, image.shape[0])
     index = (slice(frames.start, stop), slice(channel, channel + 1))
@@ -120,7 +120,7 @@ def _lazy(image: ZarrArray, channel: int) -> Any:
     """Return one channel (frame, layer, y, x), of which a chunk is read when it is looked at."""
     from dask.array import map_blocks  # napari brings it
 
-    def block(block_info: Any = None) -> NDArray[np.float32]:
+    def block(block_info: Any = None) -> Float32Array:
         start, stop = block_info[None]["array-location"][0]
         return _planes(image, channel, slice(start, stop))
 

@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex, to_rgba
 from numpy.typing import NDArray
 
 from fociscope.figures.style import DEPTH_MAP
+from fociscope.typing import BoolArray, Float32Array
 
 __all__ = [
     "KEY",
@@ -40,14 +41,14 @@ OPACITY = 0.7
 class Depths:
     """Where the layers of one capture lie, or of each frame of a series."""
 
-    mean_um: NDArray[np.float32]
+    mean_um: Float32Array
     """(..., layer) distance from sensor A."""
-    std_um: NDArray[np.float32] | None = None
+    std_um: Float32Array | None = None
     """(..., layer) standard deviation; None where the depths are known."""
-    present: NDArray[np.bool_] | None = None
+    present: BoolArray | None = None
     """(..., layer) whether there is such a layer; None for all of them."""
 
-    def is_present(self, layer: int) -> NDArray[np.bool_]:
+    def is_present(self, layer: int) -> BoolArray:
         """(...): whether there is this layer."""
         if self.present is None:
             return np.ones(self.mean_um.shape[:-1], dtype=np.bool_)
@@ -159,7 +160,7 @@ def plates(
 
 
 def capture_plates(
-    captures: NDArray[np.float32],
+    captures: Float32Array,
     *,
     gap_um: float,
     pixel_pitch_um: float,

@@ -11,7 +11,6 @@ import numpy as np
 from magicgui.widgets import ComboBox, Container, FileEdit, Label, ProgressBar, PushButton
 from napari.layers import Image, Layer
 from napari.qt.threading import create_worker
-from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 
 from fociscope.errors import CaptureError, FociscopeError
@@ -22,6 +21,7 @@ from fociscope.napari_plugin.transforms import KEY, LayerData, follow_depths
 from fociscope.networks.store import shipped_models
 from fociscope.reconstruction.engine import load_model
 from fociscope.results.result import Reconstruction
+from fociscope.typing import Float32Array
 
 __all__ = ["Cancelled", "Job", "ReconstructWidget", "told", "warnings_of"]
 
@@ -57,7 +57,7 @@ class Job:
         model = load_model(self.model, imager=imager)
         return model.reconstruct(self.captures(), layers=self.layers, progress=self._progress)
 
-    def captures(self) -> NDArray[np.float32]:
+    def captures(self) -> Float32Array:
         """Return (sensor, y, x), or (frame, sensor, y, x) of a series.
 
         Raises:
@@ -77,7 +77,7 @@ class Job:
             raise Cancelled
 
 
-def _one_sensor(array: Any, sensor: str) -> NDArray[np.float32]:
+def _one_sensor(array: Any, sensor: str) -> Float32Array:
     """Return (y, x) or (frame, y, x)."""
     shape = tuple(array.shape)
     if len(shape) == 4 and shape[1] == 1:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor
 from fociscope.errors import CaptureError
 from fociscope.reconstruction.checks import light_unit
+from fociscope.typing import BoolArray
 
 __all__ = ["ChipCorrection", "filled", "find_bad_pixels"]
 
@@ -134,7 +133,7 @@ def filled(captures: Tensor, bad: Tensor) -> Tensor:
     return image.transpose(0, 1).reshape(captures.shape)
 
 
-def find_bad_pixels(frames: ArrayLike) -> NDArray[np.bool_]:
+def find_bad_pixels(frames: ArrayLike) -> BoolArray:
     """Find hot and dead pixels in dark or flat frames: those unlike all pixels around them.
 
     Captures of specimens are not for this: bright cells close to a sensor are points as well. A

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, field_validator
 
 from fociscope.configuration import Configuration
 from fociscope.errors import CaptureError
-from fociscope.files.captures.series import CaptureSeries, FloatArray
+from fociscope.files.captures.series import CaptureSeries
+from fociscope.typing import Float32Array, Float64Array
 
 __all__ = ["Flip", "Preparation", "prepared"]
 
@@ -105,7 +105,7 @@ def prepared(series: CaptureSeries, preparation: Preparation) -> CaptureSeries:
     count = preparation.frames(frames)
     shape = (count, sensors, *preparation.frame_px((height, width)))
 
-    def read(start: int, stop: int) -> FloatArray:
+    def read(start: int, stop: int) -> Float32Array:
         if preparation.average == 1:
             return _cut(series.read(start, stop), preparation)
         captures = np.empty((stop - start, *shape[1:]), np.float32)
@@ -120,12 +120,10 @@ def prepared(series: CaptureSeries, preparation: Preparation) -> CaptureSeries:
     return replace(series, shape=shape, read_frames=read, notes=notes)
 
 
-def _mean(
-    series: CaptureSeries, preparation: Preparation, first: int, last: int
-) -> npt.NDArray[np.float64]:
+def _mean(series: CaptureSeries, preparation: Preparation, first: int, last: int) -> Float64Array:
     """Return the mean (sensor, y, x) of frames, a bounded number of which is in memory."""
     step = max(1, STEP_PIXELS // int(np.prod(series.shape[1:])))
-    total: npt.NDArray[np.float64] | None = None
+    total: Float64Array | None = None
     for start in range(first, last, step):
         part = _cut(series.read(start, min(start + step, last)), preparation)
         added = part.sum(axis=0, dtype=np.float64)
@@ -134,7 +132,7 @@ def _mean(
     return total / (last - first)
 
 
-def _cut(captures: FloatArray, preparation: Preparation) -> FloatArray:
+def _cut(captures: Float32Array, preparation: Preparation) -> Float32Array:
     """Return flipped and cropped captures, (frame, sensor, y, x)."""
     turned = [
         np.flip(captures[:, sensor], _FLIPPED_AXES[flip])

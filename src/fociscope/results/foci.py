@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from fociscope.errors import FociscopeError
 from fociscope.results.layered_map import LayeredMap
+from fociscope.typing import Float32Array, Float64Array, Int64Array
 
 __all__ = ["CELL_DIAMETER_UM", "FociTable", "Focus", "find_foci", "label_foci", "tabulate_foci"]
 
@@ -23,9 +24,6 @@ CELL_DIAMETER_UM = 60.0
 
 #: Connects the eight neighbours in a frame (y, x), and no image with another.
 NEIGHBOURS = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))]).astype(np.int8)
-
-Floats = NDArray[np.float64]
-Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -60,24 +58,24 @@ class Focus:
 class FociTable:
     """The foci of one capture or of many, one row each, in the order of frame, layer, label."""
 
-    frame: Numbers
+    frame: Int64Array
     """(focus,) number of its capture from 0, all leading axes counted as one."""
-    layer: Numbers
-    label: Numbers
-    x_um: Floats
-    y_um: Floats
-    depth_um: Floats
-    depth_std_um: Floats
-    area_um2: Floats
-    brightness: Floats
-    cells: Floats
-    confidence: Floats
+    layer: Int64Array
+    label: Int64Array
+    x_um: Float64Array
+    y_um: Float64Array
+    depth_um: Float64Array
+    depth_std_um: Float64Array
+    area_um2: Float64Array
+    brightness: Float64Array
+    cells: Float64Array
+    confidence: Float64Array
 
     def __len__(self) -> int:
         """Return the number of foci."""
         return len(self.frame)
 
-    def counts(self, frames: int, layers: int) -> Numbers:
+    def counts(self, frames: int, layers: int) -> Int64Array:
         """Return (frame, layer) how many foci there are."""
         place = self.frame * layers + self.layer
         return np.bincount(place, minlength=frames * layers).reshape(frames, layers)
@@ -86,7 +84,7 @@ class FociTable:
 def label_foci(result: LayeredMap) -> NDArray[np.int32]:
     """Return (..., layer, y, x): 0 where there is no focus, else its number in its layer, from 1.
 
-    Numbers follow the order of each focus's first pixel, row by row.
+    Int64Array follow the order of each focus's first pixel, row by row.
     """
     labels, _, _ = _labelled(result)
     return labels.reshape(result.probability.shape)
@@ -134,7 +132,7 @@ def tabulate_foci(result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER
     number = labels.ravel()[inside] - 1 + offset[inside // (height * width)]
     foci = len(image)
 
-    def summed(weights: NDArray[np.float32] | Floats | None = None) -> Floats:
+    def summed(weights: Float32Array | Float64Array | None = None) -> Float64Array:
         return np.bincount(number, weights, foci).astype(np.float64)
 
     probability = result.probability.ravel()[inside].astype(np.float64)
@@ -157,7 +155,7 @@ def tabulate_foci(result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER
     )
 
 
-def _labelled(result: LayeredMap) -> tuple[NDArray[np.int32], Numbers, Numbers]:
+def _labelled(result: LayeredMap) -> tuple[NDArray[np.int32], Int64Array, Int64Array]:
     """Label all images: (image, y, x) numbers per image, (focus,) its image, (image,) its foci."""
     mask = result.mask.reshape(-1, *result.probability.shape[-2:])
     labels, foci = ndimage.label(mask, NEIGHBOURS, output=np.int32)

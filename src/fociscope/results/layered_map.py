@@ -9,30 +9,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fociscope.imager.geometry import Imager
+from fociscope.typing import BoolArray, Float32Array
 
 __all__ = ["LayeredMap"]
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class LayeredMap:
     """The layered map of one capture, or of many along the leading axes."""
 
-    probability: Floats
+    probability: Float32Array
     """(..., layer, y, x) calibrated probability of cells."""
-    presence: Floats
+    presence: Float32Array
     """(..., layer) calibrated probability that there is such a layer; it does not increase."""
-    intensity: Floats
+    intensity: Float32Array
     """(..., layer, y, x) restored image of each layer: the light it sends onto sensor A, in the
     units of that sensor's image; nothing where a layer is absent."""
-    depth_um: Floats
+    depth_um: Float32Array
     """(..., layer) distance from sensor A, not decreasing; an absent layer's means nothing."""
-    depth_std_um: Floats
+    depth_std_um: Float32Array
     """(..., layer) standard deviation of the depth."""
-    captures: Floats
+    captures: Float32Array
     """(..., sensor, y, x) what was reconstructed, the chip's peculiarities taken out."""
-    reprojection: Floats
+    reprojection: Float32Array
     """(..., sensor, y, x) what the imager would see of the reconstruction, at each sensor's best
     fitting gain."""
     imager: Imager
@@ -41,7 +40,7 @@ class LayeredMap:
     """Name of the model."""
     precision: str = "float32"
     """In what numbers the network was run."""
-    good_pixels: NDArray[np.bool_] | None = None
+    good_pixels: BoolArray | None = None
     """(sensor, y, x) which pixels the self-check believes; None for all."""
     suspicion: NDArray[np.str_] | None = None
     """(...) in words why a capture may not be what the model takes it for; empty where it may."""
@@ -49,29 +48,29 @@ class LayeredMap:
     """What was said of the imager when the model was loaded."""
 
     @property
-    def present(self) -> NDArray[np.bool_]:
+    def present(self) -> BoolArray:
         """(..., layer): whether there is such a layer, more likely than not."""
         return np.asarray(self.presence >= 0.5)
 
     @property
-    def mask(self) -> NDArray[np.bool_]:
+    def mask(self) -> BoolArray:
         """(..., layer, y, x): where cells are more likely than not; empty in an absent layer."""
         return (self.probability > 0.5) & self.present[..., None, None]
 
     @property
-    def plausible(self) -> NDArray[np.bool_]:
+    def plausible(self) -> BoolArray:
         """(...): whether nothing speaks against the capture being the imager's."""
         if self.suspicion is None:
             return np.ones(self.depth_um.shape[:-1], dtype=np.bool_)
         return np.asarray(self.suspicion == "")
 
     @property
-    def depth_map_um(self) -> Floats:
+    def depth_map_um(self) -> Float32Array:
         """(..., layer, y, x): the layer's depth where there are cells, 0 elsewhere."""
         return (self.mask * self.depth_um[..., None, None]).astype(np.float32)
 
     @property
-    def residual(self) -> Floats:
+    def residual(self) -> Float32Array:
         """(..., sensor): |reprojection - capture| / |capture|, the physical self-check."""
         good = 1 if self.good_pixels is None else self.good_pixels
         captures = self.captures.astype(np.float64) * good  # its squares fit, in any unit of light

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fociscope.results.layered_map import LayeredMap
 from fociscope.results.tables import Tables
+from fociscope.typing import BoolArray, Float32Array
 
 __all__ = ["summarise"]
-
-Floats = NDArray[np.float32]
 
 
 def summarise(result: LayeredMap, tables: Tables) -> dict[str, Any]:
@@ -50,8 +48,8 @@ def _bad_pixels(result: LayeredMap) -> dict[str, Any]:
 def _frame_summary(
     result: LayeredMap,
     index: tuple[int, ...],
-    mask: NDArray[np.bool_],
-    residual: Floats,
+    mask: BoolArray,
+    residual: Float32Array,
     tables: Tables,
     number: int,
 ) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.results.foci import CELL_DIAMETER_UM, FociTable, tabulate_foci
 from fociscope.results.layered_map import LayeredMap
+from fociscope.typing import Float64Array, Int64Array
 
 __all__ = ["TABLES", "Tables", "write_tables"]
 
@@ -50,8 +50,6 @@ TABLES: dict[str, tuple[str, ...]] = {
     ),
 }
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Tables:
@@ -59,11 +57,11 @@ class Tables:
 
     result: LayeredMap
     foci: FociTable
-    foci_count: NDArray[np.int64]
+    foci_count: Int64Array
     """(frame, layer)."""
-    cells: Floats
+    cells: Float64Array
     """(frame, layer) sum over its foci."""
-    coverage: Floats
+    coverage: Float64Array
     """(frame, layer) share of the frame with cells."""
 
     @classmethod

@@ -23,6 +23,7 @@ from fociscope.results.foci import CELL_DIAMETER_UM, label_foci
 from fociscope.results.layered_map import LayeredMap
 from fociscope.results.summary import summarise
 from fociscope.results.tables import Tables, write_tables
+from fociscope.typing import Float32Array
 
 __all__ = [
     "DEFAULT_FORMATS",
@@ -48,8 +49,6 @@ JOURNAL = "journal.json"
 FIGURE = "figure.png"
 #: What a long series leaves, and what means nothing once other results are in its folder.
 OF_SERIES = (JOURNAL, ASIDE)
-
-Floats = NDArray[np.float32]
 
 
 def check_formats(formats: Sequence[str], possible: Sequence[str] = FORMATS) -> None:
@@ -162,7 +161,7 @@ def _write_npz(result: LayeredMap, path: Path) -> Path:
 
 
 def _images_depth(result: LayeredMap) -> ImagesDepth:
-    def stacked(array: Floats, axes: int) -> Floats:
+    def stacked(array: Float32Array, axes: int) -> Float32Array:
         return array.reshape(-1, *array.shape[array.ndim - axes :])
 
     return ImagesDepth(
@@ -173,7 +172,7 @@ def _images_depth(result: LayeredMap) -> ImagesDepth:
     )
 
 
-def zarr_image(result: LayeredMap) -> Floats:
+def zarr_image(result: LayeredMap) -> Float32Array:
     """Return (..., channel, layer, y, x): probability, intensity, depth map in um."""
     return np.stack([result.probability, result.intensity, result.depth_map_um], axis=-4)
 
@@ -187,7 +186,7 @@ def zarr_channels(result: LayeredMap) -> list[Channel]:
     ]
 
 
-def layer_figures(result: LayeredMap) -> dict[str, Floats]:
+def layer_figures(result: LayeredMap) -> dict[str, Float32Array]:
     """Return name -> (..., layer), what lies beside the image in OME-Zarr."""
     return {
         "depth_um": result.depth_um,

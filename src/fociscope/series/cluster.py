@@ -24,7 +24,8 @@ from fociscope.imager.geometry import Imager
 from fociscope.networks.store import write_model
 from fociscope.reconstruction.engine import Model, load_model
 from fociscope.results.result import Reconstruction
-from fociscope.series.frames import Captures, Floats, Options, reconstruct_frames
+from fociscope.series.frames import Captures, Options, reconstruct_frames
+from fociscope.typing import Float32Array
 
 __all__ = ["computed_on_cluster"]
 
@@ -190,7 +191,7 @@ def _loaded(digest: str, imager_json: str, **how: Any) -> Model:
 
 
 def _reconstruct_part(
-    sent: _Sent, captures: Floats, options: Options, first: int, names: Sequence[str]
+    sent: _Sent, captures: Float32Array, options: Options, first: int, names: Sequence[str]
 ) -> tuple[str, Reconstruction]:
     """Run on a worker: reconstruct a part."""
     result = reconstruct_frames(sent.unpacked(), captures, options, first, names=names)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fociscope.errors import CaptureError, shown
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
 from fociscope.results.result import Reconstruction
+from fociscope.typing import Float32Array, Progress
 
-__all__ = ["Captures", "Floats", "Options", "Progress", "reconstruct_frames"]
-
-Floats = NDArray[np.float32]
-Progress = Callable[[int, int], None]
+__all__ = ["Captures", "Options", "Progress", "reconstruct_frames"]
 
 
 class Captures(Protocol):
@@ -32,7 +27,7 @@ class Captures(Protocol):
     def names(self) -> tuple[Path, ...]:
         """What is read, for provenance."""
 
-    def read(self, start: int = 0, stop: int | None = None) -> Floats:
+    def read(self, start: int = 0, stop: int | None = None) -> Float32Array:
         """Return (frame, sensor, y, x)."""
 
 
@@ -53,7 +48,7 @@ class Options:
 
 def reconstruct_frames(
     model: Model,
-    captures: Floats,
+    captures: Float32Array,
     options: Options,
     first: int = 0,
     *,

@@ -9,14 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fociscope.errors import CaptureError, FileFormatError, one_line, shown
 from fociscope.files import CaptureSeries, open_captures
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.preparation import Preparation, prepared
 from fociscope.results.tables import as_written
+from fociscope.typing import Float32Array
 
 __all__ = [
     "Arrived",
@@ -39,8 +37,6 @@ READ_VALUES = 2**26
 #: A TIFF that is no longer has a header at most, and no page yet.
 _HEADER_BYTES = 16
 
-Floats = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Arrived:
@@ -48,7 +44,7 @@ class Arrived:
 
     name: str
     """As tables write it: of sensor A's file, and `#2` for the second of several frames in it."""
-    captures: Floats
+    captures: Float32Array
     """(sensor, y, x)."""
     pixel_size_um: float | None = None
     """As its files state it."""
@@ -279,14 +275,14 @@ def has_lasted(spell_s: float) -> bool:
 
 def _until_damaged(
     series: CaptureSeries, numbers: range
-) -> tuple[list[Floats], FileFormatError | None]:
+) -> tuple[list[Float32Array], FileFormatError | None]:
     """Return frames (sensor, y, x) up to the first that cannot be read, and why it cannot."""
     try:
         return list(series.read(numbers.start - 1, numbers.stop - 1)), None
     except FileFormatError as error:
         if len(numbers) == 1:
             return [], error
-    captures: list[Floats] = []
+    captures: list[Float32Array] = []
     for number in numbers:
         captures_of_one, wrong = _until_damaged(series, range(number, number + 1))
         captures += captures_of_one

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import convolve1d
 from scipy.special import ive
+
+from fociscope.typing import BoolArray, Float32Array, Float64Array, IndexArray
 
 __all__ = ["autofluorescence_light", "discrete_gaussian_taps", "render_cells", "render_discs"]
 
@@ -21,7 +22,7 @@ DISC_POINTS, DISC_POINTS_PER_PIXEL = 64, 16
 GOLDEN_ANGLE_RAD = math.pi * (3 - math.sqrt(5))
 
 
-def discrete_gaussian_taps(variance_px2: float) -> NDArray[np.float64]:
+def discrete_gaussian_taps(variance_px2: float) -> Float64Array:
     """Return the discrete Gaussian e^-t I_n(t) for n = -m ... m, with exactly the variance t.
 
     Lindeberg, IEEE TPAMI 12:234-254 (1990). It is cut where less than 1e-9 remains.
@@ -37,7 +38,7 @@ def autofluorescence_light(
     *,
     level: tuple[float, float],
     variation: float,
-) -> NDArray[np.float64]:
+) -> Float64Array:
     """Draw (layer, y, x) of autofluorescence.
 
     Args:
@@ -53,7 +54,7 @@ def autofluorescence_light(
 
 def render_cells(
     rng: np.random.Generator,
-    masks: NDArray[np.bool_],
+    masks: BoolArray,
     *,
     pixel_pitch_um: float,
     density_per_mm2: float,
@@ -61,7 +62,7 @@ def render_cells(
     cell_diameter_um: float,
     autofluorescence: tuple[float, float],
     autofluorescence_cv: float,
-) -> NDArray[np.float32]:
+) -> Float32Array:
     """Draw cells where the masks say so, and autofluorescence around and among them.
 
     Cells lie anywhere within the mask (a Poisson process), with log-normal brightness. A cell's
@@ -114,14 +115,14 @@ def render_cells(
 
 
 def render_discs(
-    layer: NDArray[np.intp],
-    y_px: NDArray[np.float64],
-    x_px: NDArray[np.float64],
-    light: NDArray[np.float64],
+    layer: IndexArray,
+    y_px: Float64Array,
+    x_px: Float64Array,
+    light: Float64Array,
     *,
     shape: tuple[int, int, int],
     diameter_px: float,
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+) -> tuple[Float64Array, BoolArray]:
     """Draw cells at given places; what lies beyond the frame is dropped.
 
     Args:
@@ -139,7 +140,7 @@ def render_discs(
     radius = diameter_px / 2
     image, mask = np.zeros(shape), np.zeros(shape, dtype=np.bool_)
 
-    def inside(row: NDArray[np.intp], column: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def inside(row: IndexArray, column: IndexArray) -> BoolArray:
         return (row >= 0) & (row < shape[1]) & (column >= 0) & (column < shape[2])
 
     points = max(DISC_POINTS, round(DISC_POINTS_PER_PIXEL * math.pi * radius**2))

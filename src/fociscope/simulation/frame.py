@@ -6,12 +6,11 @@ import math
 from types import EllipsisType
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
+from fociscope.typing import Float32Array
 
 __all__ = ["DrawnFrame", "chunk_scenes", "project", "surround_margin_px"]
 
@@ -53,8 +52,8 @@ def surround_margin_px(imager: Imager) -> int:
 
 def project(
     imager: Imager,
-    light: NDArray[np.float32],
-    depth_um: NDArray[np.float32],
+    light: Float32Array,
+    depth_um: Float32Array,
     *,
     drawn: DrawnFrame,
     family: tuple[str, tuple[float, float]] | None = None,

@@ -9,19 +9,20 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+
+from fociscope.typing import BoolArray, Float64Array
 
 __all__ = ["foci_masks", "gradient_noise"]
 
 
-def _fade(t: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fade(t: Float64Array) -> Float64Array:
     """Perlin's quintic: 0 to 1 with vanishing first and second derivative at both ends."""
     return t * t * t * (t * (t * 6 - 15) + 10)
 
 
 def gradient_noise(
     rng: np.random.Generator, layers: int, frame_px: tuple[int, int], period_px: float
-) -> NDArray[np.float64]:
+) -> Float64Array:
     """Draw one octave of gradient noise for each layer.
 
     Args:
@@ -37,7 +38,7 @@ def gradient_noise(
     angle = rng.uniform(0, 2 * math.pi, (layers, nodes[0], nodes[1]))
     offset = rng.uniform(0, 1, (2, layers, 1, 1))
 
-    def weights(axis: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def weights(axis: int) -> tuple[Float64Array, Float64Array]:
         """Return each node's fade, and fade times distance, along an axis: (layer, pixel, node)."""
         position = np.arange(frame_px[axis])[:, None] / period_px + offset[axis]
         distance = position - np.arange(nodes[axis])
@@ -53,12 +54,12 @@ def gradient_noise(
 def foci_masks(
     rng: np.random.Generator,
     *,
-    coverage: NDArray[np.float64],
+    coverage: Float64Array,
     frame_px: tuple[int, int],
     feature_px: float,
     octaves: int,
     persistence: float,
-) -> NDArray[np.bool_]:
+) -> BoolArray:
     """Draw the tumour masks of a scene's layers.
 
     Args:

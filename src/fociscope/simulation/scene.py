@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from types import EllipsisType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fociscope.errors import SceneError
 from fociscope.imager.geometry import Imager
@@ -17,6 +16,7 @@ from fociscope.simulation.frame import DrawnFrame, chunk_scenes, project
 from fociscope.simulation.specimens import Specimen
 from fociscope.simulation.surfaces import Surface, project_surfaces
 from fociscope.simulation.tissue import PerlinFoci
+from fociscope.typing import BoolArray, Float32Array
 
 __all__ = [
     "Scenes",
@@ -30,19 +30,19 @@ __all__ = [
 class Scenes:
     """Simulated scenes: the truth, and what the imager sees of it."""
 
-    layers: NDArray[np.float32]
+    layers: Float32Array
     """(scene, layer, y, x) emitted light per pixel; about 1 where there are cells."""
-    mask: NDArray[np.bool_]
+    mask: BoolArray
     """(scene, layer, y, x) True where there are cells."""
-    depth_um: NDArray[np.float32]
+    depth_um: Float32Array
     """(scene, layer) distance from sensor A, increasing; a curved layer's mean over the frame."""
-    captures: NDArray[np.float32]
+    captures: Float32Array
     """(scene, sensor, y, x) in the units of `layers`."""
-    surface_um: NDArray[np.float32] | None = None
+    surface_um: Float32Array | None = None
     """(scene, layer, y, x) depth of each pixel, where layers are tilted or curved."""
 
     @property
-    def depth_map_um(self) -> NDArray[np.float32]:
+    def depth_map_um(self) -> Float32Array:
         """(scene, layer, y, x): the layer's depth where there are cells, 0 elsewhere."""
         if self.surface_um is not None:
             return self.mask * self.surface_um
@@ -62,7 +62,7 @@ class Scenes:
             surface_um=surfaces,
         )
 
-    def _every_surface(self) -> NDArray[np.float32]:
+    def _every_surface(self) -> Float32Array:
         """Return (scene, layer, y, x) depths, of flat layers too."""
         if self.surface_um is not None:
             return self.surface_um
@@ -75,7 +75,7 @@ class Scenes:
 
 def draw_depths(
     rng: np.random.Generator, layers: int, *, min_separation_um: float, deepest_um: float
-) -> NDArray[np.float32]:
+) -> Float32Array:
     """Draw depths evenly among all that keep the layers apart.
 
     Args:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from fociscope.typing import BoolArray, Float32Array, Float64Array
 
 __all__ = ["PUBLISHED", "Published", "specimen_statistics"]
 
@@ -52,7 +53,7 @@ PUBLISHED: dict[str, Published] = {
 """By the names of `specimen_statistics`. The light outside is measured as 0.05 to 0.1."""
 
 
-def specimen_statistics(light: NDArray[np.float32], mask: NDArray[np.bool_]) -> dict[str, float]:
+def specimen_statistics(light: Float32Array, mask: BoolArray) -> dict[str, float]:
     """Measure layers as the sample figure was measured; the names are those of `PUBLISHED`.
 
     Quantiles are those of all pixels inside, each layer's light divided by its mean inside;
@@ -101,13 +102,13 @@ def specimen_statistics(light: NDArray[np.float32], mask: NDArray[np.bool_]) -> 
     return {name: float(value) for name, value in found.items()}
 
 
-def _mask_autocorrelation(cells: NDArray[np.bool_], lag: int) -> float:
+def _mask_autocorrelation(cells: BoolArray, lag: int) -> float:
     """Return the correlation of a (y, x) mask with itself, `lag` pixels along its rows."""
     centred = cells - cells.mean()
     return float((centred[:, lag:] * centred[:, :-lag]).mean() / (centred**2).mean())
 
 
-def _correlation_inside(image: NDArray[np.float64], cells: NDArray[np.bool_], lag: int) -> float:
+def _correlation_inside(image: Float64Array, cells: BoolArray, lag: int) -> float:
     """Return the correlation of pixels of the mask that lie `lag` apart along a row, or NaN."""
     both = cells[:, lag:] & cells[:, :-lag]
     variance = image[cells].var()

@@ -15,13 +15,13 @@ from typing import Annotated, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from fociscope.configuration import Configuration
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
 from fociscope.simulation.frame import DrawnFrame
+from fociscope.typing import Float32Array, Float64Array
 
 __all__ = ["Surface", "project_surfaces"]
 
@@ -30,7 +30,7 @@ PLANE_SPACING_UM = 10.0
 #: Planes that are projected together, to bound memory.
 CHUNK_PLANES = 16
 
-Depths = NDArray[np.float32]
+Depths = Float32Array
 
 
 class Surface(Configuration):
@@ -89,7 +89,7 @@ class Surface(Configuration):
             per_mm2 = 1 / (2000 * self.radius_mm)
         curvature = per_mm2 * bend
 
-        def each(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        def each(values: Float64Array) -> Float64Array:
             return values[:, None, None]
 
         middle = depth_um.astype(np.float64)
@@ -104,7 +104,7 @@ class Surface(Configuration):
 
 def project_surfaces(
     imager: Imager,
-    light: NDArray[np.float32],
+    light: Float32Array,
     surface_um: Depths,
     *,
     drawn: DrawnFrame,

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from fociscope.errors import SceneError
 from fociscope.simulation.tissue import DrawnLayers, FilledTissue, ShareRange
+from fociscope.typing import Float64Array
 
 __all__ = ["Lines", "ResolutionTarget", "Rings", "bar_coverage", "sampled_coverage"]
 
@@ -28,7 +28,7 @@ CHUNK_EDGE_PIXELS = 4096
 BARS, GROUP_GAP_PERIODS = 3, 0.5
 
 Length = Annotated[float, Field(gt=0, le=1_000_000)]
-Image = NDArray[np.float64]
+Image = Float64Array
 
 
 def sampled_coverage(distance: Callable[[Image, Image], Image], size: tuple[int, int]) -> Image:

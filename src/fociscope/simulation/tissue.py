@@ -12,12 +12,12 @@ from abc import abstractmethod
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, model_validator
 
 from fociscope.configuration import Configuration, Range
 from fociscope.simulation.cells import autofluorescence_light, render_cells, render_discs
 from fociscope.simulation.perlin import foci_masks
+from fociscope.typing import BoolArray, Float32Array, Float64Array
 
 __all__ = ["DrawnLayers", "MicroFoci", "PerlinFoci", "ShareRange", "SingleCells", "Tissue"]
 
@@ -45,9 +45,9 @@ CellCount = Annotated[int, Field(ge=1, le=1000)]
 class DrawnLayers(NamedTuple):
     """The layers of one scene."""
 
-    light: NDArray[np.float32]
+    light: Float32Array
     """(layer, y, x) emitted light per pixel; about 1 where there are cells."""
-    mask: NDArray[np.bool_]
+    mask: BoolArray
     """(layer, y, x) True where there are cells."""
 
 
@@ -88,7 +88,7 @@ class Tissue(Configuration):
     def cells_per_unit_light(self, pixel_pitch_um: float) -> float:
         """Return how many mean cells emit what a pixel of light 1 emits."""
 
-    def haze(self, rng: np.random.Generator, shape: tuple[int, int, int]) -> NDArray[np.float64]:
+    def haze(self, rng: np.random.Generator, shape: tuple[int, int, int]) -> Float64Array:
         """Draw (layer, y, x) of autofluorescence."""
         return autofluorescence_light(
             rng, shape, level=self.autofluorescence, variation=self.autofluorescence_cv
@@ -106,8 +106,8 @@ class FilledTissue(Tissue):
         return self.cells_per_mm2 * (pixel_pitch_um / 1000) ** 2
 
     def filled(
-        self, rng: np.random.Generator, masks: NDArray[np.bool_], pixel_pitch_um: float
-    ) -> NDArray[np.float32]:
+        self, rng: np.random.Generator, masks: BoolArray, pixel_pitch_um: float
+    ) -> Float32Array:
         """Draw the light of (layer, y, x) masks that are filled with cells."""
         return render_cells(
             rng,
@@ -178,7 +178,7 @@ class _PlacedCells(Tissue):
     def _placed(
         self,
         rng: np.random.Generator,
-        places_px: list[NDArray[np.float64]],
+        places_px: list[Float64Array],
         frame_px: tuple[int, int],
         pixel_pitch_um: float,
     ) -> DrawnLayers:
@@ -276,7 +276,7 @@ class MicroFoci(_PlacedCells):
         count: int,
         frame_px: tuple[int, int],
         pixel_pitch_um: float,
-    ) -> NDArray[np.float64]:
+    ) -> Float64Array:
         """Place (focus, 2) centres one after another, each away from those before it."""
         apart_px2 = (self.separation_um / pixel_pitch_um) ** 2
         centres = np.empty((0, 2))

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from fociscope.errors import SceneError, shown
 from fociscope.files.images.reader import read_image
 from fociscope.simulation.tissue import DrawnLayers, FilledTissue, ShareRange
+from fociscope.typing import BoolArray, Float32Array, Float64Array
 
 __all__ = ["UserLayers"]
 
@@ -63,10 +63,10 @@ class UserLayers(FilledTissue):
 
 def _planes(
     files: tuple[Path, ...], layers: int, frame_px: tuple[int, int], margin_px: int
-) -> NDArray[np.float64]:
+) -> Float64Array:
     """Return (layer, y, x) of the drawn frame, from files that must fit it."""
     inner = (frame_px[0] - 2 * margin_px, frame_px[1] - 2 * margin_px)
-    planes: list[NDArray[np.float32]] = []
+    planes: list[Float32Array] = []
     for file in files:
         stack = read_image(file)
         if stack.ndim > 3 or stack.shape[-2:] not in (inner, frame_px):
@@ -90,9 +90,7 @@ def _planes(
     return np.stack(planes).astype(np.float64)
 
 
-def _normalised(
-    number: int, plane: tuple[NDArray[np.float64], NDArray[np.bool_]]
-) -> NDArray[np.float64]:
+def _normalised(number: int, plane: tuple[Float64Array, BoolArray]) -> Float64Array:
     """Return a plane with a mean of 1 where there are cells; one that is all dark stays dark."""
     image, mask = plane
     mean = image[mask].mean() if mask.any() else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,10 @@ from fociscope.arrays import ArrayLike, as_tensor, like
 from fociscope.errors import CaptureError, SolverError
 from fociscope.imager import Imager
 from fociscope.solvers.operators import Operator, operator_at
+from fociscope.typing import Progress
 
 __all__ = ["Piece", "Problem", "Progress", "Solution", "check_option", "per_scene"]
 
-Progress = Callable[[int, int], None]
-"""Called with the work that is done and all of it, in a unit of the solver's."""
 
 #: Scenes that go through all iterations together; more of them leave a processor's cache.
 CHUNK_SCENES = 8

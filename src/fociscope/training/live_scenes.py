@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
@@ -21,6 +20,7 @@ from fociscope.simulation.specimens import Specimen
 from fociscope.training.augmentation import exposed, oriented
 from fociscope.training.batches import Batch, Scenes, Telling
 from fociscope.training.recipe import Recipe
+from fociscope.typing import Float32Array, Int64Array
 
 __all__ = ["LARGEST_FILLED_SHARE", "LiveScenes"]
 
@@ -123,14 +123,14 @@ class LiveScenes(IterableDataset[Batch]):
         half_angle_deg, base_blur_px = (torch.from_numpy(values).float() for values in drawn)
         return half_angle_deg, base_blur_px
 
-    def _layer_counts(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+    def _layer_counts(self, rng: np.random.Generator, count: int) -> Int64Array:
         """Draw (scene,) how many layers each scene has."""
         often = np.array(self.recipe.scenes.layer_counts)
         if not often.size:
             return np.full(count, self.recipe.validation.layers)
         return 1 + rng.choice(len(often), size=count, p=often / often.sum())
 
-    def _depths(self, rng: np.random.Generator, layers: int) -> NDArray[np.float32]:
+    def _depths(self, rng: np.random.Generator, layers: int) -> Float32Array:
         gap_um = self.recipe.imager.gap_um
         most_um = LARGEST_FILLED_SHARE * gap_um / max(layers - 1, 1)
         apart_um = min(rng.uniform(*self.recipe.scenes.min_separation_um), most_um)

@@ -8,7 +8,6 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fociscope.demo import CAPTURES, TRUTH
 from fociscope.evaluation.metrics import MaskScores, mask_scores
@@ -18,6 +17,7 @@ from fociscope.reconstruction import load_model
 from fociscope.results import Reconstruction
 from fociscope.results.provenance import provenance
 from fociscope.results.writers import DEFAULT_FORMATS, write_result
+from fociscope.typing import Float32Array
 
 __all__ = ["DemoResult", "run_demo"]
 
@@ -32,7 +32,7 @@ class DemoResult:
     files: list[Path]
 
     @property
-    def depth_error_um(self) -> NDArray[np.float32]:
+    def depth_error_um(self) -> Float32Array:
         """(layer,) absolute error of the depth."""
         return np.asarray(np.abs(self.result.depth_um - self.truth.depth_um))
 

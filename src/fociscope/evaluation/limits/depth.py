@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fociscope.evaluation.limits.gaussian import gaussian_layers_bound_um
 from fociscope.evaluation.limits.information import depth_bound, seen_and_slope
@@ -31,10 +31,10 @@ from fociscope.evaluation.limits.noise import capture_noise_variance
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
+from fociscope.typing import Float64Array
 
 __all__ = ["SingleLayerBounds", "known_layers_bound_um", "single_layer_bounds"]
 
-Floats = NDArray[np.float64]
 
 #: Scenes whose Fisher information is computed together.
 CHUNK_SCENES = 16
@@ -48,11 +48,11 @@ class SingleLayerBounds:
     depth leaves no trace; what they say there depends on the accuracy of kernels.
     """
 
-    depth_um: Floats
+    depth_um: Float64Array
     """(depth,) of the layer."""
-    known_um: Floats
+    known_um: Float64Array
     """(depth,) of a layer whose image is known: root of the mean variance over the specimens."""
-    gaussian_um: Floats
+    gaussian_um: Float64Array
     """(depth,) of an unknown layer that is a Gaussian field."""
 
 
@@ -102,7 +102,7 @@ def known_layers_bound_um(
     *,
     peak_snr_db: float = REFERENCE_PEAK_SNR_DB,
     shared_gain: bool = False,
-) -> Floats:
+) -> Float64Array:
     """Return (scene, layer): the bound on depths of layers whose images are known.
 
     Each layer's brightness is not known, nor are the depths of the others.

@@ -22,7 +22,7 @@ from itertools import product
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from fociscope.evaluation.limits.information import depth_bound, value_and_slope
@@ -34,10 +34,10 @@ from fociscope.imager.projection import Projection
 from fociscope.imager.projector import LayerProjector
 from fociscope.imager.registration import Registration
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
+from fociscope.typing import Float64Array
 
 __all__ = ["gaussian_layers_bound_um", "gaussian_layers_information"]
 
-Floats = NDArray[np.float64]
 
 #: Images that go through the projector together.
 CHUNK_IMAGES = 128
@@ -50,7 +50,7 @@ def gaussian_layers_bound_um(
     *,
     peak_snr_db: float = REFERENCE_PEAK_SNR_DB,
     shared_gain: bool = False,
-) -> Floats:
+) -> Float64Array:
     """Return (layer,): the bound on depths of unknown layers that are Gaussian fields.
 
     Each layer's brightness is not known, nor are the depths of the others.
@@ -82,12 +82,12 @@ def gaussian_layers_bound_um(
 
 def gaussian_layers_information(
     imager: Imager,
-    depth_um: Floats,
+    depth_um: Float64Array,
     statistics: SpecimenStatistics,
-    noise_variance: Floats,
+    noise_variance: Float64Array,
     *,
     shared_gain: bool = False,
-) -> Floats:
+) -> Float64Array:
     """Return the Fisher information that captures of Gaussian layers hold.
 
     Args:
@@ -104,7 +104,7 @@ def gaussian_layers_information(
     height, width = statistics.frame_px
     noise = (noise_variance + noise_variance[:, ::-1]) / 2
     noise = (noise + noise[:, :, ::-1]) / 2
-    total: Floats = np.zeros(())
+    total: Float64Array = np.zeros(())
     for basis in product(_halves(height), _halves(width)):
         images = np.einsum("iy,jx->ijyx", *basis).reshape(-1, height, width)
         if not len(images):
@@ -135,7 +135,7 @@ def gaussian_layers_information(
     return total
 
 
-def _halves(n: int) -> tuple[Floats, Floats]:
+def _halves(n: int) -> tuple[Float64Array, Float64Array]:
     """Return the even vectors of n pixels, and the odd ones: (vector, n)."""
     one = np.eye(n)
     even = (one + one[::-1])[: (n + 1) // 2]
@@ -143,13 +143,16 @@ def _halves(n: int) -> tuple[Floats, Floats]:
     return _normalised(even), _normalised(odd)
 
 
-def _normalised(vectors: Floats) -> Floats:
+def _normalised(vectors: Float64Array) -> Float64Array:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def _projected(
-    imager: Imager, depth_um: Floats, basis_images: Floats, basis: tuple[Floats, Floats]
-) -> tuple[Floats, Floats]:
+    imager: Imager,
+    depth_um: Float64Array,
+    basis_images: Float64Array,
+    basis: tuple[Float64Array, Float64Array],
+) -> tuple[Float64Array, Float64Array]:
     """Return the projection in a basis of images, and its derivative by depth.
 
     Both (layer, sensor, row, column).
@@ -194,7 +197,7 @@ def _seen_and_slope(projection: Projection, depth_um: Tensor, images: Tensor) ->
     return both if projection.gains is None else both * projection.gains.repeat(2, 1, 1)
 
 
-def _within(basis: tuple[Floats, Floats], images: Floats) -> Floats:
+def _within(basis: tuple[Float64Array, Float64Array], images: Float64Array) -> Float64Array:
     """Return (..., component) of images (..., y, x) in the products of rows and columns."""
     rows, columns = basis
     found = rows @ images @ columns.T

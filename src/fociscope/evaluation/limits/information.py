@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from fociscope.imager.projector import LayerProjector
+from fociscope.typing import Float64Array
 
 __all__ = ["depth_bound", "seen_and_slope", "value_and_slope"]
 
@@ -43,7 +44,7 @@ def value_and_slope(
     return pair[0].detach(), pair[1].detach()
 
 
-def depth_bound(information: ArrayLike, *, layers: int) -> NDArray[np.float64]:
+def depth_bound(information: ArrayLike, *, layers: int) -> Float64Array:
     """Return (..., layer): the least standard deviation of the first `layers` parameters.
 
     All others are unknown as well (Schur complement). Infinite where there is no information.

@@ -36,10 +36,10 @@ from fociscope.imager.projection import Projection
 from fociscope.imager.projector import LayerProjector
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.scene import Scenes, simulate
+from fociscope.typing import BoolArray, Float32Array, Float64Array
 
 __all__ = ["MapOracle"]
 
-Floats = NDArray[np.float64]
 
 #: Scenes that are restored together.
 CHUNK_SCENES = 16
@@ -65,10 +65,10 @@ class MapOracle:
     peak_snr_db: float
     statistics: SpecimenStatistics
     """Of the layers, from the scenes it was fitted on."""
-    centre: Floats
+    centre: Float64Array
     """(feature,) and the scale and (term,) weights: of the logistic regression."""
-    scale: Floats
-    weights: Floats
+    scale: Float64Array
+    weights: Float64Array
 
     @classmethod
     def fit(
@@ -101,7 +101,7 @@ class MapOracle:
         weights = _logistic_weights(_terms((features - centre) / scale), known.mask.ravel())
         return cls(imager, peak_snr_db, statistics, centre, scale, weights)
 
-    def probability(self, scenes: Scenes) -> Floats:
+    def probability(self, scenes: Scenes) -> Float64Array:
         """Return (scene, layer, y, x) probability of cells.
 
         Args:
@@ -114,7 +114,7 @@ class MapOracle:
         logit = _terms((features - self.centre) / self.scale) @ self.weights
         return np.asarray(expit(logit).reshape(scenes.mask.shape))
 
-    def restored(self, scenes: Scenes) -> Floats:
+    def restored(self, scenes: Scenes) -> Float64Array:
         """Return (scene, layer, y, x): each layer, given all others.
 
         Raises:
@@ -149,7 +149,7 @@ class MapOracle:
             found.append(even + covariance(one.A_adjoint(weight)))
         return torch.cat(found, dim=1).numpy()
 
-    def _features(self, restored: Floats, depth_um: NDArray[np.float32]) -> Floats:
+    def _features(self, restored: Float64Array, depth_um: Float32Array) -> Float64Array:
         """Return (pixel, feature): the light at several widths, and how far away it is."""
         darkest = DARKEST * self.statistics.mean
         blurred = [gaussian_filter(restored, width, axes=(-2, -1)) for width in WIDTHS_PX]
@@ -232,14 +232,14 @@ def _solved(one: Projection, covariance: _Covariance, noise: Tensor, gap: Tensor
     return w
 
 
-def _terms(features: Floats) -> Floats:
+def _terms(features: Float64Array) -> Float64Array:
     """Return (pixel, term): a constant, the features, and all their products."""
     first, second = np.triu_indices(features.shape[-1])
     one = np.ones((len(features), 1))
     return np.concatenate([one, features, features[:, first] * features[:, second]], axis=1)
 
 
-def _logistic_weights(terms: Floats, truth: NDArray[np.bool_]) -> Floats:
+def _logistic_weights(terms: Float64Array, truth: BoolArray) -> Float64Array:
     """Return (term,) weights of greatest likelihood, by Newton's method."""
     weights = np.zeros(terms.shape[1])
     penalty = PENALTY * np.eye(len(weights))

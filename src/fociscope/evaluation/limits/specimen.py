@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.fft import irfft2, next_fast_len, rfft2
 
-__all__ = ["SpecimenStatistics"]
+from fociscope.typing import Float64Array
 
-Floats = NDArray[np.float64]
+__all__ = ["SpecimenStatistics"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class SpecimenStatistics:
 
     mean: float
     """Of the light of a pixel."""
-    power: Floats
+    power: Float64Array
     """(2 y - 1, 2 x - 1) at the frequencies of `numpy.fft.fft2`; its mean is a pixel's variance."""
 
     @classmethod
@@ -66,11 +66,11 @@ class SpecimenStatistics:
         return float(self.power.mean())
 
     @property
-    def covariance(self) -> Floats:
+    def covariance(self) -> Float64Array:
         """(2 y - 1, 2 x - 1) of two pixels by their distance, as `numpy.fft` orders distances."""
         return np.asarray(np.fft.ifft2(self.power).real)
 
-    def covariance_times(self, images: Floats) -> Floats:
+    def covariance_times(self, images: Float64Array) -> Float64Array:
         """Return (..., y, x): the covariance matrix applied to images (..., y, x)."""
         height, width = self.frame_px
         # Twice a frame less one is often prime, for which a Fourier transform takes long.

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fociscope.evaluation.limits import gaussian_layers_bound_um, known_layers_bound_um
 from fociscope.evaluation.scores import DEPTH_BINS
@@ -23,10 +22,10 @@ from fociscope.evaluation.suite import SUITES, Condition
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.imager.geometry import Imager
 from fociscope.simulation.scene import Scenes
+from fociscope.typing import Float64Array
 
 __all__ = ["TABLE", "condition_key", "depth_limit", "unknown_layer_bound_um", "write_table"]
 
-Floats = NDArray[np.float64]
 
 BOUND_SCENES = 48
 TABLE = Path(__file__).with_name("unknown_layer_bounds.json")
@@ -124,7 +123,7 @@ def _read_table() -> dict[str, Any]:
     return dict(json.loads(TABLE.read_text(encoding="utf-8")))
 
 
-def _bin_middles_um(imager: Imager) -> Floats:
+def _bin_middles_um(imager: Imager) -> Float64Array:
     edges = np.linspace(0, imager.gap_um, DEPTH_BINS + 1)
     return np.asarray((edges[1:] + edges[:-1]) / 2)
 

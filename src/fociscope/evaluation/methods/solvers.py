@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -33,10 +32,10 @@ from fociscope.solvers import (
     solve_on_grid,
     tikhonov,
 )
+from fociscope.typing import BoolArray, Float32Array, Float64Array
 
 __all__ = ["SOLVERS", "Reading", "Solver", "solver_names"]
 
-Floats = NDArray[np.float32]
 
 #: Planes of the depth grid: 50 um apart in 1000 um.
 GRID_PLANES = 20
@@ -129,11 +128,11 @@ class Solver:
 class _Found(NamedTuple):
     """What a solver finds."""
 
-    layers: Floats
+    layers: Float32Array
     """(scene, layer, y, x)."""
-    depth_um: Floats | None = None
+    depth_um: Float32Array | None = None
     """(scene, layer)."""
-    depth_std_um: Floats | None = None
+    depth_std_um: Float32Array | None = None
 
 
 class Reading(NamedTuple):
@@ -147,7 +146,7 @@ class Reading(NamedTuple):
     """P = sigmoid(scale * log light + shift)."""
 
     @classmethod
-    def fit(cls, layers: Floats, mask: NDArray[np.bool_]) -> Reading:
+    def fit(cls, layers: Float32Array, mask: BoolArray) -> Reading:
         """Choose smoothing and threshold by accuracy, and Platt's two numbers by likelihood.
 
         Args:
@@ -163,7 +162,7 @@ class Reading(NamedTuple):
         x = _log_light(layers, smoothing_px).ravel().astype(np.float64)
         t = mask.ravel().astype(np.float64)
 
-        def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        def loss(parameters: Float64Array) -> tuple[float, Float64Array]:
             logit = parameters[0] * x + parameters[1]
             wrong = expit(logit) - t
             value = np.logaddexp(0, logit) - t * logit
@@ -172,11 +171,11 @@ class Reading(NamedTuple):
         scale, shift = minimize(loss, np.array([1.0, -threshold]), jac=True, method="BFGS").x
         return cls(smoothing_px, threshold, float(scale), float(shift))
 
-    def mask(self, layers: Floats) -> NDArray[np.bool_]:
+    def mask(self, layers: Float32Array) -> BoolArray:
         """Return (scene, layer, y, x): where there is light enough."""
         return np.asarray(_log_light(layers, self.smoothing_px) > self.threshold)
 
-    def probability(self, layers: Floats) -> Floats:
+    def probability(self, layers: Float32Array) -> Float32Array:
         """Return (scene, layer, y, x): how likely there are cells."""
         light = _log_light(layers, self.smoothing_px)
         return np.asarray(expit(self.scale * light + self.shift), dtype=np.float32)
@@ -188,14 +187,14 @@ FAINTEST = 0.05
 THRESHOLDS = 200
 
 
-def _log_light(layers: Floats, smoothing_px: float) -> Floats:
+def _log_light(layers: Float32Array, smoothing_px: float) -> Float32Array:
     light = layers
     if smoothing_px:
         light = gaussian_filter(layers, smoothing_px, axes=(-2, -1), mode="nearest")
     return np.asarray(np.log(np.maximum(light, 0) + FAINTEST), dtype=np.float32)
 
 
-def _best_threshold(light: Floats, mask: NDArray[np.bool_]) -> tuple[float, float]:
+def _best_threshold(light: Float32Array, mask: BoolArray) -> tuple[float, float]:
     """Return the threshold of the highest accuracy among many, and that accuracy."""
     tried = np.quantile(light, np.linspace(0, 1, THRESHOLDS))
     bins = np.searchsorted(tried, light.ravel(), side="left")
@@ -209,7 +208,7 @@ def _best_threshold(light: Floats, mask: NDArray[np.bool_]) -> tuple[float, floa
     return float(tried[best]), float(right[best] / mask.size)
 
 
-def _filled(depth_um: Floats, imager: Imager) -> Floats:
+def _filled(depth_um: Float32Array, imager: Imager) -> Float32Array:
     """Return depths with those of layers that have none, for want of cells, set to the middle."""
     return np.where(np.isnan(depth_um), np.float32(imager.gap_um / 2), depth_um)
 
@@ -223,7 +222,7 @@ def _validation() -> Batch:
 _last_depths: dict[tuple[bytes, Imager], SingleLayerDepth] = {}
 
 
-def _depth_of_one(captures: Floats, imager: Imager) -> SingleLayerDepth:
+def _depth_of_one(captures: Float32Array, imager: Imager) -> SingleLayerDepth:
     """Return the depth of a single layer, which is the same for all solvers: it is found once."""
     key = hashlib.sha256(captures.tobytes()).digest(), imager
     if key not in _last_depths:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from fociscope.typing import Float64Array, Int64Array
 
 __all__ = [
     "BrierScore",
@@ -20,20 +22,18 @@ __all__ = [
     "reliability_curve",
 ]
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class ReliabilityCurve:
     """Stated probability against observed frequency; NaN in bins that nothing fell into."""
 
-    edges: Floats
+    edges: Float64Array
     """(bin + 1,) of the probabilities; a bin holds its lower edge, the last one both."""
-    probability: Floats
+    probability: Float64Array
     """(bin,) mean of what was stated."""
-    frequency: Floats
+    frequency: Float64Array
     """(bin,) share of pixels with cells."""
-    count: NDArray[np.int64]
+    count: Int64Array
     """(bin,) pixels."""
 
     @property
@@ -126,7 +126,7 @@ def brier_score(probability: ArrayLike, truth: ArrayLike) -> BrierScore:
     return BrierScore(float(((p - t) ** 2).mean()), float(share * (1 - share)))
 
 
-def _checked(probability: ArrayLike, truth: ArrayLike) -> tuple[Floats, Floats]:
+def _checked(probability: ArrayLike, truth: ArrayLike) -> tuple[Float64Array, Float64Array]:
     p = np.asarray(probability, dtype=np.float64)
     t = np.asarray(truth, dtype=np.float64)
     if p.shape != t.shape or p.size == 0:

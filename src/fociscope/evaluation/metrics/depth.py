@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 from scipy.special import ndtri
+
+from fociscope.typing import BoolArray, Float64Array, IndexArray, Int64Array
 
 __all__ = [
     "CoverageCurve",
@@ -27,28 +29,26 @@ __all__ = [
     "match_layers",
 ]
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class DepthScores:
     """Errors of depths: (layer,) for each layer, or () pooled over the layers."""
 
-    mae_um: Floats
+    mae_um: Float64Array
     """Mean absolute error."""
-    rmse_um: Floats
+    rmse_um: Float64Array
     """Root mean square error."""
-    bias_um: Floats
+    bias_um: Float64Array
     """Mean of estimate minus truth."""
-    within: Floats
+    within: Float64Array
     """Share of layers that are right within `within_um`."""
-    constant_mae_um: Floats
+    constant_mae_um: Float64Array
     """Of always giving the constant depth of the layer."""
-    constant_rmse_um: Floats
-    constant_within: Floats
-    within_one_std: Floats | None
+    constant_rmse_um: Float64Array
+    constant_within: Float64Array
+    within_one_std: Float64Array | None
     """Share of true depths within one stated standard deviation: 0.683 where that is so."""
-    within_two_std: Floats | None
+    within_two_std: Float64Array | None
     """Within two of them: 0.954."""
 
 
@@ -81,7 +81,7 @@ def depth_scores(
     constant = truth.mean(axis=every) if constant_um is None else np.asarray(constant_um)
     error, spread = estimate - truth, constant - truth
 
-    def mean(values: Floats | NDArray[np.bool_]) -> Floats:
+    def mean(values: Float64Array | BoolArray) -> Float64Array:
         return np.asarray(values.mean(axis=over, dtype=np.float64))
 
     stated = None
@@ -100,7 +100,9 @@ def depth_scores(
     )
 
 
-def depth_z_scores(depth_um: ArrayLike, true_depth_um: ArrayLike, std_um: ArrayLike) -> Floats:
+def depth_z_scores(
+    depth_um: ArrayLike, true_depth_um: ArrayLike, std_um: ArrayLike
+) -> Float64Array:
     """Return (estimate - truth) / stated standard deviation, all (...).
 
     A standard deviation of 0 gives 0 where the depth is exact, and infinity elsewhere.
@@ -123,9 +125,9 @@ def depth_z_scores(depth_um: ArrayLike, true_depth_um: ArrayLike, std_um: ArrayL
 class CoverageCurve(NamedTuple):
     """How often intervals hold the truth, against how often they claim to."""
 
-    nominal: Floats
+    nominal: Float64Array
     """(level,) claimed."""
-    empirical: Floats
+    empirical: Float64Array
     """(level,) observed; above the claim: too cautious, below: too sure."""
 
     @property
@@ -157,15 +159,15 @@ def coverage_curve(z_scores: ArrayLike, levels: ArrayLike | None = None) -> Cove
 class LayerMatch(NamedTuple):
     """Which estimated layer is which true one, in one scene."""
 
-    estimated: NDArray[np.intp]
+    estimated: IndexArray
     """(pair,) numbers of the estimated layers that were matched, by depth."""
-    true: NDArray[np.intp]
+    true: IndexArray
     """(pair,) numbers of the true layers they were matched with."""
-    error_um: Floats
+    error_um: Float64Array
     """(pair,) estimate minus truth."""
-    missed: NDArray[np.intp]
+    missed: IndexArray
     """True layers that nothing was matched with."""
-    false: NDArray[np.intp]
+    false: IndexArray
     """Estimated layers that match no true one."""
 
 
@@ -213,13 +215,13 @@ def match_depths(
 class MatchedLayers:
     """Layers of many scenes, matched within a distance."""
 
-    error_um: Floats
+    error_um: Float64Array
     """(pair,) estimate minus truth, of all pairs."""
-    true_layers: NDArray[np.int64]
+    true_layers: Int64Array
     """(scene,) how many there were."""
-    missed: NDArray[np.int64]
+    missed: Int64Array
     """(scene,) how many of them nothing was matched with."""
-    false: NDArray[np.int64]
+    false: Int64Array
     """(scene,) estimated layers that match no true one."""
 
     @property
@@ -265,7 +267,7 @@ def match_layers(
     )
 
 
-def _same(depth_um: ArrayLike, true_depth_um: ArrayLike) -> tuple[Floats, Floats]:
+def _same(depth_um: ArrayLike, true_depth_um: ArrayLike) -> tuple[Float64Array, Float64Array]:
     estimate, truth = (np.asarray(d, dtype=np.float64) for d in (depth_um, true_depth_um))
     if estimate.shape != truth.shape or truth.ndim == 0 or truth.size == 0:
         raise ValueError(

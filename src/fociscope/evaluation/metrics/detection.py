@@ -10,14 +10,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from fociscope.evaluation.bootstrap import Interval, rate_interval, share_interval
+from fociscope.typing import BoolArray, Float64Array, IndexArray, Int64Array
 
 __all__ = ["FociDetection", "SizeSensitivity", "detect_foci", "region_specificity"]
 
-Floats = NDArray[np.float64]
 
 #: Connects the eight neighbours in a frame, and no frame with another.
 NEIGHBOURS = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))]).astype(np.int8)
@@ -27,11 +27,11 @@ NEIGHBOURS = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))]).ast
 class SizeSensitivity:
     """The share of foci that were detected, by their size."""
 
-    edges_cells: Floats
+    edges_cells: Float64Array
     """(bin + 1,) sizes; a bin holds its lower edge and not its upper one."""
-    detected: NDArray[np.int64]
+    detected: Int64Array
     """(bin,) foci found."""
-    foci: NDArray[np.int64]
+    foci: Int64Array
     """(bin,) foci there were."""
     share: Interval
     """(bin,) with its Wilson interval, which takes foci for independent; NaN in empty bins."""
@@ -41,22 +41,22 @@ class SizeSensitivity:
 class FociDetection:
     """The foci of many frames, and whether they were found."""
 
-    cells: Floats
+    cells: Float64Array
     """(focus,) size of each true focus in cells."""
-    area_px: NDArray[np.int64]
+    area_px: Int64Array
     """(focus,) its pixels."""
-    covered: Floats
+    covered: Float64Array
     """(focus,) share of its pixels that were predicted."""
-    frame: NDArray[np.intp]
+    frame: IndexArray
     """(focus,) number of its frame, all leading axes counted as one."""
-    predicted_foci: NDArray[np.int64]
+    predicted_foci: Int64Array
     """(frame,) foci of the prediction."""
-    false_foci: NDArray[np.int64]
+    false_foci: Int64Array
     """(frame,) those of them that share no pixel with the truth."""
     frame_mm2: float
     """Area of a frame."""
 
-    def detected(self, fraction: float = 0.0) -> NDArray[np.bool_]:
+    def detected(self, fraction: float = 0.0) -> BoolArray:
         """Return (focus,): at least one of its pixels was predicted, and this share of them."""
         return (self.covered > 0) & (self.covered >= fraction)
 
@@ -177,7 +177,7 @@ def region_specificity(
     return share_interval((free & ~p).sum(), free.sum(), level=level)
 
 
-def _frames(predicted: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _frames(predicted: ArrayLike, truth: ArrayLike) -> tuple[BoolArray, BoolArray]:
     p, t = np.asarray(predicted, dtype=bool), np.asarray(truth, dtype=bool)
     if p.shape != t.shape or p.ndim < 2 or p.size == 0:
         raise ValueError(f"masks need one shape (..., y, x); got {p.shape} and {t.shape}")

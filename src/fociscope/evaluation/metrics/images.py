@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
+
+from fociscope.typing import Float64Array
 
 __all__ = [
     "best_gain",
@@ -15,7 +17,6 @@ __all__ = [
     "structural_similarity",
 ]
 
-Floats = NDArray[np.float64]
 Axes = tuple[int, ...]
 
 #: The window of Wang et al. (2004): a Gaussian of 1.5 pixels, 11 x 11.
@@ -24,7 +25,7 @@ WINDOW_SIGMA_PX, WINDOW_RADIUS_PX = 1.5, 5
 K1, K2 = 0.01, 0.03
 
 
-def best_gain(image: ArrayLike, truth: ArrayLike, *, axes: Axes = (-3, -2, -1)) -> Floats:
+def best_gain(image: ArrayLike, truth: ArrayLike, *, axes: Axes = (-3, -2, -1)) -> Float64Array:
     """Return (...) the gain that brings an image nearest to the truth: <image, truth> / |image|^2.
 
     It is 0 for a dark image, and never negative, as no gain of light is.
@@ -45,7 +46,7 @@ def best_gain(image: ArrayLike, truth: ArrayLike, *, axes: Axes = (-3, -2, -1)) 
 
 def relative_squared_error(
     image: ArrayLike, truth: ArrayLike, *, gain_free: bool = False, axes: Axes = (-3, -2, -1)
-) -> Floats:
+) -> Float64Array:
     """Return (...) |image - truth|^2 / |truth|^2.
 
     Args:
@@ -67,7 +68,7 @@ def relative_squared_error(
     return _relative(((restored - true) ** 2).sum(axes), (true**2).sum(axes))
 
 
-def even_image_error(truth: ArrayLike, *, axes: Axes = (-3, -2, -1)) -> Floats:
+def even_image_error(truth: ArrayLike, *, axes: Axes = (-3, -2, -1)) -> Float64Array:
     """Return (...) the relative squared error of the best even image, the constant guess.
 
     It is 1 - mean(truth)^2 / mean(truth^2); a dark image scores 1. NaN where the truth is dark.
@@ -78,7 +79,7 @@ def even_image_error(truth: ArrayLike, *, axes: Axes = (-3, -2, -1)) -> Floats:
 
 def peak_snr_db(
     image: ArrayLike, truth: ArrayLike, *, data_range: float, axes: Axes = (-2, -1)
-) -> Floats:
+) -> Float64Array:
     """Return (...) 10 log10(data_range^2 / mean squared error); infinite for equal images.
 
     This compares two images (PSNR); the peak SNR of a capture compares light and noise.
@@ -99,7 +100,7 @@ def peak_snr_db(
         return np.asarray(10 * np.log10(data_range**2 / error))
 
 
-def structural_similarity(image: ArrayLike, truth: ArrayLike, *, data_range: float) -> Floats:
+def structural_similarity(image: ArrayLike, truth: ArrayLike, *, data_range: float) -> Float64Array:
     """Return (...) the mean structural similarity (SSIM) of images.
 
     Wang, Bovik, Sheikh, Simoncelli, IEEE Trans. Image Process. 13:600-612 (2004): a Gaussian
@@ -126,7 +127,7 @@ def structural_similarity(image: ArrayLike, truth: ArrayLike, *, data_range: flo
         )
     inside = (..., *(slice(WINDOW_RADIUS_PX, -WINDOW_RADIUS_PX),) * 2)
 
-    def windowed(values: Floats) -> Floats:
+    def windowed(values: Float64Array) -> Float64Array:
         mean = gaussian_filter(values, WINDOW_SIGMA_PX, radius=WINDOW_RADIUS_PX, axes=(-2, -1))
         return np.asarray(mean[inside])
 
@@ -140,7 +141,7 @@ def structural_similarity(image: ArrayLike, truth: ArrayLike, *, data_range: flo
     return np.asarray(similarity.mean((-2, -1)))
 
 
-def self_check_residual(reprojection: ArrayLike, captures: ArrayLike) -> Floats:
+def self_check_residual(reprojection: ArrayLike, captures: ArrayLike) -> Float64Array:
     """Return (..., sensor) |reprojection - capture| / |capture|, as `Reconstruction.residual`.
 
     It needs no truth. Noise alone leaves about 1 / SNR; a dark guess scores 1. NaN for a dark
@@ -156,7 +157,7 @@ def self_check_residual(reprojection: ArrayLike, captures: ArrayLike) -> Floats:
     return np.sqrt(relative_squared_error(reprojection, captures, axes=(-2, -1)))
 
 
-def _same(image: ArrayLike, truth: ArrayLike) -> tuple[Floats, Floats]:
+def _same(image: ArrayLike, truth: ArrayLike) -> tuple[Float64Array, Float64Array]:
     x, y = np.asarray(image, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     if x.shape != y.shape or x.size == 0:
         raise ValueError(f"images need one shape and a pixel; got {x.shape} and {y.shape}")
@@ -168,5 +169,5 @@ def _check_range(data_range: float) -> None:
         raise ValueError(f"data_range must lie above 0; got {data_range:g}")
 
 
-def _relative(part: Floats, whole: Floats) -> Floats:
+def _relative(part: Float64Array, whole: Float64Array) -> Float64Array:
     return np.asarray(np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan))

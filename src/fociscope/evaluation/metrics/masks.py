@@ -6,29 +6,29 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from fociscope.typing import Float64Array
 
 __all__ = ["MaskCounts", "MaskScores", "mask_counts", "mask_scores"]
-
-Floats = NDArray[np.float64]
 
 
 class MaskScores(NamedTuple):
     """Scores of cell / no-cell maps: (layer,) for each layer, or () pooled over the layers."""
 
-    accuracy: Floats
+    accuracy: Float64Array
     """Share of pixels that are right."""
-    constant_accuracy: Floats
+    constant_accuracy: Float64Array
     """What always giving the layer's own majority answer would score, frame by frame."""
-    dice: Floats
+    dice: Float64Array
     """2 |A and B| / (|A| + |B|) over all pixels of all frames; 1 if both are empty."""
-    mcc: Floats
+    mcc: Float64Array
     """Matthews correlation coefficient over all pixels of all frames; 0 where it is undefined."""
-    iou: Floats
+    iou: Float64Array
     """|A and B| / |A or B| over all pixels of all frames; 1 if both are empty."""
-    constant_dice: Floats
+    constant_dice: Float64Array
     """Dice of saying "cells" everywhere, the best that a constant answer gets."""
-    constant_iou: Floats
+    constant_iou: Float64Array
     """IoU of the same."""
 
 
@@ -42,19 +42,19 @@ class MaskCounts:
         bootstrap_of_means(counts.array(), lambda mean: MaskCounts.of(mean).dice, seed=0)
     """
 
-    true_positive: Floats
-    false_positive: Floats
-    false_negative: Floats
-    true_negative: Floats
-    majority: Floats
+    true_positive: Float64Array
+    false_positive: Float64Array
+    false_negative: Float64Array
+    true_negative: Float64Array
+    majority: Float64Array
     """Pixels that the majority answer of their own frame gets right."""
 
     @classmethod
-    def of(cls, array: Floats) -> MaskCounts:
+    def of(cls, array: Float64Array) -> MaskCounts:
         """Return the counts of an array (..., 5) as `array` makes it."""
         return cls(*np.moveaxis(np.asarray(array, dtype=np.float64), -1, 0))
 
-    def array(self) -> Floats:
+    def array(self) -> Float64Array:
         """Return (..., 5), one count beside the other."""
         return np.stack([getattr(self, field.name) for field in fields(self)], axis=-1)
 
@@ -67,57 +67,57 @@ class MaskCounts:
         return MaskCounts.of(self.array().reshape(-1, 5).sum(axis=0))
 
     @property
-    def _pixels(self) -> Floats:
+    def _pixels(self) -> Float64Array:
         return self.true_positive + self.false_positive + self.false_negative + self.true_negative
 
     @property
-    def _cells(self) -> Floats:
+    def _cells(self) -> Float64Array:
         return self.true_positive + self.false_negative
 
     @property
-    def accuracy(self) -> Floats:
+    def accuracy(self) -> Float64Array:
         """(TP + TN) / N."""
         return (self.true_positive + self.true_negative) / self._pixels
 
     @property
-    def constant_accuracy(self) -> Floats:
+    def constant_accuracy(self) -> Float64Array:
         """The share of pixels that the majority answer of each frame gets right."""
         return self.majority / self._pixels
 
     @property
-    def dice(self) -> Floats:
+    def dice(self) -> Float64Array:
         """2 TP / (2 TP + FP + FN); 1 where there is nothing to find and nothing was found."""
         wrong = self.false_positive + self.false_negative
         return _share(2 * self.true_positive, 2 * self.true_positive + wrong, empty=1.0)
 
     @property
-    def iou(self) -> Floats:
+    def iou(self) -> Float64Array:
         """TP / (TP + FP + FN); 1 where there is nothing to find and nothing was found."""
         union = self.true_positive + self.false_positive + self.false_negative
         return _share(self.true_positive, union, empty=1.0)
 
     @property
-    def constant_dice(self) -> Floats:
+    def constant_dice(self) -> Float64Array:
         """2 P / (N + P) with P pixels of cells; 1 where there are none, for "no cells"."""
         return np.where(self._cells > 0, 2 * self._cells / (self._pixels + self._cells), 1.0)
 
     @property
-    def constant_iou(self) -> Floats:
+    def constant_iou(self) -> Float64Array:
         """P / N with P pixels of cells; 1 where there are none, for "no cells"."""
         return np.where(self._cells > 0, self._cells / self._pixels, 1.0)
 
     @property
-    def sensitivity(self) -> Floats:
+    def sensitivity(self) -> Float64Array:
         """TP / (TP + FN), of pixels; NaN where there are no cells."""
         return _share(self.true_positive, self._cells, empty=np.nan)
 
     @property
-    def specificity(self) -> Floats:
+    def specificity(self) -> Float64Array:
         """TN / (TN + FP), of pixels; NaN where there is nothing but cells."""
         return _share(self.true_negative, self.true_negative + self.false_positive, empty=np.nan)
 
     @property
-    def mcc(self) -> Floats:
+    def mcc(self) -> Float64Array:
         """(TP TN - FP FN) / sqrt((TP+FP)(TP+FN)(TN+FP)(TN+FN)); 0 where it is undefined."""
         spread = (
             np.sqrt(self.true_positive + self.false_positive)
@@ -165,6 +165,6 @@ def mask_scores(predicted: ArrayLike, truth: ArrayLike) -> MaskScores:
     return mask_counts(predicted, truth).per_layer().scores()
 
 
-def _share(part: Floats, whole: Floats, *, empty: float) -> Floats:
+def _share(part: Float64Array, whole: Float64Array, *, empty: float) -> Float64Array:
     some = np.where(whole > 0, whole, 1.0)
     return np.asarray(np.where(whole > 0, part / some, empty))

@@ -25,6 +25,7 @@ from fociscope.files.captures.pairing import sensor_of
 from fociscope.files.images.reader import ARRAY_LEADING
 from fociscope.files.images.stacks import Stack, size
 from fociscope.files.safe.limits import Limits, check_claim, require_file, unbounded
+from fociscope.typing import Float32Array
 
 __all__ = ["is_array_file", "open_arrays", "pick_arrays", "root_names"]
 
@@ -192,7 +193,7 @@ def _stack(path: Path, source: Source, name: str, limits: Limits) -> Stack:
     per = ordered[1] if len(ordered) == 4 else 1  # planes of one frame, in which runs are counted
     whole: list[npt.NDArray[Any]] = []
 
-    def planes(start: int, stop: int) -> npt.NDArray[np.float32]:
+    def planes(start: int, stop: int) -> Float32Array:
         check_claim(path, (stop - start, *frame_px), dtype, limits, name)
         if len(shape) == 2:
             array = source.read(name)

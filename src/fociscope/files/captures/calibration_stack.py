@@ -30,15 +30,15 @@ from fociscope.files import (
 from fociscope.files.arrays.hdf5 import Hdf5Source, is_hdf5
 from fociscope.files.arrays.mat5 import Mat5Source
 from fociscope.files.safe.limits import decoding
+from fociscope.typing import Float64Array
 
 __all__ = ["MeasuredStack", "read_depths", "read_stack"]
 
-FloatArray = npt.NDArray[np.float64]
 
 LARGEST_TABLE_BYTES = 2**20
 
 
-def read_depths(given: str | Path) -> FloatArray:
+def read_depths(given: str | Path) -> Float64Array:
     """Read depths from a table file, or from numbers separated by commas.
 
     Args:
@@ -59,7 +59,7 @@ def read_depths(given: str | Path) -> FloatArray:
     return _checked(numbers, text)
 
 
-def _read_table(path: Path) -> FloatArray:
+def _read_table(path: Path) -> Float64Array:
     path = require_file(path)
     if path.stat().st_size > LARGEST_TABLE_BYTES:
         raise FileFormatError(f"{shown(path)}: too large for a table of depths, expected text.")
@@ -91,7 +91,7 @@ def _read_table(path: Path) -> FloatArray:
     return _checked(numbers, shown(path))
 
 
-def _checked(numbers: Iterable[float], where: str) -> FloatArray:
+def _checked(numbers: Iterable[float], where: str) -> Float64Array:
     depth_um = np.array(list(numbers), dtype=np.float64)
     if depth_um.size == 0 or not np.isfinite(depth_um).all():
         raise FileFormatError(f"{where[:80]}: expected finite depths in um, one for each plane.")
@@ -115,8 +115,8 @@ class MeasuredStack:
         pixel_pitch_um: what the file states, None if it states none.
     """
 
-    counts: FloatArray
-    depth_um: FloatArray
+    counts: Float64Array
+    depth_um: Float64Array
     pixel_pitch_um: float | None = None
 
     def __post_init__(self) -> None:
@@ -204,8 +204,8 @@ def read_stack(
 
 
 def _read_one(
-    path: Path, depth_um: FloatArray | None, variable: str | None, limits: Limits
-) -> tuple[FloatArray, FloatArray | None, float | None]:
+    path: Path, depth_um: Float64Array | None, variable: str | None, limits: Limits
+) -> tuple[Float64Array, Float64Array | None, float | None]:
     """Return (sensor, depth, y, x) of one file, the depths and the pitch that it names."""
     if path.suffix.lower() == ".mat" or (path.suffix == "" and is_mat(path)):
         counts, named = _read_mat(require_file(path), depth_um, variable, limits)
@@ -222,7 +222,7 @@ def _read_one(
     return planes.astype(np.float64)[None], _ome_depths(path), read_pixel_size_um(path)
 
 
-def _ome_depths(path: Path) -> FloatArray | None:
+def _ome_depths(path: Path) -> Float64Array | None:
     """Return the PositionZ of an OME-TIFF's planes in um; the reader has checked its XML."""
     if path.suffix.lower() not in (".tif", ".tiff"):
         return None
@@ -241,8 +241,8 @@ def _ome_depths(path: Path) -> FloatArray | None:
 
 
 def _read_mat(
-    path: Path, depth_um: FloatArray | None, variable: str | None, limits: Limits
-) -> tuple[FloatArray, FloatArray | None]:
+    path: Path, depth_um: Float64Array | None, variable: str | None, limits: Limits
+) -> tuple[Float64Array, Float64Array | None]:
     """Return (sensor, depth, y, x) and the depths that the MAT file names."""
     if is_hdf5(path):
         with Hdf5Source.open(path, limits) as source:
@@ -259,10 +259,10 @@ def _read_mat(
 def _pick(
     path: Path,
     source: Hdf5Source | Mat5Source,
-    depth_um: FloatArray | None,
+    depth_um: Float64Array | None,
     variable: str | None,
     limits: Limits,
-) -> tuple[FloatArray, FloatArray | None]:
+) -> tuple[Float64Array, Float64Array | None]:
     """Choose the stack and the depths among the variables of an open MAT file."""
     names = source.names()
     named = None

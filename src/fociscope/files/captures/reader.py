@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, shown
 from fociscope.files.arrays.zarr_store import is_zarr
@@ -27,10 +26,10 @@ from fociscope.files.images.reader import IMAGE_SUFFIXES, open_image
 from fociscope.files.images.stacks import Stack, size
 from fociscope.files.published.images_depth import SENSOR_A, SENSOR_B, ImagesDepthFile
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits
+from fociscope.typing import Float32Array
 
 __all__ = ["PageMeaning", "list_images", "open_captures", "read_captures"]
 
-FloatArray = npt.NDArray[np.float32]
 
 PIXEL_SIZE_TOLERANCE = 0.01
 """By so much, relatively, may the pixel sizes that A and B state differ."""
@@ -40,7 +39,7 @@ PageMeaning = Literal["auto", "frames", "sensors"]
 two pages for A and B, and more for frames of sensor A."""
 
 
-def read_captures(paths: Sequence[Path | str], limits: Limits = DEFAULT_LIMITS) -> FloatArray:
+def read_captures(paths: Sequence[Path | str], limits: Limits = DEFAULT_LIMITS) -> Float32Array:
     """Read all that `open_captures` opens into memory.
 
     Returns:
@@ -194,9 +193,9 @@ def _published(file: ImagesDepthFile) -> Stack:
     """Return the sensor images of the published layout."""
     samples, height, width = file.shape(SENSOR_A)
     sensors = len({SENSOR_A, SENSOR_B} & set(file.names))
-    whole: list[FloatArray] = []
+    whole: list[Float32Array] = []
 
-    def planes(start: int, stop: int) -> FloatArray:
+    def planes(start: int, stop: int) -> Float32Array:
         start, stop = start // sensors, stop // sensors
         if file.is_sliceable:
             captures = file.read_captures(start, stop)

@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, shown
+from fociscope.typing import Float32Array
 
 __all__ = ["CaptureSeries", "ReadFrames", "refusing_non_finite"]
 
-FloatArray = npt.NDArray[np.float32]
 
-ReadFrames = Callable[[int, int], FloatArray]
+ReadFrames = Callable[[int, int], Float32Array]
 """(start, stop) -> float32 (frame, sensor, y, x)."""
 
 
@@ -47,7 +46,7 @@ class CaptureSeries:
         """Return the number of frames."""
         return self.shape[0]
 
-    def read(self, start: int = 0, stop: int | None = None) -> FloatArray:
+    def read(self, start: int = 0, stop: int | None = None) -> Float32Array:
         """Return frames `start` up to, not including, `stop` (all without it), as in the files.
 
         Returns:
@@ -64,7 +63,7 @@ class CaptureSeries:
             return np.empty((0, *self.shape[1:]), np.float32)
         return self.read_frames(start, stop)
 
-    def batches(self, frames: int) -> Iterator[FloatArray]:
+    def batches(self, frames: int) -> Iterator[Float32Array]:
         """Yield all frames in order, so many at a time."""
         for start in range(0, self.shape[0], frames):
             yield self.read(start, start + frames)
@@ -73,7 +72,7 @@ class CaptureSeries:
 def refusing_non_finite(series: CaptureSeries) -> CaptureSeries:
     """Return the series whose `read` refuses NaN and infinity, counting them."""
 
-    def read(start: int, stop: int) -> FloatArray:
+    def read(start: int, stop: int) -> Float32Array:
         captures = series.read_frames(start, stop)
         if not np.isfinite(captures).all():
             raise _non_finite(series, captures, start)
@@ -82,7 +81,7 @@ def refusing_non_finite(series: CaptureSeries) -> CaptureSeries:
     return replace(series, read_frames=read)
 
 
-def _non_finite(series: CaptureSeries, captures: FloatArray, start: int) -> FileFormatError:
+def _non_finite(series: CaptureSeries, captures: Float32Array, start: int) -> FileFormatError:
     """Return the error that says how many values are no numbers, and of which image."""
     bad = ~np.isfinite(captures)
     frame, sensor = (int(at) for at in np.argwhere(bad.any(axis=(-2, -1)))[0])

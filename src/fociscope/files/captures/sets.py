@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, shown
 from fociscope.files.arrays.zarr_store import is_zarr
@@ -17,6 +16,7 @@ from fociscope.files.captures.pairing import natural_order
 from fociscope.files.images.reader import IMAGE_SUFFIXES, open_image
 from fociscope.files.images.stacks import Stack, size
 from fociscope.files.safe.limits import Limits, check_claim
+from fociscope.typing import Float32Array
 
 __all__ = ["Given", "expanded", "list_images", "set_stack"]
 
@@ -130,7 +130,7 @@ def set_stack(where: Path, files: Sequence[Path], limits: Limits, *, of_pairs: b
         pitch_um = first.pixel_size_um
     sensors, frame_px = expected[0], (expected[1], expected[2])
 
-    def planes(start: int, stop: int) -> npt.NDArray[np.float32]:
+    def planes(start: int, stop: int) -> Float32Array:
         check_claim(where, (stop - start, *frame_px), np.dtype(np.float32), limits)
         found = np.empty((stop - start, *frame_px), np.float32)
         for place in range(start, stop, sensors):

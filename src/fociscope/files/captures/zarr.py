@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, shown
 from fociscope.files.arrays.zarr_array import (
@@ -30,6 +29,7 @@ from fociscope.files.captures.array_files import pick_arrays
 from fociscope.files.images.reader import ARRAY_LEADING
 from fociscope.files.images.stacks import Stack, size
 from fociscope.files.safe.limits import Limits, check_claim, decoding, unbounded
+from fociscope.typing import Float32Array
 
 __all__ = ["open_zarr"]
 
@@ -173,7 +173,7 @@ def _stack(
     per = counts[-1] if found.leading == "FS" else 1
     along = found.frame if found.frame is not None else found.sensor
 
-    def planes(start: int, stop: int) -> npt.NDArray[np.float32]:
+    def planes(start: int, stop: int) -> Float32Array:
         check_claim(path, (stop - start, *frame_px), array.dtype, limits, name or None)
         index = [slice(None)] * len(array.shape)
         if along is not None:

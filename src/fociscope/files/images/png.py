@@ -6,11 +6,11 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from fociscope.errors import FileFormatError, one_line, shown
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, decoding
+from fociscope.typing import Float32Array
 
 __all__ = ["is_png", "read_png"]
 
@@ -25,7 +25,7 @@ def is_png(head: bytes) -> bool:
     return head.startswith(_MAGIC)
 
 
-def read_png(path: Path, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.float32]:
+def read_png(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
     """Read greyscale of 1 to 16 bits, or colour whose channels are all equal: (y, x), as stored.
 
     Raises:

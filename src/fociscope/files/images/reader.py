@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, shown
 from fociscope.files.arrays.npz import read_npy_header
@@ -25,6 +24,7 @@ from fociscope.files.safe.limits import (
     require_file,
     unbounded,
 )
+from fociscope.typing import Float32Array
 
 __all__ = ["ARRAY_LEADING", "IMAGE_SUFFIXES", "open_image", "read_image"]
 
@@ -45,7 +45,7 @@ _STRANGERS = {
 }
 
 
-def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.float32]:
+def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
     """Read one image or stack.
 
     Args:
@@ -147,7 +147,7 @@ def _open_npy(path: Path, limits: Limits) -> Iterator[Stack]:
             f"{shape}; it is truncated, copy or save it again."
         )
 
-    def planes(start: int, stop: int) -> npt.NDArray[np.float32]:
+    def planes(start: int, stop: int) -> Float32Array:
         check_claim(path, (stop - start, *shape[-2:]), dtype, limits)
         per = shape[1] if len(shape) == 4 else 1  # planes of one frame, in which runs are counted
         with decoding(path, "NPY array"), np.errstate(over="ignore"):

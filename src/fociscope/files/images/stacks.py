@@ -11,14 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from fociscope.errors import FileFormatError, shown
+from fociscope.typing import Float32Array
 
 __all__ = ["Leading", "Stack", "size"]
 
-FloatArray = npt.NDArray[np.float32]
 
 Leading = str
 """What stands before (y, x): "" nothing, "P" pages of unknown meaning, "F" frames, "S" sensors,
@@ -35,7 +32,7 @@ class Stack:
     """How long each leading axis is."""
     frame_px: tuple[int, int]
     """(y, x)."""
-    planes: Callable[[int, int], FloatArray]
+    planes: Callable[[int, int], Float32Array]
     """(start, stop) -> float32 (plane, y, x): leading axes in C order, counted together. Runs start
     and stop at whole frames."""
     pixel_size_um: float | None = None
@@ -56,7 +53,7 @@ class Stack:
         """(..., y, x)."""
         return (*self.counts, *self.frame_px)
 
-    def read(self, start: int, stop: int) -> FloatArray:
+    def read(self, start: int, stop: int) -> Float32Array:
         """Return frames `start` to `stop` as (frame, sensor, y, x)."""
         planes = self.planes(start * self.sensors, stop * self.sensors)
         return planes.reshape(stop - start, self.sensors, *self.frame_px)

@@ -22,6 +22,7 @@ from fociscope.files.images.stacks import Stack
 from fociscope.files.images.tiff_lzw import PREDICTORS, decoded_lzw
 from fociscope.files.images.tiff_metadata import check_axes, page_axes, pixel_size_um
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, decoding, require_file
+from fociscope.typing import Float32Array
 
 __all__ = ["is_tiff", "open_tiff", "read_pixel_size_um", "read_tiff"]
 
@@ -40,7 +41,7 @@ def is_tiff(head: bytes) -> bool:
     return head[:4] in _MAGIC
 
 
-def read_tiff(path: Path, limits: Limits = DEFAULT_LIMITS) -> npt.NDArray[np.float32]:
+def read_tiff(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
     """Read all pages: (y, x) for one page, (page, y, x) for more; values as in the file.
 
     Raises:
@@ -89,7 +90,7 @@ def open_tiff(
             leading, counts, order = page_axes(path, tiff, count)
             pitch_um = pixel_size_um(path, tiff)
 
-        def planes(start: int, stop: int) -> npt.NDArray[np.float32]:
+        def planes(start: int, stop: int) -> Float32Array:
             check_claim(path, (stop - start, *first.shape), first.dtype, limits)
             found = np.empty((stop - start, *first.shape), dtype=np.float32)
             with decoding(path, "TIFF image"):
@@ -103,7 +104,7 @@ def open_tiff(
         tiff.close()
 
 
-def _read_page(path: Path, tiff: Any, index: int, limits: Limits) -> npt.NDArray[np.float32]:
+def _read_page(path: Path, tiff: Any, index: int, limits: Limits) -> Float32Array:
     """Return one page, which must be like the first."""
     first, page = tiff.pages[0], tiff.pages[index]
     if page.shape != first.shape or page.dtype != first.dtype:

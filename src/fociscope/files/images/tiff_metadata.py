@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, shown
 from fociscope.files.ome.xml import OmeImage, read_ome_xml
+from fociscope.typing import Int64Array
 
 __all__ = ["Pages", "check_axes", "ome_image", "page_axes", "pixel_size_um"]
 
-Pages = npt.NDArray[np.int64]
+Pages = Int64Array
 
 _CENTIMETRE = 3
 _UM_PER_CM = 10_000.0

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tifffile
 
 from fociscope.files.safe.atomic import atomic_path
+from fociscope.typing import Float32Array
 
 __all__ = ["write_ome_tiff"]
 
@@ -86,7 +87,7 @@ def write_ome_tiff(
         )
 
 
-def _content_uuid(layers: npt.NDArray[np.float32], planes: list[float], name: str) -> str:
+def _content_uuid(layers: Float32Array, planes: list[float], name: str) -> str:
     """Return an identifier that depends on the content alone, where tifffile would draw one."""
     digest = hashlib.sha256(layers.tobytes())
     digest.update(repr((layers.shape, planes, name)).encode())

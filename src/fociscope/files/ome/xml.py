@@ -11,9 +11,9 @@ from pathlib import Path
 from xml.parsers import expat
 
 import numpy as np
-import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, shown
+from fociscope.typing import Int64Array
 
 __all__ = ["OmeImage", "read_ome_xml"]
 
@@ -42,7 +42,7 @@ class OmeImage:
             raise ValueError(f"OME-XML: the order {order!r:.20}")
         return order[:1:-1]
 
-    def pages(self, sides: list[int]) -> npt.NDArray[np.int64]:
+    def pages(self, sides: list[int]) -> Int64Array:
         """Return the page of each plane, counted in the order `slow_to_fast`.
 
         Args:

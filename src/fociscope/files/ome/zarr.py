@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fociscope.files.safe.atomic import atomic_tree, plain_disk_errors
+from fociscope.typing import Float32Array
 
 __all__ = ["Channel", "OmeZarrSeries", "write_ome_zarr"]
 
@@ -25,8 +26,6 @@ VERSION = "0.5"
 LONGEST_CHUNK_PX = 512
 _PARTIAL = ".partial"  # how zarr names a chunk that it is about to rename
 _UNITS = {"presence": "probability"}
-
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ class OmeZarrSeries:
             if entry.name.isdecimal() and int(entry.name) >= keep:
                 shutil.rmtree(entry)
 
-    def append(self, image: FloatArray, layers: Mapping[str, FloatArray]) -> None:
+    def append(self, image: Float32Array, layers: Mapping[str, Float32Array]) -> None:
         """Add frames; once it returns, they are on the disk.
 
         Args:

@@ -29,6 +29,7 @@ from fociscope.files.arrays.mat5 import Mat5Source, is_mat5
 from fociscope.files.arrays.sources import Claims, Part
 from fociscope.files.arrays.zarr_store import ZarrSource, is_zarr
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, require_file
+from fociscope.typing import Float32Array
 
 __all__ = [
     "DEPTH",
@@ -45,15 +46,14 @@ __all__ = [
     "read_images_depth",
 ]
 
-FloatArray = npt.NDArray[np.float32]
 
 _DEEPEST_MM = 50.0  # far beyond any chip-scale imager: such numbers are um written as mm
 _ROUNDING_MM = 1e-3  # what writing a depth with three digits after the point may cost, twice
 
 
 def checked(
-    path: Path, images: dict[str, FloatArray], first: int, *, depth_map: str, depth: str
-) -> dict[str, FloatArray]:
+    path: Path, images: dict[str, Float32Array], first: int, *, depth_map: str, depth: str
+) -> dict[str, Float32Array]:
     """Return the variables with the layers of each sample ordered from sensor A down.
 
     Args:
@@ -93,7 +93,7 @@ def checked(
     }
 
 
-def _check_mm(path: Path, name: str, depth_mm: FloatArray) -> None:
+def _check_mm(path: Path, name: str, depth_mm: Float32Array) -> None:
     deepest, least = float(depth_mm.max()), float(depth_mm.min())
     if deepest > _DEEPEST_MM:
         raise FileFormatError(
@@ -108,7 +108,7 @@ def _check_mm(path: Path, name: str, depth_mm: FloatArray) -> None:
 
 
 def _check_depth_map(
-    path: Path, map_mm: FloatArray, depth_mm: FloatArray, first: int, names: tuple[str, str]
+    path: Path, map_mm: Float32Array, depth_mm: Float32Array, first: int, names: tuple[str, str]
 ) -> None:
     """Where there are cells, the map must say the depth of the layer."""
     where = map_mm > 0
@@ -153,10 +153,10 @@ class ImagesDepth:
         depth_um: distance of each layer from sensor A, (sample, layer), um.
     """
 
-    captures: FloatArray
-    raw: FloatArray | None = None
-    depth_map_um: FloatArray | None = None
-    depth_um: FloatArray | None = None
+    captures: Float32Array
+    raw: Float32Array | None = None
+    depth_map_um: Float32Array | None = None
+    depth_um: Float32Array | None = None
 
     def __post_init__(self) -> None:
         """Hold the shapes against one another.
@@ -272,7 +272,7 @@ class ImagesDepthFile:
             depth_um=images.get(DEPTH),
         )
 
-    def read_captures(self, start: int = 0, stop: int | None = None) -> FloatArray:
+    def read_captures(self, start: int = 0, stop: int | None = None) -> Float32Array:
         """Read the sensor images alone, (sample, sensor, y, x).
 
         Raises:
@@ -283,7 +283,7 @@ class ImagesDepthFile:
 
     def _images(
         self, names: tuple[str, ...], start: int, stop: int | None
-    ) -> dict[str, FloatArray]:
+    ) -> dict[str, Float32Array]:
         stop = self.samples if stop is None else min(stop, self.samples)
         whole = (start, stop) == (0, self.samples)
         self._check_memory(stop - start if self.is_sliceable else self.samples, names)
@@ -314,7 +314,7 @@ class ImagesDepthFile:
             )
 
 
-def _captures(images: Mapping[str, FloatArray]) -> FloatArray:
+def _captures(images: Mapping[str, Float32Array]) -> Float32Array:
     return np.stack([images[name] for name in (SENSOR_A, SENSOR_B) if name in images], axis=1)
 
 
@@ -347,7 +347,7 @@ def read_images_depth(path: Path, limits: Limits = DEFAULT_LIMITS) -> ImagesDept
         return file.read()
 
 
-def _to_memory(array: npt.NDArray[np.generic], place: Placed, samples: int) -> FloatArray:
+def _to_memory(array: npt.NDArray[np.generic], place: Placed, samples: int) -> Float32Array:
     """Return a float32 copy with the sample axis first."""
     with np.errstate(over="ignore"):  # too large for float32 becomes inf, which is refused
         moved = np.moveaxis(array, -1, 0) if place.samples_last else array

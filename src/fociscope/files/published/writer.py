@@ -32,10 +32,11 @@ from fociscope.files.published.images_depth import (
 )
 from fociscope.files.safe.atomic import atomic_path, atomic_tree
 from fociscope.files.safe.deferred_stream import StubbornStream
+from fociscope.typing import Float32Array
 
 __all__ = ["LayoutFormat", "write_images_depth"]
 
-Arrays = Mapping[str, npt.NDArray[np.float32]]
+Arrays = Mapping[str, Float32Array]
 
 _MOST_V5_BYTES = 2**31 - 1  # MATLAB reads no larger variable from a v5 file
 _USERBLOCK_BYTES = 512  # what MATLAB keeps in front of the HDF5 content

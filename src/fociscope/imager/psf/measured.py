@@ -19,7 +19,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import (
     BeforeValidator,
     Field,
@@ -36,6 +35,7 @@ from fociscope.configuration import plain_errors
 from fociscope.errors import FociscopeError, ImagerError
 from fociscope.files.images.reader import read_image
 from fociscope.imager.psf.base import Psf
+from fociscope.typing import Float64Array
 
 __all__ = ["MeasuredPsf"]
 
@@ -45,7 +45,7 @@ RESOLVED_PX = 0.35
 WIDTHS = 4.0
 
 
-def _stack(value: Any) -> NDArray[np.float64]:
+def _stack(value: Any) -> Float64Array:
     stack = np.array(value, dtype=np.float64)
     if stack.ndim != 3 or stack.shape[1] != stack.shape[2] or stack.shape[1] % 2 == 0:
         raise ValueError(f"expected (depth, k, k) with k odd, got the shape {stack.shape}")
@@ -152,7 +152,7 @@ class MeasuredPsf(Psf):
         start, end = self.depth_um[before], self.depth_um[before + 1]
         return before, min(max((distance_um - start) / (end - start), 0.0), 1.0)
 
-    def _between(self, values: NDArray[np.float64], distance_um: float) -> float:
+    def _between(self, values: Float64Array, distance_um: float) -> float:
         before, share = self._neighbours(distance_um)
         return float((1 - share) * values[before] + share * values[before + 1])
 
@@ -210,7 +210,7 @@ class MeasuredPsf(Psf):
         """Return the width of a Gaussian that a pixel has integrated."""
         return math.hypot(sigma_um, self.pixel_pitch_um / math.sqrt(12))
 
-    def _rebinning(self, borders_um: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _rebinning(self, borders_um: Float64Array) -> Float64Array:
         """Return (new pixel, measured pixel): light between new borders, by a spline of its sum."""
         from scipy.interpolate import CubicSpline  # a quarter of a second, for few
 
@@ -222,7 +222,7 @@ class MeasuredPsf(Psf):
         return np.asarray(np.diff(spline(inside), axis=0))
 
 
-def _gaussian_shares(borders_um: NDArray[np.float64], sigma_um: float) -> NDArray[np.float64]:
+def _gaussian_shares(borders_um: Float64Array, sigma_um: float) -> Float64Array:
     """Return the share of a Gaussian's light between one border and the next."""
     return np.asarray(np.diff(ndtr(borders_um / sigma_um)))
 
@@ -230,14 +230,14 @@ def _gaussian_shares(borders_um: NDArray[np.float64], sigma_um: float) -> NDArra
 @lru_cache(maxsize=8)
 def _split(
     psf: MeasuredPsf,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Return each kernel's nearest Gaussian, its width in um and its light, and what is left."""
     from scipy.optimize import minimize_scalar  # a quarter of a second, for few
 
     k, pitch_um = psf.stack.shape[-1], psf.pixel_pitch_um
     borders_um = (np.arange(k + 1) - k / 2) * pitch_um
 
-    def fitted(kernel: NDArray[np.float64], sigma: float) -> tuple[float, NDArray[np.float64]]:
+    def fitted(kernel: Float64Array, sigma: float) -> tuple[float, Float64Array]:
         line = _gaussian_shares(borders_um, sigma)
         gaussian = np.outer(line, line)
         share = max(float((kernel * gaussian).sum() / (gaussian**2).sum()), 0.0)
