@@ -158,7 +158,7 @@ def measured(
 ) -> tuple[dict[tuple[str, Task], float], dict[tuple[str, str], float]]:
     """Return scenes per second of each row and task, and each row's largest error."""
     few = scenes.first(CHECKED)
-    expected = {**reference(few, "zero"), **reference(few, "surround")}
+    expected = {**reference(few, "zero"), **reference(few, "reflect")}
     errors: dict[tuple[str, str], float] = {}
     jobs: dict[tuple[str, Task], Callable[[], object]] = {}
     for row in table:

@@ -11,7 +11,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from fociscope.imager.psf import AngleSelectivePsf
-from fociscope.imager.psf.bank import chebyshev, kernel_bank
+from fociscope.imager.psf.bank import chebyshev, kernel_interpolator
 from fociscope.imager.psf.fourier import half_plane, quadrant_transfer
 
 __all__ = [
@@ -160,20 +160,20 @@ class Shape(NamedTuple):
 
 @lru_cache
 def _transfer_series(psf: AngleSelectivePsf, shape: Shape, samples: int) -> Tensor:
-    bank = kernel_bank(
+    interpolator = kernel_interpolator(
         psf,
         pixel_pitch_um=shape.pixel_pitch_um,
         radius_px=shape.side // 2,
         depth_um=(0.0, shape.deepest_um),
     )
-    assert bank is not None
-    quadrants = bank.coefficients.unflatten(-1, (bank.side, bank.side))
+    assert interpolator is not None
+    quadrants = interpolator.coefficients.unflatten(-1, (interpolator.side, interpolator.side))
     return quadrant_transfer(quadrants, (samples, samples)).flatten(1).float()
 
 
 @lru_cache
 def _transfer_table(psf: AngleSelectivePsf, shape: Shape, samples: int) -> Tensor:
-    quadrants = psf.shares(
+    quadrants = psf.pixel_response(
         torch.linspace(0, shape.deepest_um, shape.table_depths, dtype=torch.float64),
         pixel_pitch_um=shape.pixel_pitch_um,
         radius_px=shape.side // 2,

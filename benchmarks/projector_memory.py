@@ -46,9 +46,9 @@ CASES = (
     *(Case(4096, "LayerProjector", budget) for budget in BUDGETS),
     *(Case(4096, scipys) for scipys in ("fftconvolve", "oaconvolve")),
     *(Case(4096, "LayerProjector", budget, adjoint=True) for budget in BUDGETS),
-    *(Case(4096, "LayerProjector", budget, "surround") for budget in ("128 MiB", "512 MiB")),
+    *(Case(4096, "LayerProjector", budget, "reflect") for budget in ("128 MiB", "512 MiB")),
     *(
-        Case(4096, "LayerProjector", budget, "surround", adjoint=True)
+        Case(4096, "LayerProjector", budget, "reflect", adjoint=True)
         for budget in ("128 MiB", "512 MiB")
     ),
 )

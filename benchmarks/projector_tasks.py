@@ -40,9 +40,9 @@ class Task(NamedTuple):
 
 TASKS = (
     Task("`A`, zero", "zero"),
-    Task("`A`, surround", "surround"),
+    Task("`A`, surround", "reflect"),
     Task("`A_adjoint`, zero", "zero", adjoint=True),
-    Task("`A_adjoint`, surround", "surround", adjoint=True),
+    Task("`A_adjoint`, surround", "reflect", adjoint=True),
     Task("`A` and gradients, zero", "zero", gradients=True),
 )
 
@@ -147,7 +147,7 @@ def projected(task: Task, scenes: Scenes) -> tuple[Tensor, ...]:
 
 def projected_exactly(task: Task, scenes: Scenes) -> tuple[Tensor, ...]:
     """Project with each kernel integrated anew: no bank is to be had."""
-    with patch("fociscope.imager.projection.kernel_bank", return_value=None):
+    with patch("fociscope.imager.projection.kernel_interpolator", return_value=None):
         return projected(task, scenes)
 
 

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from fociscope import load_model, simulate
 from fociscope.devices import has_bfloat16_units
 from fociscope.evaluation.batches import Batch
-from fociscope.evaluation.methods.models import find_candidate
+from fociscope.evaluation.methods.models import find_method
 from fociscope.evaluation.suite import VALIDATION
 from fociscope.imager import Imager
 from fociscope.networks.inference import InferenceNet
@@ -283,7 +283,7 @@ def large(largest: int) -> None:
 
 def classical() -> None:
     scenes = simulate(SOLVED, seed=SEED + 1)
-    batch, told = Batch.of(scenes, cells_per_pixel=1.0), VALIDATION.to_tell
+    batch, task = Batch.from_scenes(scenes, cells_per_pixel=1.0), VALIDATION.task
     assert batch.mask is not None
     rows = []
     for name, what in (
@@ -291,12 +291,10 @@ def classical() -> None:
         ("fista-oracle", "proximal gradient, told the true depths"),
         ("fista", "proximal gradient on 20 planes, depths read off"),
     ):
-        candidate = find_candidate(name, device="cpu")
-        candidate.prepare()
-        estimate = candidate.estimate(batch, told)
-        spent_ms = median_ms(
-            lambda by=candidate: by.estimate(batch, told), 15 if name == MODEL else 3
-        )
+        method = find_method(name, device="cpu")
+        method.prepare()
+        estimate = method.estimate(batch, task)
+        spent_ms = median_ms(lambda by=method: by.estimate(batch, task), 15 if name == MODEL else 3)
         spent_ms /= SOLVED
         rows.append((what, spent_ms, 100 * float((estimate.mask == batch.mask).mean())))
     solver_ms = median_ms(

@@ -260,7 +260,7 @@ def single_layers(count: int) -> None:
         "within two | always 500 um |\n|---|---|---|---|---|---|---|---|"
     )
     for sensors in (1, 2):
-        for boundary in ("zero", "surround"):
+        for boundary in ("zero", "reflect"):
             imager = Imager.reference().with_(sensors=sensors, boundary=boundary)
             scenes = simulate(count, seed=9900, layers=1, imager=imager)
             start = time.perf_counter()

@@ -21,7 +21,7 @@ import tomli_w
 import torch
 
 from fociscope.devices import has_bfloat16_units
-from fociscope.training.hardware import Machines
+from fociscope.training.hardware import ComputeSettings
 from fociscope.training.recipe import Recipe
 from fociscope.training.run import train
 
@@ -84,7 +84,7 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--run"]:  # one run, also of the processes that it starts
         recipe_path, run_folder, devices = sys.argv[2:]
-        machines = Machines(accelerator="cpu", devices=int(devices))
-        train(Recipe.load(recipe_path), Path(run_folder), machines=machines)
+        machines = ComputeSettings(accelerator="cpu", devices=int(devices))
+        train(Recipe.load(recipe_path), Path(run_folder), compute=machines)
     else:
         main()

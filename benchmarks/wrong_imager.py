@@ -74,7 +74,7 @@ def right(reference: Imager) -> Iterator[tuple[str, Floats]]:
         yield f"{snr_db:g} dB", taken(reference, peak_snr_db=snr_db)
     for layers in (1, 2, 3):
         yield f"{layers} layer(s)", taken(reference, layers=layers)
-    yield "tissue around the frame", taken(reference.with_(boundary="surround"))
+    yield "tissue around the frame", taken(reference.with_(boundary="reflect"))
     small = PerlinFoci(coverage=(0.01, 0.2), feature_um=500.0, cell_diameter_um=30.0)
     yield "micro-foci", taken(reference, specimen=small)
     background = taken(reference)

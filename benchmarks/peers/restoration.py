@@ -32,11 +32,11 @@ from about import ABOUT
 from numpy.typing import NDArray
 from restored import Given, Restoration, Tuned, validation_scenes
 
-from fociscope.evaluation.batches import Batch, Estimate
+from fociscope.evaluation.batches import Batch, Prediction
 from fociscope.evaluation.evaluate import BOOTSTRAP_SEED
-from fociscope.evaluation.methods.models import Candidate, find_candidate
+from fociscope.evaluation.methods.models import ReconstructionMethod, find_method
 from fociscope.evaluation.methods.solvers import VALIDATION_SCENES
-from fociscope.evaluation.scores import Tally
+from fociscope.evaluation.scores import ScoreAccumulator
 from fociscope.evaluation.suite import Condition, find_suite
 
 #: As `fociscope evaluate` runs them, with the depths searched for, and told (`-oracle`).
@@ -63,9 +63,9 @@ class Row(NamedTuple):
 
     package: str
     method: str
-    told: str
+    inputs: str
     at_once: bool
-    ready: Callable[[Batch], Callable[[], Estimate]]
+    ready: Callable[[Batch], Callable[[], Prediction]]
     chosen: str
     light: Callable[[Batch], NDArray[np.float32]] | None = None
     """The layers whose error is scored, where other parameters serve these better."""
@@ -139,7 +139,7 @@ def missing(module: str) -> str | None:
 def table(condition: Condition, scenes: int, validation: int, absent: dict[str, str]) -> None:
     """Print the rows of one condition as they come."""
     some = condition.model_copy(update={"scenes": scenes})
-    whole = Batch.of(some.simulated(scenes), cells_per_pixel=1.0)
+    whole = Batch.from_scenes(some.simulated(scenes), cells_per_pixel=1.0)
     warm = validation_scenes(condition, validation)
     print(f"## {CONDITIONS[condition.name]} (`{condition.name}`, {scenes} scenes)\n")
     print(
@@ -155,12 +155,12 @@ def table(condition: Condition, scenes: int, validation: int, absent: dict[str, 
         try:
             last, spent_ms = scored(row, whole, warm, some)
         except Exception as cause:  # what a peer raises is for its reader
-            print(f"| {row.package} | {row.method} | {row.told} | failed: {described(cause)} |"
+            print(f"| {row.package} | {row.method} | {row.inputs} | failed: {described(cause)} |"
                   + " |" * 6, flush=True)  # fmt: skip
             continue
         cells = " | ".join(shown(last, n) for n in ("accuracy", "dice", "mcc", "image_error"))
         print(
-            f"| {row.package} | {row.method} | {row.told} | {cells} | "
+            f"| {row.package} | {row.method} | {row.inputs} | {cells} | "
             f"{spent_ms:.{0 if spent_ms >= 100 else 1}f} | "
             f"{'yes' if row.at_once else 'no'} | {row.chosen} |",
             flush=True,
@@ -170,21 +170,21 @@ def table(condition: Condition, scenes: int, validation: int, absent: dict[str, 
         accuracy, dice, error = (
             shown(last, n) for n in ("constant_accuracy", "constant_dice", "even_image_error")
         )
-        print(f"| best constant answer | | each frame's truth | {accuracy} | {dice} | 0 | {error} |"
+        print(f"| constant baseline | | each frame's truth | {accuracy} | {dice} | 0 | {error} |"
               " | | |\n")  # fmt: skip
 
 
 def rows(condition: Condition, warm: Batch, absent: dict[str, str]) -> Iterator[Row | str]:
     """Yield candidates, prepared; in words those that cannot run."""
-    told = condition.to_tell
+    task = condition.task
     for name in OURS:
-        candidate = prepared(name)
-        knows = "A, B; depths" if candidate.oracle else "A, B; number of layers"
-        if candidate.kind == "model":
+        method = prepared(name)
+        knows = "A, B; depths" if method.oracle else "A, B; number of layers"
+        if method.kind == "model":
             knows = "A, B"
 
-        def ready(batch: Batch, which: Candidate = candidate) -> Callable[[], Estimate]:
-            return partial(which.estimate, batch, told)
+        def ready(batch: Batch, which: ReconstructionMethod = method) -> Callable[[], Prediction]:
+            return partial(which.estimate, batch, task)
 
         yield Row("fociscope", f"`{name}`", knows, True, ready, "defaults")
     for restoration in RESTORATIONS:
@@ -203,7 +203,7 @@ def rows(condition: Condition, warm: Batch, absent: dict[str, str]) -> Iterator[
             continue
         log(f"tuned {restoration.package} {restoration.name}: {time.perf_counter() - began:.1f} s")
 
-        def ready_tuned(batch: Batch, which: Tuned = tuned) -> Callable[[], Estimate]:
+        def ready_tuned(batch: Batch, which: Tuned = tuned) -> Callable[[], Prediction]:
             return partial(which.answer, Given.of(batch, condition.imager))
 
         def light(batch: Batch, which: Tuned = tuned) -> NDArray[np.float32]:
@@ -226,17 +226,17 @@ def named(parameters: dict[str, Any]) -> str:
 
 
 @cache
-def prepared(name: str) -> Candidate:
+def prepared(name: str) -> ReconstructionMethod:
     """Return one of our candidates, once for both conditions."""
-    candidate = find_candidate(name)
-    candidate.prepare()
-    return candidate
+    method = find_method(name)
+    method.prepare()
+    return method
 
 
-def scored(row: Row, whole: Batch, warm: Batch, told: Condition) -> tuple[dict[str, Any], float]:
+def scored(row: Row, whole: Batch, warm: Batch, task: Condition) -> tuple[dict[str, Any], float]:
     """Return the scores, and the median time per scene in ms after a warm-up."""
-    imager = told.imager
-    book = Tally(pixel_pitch_um=imager.pixel_pitch_um, deepest_um=imager.gap_um)
+    imager = task.imager
+    accumulator = ScoreAccumulator(pixel_pitch_um=imager.pixel_pitch_um, deepest_um=imager.gap_um)
     row.ready(warm.first(2))()
     spent_ms = []
     for first in range(0, len(whole), BATCH):
@@ -247,8 +247,8 @@ def scored(row: Row, whole: Batch, warm: Batch, told: Condition) -> tuple[dict[s
         spent_ms.append(1e3 * (time.perf_counter() - start) / len(batch))
         if row.light is not None:
             estimate = replace(estimate, intensity=row.light(batch))
-        book.add(batch, estimate)
-    return book.scores(seed=BOOTSTRAP_SEED, by_depth=False), statistics.median(spent_ms)
+        accumulator.add(batch, estimate)
+    return accumulator.scores(seed=BOOTSTRAP_SEED, by_depth=False), statistics.median(spent_ms)
 
 
 def part(batch: Batch, first: int, end: int) -> Batch:

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fociscope.evaluation.batches import Batch, Estimate
-from fociscope.evaluation.methods.solvers import Reading
+from fociscope.evaluation.batches import Batch, Prediction
+from fociscope.evaluation.methods.solvers import MaskReadout
 from fociscope.evaluation.metrics import relative_squared_error
 from fociscope.evaluation.suite import VALIDATION, Condition
 from fociscope.imager import Imager, LayerProjector
@@ -91,7 +91,7 @@ def validation_scenes(condition: Condition, count: int) -> Batch:
     """Return validation scenes with the layers of a condition; nothing is scored on them."""
     changes = {"layers": condition.layers, "min_separation_um": condition.min_separation_um}
     scenes = VALIDATION.model_copy(update=changes).simulated(count)
-    return Batch.of(scenes, cells_per_pixel=1.0)
+    return Batch.from_scenes(scenes, cells_per_pixel=1.0)
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Tuned:
     """The parameters of the best pixel accuracy."""
     for_light: dict[str, Any] = field(default_factory=dict)
     """Those of the least squared error of the layers."""
-    reading: Reading | None = None
+    reading: MaskReadout | None = None
 
     def tune(self, batch: Batch, imager: Imager) -> None:
         """Try the whole grid on validation scenes."""
@@ -112,7 +112,7 @@ class Tuned:
         given, best, least = Given.of(batch, imager), -np.inf, np.inf
         for parameters in self.restoration.grid:
             layers = self.layers(given, parameters)
-            reading = Reading.fit(layers, batch.mask)
+            reading = MaskReadout.fit(layers, batch.mask)
             accuracy = float((reading.mask(layers) == batch.mask).mean())
             if accuracy > best:
                 best, self.for_cells, self.reading = accuracy, parameters, reading
@@ -120,11 +120,11 @@ class Tuned:
             if error < least:
                 least, self.for_light = error, parameters
 
-    def answer(self, given: Given) -> Estimate:
+    def answer(self, given: Given) -> Prediction:
         """Restore for cells, and read masks."""
         assert self.reading is not None, "tune() comes first"
         layers = self.layers(given, self.for_cells)
-        return Estimate(
+        return Prediction(
             mask=self.reading.mask(layers),
             probability=self.reading.probability(layers),
             intensity=layers,

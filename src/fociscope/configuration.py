@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Annotated, Any, TypeVar
+import warnings
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    ModelWrapValidatorHandler,
     PlainValidator,
     SerializeAsAny,
     ValidationError,
     ValidationInfo,
+    model_validator,
 )
 
-from fociscope.errors import FociscopeError
+from fociscope.errors import FociscopeError, FociscopeWarning
 from fociscope.registry import Registry
 
-__all__ = ["Configuration", "Range", "any_kind", "changed", "parse_toml", "plain_errors"]
+__all__ = [
+    "Configuration",
+    "Range",
+    "any_kind",
+    "changed",
+    "parse_toml",
+    "plain_errors",
+    "warn_of_former_name",
+]
 
 
 #: Names of alternatives, which pydantic puts among the fields when it says where an error is.
 _KINDS: set[str] = set()
+#: Where the context of a validation holds the name of a user's file.
+_SOURCE = "source"
 
 
 class Configuration(BaseModel):
@@ -30,12 +43,43 @@ class Configuration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    FORMER_KEYS: ClassVar[dict[str, str]] = {}
+    """Former name -> present name of a field; read for one version."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read_former_keys(
+        cls, values: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        """Read fields under their former names; a file that holds both names is refused."""
+        if cls.FORMER_KEYS and isinstance(values, dict):
+            for old, new in cls.FORMER_KEYS.items():
+                if old in values and new not in values:
+                    warn_of_former_name(info, old, new)
+                    values = {new if key == old else key: v for key, v in values.items()}
+        return handler(values)
+
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         """Note the name of a kind."""
         kind = cls.model_fields.get("kind")
         if kind is not None and isinstance(kind.default, str):
             _KINDS.add(kind.default)
+
+
+def warn_of_former_name(info: ValidationInfo, old: str, new: str) -> None:
+    """Warn of a former name in a file that a user writes, as `parse_toml` marks it.
+
+    Records that an earlier version has written are read without a word.
+    """
+    source = (info.context or {}).get(_SOURCE)
+    if source is not None:
+        warnings.warn(
+            f"{source}: {old} is now called {new}; the former name is read by this version and "
+            "not by the next",
+            FociscopeWarning,
+            stacklevel=2,
+        )
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -141,6 +185,6 @@ def parse_toml(
         what = str(cause).splitlines()[0]
         raise error(f"{source}: not a TOML file: {what}") from None
     try:
-        return kind.model_validate(values, context=context)
+        return kind.model_validate(values, context={**(context or {}), _SOURCE: source})
     except ValidationError as cause:
         raise error(f"{source}: {plain_errors(cause)}") from None

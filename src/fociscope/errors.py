@@ -1,6 +1,10 @@
 """What Fociscope raises: every message says what was found, what was expected and what to do."""
 
+from __future__ import annotations
+
+import warnings
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "CaptureError",
@@ -13,9 +17,22 @@ __all__ = [
     "RecipeError",
     "SceneError",
     "SolverError",
+    "former_attribute",
     "one_line",
-    "shown",
+    "printable",
 ]
+
+
+def former_attribute(old: str, new: str) -> Any:
+    """Return a property that reads the attribute `new` under its former name, for one version."""
+
+    def read(self: object) -> Any:
+        warnings.warn(
+            f"{type(self).__name__}.{old} is now called {new}", DeprecationWarning, stacklevel=2
+        )
+        return getattr(self, new)
+
+    return property(read, doc=f"The former name of `{new}`, for one version.")
 
 
 class FociscopeError(Exception):
@@ -91,7 +108,7 @@ class FociscopeWarning(UserWarning):
     """Something a user should know although the work goes on."""
 
 
-def shown(path: Path | str) -> str:
+def printable(path: Path | str) -> str:
     """Return a path or a name as messages print it: quoted where it would break the line."""
     text = str(path)
     return text if text.isprintable() else repr(text)

@@ -24,7 +24,7 @@ steps_per_chunk = 2
 [calibration]
 scenes = 20
 family_scenes = 64
-witness_scenes = 64
+psf_width_scenes = 64
 
 [validation]
 every_steps = 2
@@ -45,7 +45,7 @@ def test_trains_calibrates_and_describes_a_model(fociscope, recipe, tmp_path):
     ran = fociscope("train", recipe, "-o", run, "--device", "cpu")
     assert ran.code == 0, ran.err
     assert (run / "curves" / "metrics.csv").is_file()
-    assert "constant predictor" in (run / "card.md").read_text()
+    assert "constant baseline" in (run / "card.md").read_text()
     pair = tmp_path / "demo" / "sensor_a.tif", tmp_path / "demo" / "sensor_b.tif"
     fociscope("demo", "-o", tmp_path / "demo")
     model = run / "model.safetensors"

@@ -35,7 +35,7 @@ chunk_scenes = 4
 [calibration]
 scenes = 20
 family_scenes = 64
-witness_scenes = 64
+psf_width_scenes = 64
 
 [validation]
 every_steps = 2
@@ -147,7 +147,9 @@ def test_a_full_disk_leaves_the_checkpoint_before_it_and_the_run_goes_on(
     last = run / "checkpoints" / "last.ckpt"
     assert read_checkpoint(last)["global_step"] == 2
     assert not list(run.rglob(".*"))
-    run_module.train(Recipe.load(recipe), run, resume=True, machines=run_module.Machines("cpu"))
+    run_module.train(
+        Recipe.load(recipe), run, resume=True, compute=run_module.ComputeSettings("cpu")
+    )
     assert read_checkpoint(last)["global_step"] == 4
     steps = [r.split(",")[0] for r in (run / "curves" / "metrics.csv").read_text().splitlines()]
     assert steps == ["step", "1", "3"]

@@ -16,7 +16,7 @@ from fociscope.simulation import simulate
 from fociscope.simulation.dataset import images_depth
 from fociscope.training import run
 from fociscope.training.checkpoint import read_checkpoint
-from fociscope.training.hardware import Machines
+from fociscope.training.hardware import ComputeSettings
 from fociscope.training.recipe import Recipe
 from fociscope.training.run import train
 
@@ -40,7 +40,7 @@ steps_per_chunk = 3
 [calibration]
 scenes = 20
 family_scenes = 64
-witness_scenes = 64
+psf_width_scenes = 64
 
 [validation]
 every_steps = 4
@@ -118,9 +118,9 @@ def test_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch, dying, on_fil
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert read_checkpoint(killed / "checkpoints" / "last.ckpt")["global_step"] == 8
 
-    cpu, whole = Machines("cpu"), tmp_path / "whole"
-    train(plan, whole, data=data, machines=cpu)
-    train(plan, killed, data=data, machines=cpu, resume=True)
+    cpu, whole = ComputeSettings("cpu"), tmp_path / "whole"
+    train(plan, whole, data=data, compute=cpu)
+    train(plan, killed, data=data, compute=cpu, resume=True)
     for name in ("last.ckpt", "best.ckpt"):
         same(killed / "checkpoints" / name, whole / "checkpoints" / name)
     for name in ("curves/metrics.csv", "recipe.toml", "start.json"):

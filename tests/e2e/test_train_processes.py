@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fociscope.training.batches import validation_loader
 from fociscope.training.checkpoint import read_checkpoint
-from fociscope.training.live_scenes import Batch, LiveScenes
+from fociscope.training.live_scenes import LiveScenes, TrainingBatch
 from fociscope.training.module import TrainingModule
 from fociscope.training.recipe import Recipe
 
@@ -38,7 +38,7 @@ steps_per_chunk = 3
 [calibration]
 scenes = 20
 family_scenes = 64
-witness_scenes = 64
+psf_width_scenes = 64
 
 [validation]
 every_steps = 2
@@ -136,7 +136,7 @@ def test_two_processes_do_what_one_does_with_both_batches(recipe: Path, tmp_path
     module.load_state_dict(state["state_dict"])
     module.eval()
     ((batch),) = validation_loader(plan)
-    scenes = Batch(*batch)
+    scenes = TrainingBatch(*batch)
     with torch.inference_mode():
         said = module.losses(scenes)[1]
         present = said.presence_logit.cummin(dim=1).values >= 0

@@ -12,8 +12,8 @@ import torch
 from fociscope.evaluation import card
 from fociscope.files.safe.checksum import sha256
 from fociscope.networks.store import read_model
-from fociscope.training.checkpoint import BestAndLast, read_checkpoint
-from fociscope.training.hardware import Machines
+from fociscope.training.checkpoint import BestAndLastCheckpoint, read_checkpoint
+from fociscope.training.hardware import ComputeSettings
 from fociscope.training.recipe import Recipe
 from fociscope.training.run import train
 
@@ -36,13 +36,13 @@ chunk_scenes = 4
 [calibration]
 scenes = 20
 family_scenes = 64
-witness_scenes = 64
+psf_width_scenes = 64
 
 [validation]
 every_steps = 2
 scenes = 2
 """
-CPU = Machines("cpu")
+CPU = ComputeSettings("cpu")
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_fine_tuning_starts_from_the_weights_and_says_so(fociscope, recipe, tmp_
     assert began["model"] == {"name": "tiny", "sha256": sha256(model)}
     assert str(tmp_path) not in (tuned / "start.json").read_text()
     before, after = (read_model(run / "model.safetensors")[0] for run in (first, tuned))
-    before.witness = after.witness = None  # fitted anew, to the network as it is in the end
+    before.psf_width = after.psf_width = None  # fitted anew, to the network as it is in the end
     for ours, theirs in zip(after.parameters(), before.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
     steps = {float(s["step"]) for s in states(tuned)}
@@ -102,13 +102,13 @@ def test_another_network_is_refused(fociscope, recipe, tmp_path):
 def test_training_stops_after_validations_without_a_better_one(
     fociscope, recipe, tmp_path, monkeypatch
 ):
-    scores = BestAndLast.on_validation_end
+    scores = BestAndLastCheckpoint.on_validation_end
 
     def no_better(self, trainer, module):
         trainer.callback_metrics["val/accuracy"] = torch.tensor(0.5)
         scores(self, trainer, module)
 
-    monkeypatch.setattr(BestAndLast, "on_validation_end", no_better)
+    monkeypatch.setattr(BestAndLastCheckpoint, "on_validation_end", no_better)
     text = TINY.replace("steps = 4", "steps = 20", 1).replace(
         "every_steps", "patience = 2\nevery_steps"
     )
@@ -125,9 +125,9 @@ def test_training_stops_after_validations_without_a_better_one(
 def test_a_run_that_is_moved_goes_on(recipe, tmp_path):
     plan = Recipe.load(recipe)
     there = tmp_path / "there"
-    whole = train(plan, tmp_path / "here", machines=CPU)
+    whole = train(plan, tmp_path / "here", compute=CPU)
     whole.best.parent.parent.rename(there)
-    again = train(plan, there, machines=CPU, resume=True)
+    again = train(plan, there, compute=CPU, resume=True)
     assert (again.steps, again.stopped_early) == (4, False)
     assert again.best == there / "checkpoints" / "best.ckpt"
 
@@ -137,9 +137,9 @@ def test_a_run_that_is_moved_goes_on(recipe, tmp_path):
 
 def test_mixed_precision_keeps_the_weights_in_32_bits(recipe, tmp_path):
     recipe.write_text(TINY.replace("threads = 1", 'threads = 1\nprecision = "bf16-mixed"'))
-    run = train(Recipe.load(recipe), tmp_path / "mixed", machines=CPU)
+    run = train(Recipe.load(recipe), tmp_path / "mixed", compute=CPU)
     recipe.write_text(TINY)
-    full = train(Recipe.load(recipe), tmp_path / "full", machines=CPU)
+    full = train(Recipe.load(recipe), tmp_path / "full", compute=CPU)
     mixed_weights, weights = (read_checkpoint(r.best)["state_dict"] for r in (run, full))
     assert all(w.dtype in (torch.float32, torch.int64) for w in mixed_weights.values())
     assert any(not torch.equal(mixed_weights[name], w) for name, w in weights.items())

@@ -15,7 +15,7 @@ from fociscope.imager import (
     Tissue,
 )
 
-BOUNDARIES: list[Boundary] = ["zero", "surround"]
+BOUNDARIES: list[Boundary] = ["zero", "reflect"]
 GAP_UM = 1000.0
 #: A frame so small that every kernel reaches beyond it, so that none is cut off within.
 SMALL = (12, 12)
@@ -94,7 +94,7 @@ def test_derivatives_in_parameters_of_the_psf(
 def test_derivatives_within_a_family() -> None:
     """Half angle and depth at once, through the series over both."""
     imager = Imager.reference().with_(gap_um=300.0)
-    operator = LayerProjector(imager, family=("half_angle_deg", (12.0, 25.0)))
+    operator = LayerProjector(imager, parameter_range=("half_angle_deg", (12.0, 25.0)))
     layers = random_layers(16, 2, 2, 3, 4)
     z = torch.tensor([[40.0, 200.0], [120.0, 265.0]], dtype=torch.float64, requires_grad=True)
     half_angle_deg = torch.tensor([12.0, 19.0], dtype=torch.float64, requires_grad=True)

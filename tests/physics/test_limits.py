@@ -100,11 +100,11 @@ def test_maximum_likelihood_attains_the_bound(layers: np.ndarray, sensors: int) 
     assert estimate_um.mean() == pytest.approx(depth_um, abs=0.2 * bound_um)
 
 
-@pytest.mark.parametrize("boundary", ["zero", "surround"])
+@pytest.mark.parametrize("boundary", ["zero", "reflect"])
 def test_information_is_the_variance_of_the_score(layers: np.ndarray, boundary: str) -> None:
     """Slopes of the log-likelihood of Gaussian captures, by differences, over 4000 draws."""
     imager = SMALL.with_(boundary=boundary)
-    statistics = SpecimenStatistics.of(layers)
+    statistics = SpecimenStatistics.from_layers(layers)
     covariance = statistics.covariance_times(np.eye(156).reshape(156, 12, 13)).reshape(156, 156)
     noise = 1e-5 * np.broadcast_to(np.array([1.0, 2.0])[:, None, None], (2, 12, 13))
     depth_um, step = 400.0, np.array([0.5, 1e-3, 1e-3])
@@ -179,7 +179,7 @@ def test_a_sensor_sees_as_far_from_above_as_from_below(layers: np.ndarray) -> No
 def test_statistics_of_a_known_field() -> None:
     white = np.random.default_rng(4).normal(size=(400, 21, 22))
     field = 3 + white[:, 1:, :-1] + white[:, :-1, :-1]  # neighbours in y share one of two
-    statistics = SpecimenStatistics.of(field)
+    statistics = SpecimenStatistics.from_layers(field)
     assert statistics.frame_px == (20, 21)
     assert statistics.mean == pytest.approx(3, abs=0.02)
     assert statistics.variance == pytest.approx(2, rel=0.03)
@@ -194,7 +194,7 @@ def test_statistics_of_a_known_field() -> None:
 def test_the_oracle_restores_as_well_as_any_linear_estimate(layers: np.ndarray) -> None:
     scenes = simulate(2, seed=6, layers=2, imager=SMALL, min_separation_um=300.0)
     oracle = MapOracle(
-        SMALL, 40.0, SpecimenStatistics.of(layers), np.zeros(0), np.ones(0), np.zeros(0)
+        SMALL, 40.0, SpecimenStatistics.from_layers(layers), np.zeros(0), np.ones(0), np.zeros(0)
     )
     found = oracle.restored(scenes)
     identity = np.eye(156).reshape(156, 12, 13)
@@ -229,7 +229,7 @@ def test_one_seed_one_oracle() -> None:
 
 def test_what_the_oracle_refuses() -> None:
     with pytest.raises(SceneError, match="`zero` boundary"):
-        MapOracle.fit(SMALL.with_(boundary="surround"), seed=0, scenes=1, layers=1)
+        MapOracle.fit(SMALL.with_(boundary="reflect"), seed=0, scenes=1, layers=1)
     oracle = MapOracle.fit(SMALL, seed=0, scenes=2, layers=1)
     with pytest.raises(SceneError, match=r"\(12, 13\)"):
         oracle.restored(simulate(1, seed=0, layers=1, imager=SMALL.with_(frame_px=(9, 9))))

@@ -14,14 +14,14 @@ from fociscope.imager import Boundary, Imager, LayerProjector
 from fociscope.imager.psf import KERNEL_ENERGY
 
 FRAMES = [(51, 51), (36, 80), (33, 47), (8, 8), (9, 40)]
-BOUNDARIES: list[Boundary] = ["zero", "surround"]
+BOUNDARIES: list[Boundary] = ["zero", "reflect"]
 GAP_UM = 1000.0
 WHOLE = Imager.reference().psf.energy_fraction()
 #: What a cut-off kernel may lose of one layer's light.
 LOSS = (1 - KERNEL_ENERGY) * WHOLE
 #: What the series of kernels over depth may be off, in L1.
 SERIES = 2e-4 * WHOLE
-#: Light from farther away than this is not followed in `surround`.
+#: Light from farther away than this is not followed in `reflect`.
 FARTHEST_FRAMES = 2
 #: A frame so small that every kernel reaches beyond it, so that none is cut off within.
 SMALL = (12, 12)
@@ -132,7 +132,7 @@ def test_a_uniform_layer_surrounded_by_its_like_gives_a_uniform_capture(
     frame: tuple[int, int],
 ) -> None:
     layers = np.ones((2, *frame)) * np.array([[[1.0]], [[3.0]]])
-    found = projector("surround").A(layers, np.array([200.0, 900.0]))
+    found = projector("reflect").A(layers, np.array([200.0, 900.0]))
     assert np.ptp(found, axis=(-2, -1)).max() < 1e-12
     assert found.max() <= 4 * (WHOLE + SERIES)
     if max(frame) * FARTHEST_FRAMES > 28:  # pixels that the widest kernel reaches
@@ -141,7 +141,7 @@ def test_a_uniform_layer_surrounded_by_its_like_gives_a_uniform_capture(
 
 def test_surrounded_tissue_keeps_its_light_whatever_it_looks_like() -> None:
     layers = random_layers(2, 4, 33, 47).numpy()
-    found = projector("surround").A(layers, np.array([0.0, 300.0, 600.0, GAP_UM]))
+    found = projector("reflect").A(layers, np.array([0.0, 300.0, 600.0, GAP_UM]))
     expected = layers.sum() * WHOLE
     for capture in found:
         assert (1 - 1.2e-3) * expected <= capture.sum() <= (1 + 2e-4) * expected

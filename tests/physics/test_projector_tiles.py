@@ -19,7 +19,7 @@ from fociscope.imager import (
     Tissue,
 )
 
-BOUNDARIES: list[Boundary] = ["zero", "surround"]
+BOUNDARIES: list[Boundary] = ["zero", "reflect"]
 #: A thin one, whose kernels are narrow and soon computed.
 GAP_UM = 250.0
 #: Working memory too small for any frame: everything that can be cut up is.
@@ -138,7 +138,7 @@ def test_tiles_make_no_difference(
 def test_a_megapixel_frame_in_little_memory() -> None:
     layers = random(4, 2, 1024, 1024, dtype=torch.float32)
     z = torch.tensor([50.0, 190.0])
-    plenty, little = projector(boundary="surround"), projector(2**24, boundary="surround")
+    plenty, little = projector(boundary="reflect"), projector(2**24, boundary="reflect")
     found, expected = little.A(layers, z), plenty.A(layers, z)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6 * float(expected.abs().max()))
 
@@ -164,7 +164,7 @@ def test_a_scene_is_the_same_whatever_its_neighbours(
 def test_a_scene_is_the_same_whatever_its_neighbours_half_angles() -> None:
     """Within its family: kernels then reach as far as those of the widest that may come."""
     operator = LayerProjector(
-        Imager.reference().with_(gap_um=GAP_UM), family=("half_angle_deg", (12.0, 25.0))
+        Imager.reference().with_(gap_um=GAP_UM), parameter_range=("half_angle_deg", (12.0, 25.0))
     )
     layers, z = random(6, 3, 2, 51, 51), depths(3, 2)
     half_angle_deg = torch.tensor([12.0, 25.0, 18.0], dtype=torch.float64)
@@ -176,7 +176,7 @@ def test_a_scene_is_the_same_whatever_its_neighbours_half_angles() -> None:
 
 def test_a_family_is_its_members() -> None:
     operator = LayerProjector(
-        Imager.reference().with_(gap_um=GAP_UM), family=("half_angle_deg", (12.0, 25.0))
+        Imager.reference().with_(gap_um=GAP_UM), parameter_range=("half_angle_deg", (12.0, 25.0))
     )
     layers, z = torch.rand(3, 2, 51, 51, dtype=torch.float64), depths(3, 2)
     half_angle_deg = torch.tensor([12.0, 16.3, 25.0], dtype=torch.float64)

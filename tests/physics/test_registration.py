@@ -40,7 +40,7 @@ def centroid_um(image: Image) -> Image:
 # --- shift --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("boundary", ["zero", "surround"])
+@pytest.mark.parametrize("boundary", ["zero", "reflect"])
 @pytest.mark.parametrize("shift_um", [(20.0, -9.0), (27.5, 27.5), (-130.0, 61.0)], ids=str)
 def test_a_shift_is_that_of_the_kernels(shift_um: tuple[float, float], boundary: Boundary) -> None:
     frame, depth_um = (20, 24), [100.0, 330.0]
@@ -54,7 +54,7 @@ def test_a_shift_is_that_of_the_kernels(shift_um: tuple[float, float], boundary:
         kernel = imager.psf.kernel(
             np.array(GAP_UM - z_um), PITCH_UM, radius_px=radius_px, offset_um=shift_um
         )
-        if boundary == "surround":
+        if boundary == "reflect":
             mirrored = np.pad(layer, radius_px, mode="symmetric")
             expected += fftconvolve(mirrored, kernel, mode="valid")
         else:
@@ -160,7 +160,7 @@ def test_a_magnified_blob_is_wider() -> None:
 def test_tissue_goes_on_beyond_a_turned_frame() -> None:
     registration = Registration(rotation_deg=20.0, scale=0.9, shift_um=(60.0, 0.0))
     layers = np.ones((1, 24, 30))
-    found = captures(layers, [150.0], registration=registration, boundary="surround")
+    found = captures(layers, [150.0], registration=registration, boundary="reflect")
     expected = Imager.reference().psf.energy_fraction() / 0.9**2
     assert found[1] == pytest.approx(expected, rel=2e-3)
 
@@ -169,7 +169,7 @@ def test_tissue_goes_on_beyond_a_turned_frame() -> None:
 def test_sensor_a_does_not_notice(rotation_deg: float) -> None:
     layers = np.random.default_rng(4).random((2, 19, 23))
     registration = Registration(shift_um=(80.0, -33.0), rotation_deg=rotation_deg)
-    for boundary in ("zero", "surround"):
+    for boundary in ("zero", "reflect"):
         changes = {"boundary": boundary}
         plain = captures(layers, [120.0, 390.0], **changes)
         found = captures(layers, [120.0, 390.0], registration=registration, **changes)
@@ -226,7 +226,7 @@ def test_an_impossible_registration_is_refused(fields: dict[str, Any]) -> None:
 )
 def test_resampling_and_its_adjoint(registration: Registration, frame: tuple[int, int]) -> None:
     beside = torch.zeros((), dtype=torch.float64)
-    resampling = Resampling.of(registration, frame, beside)
+    resampling = Resampling.from_registration(registration, frame, beside)
     margin = registration.margin_px(frame)
     rng = torch.Generator().manual_seed(0)
     wide = torch.randn(2, *(n + 2 * margin for n in frame), generator=rng, dtype=torch.float64)
@@ -243,7 +243,7 @@ def test_resampling_keeps_polynomials() -> None:
     margin = registration.margin_px(frame)
     place = torch.arange(20 + 2 * margin, dtype=torch.float64) - (19 + 2 * margin) / 2
     y, x = place[:, None], place[None, :]
-    resampling = Resampling.of(registration, frame, place)
+    resampling = Resampling.from_registration(registration, frame, place)
     found = resampling(1 + 2 * y - x + 0.1 * y**2 - 0.3 * x * y)
     turn = math.radians(25.0)
     own = torch.arange(20, dtype=torch.float64) - 9.5

@@ -106,7 +106,7 @@ def test_differences_have_their_adjoint() -> None:
 
 
 @pytest.mark.parametrize("solver", [proximal_gradient, admm])
-@pytest.mark.parametrize("boundary", ["zero", "surround"])
+@pytest.mark.parametrize("boundary", ["zero", "reflect"])
 def test_the_minimum_is_that_of_scipy(solver: Solver, boundary: Boundary) -> None:
     instrument = imager(boundary)
     y, noise = noisy_captures(instrument, DEPTHS), np.array([1.0, 2.0])
@@ -138,7 +138,7 @@ def test_the_minimum_is_that_of_scipy(solver: Solver, boundary: Boundary) -> Non
     assert slope.min() > -1e-3 * scale
 
 
-@pytest.mark.parametrize("boundary", ["zero", "surround"])
+@pytest.mark.parametrize("boundary", ["zero", "reflect"])
 def test_with_total_variation_both_reach_the_smoothed_minimum(boundary: Boundary) -> None:
     # SciPy minimises sqrt(d^2 + eps^2), which lies at most eps per pixel above the variation.
     instrument = imager(boundary)
@@ -191,7 +191,7 @@ def photons(boundary: Boundary = "zero", count: int = 2) -> tuple[Matrix, Matrix
     return np.maximum(scenes.captures, 0).astype(np.float64) * 1e4, scenes.depth_um
 
 
-@pytest.mark.parametrize("boundary", ["zero", "surround"])
+@pytest.mark.parametrize("boundary", ["zero", "reflect"])
 def test_the_likelihood_never_falls(boundary: Boundary) -> None:
     y, depth_um = photons(boundary)
     values = [

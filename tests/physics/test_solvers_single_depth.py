@@ -8,7 +8,7 @@ from fociscope.imager import Boundary, Imager
 from fociscope.solvers import SolverError, single_layer_depth
 
 
-@pytest.mark.parametrize("boundary", ["zero", "surround"])
+@pytest.mark.parametrize("boundary", ["zero", "reflect"])
 def test_two_sensors_tell_the_depth_within_what_they_state(boundary: Boundary) -> None:
     imager = Imager.reference().with_(boundary=boundary)
     scenes = simulate(4, seed=9400, layers=1, imager=imager)
@@ -23,7 +23,7 @@ def test_two_sensors_tell_the_depth_within_what_they_state(boundary: Boundary) -
     assert (np.abs(found.log_likelihood.argmax(axis=1) - nearest) <= 1).all()
 
 
-@pytest.mark.parametrize("boundary", ["zero", "surround"])
+@pytest.mark.parametrize("boundary", ["zero", "reflect"])
 def test_one_sensor_tells_the_depth_within_what_it_states(boundary: Boundary) -> None:
     imager = Imager.reference().with_(boundary=boundary, sensors=1)
     scenes = simulate(12, seed=9401, layers=1, imager=imager)

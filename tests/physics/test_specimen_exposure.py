@@ -7,7 +7,7 @@ from fociscope.imager import Imager
 from fociscope.simulation import PerlinFoci, SingleCells, Specimen, simulate
 
 #: Around the frame the tissue goes on, so what a frame loses at its edges it gains there.
-IMAGER = Imager.reference().with_(boundary="surround")
+IMAGER = Imager.reference().with_(boundary="reflect")
 EVEN = {"autofluorescence": (0.0, 0.0), "brightness_sigma": 0.0}
 DENSITY_PER_MM2 = 400.0
 

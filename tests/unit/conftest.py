@@ -29,7 +29,7 @@ def made_by_hand(
         "reprojection": 0.9 * captures,
         "imager": Imager.reference(),
         "model": "by hand",
-        "suspicion": np.zeros(lead, dtype="<U1"),
+        "quality_flags": np.zeros(lead, dtype="<U1"),
     }
     return Reconstruction(**{**values, **more})  # type: ignore[arg-type]
 

@@ -21,8 +21,8 @@ __all__ = [
     "SUFFIXES",
     "UPLOAD_BYTES",
     "UPLOAD_LIMITS",
-    "Captured",
-    "dropped",
+    "CaptureInput",
+    "from_upload",
     "safe_name",
     "shipped_example",
     "simulated",
@@ -37,7 +37,7 @@ SUFFIXES = (*IMAGE_SUFFIXES, *DATA_SUFFIXES)
 
 
 @dataclass(frozen=True)
-class Captured:
+class CaptureInput:
     """Captures, and what is known of them."""
 
     kind: Literal["example", "files", "simulated"]
@@ -78,13 +78,13 @@ class Captured:
 
 
 @lru_cache(maxsize=1)
-def shipped_example() -> Captured:
+def shipped_example() -> CaptureInput:
     """Return the capture pair that `fociscope demo` reconstructs, with its truth."""
     from fociscope.demo import CAPTURES, TRUTH
 
     folder = Path(str(resources.files("fociscope.demo")))
     files = tuple(folder / name for name in CAPTURES)
-    return Captured(
+    return CaptureInput(
         kind="example",
         frames=read_captures(files)[None],
         names=CAPTURES,
@@ -93,7 +93,7 @@ def shipped_example() -> Captured:
     )
 
 
-def simulated(settings: SceneSettings) -> Captured:
+def simulated(settings: SceneSettings) -> CaptureInput:
     """Return the scene that the sliders ask for.
 
     Raises:
@@ -101,7 +101,7 @@ def simulated(settings: SceneSettings) -> Captured:
     """
     scene = simulate_scene(settings)
     imager = None if _is_reference(scene.imager) else scene.imager
-    return Captured(
+    return CaptureInput(
         kind="simulated",
         frames=scene.captures[None],
         names=(),
@@ -110,7 +110,7 @@ def simulated(settings: SceneSettings) -> Captured:
     )
 
 
-def dropped(files: Sequence[Path], imager: Imager | None = None) -> Captured:
+def from_upload(files: Sequence[Path], imager: Imager | None = None) -> CaptureInput:
     """Read files that a visitor dropped: A, A and B, or one file of both.
 
     Raises:
@@ -125,7 +125,7 @@ def dropped(files: Sequence[Path], imager: Imager | None = None) -> Captured:
         for file in files:
             message = message.replace(f"{file.parent}/", "").replace(f"{file.parent}\\", "")
         raise FileFormatError(message) from None
-    return Captured(
+    return CaptureInput(
         kind="files",
         frames=captures,
         names=tuple(file.name for file in files),

@@ -14,17 +14,17 @@ from nicegui import events, ui
 from fociscope.app.capture_input import (
     SUFFIXES,
     UPLOAD_BYTES,
-    Captured,
-    dropped,
+    CaptureInput,
+    from_upload,
     safe_name,
     shipped_example,
     simulated,
 )
 from fociscope.app.controls import card, labelled_slider, plot, say, section
 from fociscope.app.methods import models_for
-from fociscope.app.plots import LIGHT_SCALE, Look, Shown, image
+from fociscope.app.plots import LIGHT_SCALE, Shown, Theme, image
 from fociscope.app.scene import MOST_LAYERS, SceneSettings
-from fociscope.app.session import LatestOnly, Visit, in_thread
+from fociscope.app.session import LatestOnly, Session, in_thread
 from fociscope.errors import FociscopeError, SceneError
 from fociscope.imager import Imager
 from fociscope.imager.psf import AngleSelectivePsf
@@ -140,10 +140,10 @@ class CapturePanel:
     """The left side of the page."""
 
     def __init__(
-        self, visit: Visit, look: Callable[[], Look], *, changed: Callable[[], None]
+        self, session: Session, theme: Callable[[], Theme], *, changed: Callable[[], None]
     ) -> None:
         """Build it; `changed` is called when there is a new map."""
-        self._visit, self._look, self._changed = visit, look, changed
+        self._session, self._theme, self._changed = session, theme, changed
         self._simulate = LatestOnly(self._simulate_now)
         self._again = LatestOnly(self._look_again)
         with ui.column().classes("w-full min-w-0 gap-3"):
@@ -217,11 +217,11 @@ class CapturePanel:
         """Look at the shipped example."""
         await self._look_at(shipped_example)
 
-    async def _look_at(self, make: Callable[[], Captured], *, quietly: bool = False) -> bool:
+    async def _look_at(self, make: Callable[[], CaptureInput], *, quietly: bool = False) -> bool:
         """Look at what `make` gives, or say why not."""
         try:
-            captured = await in_thread(make)
-            await self._visit.look_at(captured)
+            capture_input = await in_thread(make)
+            await self._session.reconstruct(capture_input)
         except FociscopeError as error:
             say(str(error), wrong=True)
             return False
@@ -232,7 +232,7 @@ class CapturePanel:
         self._upload.reset()
         try:
             files = sorted(((safe_name(file.name), file) for file in event.files), key=_natural)
-            folder = self._visit.folder / f"drop-{self._visit.number}"
+            folder = self._session.folder / f"drop-{self._session.number}"
             saved = [folder / str(n) / name for n, (name, _) in enumerate(files)]
             for path, (_, file) in zip(saved, files, strict=True):
                 await file.save(path)
@@ -241,11 +241,11 @@ class CapturePanel:
             say(str(error), wrong=True)
             return
 
-        def read() -> Captured:
-            captured = dropped(saved)
+        def read() -> CaptureInput:
+            capture_input = from_upload(saved)
             if imager is None:
-                return captured
-            return _through(captured, imager)
+                return capture_input
+            return _through(capture_input, imager)
 
         await self._look_at(read)
 
@@ -257,21 +257,21 @@ class CapturePanel:
         )
 
     async def _swap_sensors(self) -> None:
-        captured = self._visit.captured
-        if captured is not None and len(captured.files) == 2:
-            await self._look_at(lambda: _swapped(captured))
+        capture_input = self._session.capture_input
+        if capture_input is not None and len(capture_input.files) == 2:
+            await self._look_at(lambda: _swapped(capture_input))
 
     async def _other_imager(self) -> None:
-        captured = self._visit.captured
-        if captured is None or captured.kind != "files":
+        capture_input = self._session.capture_input
+        if capture_input is None or capture_input.kind != "files":
             say("this is for files that you drop")
             return
         try:
-            imager = self._given_imager(sensors=captured.sensors)
+            imager = self._given_imager(sensors=capture_input.sensors)
         except FociscopeError as error:
             say(str(error), wrong=True)
             return
-        await self._look_at(lambda: _through(captured, imager))
+        await self._look_at(lambda: _through(capture_input, imager))
 
     def _given_imager(self, *, sensors: int) -> Imager | None:
         """Return the imager of the fields; None where they say nothing new."""
@@ -290,13 +290,13 @@ class CapturePanel:
 
     async def _look_again(self) -> None:
         """Take another frame or another model."""
-        visit = self._visit
+        session = self._session
         frame = 0 if self._frame is None else int(self._frame.value) - 1
         model = self._model.value
-        if visit.captured is None or (frame, model) == (visit.frame, visit.model):
+        if session.capture_input is None or (frame, model) == (session.frame, session.model):
             return
         try:
-            await visit.look_again(frame=frame, model=model)
+            await session.rerun(frame=frame, model=model)
         except FociscopeError as error:
             say(str(error), wrong=True)
             return
@@ -304,16 +304,18 @@ class CapturePanel:
 
     def _show(self, *, new_captures: bool) -> None:
         """Show what was captured, and let the map be drawn."""
-        captured = self._visit.captured
-        if captured is None:
+        capture_input = self._session.capture_input
+        if capture_input is None:
             return
         if new_captures:
             self._seen.set_visibility(True)
-            self._title.set_text(captured.title)
-            self._swap.set_visibility(len(captured.files) == 2 and captured.kind == "files")
-            self._build_series(len(captured.frames))
-            models = models_for(captured.sensors)
-            self._model.set_options(models, value=self._visit.model)
+            self._title.set_text(capture_input.title)
+            self._swap.set_visibility(
+                len(capture_input.files) == 2 and capture_input.kind == "files"
+            )
+            self._build_series(len(capture_input.frames))
+            models = models_for(capture_input.sensors)
+            self._model.set_options(models, value=self._session.model)
         self.draw()
         self._changed()
 
@@ -334,17 +336,17 @@ class CapturePanel:
 
     def draw(self) -> None:
         """Draw the captures."""
-        result = self._visit.result
+        result = self._session.result
         if result is None:
             return
         images, pitch = result.captures, result.imager.pixel_pitch_um
         height, width = images.shape[-2:]
         self._facts.set_text(
             f"{width} x {height} pixels of {pitch:g} µm, {len(images)} sensor(s); "
-            f"reconstructed in {1000 * self._visit.seconds:.0f} ms{self._stated_otherwise(pitch)}"
+            f"reconstructed in {1000 * self._session.seconds:.0f} ms{self._stated_otherwise(pitch)}"
         )
         names = ("Sensor A, on top", "Sensor B, underneath")
-        figures = [image(picture, pitch, _light(picture), self._look()) for picture in images]
+        figures = [image(picture, pitch, _light(picture), self._theme()) for picture in images]
         if len(figures) != len(self._plots):
             self._pictures.clear()
             with self._pictures:
@@ -359,8 +361,8 @@ class CapturePanel:
 
     def _stated_otherwise(self, pitch_um: float) -> str:
         """Return a remark where the files state another pixel size; programs often do in vain."""
-        captured = self._visit.captured
-        stated = None if captured is None else captured.pixel_size_um
+        capture_input = self._session.capture_input
+        stated = None if capture_input is None else capture_input.pixel_size_um
         if stated is None or abs(stated / pitch_um - 1) <= PITCH_TOLERANCE:
             return ""
         return f". The files state pixels of {stated:g} µm: set the imager above if that is true."
@@ -383,15 +385,15 @@ def _natural(item: tuple[str, Any]) -> list[Any]:
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
-def _through(captured: Captured, imager: Imager | None) -> Captured:
-    given = None if imager is None else imager.with_(sensors=captured.sensors)
-    return replace(captured, imager=given)
+def _through(capture_input: CaptureInput, imager: Imager | None) -> CaptureInput:
+    given = None if imager is None else imager.with_(sensors=capture_input.sensors)
+    return replace(capture_input, imager=given)
 
 
-def _swapped(captured: Captured) -> Captured:
+def _swapped(capture_input: CaptureInput) -> CaptureInput:
     return replace(
-        captured,
-        frames=captured.frames[:, ::-1].copy(),
-        names=captured.names[::-1],
-        files=captured.files[::-1],
+        capture_input,
+        frames=capture_input.frames[:, ::-1].copy(),
+        names=capture_input.names[::-1],
+        files=capture_input.files[::-1],
     )

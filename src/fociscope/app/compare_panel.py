@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 from nicegui import ui
 
-from fociscope.app.capture_input import Captured
+from fociscope.app.capture_input import CaptureInput
 from fociscope.app.controls import plot, say
 from fociscope.app.methods import Answer, Method, answer, methods_for
-from fociscope.app.plots import DEPTH_SCALE, Look, Shown, image
+from fociscope.app.plots import DEPTH_SCALE, Shown, Theme, image
 from fociscope.app.scores import score
-from fociscope.app.session import Visit, in_thread
+from fociscope.app.session import Session, in_thread
 from fociscope.app.side import side_view
 from fociscope.errors import FociscopeError
 from fociscope.figures.reconstruction import Truth
@@ -28,7 +28,7 @@ COLUMNS = (
     ("depths", "Depths (µm)", "left"),
     ("residual", "Self-check residual", "right"),
     ("right", "Pixels right", "right"),
-    ("constant", "Constant guess", "right"),
+    ("constant", "Constant baseline", "right"),
     ("error", "Depth error", "right"),
     ("missed", "Missed / false", "right"),
     ("time", "Time", "right"),
@@ -38,9 +38,9 @@ COLUMNS = (
 class ComparePanel:
     """Several methods, side by side."""
 
-    def __init__(self, visit: Visit, look: Callable[[], Look]) -> None:
+    def __init__(self, session: Session, theme: Callable[[], Theme]) -> None:
         """Build it, without answers."""
-        self._visit, self._look = visit, look
+        self._session, self._theme = session, theme
         self._answers: list[Answer] = []
         self._chosen: dict[str, bool] = {}
         self._running = False
@@ -75,10 +75,10 @@ class ComparePanel:
     def forget(self) -> None:
         """Let go of answers to another capture, and offer what this one allows."""
         self._answers = []
-        captured = self._visit.captured
-        if captured is None:
+        capture_input = self._session.capture_input
+        if capture_input is None:
             return
-        methods = methods_for(captured.sensors)
+        methods = methods_for(capture_input.sensors)
         for method in methods:
             usual = method.kind == "network" or method.name in ("tikhonov", "richardson-lucy")
             self._chosen.setdefault(method.key, usual and method.name != "single-a")
@@ -98,13 +98,13 @@ class ComparePanel:
         self._chosen[key] = bool(getattr(event, "value", False))
 
     async def _compare(self) -> None:
-        captured = self._visit.captured
-        if captured is None or self._running:
+        capture_input = self._session.capture_input
+        if capture_input is None or self._running:
             return
-        number = self._visit.number
-        methods = [m for m in methods_for(captured.sensors) if self._chosen.get(m.key)]
-        truth = captured.truth(self._visit.frame)
-        layers = self._visit.layers or (USUAL_LAYERS if truth is None else len(truth.depth_um))
+        number = self._session.number
+        methods = [m for m in methods_for(capture_input.sensors) if self._chosen.get(m.key)]
+        truth = capture_input.truth(self._session.frame)
+        layers = self._session.layers or (USUAL_LAYERS if truth is None else len(truth.depth_um))
         self._answers, self._running = [], True
         self._go.disable()
         self._progress.set_visibility(True)
@@ -112,8 +112,8 @@ class ComparePanel:
             for done, method in enumerate(methods):
                 self._progress.set_value(done / len(methods))
                 self._doing.set_text(f"{method.label} ...")
-                found = await self._ask(captured, method, layers)
-                if self._visit.number != number:  # another capture came meanwhile
+                found = await self._ask(capture_input, method, layers)
+                if self._session.number != number:  # another capture came meanwhile
                     return
                 if found is not None:
                     self._answers.append(found)
@@ -124,16 +124,16 @@ class ComparePanel:
             self._go.enable()
             self._progress.set_visibility(False)
 
-    async def _ask(self, captured: Captured, method: Method, layers: int) -> Answer | None:
+    async def _ask(self, capture_input: CaptureInput, method: Method, layers: int) -> Answer | None:
         try:
             return await in_thread(
                 answer,
                 method,
-                captured.frames[self._visit.frame],
-                imager=captured.imager,
+                capture_input.frames[self._session.frame],
+                imager=capture_input.imager,
                 layers=layers,
-                in_simulated_light=captured.kind == "simulated",
-                device=self._visit.device,
+                in_simulated_light=capture_input.kind == "simulated",
+                device=self._session.device,
             )
         except FociscopeError as error:
             say(f"{method.label}: {error}", wrong=True)
@@ -142,11 +142,11 @@ class ComparePanel:
     def draw(self) -> None:
         """Draw the answers."""
         self._cards.clear()
-        captured, result = self._visit.captured, self._visit.result
+        capture_input, result = self._session.capture_input, self._session.result
         self._table.set_visibility(bool(self._answers))
-        if captured is None or result is None or not self._answers:
+        if capture_input is None or result is None or not self._answers:
             return
-        truth = captured.truth(self._visit.frame)
+        truth = capture_input.truth(self._session.frame)
         self._table.rows = [_row(found, truth) for found in self._answers]
         self._table.update()
         pitch, gap = result.imager.pixel_pitch_um, result.imager.gap_um
@@ -165,21 +165,23 @@ class ComparePanel:
                 ui.label(label).classes("text-sm font-medium").props('role="heading" aria-level=3')
                 ui.label(_time(found.seconds)).classes("text-xs opacity-70")
             nearest = np.fmin.reduce(depth, axis=0)
-            plot(image(nearest, pitch, depths, self._look()), f"{label}: from above", "225px")
+            plot(image(nearest, pitch, depths, self._theme()), f"{label}: from above", "225px")
             side = side_view(
                 estimate.mask,
                 estimate.depth_um,
                 estimate.depth_std_um,
                 pixel_pitch_um=pitch,
                 gap_um=gap,
-                look=self._look(),
+                theme=self._theme(),
                 true_um=None if truth is None else truth.depth_um,
             )
             plot(side, f"{label}: from the side", "150px")
             dotted = "" if truth is None else "; dotted: the true depths"
             ui.label(f"cells nearest to A, and from the side{dotted}").classes("text-xs opacity-60")
-            if found.suspicion:
-                ui.label(f"Do not trust it: {found.suspicion}").classes("text-xs text-amber-700")
+            if found.quality_flags:
+                ui.label(f"Do not trust it: {found.quality_flags}").classes(
+                    "text-xs text-amber-700"
+                )
 
 
 def _time(seconds: float) -> str:

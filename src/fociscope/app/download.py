@@ -13,30 +13,30 @@ from pathlib import Path
 import numpy as np
 from nicegui import ui
 
-from fociscope.app.capture_input import Captured
+from fociscope.app.capture_input import CaptureInput
 from fociscope.app.controls import card, say
 from fociscope.app.methods import model_for
-from fociscope.app.session import Visit, in_thread
+from fociscope.app.session import Session, in_thread
 from fociscope.errors import FociscopeError
 from fociscope.figures.reconstruction import draw_comparison, draw_reconstruction
 from fociscope.results.provenance import provenance
 from fociscope.results.result import Reconstruction
 from fociscope.results.writers import write_result
 
-__all__ = ["TakeAwayPanel", "archive", "command_line", "figure"]
+__all__ = ["DownloadPanel", "archive", "command_line", "figure"]
 
 FORMATS = ("ome-tiff", "csv", "mat")
 SIMULATED = "captures.npy"
 IMAGER = "imager.toml"
 
 
-def command_line(captured: Captured, *, model: str, layers: int | None) -> str:
+def command_line(capture_input: CaptureInput, *, model: str, layers: int | None) -> str:
     """Return the command that gives the same map, of the visitor's files or the archive's."""
-    words = ["fociscope", "reconstruct", *(captured.names or (SIMULATED,)), "-o", "map"]
+    words = ["fociscope", "reconstruct", *(capture_input.names or (SIMULATED,)), "-o", "map"]
     words += ["--model", model]
     if layers is not None:
         words += ["--layers", str(layers)]
-    if captured.imager is not None:
+    if capture_input.imager is not None:
         words += ["--imager", IMAGER]
     for name in FORMATS:
         words += ["--format", name]
@@ -44,7 +44,7 @@ def command_line(captured: Captured, *, model: str, layers: int | None) -> str:
 
 
 def archive(
-    captured: Captured,
+    capture_input: CaptureInput,
     *,
     model: str,
     layers: int | None,
@@ -56,24 +56,24 @@ def archive(
     Raises:
         FociscopeError: as `Model.reconstruct`.
     """
-    trained = model_for(model, captured.imager, device)
-    result = trained.reconstruct(captured.to_reconstruct(), layers=layers, progress=progress)
+    trained = model_for(model, capture_input.imager, device)
+    result = trained.reconstruct(capture_input.to_reconstruct(), layers=layers, progress=progress)
     with tempfile.TemporaryDirectory(prefix="fociscope-take-away-") as name:
         top = Path(name)
         folder = top / "map"
         folder.mkdir()
-        inputs = captured.files
-        if captured.kind == "simulated":
-            np.save(top / SIMULATED, captured.to_reconstruct(), allow_pickle=False)
+        inputs = capture_input.files
+        if capture_input.kind == "simulated":
+            np.save(top / SIMULATED, capture_input.to_reconstruct(), allow_pickle=False)
             inputs = (top / SIMULATED,)
-        if captured.imager is not None:
-            captured.imager.to_toml(top / IMAGER)
+        if capture_input.imager is not None:
+            capture_input.imager.to_toml(top / IMAGER)
         made = provenance(inputs, model, imager=trained.imager)
         write_result(result, folder, FORMATS, **made)
-        draw_reconstruction(result.frame(0), captured.title).savefig(folder / "figure.png")
-        command = command_line(captured, model=model, layers=layers)
+        draw_reconstruction(result.frame(0), capture_input.title).savefig(folder / "figure.png")
+        command = command_line(capture_input, model=model, layers=layers)
         (top / "command.txt").write_text(f"{command}\n", encoding="utf-8")
-        given = inputs if captured.kind == "example" else ()
+        given = inputs if capture_input.kind == "example" else ()
         return _zipped(top, given)
 
 
@@ -88,25 +88,30 @@ def _zipped(top: Path, more: tuple[Path, ...]) -> bytes:
 
 
 def figure(
-    result: Reconstruction, captured: Captured, frame: int, suffix: str, *, with_truth: bool = False
+    result: Reconstruction,
+    capture_input: CaptureInput,
+    frame: int,
+    suffix: str,
+    *,
+    with_truth: bool = False,
 ) -> bytes:
     """Return the figure of one frame's map as `png` or `svg`; beside the truth, if asked."""
-    truth = captured.truth(frame) if with_truth else None
+    truth = capture_input.truth(frame) if with_truth else None
     if truth is not None and len(truth.depth_um) == len(result.depth_um):
-        drawn = draw_comparison(result, truth, captured.title)
+        drawn = draw_comparison(result, truth, capture_input.title)
     else:
-        drawn = draw_reconstruction(result, captured.title)
+        drawn = draw_reconstruction(result, capture_input.title)
     memory = BytesIO()
     drawn.savefig(memory, format=suffix)
     return memory.getvalue()
 
 
-class TakeAwayPanel:
+class DownloadPanel:
     """What can be kept."""
 
-    def __init__(self, visit: Visit) -> None:
+    def __init__(self, session: Session) -> None:
         """Build it."""
-        self._visit = visit
+        self._session = session
         self._done = (0, 1)
         with ui.column().classes("w-full gap-3 pt-2 max-w-3xl"):
             with card("All files"):
@@ -140,26 +145,30 @@ class TakeAwayPanel:
 
     def draw(self) -> None:
         """Write the command for a new map."""
-        visit = self._visit
-        if visit.captured is None:
+        session = self._session
+        if session.capture_input is None:
             return
         self._command.set_content(
-            command_line(visit.captured, model=visit.model, layers=visit.layers)
+            command_line(session.capture_input, model=session.model, layers=session.layers)
         )
-        known = visit.captured.truth(visit.frame) is not None
+        known = session.capture_input.truth(session.frame) is not None
         self._beside.set_visibility(known)
         inputs = {
             "files": "Run it where your files lie"
-            + ("" if visit.captured.imager is None else ", with imager.toml from the archive"),
+            + (
+                ""
+                if session.capture_input.imager is None
+                else ", with imager.toml from the archive"
+            ),
             "example": "The captures are in the archive",
             "simulated": "The captures and the imager are in the archive",
         }
-        self._note.set_text(f"{inputs[visit.captured.kind]}.")
+        self._note.set_text(f"{inputs[session.capture_input.kind]}.")
 
     async def _pack(self) -> None:
-        visit = self._visit
-        captured = visit.captured
-        if captured is None:
+        session = self._session
+        capture_input = session.capture_input
+        if capture_input is None:
             return
         self._done = (0, 1)
         self._zip.disable()
@@ -168,13 +177,13 @@ class TakeAwayPanel:
         try:
             packed = await in_thread(
                 archive,
-                captured,
-                model=visit.model,
-                layers=visit.layers,
-                device=visit.device,
+                capture_input,
+                model=session.model,
+                layers=session.layers,
+                device=session.device,
                 progress=self._note_progress,
             )
-            path = visit.folder / "fociscope-map.zip"
+            path = session.folder / "fociscope-map.zip"
             await in_thread(path.write_bytes, packed)
             ui.download.file(path, "fociscope-map.zip")
         except FociscopeError as error:
@@ -193,15 +202,15 @@ class TakeAwayPanel:
         self._progress.set_value(done / max(total, 1))
 
     async def _draw(self, suffix: str) -> None:
-        visit = self._visit
-        if visit.captured is None or visit.result is None:
+        session = self._session
+        if session.capture_input is None or session.result is None:
             return
         try:
             drawn = await in_thread(
                 figure,
-                visit.result,
-                visit.captured,
-                visit.frame,
+                session.result,
+                session.capture_input,
+                session.frame,
                 suffix,
                 with_truth=bool(self._beside.value),
             )

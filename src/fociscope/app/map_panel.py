@@ -16,15 +16,15 @@ from fociscope.app.plots import (
     PROBABILITY_SCALE,
     UNCERTAINTY_SCALE,
     Figure,
-    Look,
     Shown,
+    Theme,
     image,
 )
-from fociscope.app.session import Visit
+from fociscope.app.session import Session
 from fociscope.app.side import side_view
 from fociscope.app.stack import Layers, stack
 
-__all__ = ["Details", "FociTable", "LayerCards", "MapPanel", "SelfCheck", "TruthCards"]
+__all__ = ["Details", "FociTableCard", "LayerCards", "MapPanel", "SelfCheck", "TruthCards"]
 
 CARDS = "w-full grid grid-cols-1 sm:grid-cols-2 xl:grid-cols-4 gap-3"
 HEIGHT = "235px"
@@ -78,9 +78,9 @@ class LayerCards:
         "cells": "Cells",
     }
 
-    def __init__(self, visit: Visit, look: Callable[[], Look]) -> None:
+    def __init__(self, session: Session, theme: Callable[[], Theme]) -> None:
         """Build the choice."""
-        self._visit, self._look = visit, look
+        self._session, self._theme = session, theme
         with ui.row().classes("w-full items-center gap-3 py-1"):
             self._what = ui.toggle(self.WHAT, value="probability", on_change=self.draw)
             self._what.props('dense no-caps unelevated size=sm aria-label="What each layer shows"')
@@ -89,22 +89,22 @@ class LayerCards:
 
     def draw(self) -> None:
         """Draw the layers."""
-        result = self._visit.result
+        result = self._session.result
         assert result is not None
         self._pictures.show([self._picture(n) for n in range(len(result.depth_um))])
 
     def _picture(self, layer: int) -> Picture:
-        visit, what = self._visit, self._what.value
-        result = visit.result
+        session, what = self._session, self._what.value
+        result = session.result
         assert result is not None
         present = bool(result.present[layer])
         depth = f"{result.depth_um[layer]:.0f} ± {result.depth_std_um[layer]:.0f} µm"
         title = f"Layer {layer + 1}: {depth}" if present else f"Layer {layer + 1}: absent"
-        probability, mask = result.probability[layer], visit.mask[layer]
+        probability, mask = result.probability[layer], session.mask[layer]
         remark = (
             f"there with {100 * result.presence[layer]:.0f} %, cells on {100 * mask.mean():.1f} %"
         )
-        contour: float | None = visit.threshold if present else None
+        contour: float | None = session.threshold if present else None
         values: Any
         if what == "uncertainty":
             # Standard deviation of "cells or not", given the probability.
@@ -124,10 +124,10 @@ class LayerCards:
             values = probability
             shown = Shown(PROBABILITY_SCALE, 0.0, 1.0, "P(cells)", digits=".2f")
         pitch = result.imager.pixel_pitch_um
-        return title, remark, image(values, pitch, shown, self._look(), contour_at=contour)
+        return title, remark, image(values, pitch, shown, self._theme(), contour_at=contour)
 
 
-class FociTable:
+class FociTableCard:
     """The foci; a row that is chosen is pointed at in the map."""
 
     COLUMNS = (
@@ -142,9 +142,9 @@ class FociTable:
         ("confidence", "Confidence", ".2f"),
     )
 
-    def __init__(self, visit: Visit, *, pointed: Callable[[], None]) -> None:
+    def __init__(self, session: Session, *, pointed: Callable[[], None]) -> None:
         """Build an empty table; `pointed` is called when another focus is pointed at."""
-        self._visit, self._pointed = visit, pointed
+        self._session, self._pointed = session, pointed
         ui.label(
             "Foci are connected pixels of more than 0.5. Choose a row to see where it lies; a "
             "heading sorts."
@@ -187,7 +187,7 @@ class FociTable:
                 "cells": focus.cells,
                 "confidence": focus.confidence,
             }
-            for key, focus in enumerate(self._visit.foci)
+            for key, focus in enumerate(self._session.foci)
         ]
         self._table.update()
 
@@ -202,9 +202,9 @@ class FociTable:
 
     def _point(self, rows: list[dict[str, Any]]) -> None:
         key = rows[0]["key"] if rows else None
-        foci = self._visit.foci
+        foci = self._session.foci
         known = isinstance(key, int) and 0 <= key < len(foci)
-        self._visit.pointed_at = foci[key] if known and key is not None else None
+        self._session.pointed_at = foci[key] if known and key is not None else None
         self._pointed()
 
 
@@ -220,9 +220,9 @@ def _formatter(form: str) -> str:
 class SelfCheck:
     """The capture beside its re-projection and what remains."""
 
-    def __init__(self, visit: Visit, look: Callable[[], Look]) -> None:
+    def __init__(self, session: Session, theme: Callable[[], Theme]) -> None:
         """Begin."""
-        self._visit, self._look = visit, look
+        self._session, self._theme = session, theme
         ui.label(
             "What the imager would see of this map, beside what it saw. What remains should look "
             "like noise; structure in it means that the map does not explain the capture."
@@ -231,7 +231,7 @@ class SelfCheck:
 
     def draw(self) -> None:
         """Draw three pictures of each sensor."""
-        result = self._visit.result
+        result = self._session.result
         assert result is not None
         pictures = []
         for sensor, (seen, again, residual) in enumerate(
@@ -248,25 +248,27 @@ class SelfCheck:
                 (f"{name}: residual", f"{100 * residual:.1f} % of the capture", left, differs),
             ):
                 pitch = result.imager.pixel_pitch_um
-                pictures.append((title, remark, image(values, pitch, shown, self._look())))
+                pictures.append((title, remark, image(values, pitch, shown, self._theme())))
         self._pictures.show(pictures)
 
 
 class TruthCards:
     """The truth, where it is known, and how right the map is."""
 
-    def __init__(self, visit: Visit, look: Callable[[], Look]) -> None:
+    def __init__(self, session: Session, theme: Callable[[], Theme]) -> None:
         """Begin."""
-        self._visit, self._look = visit, look
+        self._session, self._theme = session, theme
         self._words = ui.label("").classes("text-sm py-1")
         self._pictures = Pictures()
 
     def draw(self) -> None:
         """Draw the true layers."""
-        visit = self._visit
-        result, scores = visit.result, visit.scores
+        session = self._session
+        result, scores = session.result, session.scores
         assert result is not None
-        truth = None if visit.captured is None else visit.captured.truth(visit.frame)
+        truth = (
+            None if session.capture_input is None else session.capture_input.truth(session.frame)
+        )
         if truth is None or scores is None:
             self._words.set_text("The truth behind this capture is not known.")
             self._pictures.show([])
@@ -281,13 +283,13 @@ class TruthCards:
             pictures.append(
                 (
                     f"True layer at {right.true_um:.0f} µm: {found}",
-                    f"{100 * right.accuracy:.1f} % of pixels right (constant guess "
+                    f"{100 * right.accuracy:.1f} % of pixels right (constant baseline "
                     f"{100 * right.constant_accuracy:.1f} %), Dice {right.dice:.2f}",
                     image(
                         np.where(truth.mask[layer], right.true_um, np.nan),
                         pitch,
                         shown,
-                        self._look(),
+                        self._theme(),
                     ),
                 )
             )
@@ -300,9 +302,9 @@ COLOUR_BY = {"depth": "depth", "probability": "probability", "light": "light"}
 class MapPanel:
     """What a capture shows."""
 
-    def __init__(self, visit: Visit, look: Callable[[], Look]) -> None:
+    def __init__(self, session: Session, theme: Callable[[], Theme]) -> None:
         """Build it, empty."""
-        self._visit, self._look = visit, look
+        self._session, self._theme = session, theme
         self._built = False
         with ui.column().classes("w-full gap-3"):
             self._warning = ui.row().classes(
@@ -330,7 +332,7 @@ class MapPanel:
                             low=0.05,
                             high=0.95,
                             step=0.01,
-                            value=self._visit.threshold,
+                            value=self._session.threshold,
                             shown="{:.2f}".format,
                             on_change=self._other_threshold,
                         )
@@ -348,20 +350,20 @@ class MapPanel:
             with ui.tab_panels(tabs, value="Layers", animated=False, keep_alive=True) as panels:
                 panels.classes("w-full bg-transparent")
                 with ui.tab_panel("Layers").classes("p-0"):
-                    self._layers = LayerCards(self._visit, self._look)
+                    self._layers = LayerCards(self._session, self._theme)
                 with ui.tab_panel("Foci").classes("p-0"):
-                    self._foci = FociTable(self._visit, pointed=self._pointed)
+                    self._foci = FociTableCard(self._session, pointed=self._pointed)
                 with ui.tab_panel("Self-check").classes("p-0"):
-                    self._check = SelfCheck(self._visit, self._look)
+                    self._check = SelfCheck(self._session, self._theme)
                 with ui.tab_panel("Truth").classes("p-0"):
-                    self._truth = TruthCards(self._visit, self._look)
+                    self._truth = TruthCards(self._session, self._theme)
             self._panels = panels
             panels.on_value_change(self._draw_details)
         self._built = True
 
     def draw(self) -> None:
         """Draw a new map."""
-        if self._visit.result is None:
+        if self._session.result is None:
             return
         self._say()
         if not self._built:
@@ -374,10 +376,10 @@ class MapPanel:
 
     def _say(self) -> None:
         """Say in words how far the map is to be trusted, and what it holds."""
-        visit = self._visit
-        result = visit.result
+        session = self._session
+        result = session.result
         assert result is not None
-        doubts = [] if result.suspicion is None else [str(result.suspicion)]
+        doubts = [] if result.quality_flags is None else [str(result.quality_flags)]
         doubts = [d for d in doubts if d]
         text = f"Do not trust this map: {'; '.join(doubts)}." if doubts else ""
         if result.warnings:
@@ -385,62 +387,62 @@ class MapPanel:
         self._words.set_text(text.strip())
         self._warning.set_visibility(bool(text))
         present = int(result.present.sum())
-        scores = visit.scores
+        scores = session.scores
         truth = "" if scores is None else f" · against the truth: {scores.in_words}"
         self._figures.set_text(
-            f"{present} layer(s), {len(visit.foci)} foci · self-check residual "
+            f"{present} layer(s), {len(session.foci)} foci · self-check residual "
             f"{result.self_check}{truth}"
         )
-        self._figures.props(f'data-result="{visit.number}"')
+        self._figures.props(f'data-result="{session.number}"')
 
     def _space(self) -> Figure:
-        visit = self._visit
-        result = visit.result
+        session = self._session
+        result = session.result
         assert result is not None
-        focus = visit.pointed_at
+        focus = session.pointed_at
         return stack(
             Layers(
-                mask=visit.mask,
-                depth_um=visit.depth_um,
+                mask=session.mask,
+                depth_um=session.depth_um,
                 depth_std_um=result.depth_std_um,
                 probability=result.probability,
                 light=result.intensity,
-                focus=visit.focus_pixels,
+                focus=session.focus_pixels,
             ),
             pixel_pitch_um=result.imager.pixel_pitch_um,
             gap_um=result.imager.gap_um,
             sensors=len(result.captures),
             colour_by=self._colour.value if self._built else "depth",
-            look=self._look(),
+            theme=self._theme(),
             marked=None if focus is None else (focus.x_um, focus.y_um, focus.depth_um),
         )
 
     def _from_above(self) -> Figure:
-        visit = self._visit
-        result = visit.result
+        session = self._session
+        result = session.result
         assert result is not None
-        depth = np.where(visit.mask, visit.depth_um[:, None, None], np.nan)
+        depth = np.where(session.mask, session.depth_um[:, None, None], np.nan)
         nearest = np.fmin.reduce(depth, axis=0)
-        focus = visit.pointed_at
+        focus = session.pointed_at
         return image(
             nearest,
             result.imager.pixel_pitch_um,
             Shown(DEPTH_SCALE, 0.0, result.imager.gap_um, "depth (µm)", digits=".0f"),
-            self._look(),
+            self._theme(),
             marked=None if focus is None else (focus.x_um, focus.y_um),
         )
 
     def _from_side(self) -> Figure:
-        visit = self._visit
-        result = visit.result
+        session = self._session
+        result = session.result
         assert result is not None
         return side_view(
-            visit.mask,
-            visit.depth_um,
+            session.mask,
+            session.depth_um,
             result.depth_std_um,
             pixel_pitch_um=result.imager.pixel_pitch_um,
             gap_um=result.imager.gap_um,
-            look=self._look(),
+            theme=self._theme(),
         )
 
     def _draw_space(self) -> None:
@@ -462,7 +464,7 @@ class MapPanel:
             details.draw()
 
     def _other_threshold(self) -> None:
-        self._visit.threshold = float(self._threshold.value)
+        self._session.threshold = float(self._threshold.value)
         self._say()
         self._draw_space()
         self._draw_flat()

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from fociscope.evaluation.batches import Batch, Estimate, Told
-from fociscope.evaluation.methods.solvers import SOLVERS, Solver
+from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
+from fociscope.evaluation.methods.solvers import SOLVERS, SolverMethod
 from fociscope.imager import Imager, LayerProjector
 from fociscope.networks.store import find_model, read_model, shipped_models
 from fociscope.reconstruction import Model, load_model
@@ -57,12 +57,12 @@ class Answer:
     """What a method says of one capture."""
 
     method: Method
-    estimate: Estimate
+    estimate: Prediction
     """Of one scene, without a scene axis; the depth of an absent layer is NaN."""
     residual: Float32Array
     """(sensor,) |A(reconstruction) - capture| / |capture|."""
     seconds: float
-    suspicion: str = ""
+    quality_flags: str = ""
 
 
 @lru_cache(maxsize=1)
@@ -126,10 +126,10 @@ def answer(
         most = model.info.architecture.layers
         result = model.reconstruct(seen, layers=min(layers, most))
         seconds = time.perf_counter() - start
-        return Answer(method, as_estimate(result), result.residual, seconds, _suspicion(result))
+        return Answer(method, as_estimate(result), result.residual, seconds, _quality_flags(result))
     instrument = instrument or Imager.reference().with_(sensors=method.sensors)
     solver = _prepared(method.name)
-    told = Told(
+    told = ReconstructionTask(
         imager=instrument.with_(frame_px=seen.shape[-2:]),
         layers=layers,
         min_separation_um=min(SEPARATION_UM, 0.8 * instrument.gap_um / layers),
@@ -143,10 +143,10 @@ def answer(
     return Answer(method, found, _residual(found, bright, told.imager), seconds)
 
 
-def as_estimate(result: Reconstruction, threshold: float = 0.5) -> Estimate:
+def as_estimate(result: Reconstruction, threshold: float = 0.5) -> Prediction:
     """Return a network's map of one capture as what is scored."""
     mask = (result.probability > threshold) & result.present[:, None, None]
-    return Estimate(
+    return Prediction(
         mask=mask,
         probability=result.probability,
         intensity=result.intensity,
@@ -156,22 +156,22 @@ def as_estimate(result: Reconstruction, threshold: float = 0.5) -> Estimate:
     )
 
 
-def _suspicion(result: Reconstruction) -> str:
-    return "" if result.suspicion is None else str(result.suspicion)
+def _quality_flags(result: Reconstruction) -> str:
+    return "" if result.quality_flags is None else str(result.quality_flags)
 
 
 _preparing = Lock()
 
 
-def _prepared(name: str) -> Solver:
+def _prepared(name: str) -> SolverMethod:
     """Return a solver that has learnt what light means cells; the first time takes seconds."""
     with _preparing:  # two visitors need not both teach it
-        return _taught(name)
+        return _fitted_solver(name)
 
 
 @lru_cache(maxsize=len(SOLVERS))
-def _taught(name: str) -> Solver:
-    solver = Solver(name)
+def _fitted_solver(name: str) -> SolverMethod:
+    solver = SolverMethod(name)
     solver.prepare()
     return solver
 
@@ -183,7 +183,7 @@ def _simulated_mean() -> float:
     return float(VALIDATION.simulated(8).captures.mean())
 
 
-def _residual(found: Estimate, captures: Float32Array, imager: Imager) -> Float32Array:
+def _residual(found: Prediction, captures: Float32Array, imager: Imager) -> Float32Array:
     """Return (sensor,) how far the light that was found is from explaining the captures."""
     assert found.intensity is not None
     assert found.depth_um is not None

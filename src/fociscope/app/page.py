@@ -8,10 +8,10 @@ from nicegui import ui
 
 from fociscope.app.capture_panel import CapturePanel
 from fociscope.app.compare_panel import ComparePanel
-from fociscope.app.download import TakeAwayPanel
+from fociscope.app.download import DownloadPanel
 from fociscope.app.map_panel import MapPanel
-from fociscope.app.plots import Look
-from fociscope.app.session import Visit
+from fociscope.app.plots import Theme
+from fociscope.app.session import Session
 
 __all__ = ["add_page"]
 
@@ -46,11 +46,11 @@ def add_page(home: Path, *, device: str) -> None:
     """
 
     async def page() -> None:
-        visit = Visit(home, device=device)
-        ui.context.client.on_delete(visit.close)
+        session = Session(home, device=device)
+        ui.context.client.on_delete(session.close)
         ui.add_css(STYLE)
         ui.colors(primary="#2c7a7b", secondary="#51606b", accent="#d53f8c")
-        _Page(visit, ui.dark_mode(None))
+        _Page(session, ui.dark_mode(None))
 
     ui.page("/", title="Fociscope")(page)
 
@@ -58,13 +58,13 @@ def add_page(home: Path, *, device: str) -> None:
 class _Page:
     """The parts of the page, and what moves between them."""
 
-    def __init__(self, visit: Visit, theme: ui.dark_mode) -> None:
-        self._visit, self._theme = visit, theme
-        self._look = Look(dark=False)
+    def __init__(self, session: Session, theme: ui.dark_mode) -> None:
+        self._session, self._theme = session, theme
+        self._look = Theme(dark=False)
         self._header()
         grid = "w-full gap-3 p-3 grid grid-cols-1 lg:grid-cols-[330px_minmax(0,1fr)] items-start"
         with ui.element("main").classes(grid).props('id="main"'):
-            self._capture = CapturePanel(visit, self.look, changed=self._changed)
+            self._capture = CapturePanel(session, self.theme, changed=self._changed)
             with ui.column().classes("w-full min-w-0 gap-2"):
                 with ui.tabs().props("dense align=left no-caps inline-label") as tabs:
                     for name, icon in (
@@ -76,14 +76,14 @@ class _Page:
                 with ui.tab_panels(tabs, value="Map", animated=False, keep_alive=True) as panels:
                     panels.classes("w-full bg-transparent")
                     with ui.tab_panel("Map").classes("p-0"):
-                        self._map = MapPanel(visit, self.look)
+                        self._map = MapPanel(session, self.theme)
                     with ui.tab_panel("Compare").classes("p-0"):
-                        self._compare = ComparePanel(visit, self.look)
+                        self._compare = ComparePanel(session, self.theme)
                     with ui.tab_panel("Take away").classes("p-0"):
-                        self._take_away = TakeAwayPanel(visit)
+                        self._download = DownloadPanel(session)
         ui.timer(0, self._begin, once=True)
 
-    def look(self) -> Look:
+    def theme(self) -> Theme:
         """Return the theme that is shown."""
         return self._look
 
@@ -111,12 +111,12 @@ class _Page:
         await self._capture.show_example()
 
     def _set_theme(self, dark: bool) -> None:
-        self._look = Look(dark=dark)
+        self._look = Theme(dark=dark)
         self._theme.set_value(dark)
 
     def _switch_theme(self) -> None:
         self._set_theme(not self._look.dark)
-        if self._visit.result is not None:
+        if self._session.result is not None:
             self._capture.draw()
             self._map.draw()
             self._compare.draw()
@@ -125,4 +125,4 @@ class _Page:
         """Draw a new map."""
         self._map.draw()
         self._compare.forget()
-        self._take_away.draw()
+        self._download.draw()

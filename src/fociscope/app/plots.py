@@ -24,8 +24,8 @@ __all__ = [
     "LIGHT_SCALE",
     "PROBABILITY_SCALE",
     "UNCERTAINTY_SCALE",
-    "Look",
     "Shown",
+    "Theme",
     "binned",
     "depth_colour",
     "image",
@@ -62,7 +62,7 @@ DIFFERENCE_SCALE = _scale("RdBu_r")
 
 
 @dataclass(frozen=True)
-class Look:
+class Theme:
     """What depends on the theme."""
 
     dark: bool
@@ -141,7 +141,9 @@ def binned(values: NDArray[Any], most_px: int = MOST_PX) -> tuple[Float32Array, 
         return np.asarray(total / np.where(count, count, np.nan), dtype=np.float32), side
 
 
-def um_axis(look: Look, title: str, length_um: float, *, downwards: bool = False) -> dict[str, Any]:
+def um_axis(
+    theme: Theme, title: str, length_um: float, *, downwards: bool = False
+) -> dict[str, Any]:
     """Return an axis from 0 to a length in um."""
     return {
         "title": {"text": title, "standoff": 4, "font": {"size": 11}},
@@ -151,21 +153,21 @@ def um_axis(look: Look, title: str, length_um: float, *, downwards: bool = False
         "zeroline": False,
         "ticks": "outside",
         "ticklen": 3,
-        "tickcolor": look.line,
+        "tickcolor": theme.line,
         "tickfont": {"size": 10},
         "nticks": 5,
-        "linecolor": look.line,
+        "linecolor": theme.line,
         "showline": True,
         "mirror": True,
     }
 
 
-def _bar(look: Look, shown: Shown) -> dict[str, Any]:
+def _bar(theme: Theme, shown: Shown) -> dict[str, Any]:
     return {
         "title": {"text": shown.unit, "side": "right", "font": {"size": 11}},
         "thickness": 9,
         "outlinewidth": 0,
-        "tickfont": {"size": 10, "color": look.ink},
+        "tickfont": {"size": 10, "color": theme.ink},
         "nticks": 6,
         "xpad": 4,
     }
@@ -175,7 +177,7 @@ def image(
     values: NDArray[Any],
     pixel_pitch_um: float,
     shown: Shown,
-    look: Look,
+    theme: Theme,
     *,
     contour_at: float | None = None,
     marked: tuple[float, float] | None = None,
@@ -186,7 +188,7 @@ def image(
         values: (y, x); NaN is left empty.
         pixel_pitch_um: side of a pixel.
         shown: colours and unit.
-        look: the theme.
+        theme: the theme.
         contour_at: draw the line at this value.
         marked: (x, y) in um of a ring.
     """
@@ -203,7 +205,7 @@ def image(
             "zmax": shown.high,
             "colorscale": shown.scale,
             "showscale": shown.bar,
-            "colorbar": _bar(look, shown),
+            "colorbar": _bar(theme, shown),
             "hovertemplate": f"x %{{x:.0f}} µm, y %{{y:.0f}} µm<br>{shown.unit}: "
             f"<b>%{{z:{shown.digits}}}</b><extra></extra>",
         }
@@ -221,11 +223,11 @@ def image(
             }
         )
     if marked is not None:
-        drawn.append(ring(marked, look))
-    layout = look.layout(
-        xaxis=um_axis(look, "x (µm)", width_um),
+        drawn.append(ring(marked, theme))
+    layout = theme.layout(
+        xaxis=um_axis(theme, "x (µm)", width_um),
         yaxis={
-            **um_axis(look, "y (µm)", height_um, downwards=True),
+            **um_axis(theme, "y (µm)", height_um, downwards=True),
             "scaleanchor": "x",
             "scaleratio": 1,
         },
@@ -233,7 +235,7 @@ def image(
     return {"data": drawn, "layout": layout, "config": CONFIG}
 
 
-def ring(place: tuple[float, float], look: Look) -> dict[str, Any]:
+def ring(place: tuple[float, float], theme: Theme) -> dict[str, Any]:
     """Return a ring around a place (x, y) in um."""
     return {
         "type": "scatter",
@@ -243,8 +245,8 @@ def ring(place: tuple[float, float], look: Look) -> dict[str, Any]:
         "marker": {
             "symbol": "circle-open",
             "size": 18,
-            "color": look.accent,
-            "line": {"width": 3, "color": look.accent},
+            "color": theme.accent,
+            "line": {"width": 3, "color": theme.accent},
         },
         "hoverinfo": "skip",
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fociscope.evaluation.batches import MATCH_UM, Estimate, matched
+from fociscope.evaluation.batches import MATCH_UM, Prediction, match_predicted_layers
 from fociscope.evaluation.metrics import mask_scores
 from fociscope.figures.reconstruction import Truth
 
@@ -22,7 +22,7 @@ class LayerScore:
     """None where no layer was found within `MATCH_UM`."""
     accuracy: float
     constant_accuracy: float
-    """Of the constant guess: the majority answer everywhere."""
+    """Of the constant baseline: the constant baseline everywhere."""
     dice: float
 
 
@@ -68,11 +68,11 @@ class Scores:
         false = f", {self.false_layers} false" if self.false_layers else ""
         return (
             f"{100 * self.accuracy:.1f} % of pixels right "
-            f"(constant guess {100 * self.constant_accuracy:.1f} %){depth}{missed}{false}"
+            f"(constant baseline {100 * self.constant_accuracy:.1f} %){depth}{missed}{false}"
         )
 
 
-def score(estimate: Estimate, truth: Truth) -> Scores:
+def score(estimate: Prediction, truth: Truth) -> Scores:
     """Match the layers of one scene with the true ones by depth, and score them.
 
     Args:
@@ -80,9 +80,9 @@ def score(estimate: Estimate, truth: Truth) -> Scores:
         truth: of the same scene.
     """
     assert estimate.depth_um is not None
-    one = Estimate(mask=estimate.mask[None], depth_um=estimate.depth_um[None])
+    one = Prediction(mask=estimate.mask[None], depth_um=estimate.depth_um[None])
     order = np.argsort(truth.depth_um)
-    found, false = matched(one, truth.depth_um[None, order])
+    found, false = match_predicted_layers(one, truth.depth_um[None, order])
     assert found.depth_um is not None
     scores = mask_scores(found.mask[0], truth.mask[order])
     layers = [

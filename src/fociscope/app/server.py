@@ -100,7 +100,7 @@ def _run(
     from fociscope.app.guard import Guard
     from fociscope.app.page import add_page
 
-    warm(device)
+    preload(device)
     port = listening.getsockname()[1]
     address = f"http://{ADDRESS}:{port}"
     around = FastAPI(openapi_url=None)
@@ -134,7 +134,7 @@ def _run(
         server.run(sockets=[listening])
 
 
-def warm(device: str) -> None:
+def preload(device: str) -> None:
     """Reconstruct the shipped example once, and sensor A of it alone."""
     from fociscope.app.capture_input import shipped_example
     from fociscope.app.methods import default_model, model_for

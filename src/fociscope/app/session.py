@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from fociscope.app.capture_input import Captured
+from fociscope.app.capture_input import CaptureInput
 from fociscope.app.methods import as_estimate, default_model, model_for, models_for
 from fociscope.app.scores import Scores, score
 from fociscope.errors import FociscopeError
@@ -23,7 +23,7 @@ from fociscope.results.foci import Focus, find_foci, label_foci
 from fociscope.results.result import Reconstruction
 from fociscope.typing import BoolArray, Float32Array
 
-__all__ = ["LatestOnly", "Visit", "in_thread"]
+__all__ = ["LatestOnly", "Session", "in_thread"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,7 +61,7 @@ class LatestOnly:
             self._running = False
 
 
-class Visit:
+class Session:
     """One open page."""
 
     def __init__(self, home: Path, *, device: str = "auto") -> None:
@@ -70,7 +70,7 @@ class Visit:
         self._home = home
         self._folder: Path | None = None
         self._closed = False
-        self.captured: Captured | None = None
+        self.capture_input: CaptureInput | None = None
         self.frame = 0
         self.model = ""
         self.layers: int | None = None
@@ -100,43 +100,43 @@ class Visit:
     def close(self) -> None:
         """End the visit: files and arrays go."""
         self._closed = True
-        self.captured, self.result, self.foci, self.pointed_at = None, None, [], None
+        self.capture_input, self.result, self.foci, self.pointed_at = None, None, [], None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def look_at(self, captured: Captured, frame: int = 0) -> None:
+    async def reconstruct(self, capture_input: CaptureInput, frame: int = 0) -> None:
         """Reconstruct captures; the old map stays if they cannot be.
 
         Raises:
             FociscopeError: they cannot be reconstructed.
         """
-        model = self.model if self.model in models_for(captured.sensors) else None
-        await self._reconstruct(captured, frame, model or default_model(captured.sensors))
+        model = self.model if self.model in models_for(capture_input.sensors) else None
+        await self._reconstruct(capture_input, frame, model or default_model(capture_input.sensors))
 
-    async def look_again(self, *, frame: int | None = None, model: str | None = None) -> None:
+    async def rerun(self, *, frame: int | None = None, model: str | None = None) -> None:
         """Reconstruct another frame of the same captures, or with another model."""
-        assert self.captured is not None
+        assert self.capture_input is not None
         which = self.frame if frame is None else frame
-        await self._reconstruct(self.captured, which, model or self.model)
+        await self._reconstruct(self.capture_input, which, model or self.model)
 
-    async def _reconstruct(self, captured: Captured, frame: int, model: str) -> None:
+    async def _reconstruct(self, capture_input: CaptureInput, frame: int, model: str) -> None:
         start = time.perf_counter()
-        result, foci = await in_thread(self._work, captured, frame, model)
+        result, foci = await in_thread(self._work, capture_input, frame, model)
         if self._closed:
             return
-        self.captured, self.frame, self.model = captured, frame, model
+        self.capture_input, self.frame, self.model = capture_input, frame, model
         self.result, self.foci, self.pointed_at = result, foci, None
         self.seconds = time.perf_counter() - start
         self.number += 1
 
     def _work(
-        self, captured: Captured, frame: int, model: str
+        self, capture_input: CaptureInput, frame: int, model: str
     ) -> tuple[Reconstruction, list[Focus]]:
-        trained = model_for(model, captured.imager, self.device)
+        trained = model_for(model, capture_input.imager, self.device)
         layers = self.layers
         if layers is not None:
             layers = min(layers, trained.info.architecture.layers)
-        result = trained.reconstruct(captured.frames[frame], layers=layers)
+        result = trained.reconstruct(capture_input.frames[frame], layers=layers)
         return result, find_foci(result)
 
     @property
@@ -164,9 +164,9 @@ class Visit:
     @property
     def scores(self) -> Scores | None:
         """The map at the visitor's threshold against the truth; None where that is not known."""
-        if self.captured is None or self.result is None:
+        if self.capture_input is None or self.result is None:
             return None
-        truth = self.captured.truth(self.frame)
+        truth = self.capture_input.truth(self.frame)
         if truth is None:
             return None
         return score(replace(as_estimate(self.result), mask=self.mask), truth)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fociscope.app.plots import CONFIG, Figure, Look, depth_colour, packed, um_axis
+from fociscope.app.plots import CONFIG, Figure, Theme, depth_colour, packed, um_axis
 from fociscope.typing import BoolArray, Float32Array
 
 __all__ = ["side_view"]
@@ -19,7 +19,7 @@ def side_view(
     *,
     pixel_pitch_um: float,
     gap_um: float,
-    look: Look,
+    theme: Theme,
     true_um: Float32Array | None = None,
 ) -> Figure:
     """Return the layers from the side: where along x there are cells, at which depth, how surely.
@@ -30,7 +30,7 @@ def side_view(
         depth_std_um: (layer,) drawn as a band of one standard deviation to either side.
         pixel_pitch_um: side of a pixel.
         gap_um: the greatest depth.
-        look: the theme.
+        theme: the theme.
         true_um: (layer,) drawn as dotted lines.
     """
     columns = np.asarray(mask.any(axis=1))
@@ -50,7 +50,7 @@ def side_view(
                     "x1": width_um,
                     "y0": float(depth) - std,
                     "y1": float(depth) + std,
-                    "fillcolor": look.ink,
+                    "fillcolor": theme.ink,
                     "opacity": 0.15,
                     "line": {"width": 0},
                     "layer": "below",
@@ -72,12 +72,12 @@ def side_view(
             }
         )
     for true in () if true_um is None else true_um:
-        line = {"color": look.accent, "width": 1.5, "dash": "dot"}
+        line = {"color": theme.accent, "width": 1.5, "dash": "dot"}
         place = {"x0": 0, "x1": width_um, "y0": float(true), "y1": float(true)}
         shapes.append({"type": "line", "line": line, **place})
-    layout = look.layout(
-        xaxis=um_axis(look, "x (µm)", width_um),
-        yaxis=um_axis(look, "depth (µm)", gap_um, downwards=True),
+    layout = theme.layout(
+        xaxis=um_axis(theme, "x (µm)", width_um),
+        yaxis=um_axis(theme, "depth (µm)", gap_um, downwards=True),
         shapes=shapes,
     )
     return {"data": drawn, "layout": layout, "config": CONFIG}

@@ -11,7 +11,7 @@ from fociscope.app.plots import (
     LIGHT_SCALE,
     PROBABILITY_SCALE,
     Figure,
-    Look,
+    Theme,
     binned,
     packed,
 )
@@ -65,7 +65,7 @@ def stack(
     gap_um: float,
     sensors: int,
     colour_by: ColourBy,
-    look: Look,
+    theme: Theme,
     marked: tuple[float, float, float] | None = None,
 ) -> Figure:
     """Return the stack, which can be turned.
@@ -76,28 +76,28 @@ def stack(
         gap_um: the greatest depth, where sensor B lies.
         sensors: 1 or 2, of which the outlines are drawn.
         colour_by: what a tile's colour says.
-        look: the theme.
+        theme: the theme.
         marked: (x, y, depth) in um of a focus to point at.
     """
     height, width = layers.mask.shape[-2:]
     box = (width * pixel_pitch_um, height * pixel_pitch_um, gap_um)
     values = _colours(layers, gap_um, colour_by)
-    drawn = [_tiles(layers.mask, layers.depth_um, pixel_pitch_um, values, look)]
+    drawn = [_tiles(layers.mask, layers.depth_um, pixel_pitch_um, values, theme)]
     if layers.focus is not None:
         # What lies above it fades, so that it is seen.
         drawn[0]["opacity"] = 0.25
-        drawn.append(_tiles(layers.focus, layers.depth_um, pixel_pitch_um, values, look))
+        drawn.append(_tiles(layers.focus, layers.depth_um, pixel_pitch_um, values, theme))
         drawn[1]["showscale"] = False
-    drawn += [_outline(box, 0.0, look, "sensor A")]
+    drawn += [_outline(box, 0.0, theme, "sensor A")]
     if sensors == 2:
-        drawn += [_outline(box, gap_um, look, "sensor B")]
-    drawn += _labels(layers, box, look)
+        drawn += [_outline(box, gap_um, theme, "sensor B")]
+    drawn += _labels(layers, box, theme)
     if marked is not None:
-        drawn.append(_pointer(marked, look))
-    layout = look.layout(
+        drawn.append(_pointer(marked, theme))
+    layout = theme.layout(
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         uirevision="stay",  # the camera, while the map changes
-        scene=_scene(box, look),
+        scene=_scene(box, theme),
     )
     return {"data": drawn, "layout": layout, "config": CONFIG}
 
@@ -109,7 +109,7 @@ def stretch(box_um: tuple[float, float, float]) -> float:
 
 
 def _tiles(
-    mask: BoolArray, depth_um: Float32Array, pixel_pitch_um: float, colours: Colours, look: Look
+    mask: BoolArray, depth_um: Float32Array, pixel_pitch_um: float, colours: Colours, theme: Theme
 ) -> dict[str, Any]:
     share, side = binned(mask.astype(np.float32), MOST_PX)
     there = (share >= 0.5) & np.isfinite(depth_um)[:, None, None]
@@ -141,7 +141,7 @@ def _tiles(
             "thickness": 8,
             "len": 0.55,
             "outlinewidth": 0,
-            "tickfont": {"size": 10, "color": look.ink},
+            "tickfont": {"size": 10, "color": theme.ink},
             "y": 0.0,
             "yanchor": "bottom",
         },
@@ -162,7 +162,9 @@ def _colours(layers: Layers, gap_um: float, colour_by: ColourBy) -> Colours:
     return Colours(np.asarray(depth, dtype=np.float32), DEPTH_SCALE, gap_um, "depth (µm)")
 
 
-def _outline(box_um: tuple[float, float, float], z: float, look: Look, name: str) -> dict[str, Any]:
+def _outline(
+    box_um: tuple[float, float, float], z: float, theme: Theme, name: str
+) -> dict[str, Any]:
     width, height, _ = box_um
     return {
         "type": "scatter3d",
@@ -170,20 +172,22 @@ def _outline(box_um: tuple[float, float, float], z: float, look: Look, name: str
         "x": [0, width, width, 0, 0],
         "y": [0, 0, height, height, 0],
         "z": [z] * 5,
-        "line": {"color": look.ink, "width": 2},
+        "line": {"color": theme.ink, "width": 2},
         "hovertemplate": f"{name}<extra></extra>",
     }
 
 
-def _labels(layers: Layers, box_um: tuple[float, float, float], look: Look) -> list[dict[str, Any]]:
+def _labels(
+    layers: Layers, box_um: tuple[float, float, float], theme: Theme
+) -> list[dict[str, Any]]:
     """Return each layer's frame, its depth in words, and bars of one standard deviation."""
     width, height, gap = box_um
     drawn: list[dict[str, Any]] = []
     for n, depth in enumerate(layers.depth_um):
         if not np.isfinite(depth):
             continue
-        frame = _outline(box_um, float(depth), look, f"layer {n + 1}")
-        frame["line"] = {"color": look.line, "width": 1.5}
+        frame = _outline(box_um, float(depth), theme, f"layer {n + 1}")
+        frame["line"] = {"color": theme.line, "width": 1.5}
         drawn.append(frame)
         if layers.depth_std_um is None:
             continue
@@ -195,7 +199,7 @@ def _labels(layers: Layers, box_um: tuple[float, float, float], look: Look) -> l
             x += [corner_x, corner_x, None]
             y += [corner_y, corner_y, None]
             z += [max(0.0, float(depth) - std), min(gap, float(depth) + std), None]
-        bars = {"color": look.accent, "width": 5}
+        bars = {"color": theme.accent, "width": 5}
         drawn.append(
             {
                 "type": "scatter3d",
@@ -210,7 +214,7 @@ def _labels(layers: Layers, box_um: tuple[float, float, float], look: Look) -> l
     return drawn
 
 
-def _pointer(place: tuple[float, float, float], look: Look) -> dict[str, Any]:
+def _pointer(place: tuple[float, float, float], theme: Theme) -> dict[str, Any]:
     """Return a line from sensor A down to a place, and a dot there."""
     x, y, z = place
     return {
@@ -219,13 +223,13 @@ def _pointer(place: tuple[float, float, float], look: Look) -> dict[str, Any]:
         "x": [x, x],
         "y": [y, y],
         "z": [0, z],
-        "line": {"color": look.accent, "width": 4},
-        "marker": {"size": [0, 7], "color": look.accent, "line": {"width": 0}},
+        "line": {"color": theme.accent, "width": 4},
+        "marker": {"size": [0, 7], "color": theme.accent, "line": {"width": 0}},
         "hovertemplate": f"x {x:.0f} µm, y {y:.0f} µm, depth {z:.0f} µm<extra></extra>",
     }
 
 
-def _scene(box_um: tuple[float, float, float], look: Look) -> dict[str, Any]:
+def _scene(box_um: tuple[float, float, float], theme: Theme) -> dict[str, Any]:
     width, height, gap = box_um
     stretched = stretch(box_um)
     longest = max(box_um)
@@ -237,9 +241,9 @@ def _scene(box_um: tuple[float, float, float], look: Look) -> dict[str, Any]:
             "range": [low, high],
             "tickfont": {"size": 10},
             "nticks": 5,
-            "color": look.ink,
-            "gridcolor": look.line,
-            "zerolinecolor": look.line,
+            "color": theme.ink,
+            "gridcolor": theme.line,
+            "zerolinecolor": theme.line,
             "showbackground": False,
             "showspikes": False,
         }

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fociscope.calibration.beads import Bead, Spots
-from fociscope.calibration.psf_fit import Family
-from fociscope.calibration.rendering import BeadLight, Drawing
+from fociscope.calibration.psf_fit import PsfFitModel
+from fociscope.calibration.rendering import BeadRendering, RenderGrid
 from fociscope.typing import Float64Array
 
 __all__ = ["BeadModel", "Places"]
@@ -57,7 +57,7 @@ class BeadModel:
         distances_um: list[Float64Array],
         spots: list[Spots],
         *,
-        family: Family,
+        fit_model: PsfFitModel,
         pitches_um: tuple[float, ...],
         radius_px: int,
         free_depth: bool = False,
@@ -70,14 +70,14 @@ class BeadModel:
             stacks: of each sensor, (depth, y, x).
             distances_um: of each sensor, (depth,) of the beads from it.
             spots: of each sensor.
-            family: of the PSF, with its start values.
+            fit_model: of the PSF, with its start values.
             pitches_um: of each sensor, the side of a pixel.
             radius_px: of the windows.
             free_depth: fit one offset that is added to all depths.
             depth_offset_um: where its search begins.
             places: of spots, from an earlier fit.
         """
-        self.family, self.pitches_um, self.radius_px = family, pitches_um, radius_px
+        self.fit_model, self.pitches_um, self.radius_px = fit_model, pitches_um, radius_px
         self.free_depth, self.distances_um = free_depth, distances_um
         self.frame_px = (stacks[0].shape[1], stacks[0].shape[2])
         self._places = places or {}
@@ -103,12 +103,14 @@ class BeadModel:
         own = self.shared + 2 * self.bead[:, None] + np.arange(2)
         self.moved_by = np.concatenate([shared, own], axis=1).astype(np.intp)
         self._slope = self._background_columns()
-        self._drawings = [
-            Drawing.of(family.psf, float(z), pitch, energy=KERNEL_ENERGY, most_px=2 * radius_px)
+        self._render_grids = [
+            RenderGrid.from_psf(
+                fit_model.psf, float(z), pitch, energy=KERNEL_ENERGY, most_px=2 * radius_px
+            )
             for distance, pitch in zip(distances_um, pitches_um, strict=False)
             for z in distance
         ]
-        self._drawn: dict[tuple[float, ...], tuple[list[BeadLight], Float64Array]] = {}
+        self._drawn: dict[tuple[float, ...], tuple[list[BeadRendering], Float64Array]] = {}
 
     def _set_search(self, depth_offset_um: float) -> None:
         """Set where the search begins, its bounds and its steps."""
@@ -124,12 +126,12 @@ class BeadModel:
         )
         depth = np.array([[min(max(depth_offset_um, least), most), least, most, DEPTH_STEP_UM]])
         starts, lowest, highest, steps = depth[: int(self.free_depth)].T
-        family = self.family
-        self.start = np.concatenate([family.start, starts, np.ravel(offset)])
-        self.lower = np.concatenate([family.lower, lowest, -far])
-        self.upper = np.concatenate([family.upper, highest, far])
+        fit_model = self.fit_model
+        self.start = np.concatenate([fit_model.start, starts, np.ravel(offset)])
+        self.lower = np.concatenate([fit_model.lower, lowest, -far])
+        self.upper = np.concatenate([fit_model.upper, highest, far])
         moves = np.full(far.size, OFFSET_STEP_PX)
-        self.step = np.concatenate([family.step(self.pitches_um[0]), steps, moves])
+        self.step = np.concatenate([fit_model.step(self.pitches_um[0]), steps, moves])
 
     @property
     def shared(self) -> int:
@@ -165,29 +167,29 @@ class BeadModel:
 
     def _lights(
         self, parameters: Float64Array, farther_um: float, most: int
-    ) -> tuple[list[BeadLight], Float64Array]:
+    ) -> tuple[list[BeadRendering], Float64Array]:
         """Return each plane's light, and (block, neighbour, pixel) that of other spots.
 
         Neither depends on the beads' positions, which most steps of a search move alone.
         """
         key = (farther_um, *(float(v) for v in parameters[: self.shared]))
         if key not in self._drawn:
-            psf = self.family.at(parameters[0], parameters[1])
+            psf = self.fit_model.at(parameters[0], parameters[1])
             every = [
                 (float(z) + farther_um, self.pitches_um[sensor])
                 for sensor in range(len(self.distances_um))
                 for z in self.distance_um(parameters, sensor)
             ]
             light = [
-                BeadLight(psf, *plane, drawing)
-                for plane, drawing in zip(every, self._drawings, strict=True)
+                BeadRendering(psf, *plane, render_grid)
+                for plane, render_grid in zip(every, self._render_grids, strict=True)
             ]
             while len(self._drawn) > self.shared + 1:
                 self._drawn.pop(next(iter(self._drawn)))
             self._drawn[key] = light, self._neighbours(light, most)
         return self._drawn[key]
 
-    def _neighbours(self, light: list[BeadLight], most: int) -> Float64Array:
+    def _neighbours(self, light: list[BeadRendering], most: int) -> Float64Array:
         """Return (block, neighbour, pixel): the light of other spots in each window."""
         around = np.zeros((len(self.bead), most, (2 * self.radius_px + 1) ** 2))
         for block, (number, plane) in enumerate(zip(self.bead, self.plane, strict=True)):
@@ -195,9 +197,9 @@ class BeadModel:
             for column, other in enumerate(one.neighbours):
                 y, x = self._place(one.sensor, other)
                 move = y - one.bead.y_px, x - one.bead.x_px
-                if max(abs(n) for n in move) < self.radius_px + self._drawings[plane].radius_px:
+                if max(abs(n) for n in move) < self.radius_px + self._render_grids[plane].radius_px:
                     seen = light[plane].at(move, self.radius_px)
-                    if light[plane].lights(seen, NEIGHBOUR_SHARE):
+                    if light[plane].illuminates(seen, NEIGHBOUR_SHARE):
                         around[block, column] = seen.ravel()
         return around
 

@@ -20,11 +20,11 @@ from fociscope.typing import BoolArray, Float64Array
 __all__ = ["Bead", "Excluded", "Spots", "check_saturation", "find_beads", "hot_pixels", "window_px"]
 
 
-WINDOW_ENERGY = 0.95
+BEAD_WINDOW_ENERGY = 0.95
 """Share of a bead's light in the widest plane that its window holds."""
 DETECTION_STD = 8.0
 """A spot stands out by so many standard deviations of the filtered noise."""
-FAINTEST = 0.02
+FAINTEST_BEAD = 0.02
 """Contrast, beside the brightest bead's, below which a spot is no bead."""
 HARMLESS = 0.03
 """Contrast, beside a bead's own, below which a neighbour does no harm."""
@@ -93,7 +93,7 @@ class Spots:
 
 def window_px(psf: Psf, distance_um: Float64Array, pixel_pitch_um: float) -> int:
     """Return the radius in pixels of the window that the light of the farthest plane needs."""
-    reach_um = psf.energy_radius_um(float(distance_um.max()), WINDOW_ENERGY)
+    reach_um = psf.energy_radius_um(float(distance_um.max()), BEAD_WINDOW_ENERGY)
     return math.ceil(reach_um / pixel_pitch_um + 1.5)
 
 
@@ -136,7 +136,7 @@ def find_beads(
         )
     side = 2 * math.ceil(1.5 * spread_px) + 1
     peaks = contrast == ndimage.maximum_filter(contrast, size=side, mode="nearest")
-    peaks &= contrast > max(DETECTION_STD * noise, HARMLESS * FAINTEST * top)
+    peaks &= contrast > max(DETECTION_STD * noise, HARMLESS * FAINTEST_BEAD * top)
     rows, columns = np.nonzero(peaks)
     spots = [
         Bead(int(y), int(x), float(contrast[y, x]), _centre(contrast, int(y), int(x)))
@@ -155,7 +155,7 @@ def _chosen(found: Spots, frame: tuple[int, ...], radius_px: int, sensor: int) -
     margin = max(2, radius_px // 3)
     room = CROWDED * radius_px
     for spot in spots:
-        if spot.contrast < FAINTEST * spots[0].contrast:
+        if spot.contrast < FAINTEST_BEAD * spots[0].contrast:
             continue
         edge = min(spot.y_px, spot.x_px, frame[0] - 1 - spot.y_px, frame[1] - 1 - spot.x_px)
         why = None

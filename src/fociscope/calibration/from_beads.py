@@ -19,7 +19,7 @@ from fociscope.calibration.beads import (
 )
 from fociscope.calibration.measured_psf import measured_psf
 from fociscope.calibration.outcome import BeadFit, bead_chi_square, calibration_of, notes_of
-from fociscope.calibration.psf_fit import Family, Model, check_depths, distances, start_family
+from fociscope.calibration.psf_fit import Model, PsfFitModel, check_depths, distances, start_model
 from fociscope.calibration.result import Calibration
 from fociscope.calibration.separable import ROUNDS, Fit, fit
 from fociscope.errors import FociscopeWarning
@@ -76,7 +76,7 @@ def calibrate_beads(
     check_depths(stack.depth_um, model, start, sensors)
     gap_um = max(start.gap_um, float(stack.depth_um.max()))
     start = start.with_(sensors=sensors, frame_px=stack.counts.shape[2:], gap_um=gap_um)
-    done = _fit(stack, start, start_family(start, model), saturation_counts, fit_depth_offset,
+    done = _fit(stack, start, start_model(start, model), saturation_counts, fit_depth_offset,
                 progress)  # fmt: skip
     notes = notes_of(done, sensors, model)
     calibration = calibration_of(stack, start, done, notes)
@@ -97,7 +97,7 @@ def calibrate_beads(
 def _fit(
     stack: MeasuredStack,
     imager: Imager,
-    family: Family,
+    fit_model: PsfFitModel,
     saturation_counts: float | None,
     free_depth: bool,
     progress: Callable[[int, int], None] | None,
@@ -117,7 +117,7 @@ def _fit(
             list(stack.counts),
             distances_um,
             spots,
-            family=family,
+            fit_model=fit_model,
             pitches_um=(pitch, pitch / scale)[:sensors],
             radius_px=radius_px,
             free_depth=free_depth,
@@ -130,13 +130,13 @@ def _fit(
 
     # Roughly first, until windows, neighbours' places and the size of B's pixels are known.
     for number in range(MOST_PASSES):
-        asked_px = min(window_px(family.psf, farthest, pitch), widest_px)
+        asked_px = min(window_px(fit_model.psf, farthest, pitch), widest_px)
         settled = abs(asked_px - radius_px) <= WINDOW_CHANGE * radius_px
         if settled and number > 0 and not moved and not unplaced:
             break
         if not settled:
             radius_px = asked_px
-            spots = _find(stack, distances_um, family, pitch, radius_px, saturation_counts)
+            spots = _find(stack, distances_um, fit_model, pitch, radius_px, saturation_counts)
         unplaced = any(
             (sensor, other) not in places
             for sensor, found in enumerate(spots)
@@ -145,7 +145,7 @@ def _fit(
             if other in found.beads
         )
         model, done = one_pass(roughly=True)
-        family = family.moved(*(float(v) for v in done.parameters[:2]))
+        fit_model = fit_model.moved(*(float(v) for v in done.parameters[:2]))
         offset_um = float(done.parameters[2]) if free_depth else 0.0
         for one, place in zip(model.seen_beads, model.positions_px(done.parameters), strict=True):
             places[one.sensor, one.bead] = (float(place[0]), float(place[1]))
@@ -164,7 +164,7 @@ def _fit(
 def _find(
     stack: MeasuredStack,
     distances_um: list[Float64Array],
-    family: Family,
+    fit_model: PsfFitModel,
     pitch_um: float,
     radius_px: int,
     saturation_counts: float | None,
@@ -175,7 +175,7 @@ def _find(
         found = find_beads(
             planes,
             distance,
-            psf=family.psf,
+            psf=fit_model.psf,
             pixel_pitch_um=pitch_um,
             radius_px=radius_px,
             sensor=sensor,

@@ -13,11 +13,11 @@ from scipy import fft
 from fociscope.calibration import outcome as estimates
 from fociscope.calibration.noise import robust_std, saturated
 from fociscope.calibration.planes import target_planes
-from fociscope.calibration.psf_fit import Family, Model, check_depths, distances, start_family
-from fociscope.calibration.rendering import Drawing, fine_picture
+from fociscope.calibration.psf_fit import Model, PsfFitModel, check_depths, distances, start_model
+from fociscope.calibration.rendering import RenderGrid, render_oversampled
 from fociscope.calibration.result import Calibration
 from fociscope.calibration.separable import ROUNDS, Fit, fit
-from fociscope.calibration.target_model import WINDOW_ENERGY, TargetModel, read_off
+from fociscope.calibration.target_model import TARGET_WINDOW_ENERGY, TargetModel, sample_rendering
 from fociscope.errors import CaptureError, FociscopeWarning
 from fociscope.files.captures.calibration_stack import MeasuredStack
 from fociscope.imager.geometry import Imager
@@ -69,7 +69,7 @@ def calibrate_target(
         _check_saturation(stack, sensor, saturation_counts)
     gap_um = max(start.gap_um, float(stack.depth_um.max()))
     start = start.with_(sensors=sensors, frame_px=stack.counts.shape[2:], gap_um=gap_um)
-    problem, found = _fit(stack, emitted, start, start_family(start, model), progress)
+    problem, found = _fit(stack, emitted, start, start_model(start, model), progress)
     notes = []
     if found.reduced_chi_square > POOR_CHI_SQUARE:
         notes.append(
@@ -112,14 +112,14 @@ def _fit(
     stack: MeasuredStack,
     target: Float64Array,
     imager: Imager,
-    family: Family,
+    fit_model: PsfFitModel,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[TargetModel, Fit]:
     """Place the target roughly, then fit; once more from there, on the grid of its true scale."""
     pitch = imager.pixel_pitch_um
     distances_um = distances(stack.depth_um, imager.gap_um, len(stack.counts))
     placed = [
-        _place(planes, target, distance, family.psf, pitch, sensor)
+        _place(planes, target, distance, fit_model.psf, pitch, sensor)
         for sensor, (planes, distance) in enumerate(zip(stack.counts, distances_um, strict=True))
     ]
     for last in (False, True):
@@ -127,12 +127,12 @@ def _fit(
             target,
             list(stack.counts),
             distances_um,
-            family=family,
+            fit_model=fit_model,
             pixel_pitch_um=pitch,
             placed=placed,
         )
         found = fit(problem, rounds=ROUNDS if last else 1, roughly=not last, progress=progress)
-        family = family.moved(*(float(v) for v in found.parameters[:2]))
+        fit_model = fit_model.moved(*(float(v) for v in found.parameters[:2]))
         placed = [problem.similarity(found.parameters, sensor) for sensor in range(len(placed))]
     return problem, found
 
@@ -155,15 +155,17 @@ def _place(
     image = np.clip(image, None, np.median(image) + 50 * robust_std(image) + 1e-30)
     frame = (image.shape[0], image.shape[1])
     at_um = float(distance_um[nearest])
-    drawing = Drawing.of(psf, at_um, pitch_um, energy=WINDOW_ENERGY, most_px=max(frame))
-    picture = fine_picture(target, psf, at_um, pitch_um=pitch_um, drawing=drawing)
+    render_grid = RenderGrid.from_psf(
+        psf, at_um, pitch_um, energy=TARGET_WINDOW_ENERGY, most_px=max(frame)
+    )
+    picture = render_oversampled(target, psf, at_um, pitch_um=pitch_um, render_grid=render_grid)
     best, best_score = Similarity(), -1.0
     size = [fft.next_fast_len(2 * side, real=True) for side in frame]
     seen = fft.rfft2(image, s=size)
     for rotation_deg in START_ROTATIONS_DEG:
-        drawn = read_off(
+        drawn = sample_rendering(
             picture,
-            drawing,
+            render_grid,
             Similarity(rotation_deg=rotation_deg),
             frame=frame,
             target_shape=target.shape,
@@ -191,9 +193,9 @@ def _result(
     stack: MeasuredStack, start: Imager, model: TargetModel, found: Fit, notes: list[str]
 ) -> Calibration:
     """Put the imager and its uncertainties together."""
-    values = model.family.estimates(found.parameters[:2], found.covariance[:2, :2])
+    values = model.fit_model.estimates(found.parameters[:2], found.covariance[:2, :2])
     values |= estimates.background(model, found)
-    fitted = model.family.at(*(float(v) for v in found.parameters[:2]))
+    fitted = model.fit_model.at(*(float(v) for v in found.parameters[:2]))
     changes: dict[str, Any] = {"psf": fitted}
     on_a = model.similarity(found.parameters, 0)
     values |= {

@@ -19,7 +19,7 @@ from fociscope.typing import Float64Array, IndexArray
 __all__ = ["measured_psf"]
 
 
-LARGEST_RADIUS_PX = 64
+LARGEST_MEASURED_RADIUS_PX = 64
 RADIAL_BANDWIDTH, RADIAL_BANDWIDTH_PX = 0.1, 0.2
 """Of smoothing, in widths of the light, and in pixels at least: a ring holds many pixels."""
 BANDWIDTH, BANDWIDTH_PX = 0.15, 0.3
@@ -48,10 +48,10 @@ def measured_psf(
         gap_um: the greatest distance that is asked for.
         radial: average over all directions, and along distance; else only over beads.
     """
-    psf = model.family.at(*(float(v) for v in found.parameters[:2]))
+    psf = model.fit_model.at(*(float(v) for v in found.parameters[:2]))
     radius_px = min(
         math.ceil(psf.energy_radius_um(gap_um, KERNEL_ENERGY) / pixel_pitch_um + 0.5),
-        LARGEST_RADIUS_PX,
+        LARGEST_MEASURED_RADIUS_PX,
     )
     groups = _groups(model, found)
     distance_um = np.array([distance for distance, _ in groups])

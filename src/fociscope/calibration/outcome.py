@@ -169,7 +169,7 @@ def notes_of(done: BeadFit, sensors: int, model: Model) -> list[str]:
             "depths, several emitters in a spot, or another PSF; look at the figure, and try "
             "--fit-depth-offset or another --model"
         )
-    name, std = done.model.family.spread_name, float(done.found.covariance[0, 0] ** 0.5)
+    name, std = done.model.fit_model.spread_name, float(done.found.covariance[0, 0] ** 0.5)
     if std > LARGE_STD[name]:
         notes.append(f"{name} is known to +-{std:.2g} only; take brighter beads or more depths")
     if sensors == 2 and not done.pairs:
@@ -184,11 +184,11 @@ def calibration_of(
 ) -> Calibration:
     """Put the imager and its uncertainties together."""
     model, found = done.model, done.found
-    values = model.family.estimates(found.parameters[:2], found.covariance[:2, :2])
+    values = model.fit_model.estimates(found.parameters[:2], found.covariance[:2, :2])
     if model.free_depth:
         std = float(found.covariance[2, 2] ** 0.5)
         values["depth_offset_um"] = Estimate(float(found.parameters[2]), std, "um")
-    fitted = model.family.at(*(float(v) for v in found.parameters[:2]))
+    fitted = model.fit_model.at(*(float(v) for v in found.parameters[:2]))
     imager = start.with_(psf=fitted)
     values |= estimates.background(model, found)
     if done.registration is not None:

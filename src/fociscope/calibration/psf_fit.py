@@ -15,12 +15,12 @@ from fociscope.typing import Float64Array
 
 __all__ = [
     "Estimate",
-    "Family",
     "Model",
+    "PsfFitModel",
     "base_blur_estimate",
     "check_depths",
     "distances",
-    "start_family",
+    "start_model",
 ]
 
 
@@ -37,7 +37,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Family:
+class PsfFitModel:
     """A PSF whose spread (half angle, or Gaussian spread) and base blur are free.
 
     Attributes:
@@ -78,7 +78,7 @@ class Family:
             update={self.spread_name: float(spread), "base_blur_um": blur_um}
         )
 
-    def moved(self, spread: float, variance_um2: float) -> Family:
+    def moved(self, spread: float, variance_um2: float) -> PsfFitModel:
         """Return the family that starts from these values."""
         return replace(self, psf=self.at(spread, variance_um2))
 
@@ -127,12 +127,12 @@ def check_depths(depth_um: Float64Array, model: Model, imager: Imager, sensors: 
         )
 
 
-def start_family(imager: Imager, model: Model) -> Family:
+def start_model(imager: Imager, model: Model) -> PsfFitModel:
     """Return the PSF family of a model, with the imager's own values where it has such a PSF."""
     if model == "gaussian":
-        return Family(imager.psf if isinstance(imager.psf, GaussianPsf) else GaussianPsf())
+        return PsfFitModel(imager.psf if isinstance(imager.psf, GaussianPsf) else GaussianPsf())
     own = isinstance(imager.psf, AngleSelectivePsf)
-    return Family(imager.psf if own else AngleSelectivePsf())  # type: ignore[arg-type]
+    return PsfFitModel(imager.psf if own else AngleSelectivePsf())  # type: ignore[arg-type]
 
 
 def distances(depth_um: Float64Array, gap_um: float, sensors: int) -> list[Float64Array]:

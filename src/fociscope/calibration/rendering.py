@@ -11,10 +11,10 @@ from scipy import fft, ndimage
 from fociscope.imager.psf import Psf
 from fociscope.typing import Float64Array
 
-__all__ = ["SPLINE_ORDER", "BeadLight", "Drawing", "fine_picture"]
+__all__ = ["SPLINE_ORDER", "BeadRendering", "RenderGrid", "render_oversampled"]
 
 
-STEPS = ((0.2, 11), (0.35, 7), (0.6, 5), (2.0, 3))
+OVERSAMPLING = ((0.2, 11), (0.35, 7), (0.6, 5), (2.0, 3))
 """Where the light is narrower than so many pixels, so many grid points per pixel; else one. So the
 spline is within a thousandth of the peak, but for emitters that all but touch the sensor."""
 SPLINE_ORDER = 5
@@ -23,7 +23,7 @@ SLACK = 1.2
 
 
 @dataclass(frozen=True)
-class Drawing:
+class RenderGrid:
     """How finely and how widely a plane is drawn; the same all through a fit.
 
     Attributes:
@@ -35,18 +35,18 @@ class Drawing:
     steps: int
 
     @classmethod
-    def of(
+    def from_psf(
         cls, psf: Psf, distance_um: float, pitch_um: float, *, energy: float, most_px: int
-    ) -> Drawing:
+    ) -> RenderGrid:
         """Return what a plane needs for kernels of an energy, at most so wide."""
         reach_um = psf.energy_radius_um(distance_um, energy)
         width_px = math.sqrt(psf.second_moment_um2(distance_um)) / pitch_um
-        steps = next((steps for below_px, steps in STEPS if width_px < below_px), 1)
+        steps = next((steps for below_px, steps in OVERSAMPLING if width_px < below_px), 1)
         return cls(min(math.ceil(SLACK * reach_um / pitch_um + 2), most_px), steps)
 
 
-def fine_picture(
-    target: Float64Array, psf: Psf, distance_um: float, *, pitch_um: float, drawing: Drawing
+def render_oversampled(
+    target: Float64Array, psf: Psf, distance_um: float, *, pitch_um: float, render_grid: RenderGrid
 ) -> Float64Array:
     """Return spline coefficients of what a pixel collects anywhere above or beside a target.
 
@@ -55,13 +55,13 @@ def fine_picture(
         psf: radial.
         distance_um: of the target.
         pitch_um: of the target's points and of the sensor's pixels.
-        drawing: how finely and how widely.
+        render_grid: how finely and how widely.
 
     Returns:
         (fine y, fine x) coefficients of a spline. Point (steps * radius + steps // 2) lies
         above the middle of target point 0.
     """
-    radius_px, steps = drawing.radius_px, drawing.steps
+    radius_px, steps = render_grid.radius_px, render_grid.steps
     full = [side + 2 * radius_px for side in target.shape]
     size = [fft.next_fast_len(side, real=True) for side in full]
     spectrum = fft.rfft2(target, s=size)
@@ -90,29 +90,31 @@ def _mirrored(a: int, b: int, kernel: Float64Array) -> list[tuple[int, int, Floa
     return [(row, column, seen) for (row, column), seen in images.items()]
 
 
-class BeadLight:
+class BeadRendering:
     """The light of emitters in one plane, for one PSF."""
 
-    def __init__(self, psf: Psf, distance_um: float, pitch_um: float, drawing: Drawing) -> None:
+    def __init__(
+        self, psf: Psf, distance_um: float, pitch_um: float, render_grid: RenderGrid
+    ) -> None:
         """Draw the light of an emitter.
 
         Args:
             psf: that spreads the light.
             distance_um: of the plane from the sensor.
             pitch_um: side of a pixel.
-            drawing: how finely and how widely.
+            render_grid: how finely and how widely.
         """
-        self._drawing = drawing
-        self._picture = fine_picture(
-            np.ones((1, 1)), psf, max(distance_um, 0.0), pitch_um=pitch_um, drawing=drawing
+        self._render_grid = render_grid
+        self._picture = render_oversampled(
+            np.ones((1, 1)), psf, max(distance_um, 0.0), pitch_um=pitch_um, render_grid=render_grid
         )
 
     def at(self, offset_px: tuple[float, float], radius_px: int) -> Float64Array:
         """Return (k, k) what a window collects of an emitter at (y, x) from its middle."""
         axis = np.arange(-radius_px, radius_px + 1)
         y, x = (
-            (axis - offset + self._drawing.radius_px) * self._drawing.steps
-            + self._drawing.steps // 2
+            (axis - offset + self._render_grid.radius_px) * self._render_grid.steps
+            + self._render_grid.steps // 2
             for offset in offset_px
         )
         fine = np.meshgrid(y, x, indexing="ij")
@@ -122,6 +124,6 @@ class BeadLight:
             )
         )
 
-    def lights(self, window: Float64Array, share: float) -> bool:
+    def illuminates(self, window: Float64Array, share: float) -> bool:
         """Whether a window holds a pixel with this share of the light right below the emitter."""
         return bool(window.max() > share * self.at((0.0, 0.0), 0)[0, 0])

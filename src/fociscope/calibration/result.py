@@ -21,7 +21,7 @@ from fociscope.typing import Float64Array
 __all__ = ["Calibration", "PlaneFit"]
 
 
-FORMAT = 1
+CALIBRATION_FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Calibration:
     def summary(self, **more: Any) -> dict[str, Any]:
         """Return all that `imager.calibration.json` holds; infinite uncertainties become null."""
         return {
-            "format": FORMAT,
+            "format": CALIBRATION_FORMAT_VERSION,
             **{name: version(name) for name in ("fociscope", "numpy", "scipy", "torch")},
             **more,
             "source": self.source,

@@ -9,23 +9,23 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from fociscope.calibration.psf_fit import Family
-from fociscope.calibration.rendering import SPLINE_ORDER, Drawing, fine_picture
+from fociscope.calibration.psf_fit import PsfFitModel
+from fociscope.calibration.rendering import SPLINE_ORDER, RenderGrid, render_oversampled
 from fociscope.imager.registration import Similarity
 from fociscope.typing import Float64Array
 
-__all__ = ["WINDOW_ENERGY", "TargetModel", "read_off"]
+__all__ = ["TARGET_WINDOW_ENERGY", "TargetModel", "sample_rendering"]
 
 
-WINDOW_ENERGY = 0.998
+TARGET_WINDOW_ENERGY = 0.998
 """Share of the light that kernels hold."""
 FARTHEST_ROTATION_DEG = 20.0
 LARGEST_SCALE = 1.25
 
 
-def read_off(
+def sample_rendering(
     picture: Float64Array,
-    drawing: Drawing,
+    render_grid: RenderGrid,
     at: Similarity,
     *,
     frame: tuple[int, int],
@@ -37,7 +37,7 @@ def read_off(
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     seen_px = at.inverse().apply(points) / pitch_um
     middle = (np.array(target_shape) - 1) / 2
-    fine = (seen_px + middle + drawing.radius_px) * drawing.steps + drawing.steps // 2
+    fine = (seen_px + middle + render_grid.radius_px) * render_grid.steps + render_grid.steps // 2
     return np.asarray(
         ndimage.map_coordinates(
             picture, np.moveaxis(fine, -1, 0), order=SPLINE_ORDER, mode="constant", prefilter=False
@@ -58,7 +58,7 @@ class TargetModel:
         stacks: list[Float64Array],
         distances_um: list[Float64Array],
         *,
-        family: Family,
+        fit_model: PsfFitModel,
         pixel_pitch_um: float,
         placed: list[Similarity],
     ) -> None:
@@ -71,11 +71,11 @@ class TargetModel:
             target: (y, x) emission.
             stacks: of each sensor, (depth, y, x).
             distances_um: of each sensor, (depth,).
-            family: of the PSF, with its start values.
+            fit_model: of the PSF, with its start values.
             pixel_pitch_um: side of a pixel, of the sensors and of the target.
             placed: of each sensor, roughly where the target lies.
         """
-        self.target, self.family = target, family
+        self.target, self.fit_model = target, fit_model
         self.pixel_pitch_um, self.distances_um = pixel_pitch_um, distances_um
         self.frame_px = (stacks[0].shape[1], stacks[0].shape[2])
         self.shape = self.frame_px
@@ -90,25 +90,25 @@ class TargetModel:
         reach = [
             [self.frame_px[0] / 2, self.frame_px[1] / 2, FARTHEST_ROTATION_DEG] for _ in placed
         ]
-        self.start = np.concatenate([family.start, *where])
+        self.start = np.concatenate([fit_model.start, *where])
         self.lower = np.concatenate(
-            [family.lower, *([*(-np.array(r)), 1 / LARGEST_SCALE] for r in reach)]
+            [fit_model.lower, *([*(-np.array(r)), 1 / LARGEST_SCALE] for r in reach)]
         )
-        self.upper = np.concatenate([family.upper, *([*r, LARGEST_SCALE] for r in reach)])
+        self.upper = np.concatenate([fit_model.upper, *([*r, LARGEST_SCALE] for r in reach)])
         steps = [0.01, 0.01, 0.02, 2e-4]
-        self.step = np.concatenate([family.step(pixel_pitch_um), *(steps for _ in placed)])
+        self.step = np.concatenate([fit_model.step(pixel_pitch_um), *(steps for _ in placed)])
         shared = np.broadcast_to([0, 1], (len(self.data), 2))
         own = 2 + 4 * self.sensor[:, None] + np.arange(4)
         self.moved_by = np.concatenate([shared, own], axis=1).astype(np.intp)
         self._slope = self._background_columns()
         self._point_pitch_um = pixel_pitch_um * placed[0].scale
-        self._drawings = [
+        self._render_grids = [
             [
-                Drawing.of(
-                    family.psf,
+                RenderGrid.from_psf(
+                    fit_model.psf,
                     float(z),
                     self._point_pitch_um,
-                    energy=WINDOW_ENERGY,
+                    energy=TARGET_WINDOW_ENERGY,
                     most_px=max(self.frame_px),
                 )
                 for z in distance
@@ -136,9 +136,9 @@ class TargetModel:
             at = self.similarity(parameters, sensor)
             pictures = self._fine(sensor, parameters, farther_um)
             for number, picture in enumerate(pictures):
-                seen = read_off(
+                seen = sample_rendering(
                     picture,
-                    self._drawings[sensor][number],
+                    self._render_grids[sensor][number],
                     at,
                     frame=self.frame_px,
                     target_shape=self.target.shape,
@@ -151,17 +151,17 @@ class TargetModel:
         """Return the fine pictures of all planes; they do not depend on where the target lies."""
         key = (sensor, float(parameters[0]), float(parameters[1]), farther_um)
         if key not in self._pictures:
-            psf = self.family.at(parameters[0], parameters[1])
+            psf = self.fit_model.at(parameters[0], parameters[1])
             self._pictures[key] = [
-                fine_picture(
+                render_oversampled(
                     self.target,
                     psf,
                     float(max(distance + farther_um, 0.0)),
                     pitch_um=self._point_pitch_um,
-                    drawing=drawing,
+                    render_grid=render_grid,
                 )
-                for distance, drawing in zip(
-                    self.distances_um[sensor], self._drawings[sensor], strict=True
+                for distance, render_grid in zip(
+                    self.distances_um[sensor], self._render_grids[sensor], strict=True
                 )
             ]
             while len(self._pictures) > 8 * len(self.distances_um):

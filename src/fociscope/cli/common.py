@@ -28,7 +28,7 @@ __all__ = [
     "progress_bar",
     "read_imager",
     "self_check",
-    "warn_of_suspicion",
+    "warn_of_quality_flags",
 ]
 
 out, err = Console(), Console(stderr=True)
@@ -104,7 +104,7 @@ def self_check(result: Reconstruction) -> str:
     return f"Self-check residual |reprojection - capture| / |capture|: {result.self_check}"
 
 
-def warn_of_suspicion(result: Reconstruction) -> None:
+def warn_of_quality_flags(result: Reconstruction) -> None:
     """Say on stderr that captures do not look like the imager's, and why."""
     plausible = result.plausible.reshape(-1)
     if plausible.all():
@@ -115,7 +115,8 @@ def warn_of_suspicion(result: Reconstruction) -> None:
     )
     first = result.frame(int(plausible.argmin()))
     err.print(
-        f"[bold yellow]warning:[/] {which}{escape(str(first.suspicion))}; do not trust this map",
+        f"[bold yellow]warning:[/] {which}{escape(str(first.quality_flags))}; do not trust this "
+        "map",
         highlight=False,
         soft_wrap=True,
     )

@@ -69,7 +69,7 @@ def _print_demo(done: DemoResult) -> None:
     )
     out.print(
         f"Mean: {100 * scores.accuracy.mean():.1f} % of pixels right "
-        f"(constant guess {100 * scores.constant_accuracy.mean():.1f} %), "
+        f"(constant baseline {100 * scores.constant_accuracy.mean():.1f} %), "
         f"depth error {done.depth_error_um.mean():.0f} µm. {self_check(done.result)}",
         highlight=False,
     )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def evaluate(
-    candidate: Annotated[
+    method: Annotated[
         str,
         typer.Argument(
             metavar="MODEL|SOLVER",
@@ -59,7 +59,7 @@ def evaluate(
     """Score a model or solver on unseen scenes, and write a report with tables and pictures."""
     from fociscope.errors import FociscopeError
     from fociscope.evaluation import results as files
-    from fociscope.evaluation.methods.models import find_candidates
+    from fociscope.evaluation.methods.models import find_methods
     from fociscope.files import atomic_folder
     from fociscope.report.page import write_report
 
@@ -68,10 +68,10 @@ def evaluate(
     if data is None and imager is not None:
         raise FociscopeError("--imager is that of --data; a suite brings its own imagers")
     with atomic_folder(output, overwrite=overwrite) as part:
-        candidates = find_candidates(candidate, baselines, device=device)
+        methods = find_methods(method, baselines, device=device)
         with progress_bar("Scoring scenes") as bar:
             done = _run(
-                candidates,
+                methods,
                 suite=suite or "reference",
                 conditions=conditions,
                 data=data,
@@ -95,7 +95,7 @@ def evaluate(
 
 
 def _run(
-    candidates: list[Any],
+    methods: list[Any],
     *,
     suite: str,
     conditions: str | None,
@@ -111,13 +111,13 @@ def _run(
 
     if data is None:
         chosen = selected(find_suite(suite), conditions)
-        return evaluate_suite(chosen, candidates, progress=progress)
+        return evaluate_suite(chosen, methods, progress=progress)
     scored = DataSet(data, imager=read_imager(imager))
-    return run([scored], candidates, {"name": "data"}, progress=progress)
+    return run([scored], methods, {"name": "data"}, progress=progress)
 
 
 def _print(results: dict[str, Any]) -> None:
-    """Print one row per condition: the evaluated candidate beside the answers without looking."""
+    """Print one row per condition: the evaluated candidate beside the constant baseline."""
     from rich.table import Table
 
     from fociscope.report.labels import condition_label, evaluated
@@ -128,7 +128,7 @@ def _print(results: dict[str, Any]) -> None:
     for column in (
         "scenes",
         "pixels\nright\n(%)",
-        "blind\nguess\n(%)",
+        "constant\nbaseline\n(%)",
         "Dice\n(%)",
         "depth\nerror\n(µm)",
         "mean\ndepth\n(µm)",

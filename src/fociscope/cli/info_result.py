@@ -9,7 +9,7 @@ from typing import Any
 from rich.markup import escape
 
 from fociscope.cli.common import out
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.results.writers import JOURNAL
 from fociscope.series.journal import Journal
 
@@ -62,7 +62,7 @@ def _read(path: Path) -> dict[str, Any]:
     )
     if not sound:
         raise FileFormatError(
-            f"{shown(path)}: not the summary of a result; reconstruct the captures again."
+            f"{printable(path)}: not the summary of a result; reconstruct the captures again."
         )
     return dict(said)
 

@@ -159,7 +159,7 @@ def reconstruct(
         raise FociscopeError("--idle says when --watch ends; give --watch, too")
     if idle is not None and not 0 <= idle < inf:
         raise FociscopeError(f"--idle {idle}: expected seconds from 0 on")
-    job = Job.of(
+    job = Job.from_options(
         captures=[Path(path) for path in captures],
         output=output,
         model=model,

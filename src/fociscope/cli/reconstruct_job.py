@@ -19,11 +19,11 @@ from fociscope.cli.common import (
     progress_bar,
     read_imager,
     self_check,
-    warn_of_suspicion,
+    warn_of_quality_flags,
 )
 from fociscope.configuration import plain_errors
 from fociscope.devices import Precision
-from fociscope.errors import CaptureError, FociscopeError, shown
+from fociscope.errors import CaptureError, FociscopeError, printable
 from fociscope.figures.reconstruction import draw_reconstruction
 from fociscope.files import CaptureSeries, atomic_folder, atomic_path, open_captures
 from fociscope.files.captures.reader import PageMeaning
@@ -71,7 +71,7 @@ class Job:
     overwrite: bool
 
     @classmethod
-    def of(cls, *, preparation: Mapping[str, Any], **fields: Any) -> Self:
+    def from_options(cls, *, preparation: Mapping[str, Any], **fields: Any) -> Self:
         """Check what can be checked beforehand.
 
         Raises:
@@ -102,7 +102,7 @@ class Job:
         crop = self.preparation.crop
         if crop is not None:
             imager = imager or read_model(find_model(self.model))[1].imager
-            if imager.sensors == 2 and imager.registration.turned:
+            if imager.sensors == 2 and imager.registration.is_rotated_or_scaled:
                 imager = imager.cropped(*crop, of=frame_px())
         return load_model(
             self.model,
@@ -179,7 +179,7 @@ def _names(series: CaptureSeries) -> list[str]:
 
 def _files(series: CaptureSeries) -> str:
     """Return the names of the files that hold all frames."""
-    return " + ".join(shown(path.name) for path in series.names)
+    return " + ".join(printable(path.name) for path in series.names)
 
 
 def _title(job: Job, frames: int) -> str:
@@ -225,7 +225,7 @@ def _run_at_once(job: Job, series: CaptureSeries, frame_px: tuple[int, int]) -> 
         print_table(title, found_columns(first))
         out.print(self_check(first), highlight=False)
         _say_written(job, files)
-    warn_of_suspicion(result)
+    warn_of_quality_flags(result)
 
 
 def _run_by_parts(job: Job, series: CaptureSeries, frame_px: tuple[int, int]) -> None:

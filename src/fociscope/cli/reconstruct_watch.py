@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from fociscope.cli.common import err
 from fociscope.cli.reconstruct_job import Job, say_done
-from fociscope.errors import FociscopeError, shown
+from fociscope.errors import FociscopeError, printable
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.results.writers import check_formats
 from fociscope.series.folder import SERIES_FORMATS
@@ -20,12 +20,12 @@ from fociscope.series.watch import (
     stop_at_signals,
     watch_captures,
 )
-from fociscope.series.watcher import arrivals
+from fociscope.series.watcher import watch_paths
 
 __all__ = ["run_watch"]
 
 #: Where there is no terminal to draw a line anew on, the state is told so often.
-TOLD_EVERY_S = 10.0
+REPORT_EVERY_S = 10.0
 
 
 def run_watch(job: Job, idle_s: float | None) -> None:
@@ -38,7 +38,7 @@ def run_watch(job: Job, idle_s: float | None) -> None:
     followed = " + ".join(path.name for path in job.captures)
     err.print(f"Following {escape(followed)}; Ctrl-C ends it.", highlight=False, soft_wrap=True)
     model = job.opened(partial(_first_frame_px, job, idle_s))
-    last = -TOLD_EVERY_S
+    last = -REPORT_EVERY_S
 
     with stop_at_signals() as stopped, err.status("waiting for captures") as status:
 
@@ -46,13 +46,13 @@ def run_watch(job: Job, idle_s: float | None) -> None:
             nonlocal last
             for one in state.skipped:
                 err.print(
-                    f"[yellow]left out:[/] {escape(shown(one.name))}: {escape(one.why)}",
+                    f"[yellow]left out:[/] {escape(printable(one.name))}: {escape(one.why)}",
                     highlight=False,
                     soft_wrap=True,
                 )
             line = f"{state.frames} frame(s), {state.rate_per_s:.1f}/s, {state.waiting} waiting"
             status.update(line)
-            if not err.is_terminal and time.monotonic() - last >= TOLD_EVERY_S:
+            if not err.is_terminal and time.monotonic() - last >= REPORT_EVERY_S:
                 last = time.monotonic()
                 err.print(line, highlight=False)
 
@@ -72,7 +72,7 @@ def run_watch(job: Job, idle_s: float | None) -> None:
             overwrite=job.overwrite,
             idle_s=idle_s,
             stopped=stopped,
-            told=told,
+            report=told,
         )
     say_done(job, done)
     if done.summary["waiting_count"]:
@@ -86,7 +86,7 @@ def run_watch(job: Job, idle_s: float | None) -> None:
 
 def _first_frame_px(job: Job, idle_s: float | None) -> tuple[int, int]:
     """Wait for a capture of two sensors, and return its (y, x) size before it is cropped."""
-    source = arrivals(
+    source = watch_paths(
         job.captures,
         sensors=2,
         known=set(),

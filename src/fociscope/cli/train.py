@@ -47,13 +47,13 @@ def train(
     from fociscope.devices import pick_device
     from fociscope.evaluation.card import write_card
     from fociscope.training.checkpoint import read_checkpoint
-    from fociscope.training.export import finish
-    from fociscope.training.hardware import Machines
+    from fociscope.training.export import export_model
+    from fociscope.training.hardware import ComputeSettings
     from fociscope.training.module import SECONDS
     from fociscope.training.recipe import Recipe
-    from fociscope.training.run import START
+    from fociscope.training.run import RUN_ORIGIN
     from fociscope.training.run import train as run
-    from fociscope.training.run_origin import Start
+    from fociscope.training.run_origin import RunOrigin
 
     plan = Recipe.load(recipe)
     trained = run(
@@ -62,7 +62,7 @@ def train(
         resume=resume,
         data=data,
         start_from=start_from,
-        machines=Machines(pick_device(device).type, devices, nodes),
+        compute=ComputeSettings(pick_device(device).type, devices, nodes),
         tensorboard=tensorboard,
         show_progress=err.is_terminal,
     )
@@ -74,12 +74,12 @@ def train(
             f"{plan.validation.patience} validations without a better one",
             highlight=False,
         )
-    model = finish(plan, trained.best, output / "model.safetensors")
+    model = export_model(plan, trained.best, output / "model.safetensors")
     card = write_card(
         model,
         plan,
         output / "card.md",
-        start=Start.read(output / START),
+        origin=RunOrigin.read(output / RUN_ORIGIN),
         hours=read_checkpoint(trained.best).get(SECONDS, 0.0) / 3600,
     )
     for line in (

@@ -1,4 +1,4 @@
-"""The judge: metrics, their intervals, the limits of what can be known, and reference scenes."""
+"""The evaluation suite: metrics, intervals, limits of what can be known, reference scenes."""
 
 from fociscope.evaluation.bootstrap import Interval, bootstrap_mean, bootstrap_of_means
 from fociscope.evaluation.metrics import MaskScores, expected_calibration_error, mask_scores

@@ -12,7 +12,7 @@ from fociscope.imager.geometry import Imager
 from fociscope.simulation.scene import Scenes
 from fociscope.typing import BoolArray, Float32Array, Int64Array
 
-__all__ = ["MATCH_UM", "Batch", "Estimate", "Told", "matched"]
+__all__ = ["MATCH_UM", "Batch", "Prediction", "ReconstructionTask", "match_predicted_layers"]
 
 
 #: An estimated layer counts as a true one within this distance, the published tolerance.
@@ -20,8 +20,8 @@ MATCH_UM = 100.0
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a candidate is told besides the captures."""
+class ReconstructionTask:
+    """The conditions that a method may know besides the captures."""
 
     imager: Imager
     layers: int
@@ -50,7 +50,7 @@ class Batch:
     """Mean number of cells in a pixel of the mask."""
 
     @classmethod
-    def of(cls, scenes: Scenes, *, cells_per_pixel: float) -> Batch:
+    def from_scenes(cls, scenes: Scenes, *, cells_per_pixel: float) -> Batch:
         """Return simulated scenes, of which everything is known."""
         return cls(scenes.captures, scenes.mask, scenes.depth_um, scenes.layers, cells_per_pixel)
 
@@ -67,7 +67,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Prediction:
     """What a candidate says of some scenes; None where it says nothing."""
 
     mask: BoolArray
@@ -83,7 +83,7 @@ class Estimate:
     residual: Float32Array | None = None
     """(scene, sensor) |reprojection - capture| / |capture|."""
 
-    def scene(self, number: int) -> Estimate:
+    def scene(self, number: int) -> Prediction:
         """Return one scene of them, without its axis."""
         arrays: dict[str, Any] = {
             name: None if a is None else a[number] for name, a in vars(self).items()
@@ -91,7 +91,9 @@ class Estimate:
         return replace(self, **arrays)
 
 
-def matched(estimate: Estimate, true_depth_um: Float32Array) -> tuple[Estimate, Int64Array]:
+def match_predicted_layers(
+    prediction: Prediction, true_depth_um: Float32Array
+) -> tuple[Prediction, Int64Array]:
     """Bring the layers of an estimate of another number of layers into the places of the true ones.
 
     Each scene's layers are matched by depth (`match_depths`). Where none lies within `MATCH_UM`, a
@@ -99,16 +101,16 @@ def matched(estimate: Estimate, true_depth_um: Float32Array) -> tuple[Estimate, 
     left out, and counted.
 
     Args:
-        estimate: with depths.
+        prediction: with depths.
         true_depth_um: (scene, true layer).
 
     Returns:
         The estimate with the true number of layers, and (scene,) the layers left out, those whose
         mask is empty not counted: an answer that says "no cells here" raises no false alarm.
     """
-    assert estimate.depth_um is not None
+    assert prediction.depth_um is not None
     scenes, layers = true_depth_um.shape
-    frame_px = estimate.mask.shape[-2:]
+    frame_px = prediction.mask.shape[-2:]
     moved: dict[str, Any] = {}
     for name, empty in (
         ("mask", False),
@@ -117,14 +119,14 @@ def matched(estimate: Estimate, true_depth_um: Float32Array) -> tuple[Estimate, 
         ("depth_um", np.nan),
         ("depth_std_um", np.nan),
     ):
-        given = getattr(estimate, name)
+        given = getattr(prediction, name)
         if given is not None:
             shape = (scenes, layers) if given.ndim == 2 else (scenes, layers, *frame_px)
             moved[name] = np.full(shape, empty, dtype=given.dtype)
     false = np.zeros(scenes, dtype=np.int64)
     for n in range(scenes):
-        match = match_depths(estimate.depth_um[n], true_depth_um[n], within_um=MATCH_UM)
+        match = match_depths(prediction.depth_um[n], true_depth_um[n], within_um=MATCH_UM)
         for name, array in moved.items():
-            array[n, match.true] = getattr(estimate, name)[n, match.estimated]
-        false[n] = estimate.mask[n, match.false].any(axis=(-2, -1)).sum()
-    return replace(estimate, **moved), false
+            array[n, match.true] = getattr(prediction, name)[n, match.estimated]
+        false[n] = prediction.mask[n, match.false].any(axis=(-2, -1)).sum()
+    return replace(prediction, **moved), false

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fociscope.evaluation.evaluate import evaluate
-from fociscope.evaluation.methods.models import Trained
+from fociscope.evaluation.methods.models import ModelMethod
 from fociscope.evaluation.suite import SEPARATION_UM, Condition
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.imager.geometry import Imager
@@ -16,8 +16,8 @@ from fociscope.networks.store import ModelInfo, read_model
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.frame import surround_margin_px
 from fociscope.training.live_scenes import LARGEST_FILLED_SHARE
-from fociscope.training.recipe import ImagerFamily, Recipe
-from fociscope.training.run_origin import Start
+from fociscope.training.recipe import ImagerDistribution, Recipe
+from fociscope.training.run_origin import RunOrigin
 
 __all__ = ["TEST_SCENES", "write_card"]
 
@@ -52,8 +52,8 @@ def _conditions(recipe: Recipe) -> Iterator[Condition]:
     for snr_db in (20.0, 25.0, 30.0, 50.0):
         if snr_db <= highest_db:
             yield made(f"peak SNR {snr_db:g} dB", peak_snr_db=snr_db)
-    if imager.boundary != "surround":
-        yield made("surround boundary", imager.with_(boundary="surround"))
+    if imager.boundary != "reflect":
+        yield made("reflect boundary", imager.with_(boundary="reflect"))
     for layers in range(1, most + 1):
         if layers != scored["layers"]:
             apart_um = min(
@@ -82,7 +82,7 @@ def _reference_lines(scores: Scores) -> list[str]:
     ]
     for name, key, scale, digits in (
         ("pixel accuracy (%)", "accuracy", 100, 1),
-        ("constant predictor's accuracy (%)", "constant_accuracy", 100, 1),
+        ("constant baseline's accuracy (%)", "constant_accuracy", 100, 1),
         ("Dice (%)", "dice", 100, 1),
         ("MCC", "mcc", 1, 3),
     ):
@@ -128,24 +128,24 @@ def _condition_lines(rows: list[tuple[str, Scores]]) -> list[str]:
     return lines
 
 
-def _training(recipe: Recipe, start: Start, hours: float | None) -> str:
+def _training(recipe: Recipe, origin: RunOrigin, hours: float | None) -> str:
     """Say in a paragraph what the weights come from."""
     run, seeds = recipe.optimisation, recipe.seeds
     source = "Live simulation only"
-    if start.data is not None:
-        source = f"{start.data.scenes} scenes from {start.data.files} file(s)"
+    if origin.data is not None:
+        source = f"{origin.data.scenes} scenes from {origin.data.files} file(s)"
     batch = f"{run.batch_scenes} scenes"
-    if start.processes > 1:
-        batch = f"{start.processes} x {batch}"
+    if origin.processes > 1:
+        batch = f"{origin.processes} x {batch}"
     text = (
         f"{source}: {run.steps} steps of {batch}, by the recipe `{recipe.name}` (seeds: weights "
         f"{seeds.weights}, training {seeds.training}, selection {seeds.validation}, calibration "
         f"{seeds.calibration}, test {seeds.test})."
     )
-    if start.model is not None:
+    if origin.model is not None:
         text += (
-            f" It started from the weights of another `{start.model.name}` (SHA-256 "
-            f"{start.model.sha256[:16]}...)."
+            f" It started from the weights of another `{origin.model.name}` (SHA-256 "
+            f"{origin.model.sha256[:16]}...)."
         )
     if hours is not None:
         text += f" It took {hours:.1f} hours."
@@ -173,14 +173,14 @@ def _about(network: LayerNet, info: ModelInfo, recipe: Recipe, training: str) ->
         "",
         f"- the imager: acceptance half angle {_span(family.half_angle_deg, 'degrees')}, base blur "
         f"{_span(family.base_blur_px, 'pixels')}, at {gap_px:.1f} "
-        f"pixels of gap; told exactly in {100 * family.told_exactly:g} % of the scenes, in the "
-        f"others with errors of {family.told_half_angle_error_deg:g} degrees and "
-        f"{family.told_base_blur_error_px:g} pixels (standard deviations); boundaries "
+        f"pixels of gap; told exactly in {100 * family.exact_fraction:g} % of the scenes, in the "
+        f"others with errors of {family.conditioning_half_angle_std_deg:g} degrees and "
+        f"{family.conditioning_base_blur_std_px:g} pixels (standard deviations); boundaries "
         f"{', '.join(family.boundaries)} in turn;",
-        *_core(family),
+        *_focus_in_words(family),
         *(
             [
-                f"- sensor B, in {100 * family.misplaced:g} % of the scenes, up to "
+                f"- sensor B, in {100 * family.misregistered_fraction:g} % of the scenes, up to "
                 f"{family.shift_px:g} pixel(s) and {family.rotation_deg:g} degrees from where it "
                 "is said to be;"
             ]
@@ -199,14 +199,15 @@ def _span(values: tuple[float, float], unit: str) -> str:
     return f"{values[0]:g} to {values[1]:g} {unit}"
 
 
-def _core(family: ImagerFamily) -> list[str]:
+def _focus_in_words(family: ImagerDistribution) -> list[str]:
     """Say what is drawn more often than the rest."""
-    if (core := family.core) is None:
+    if (focus := family.focus) is None:
         return []
     return [
-        f"- {100 * core.share:g} % of them from the family's core: half angle "
-        f"{_span(core.half_angle_deg, 'degrees')}, base blur {_span(core.base_blur_px, 'pixels')} "
-        f"(in {100 * core.sharp:g} % the least), peak SNR {_span(core.peak_snr_db, 'dB')};"
+        f"- {100 * focus.share:g} % of them from the family's core: half angle "
+        f"{_span(focus.half_angle_deg, 'degrees')}, base "
+        f"blur {_span(focus.base_blur_px, 'pixels')} (in {100 * focus.zero_blur_fraction:g} % the "
+        f"least), peak SNR {_span(focus.peak_snr_db, 'dB')};"
     ]
 
 
@@ -225,10 +226,10 @@ def _limits(recipe: Recipe) -> list[str]:
             f"within {gap_um:g} um leave each {gap_um - (layers - 1) * apart_um:g} um of room, so "
             "the mean depth's error stands beside the model's."
         )
-    if "surround" in recipe.family.boundaries:
-        margin_px = surround_margin_px(recipe.imager.with_(boundary="surround"))
+    if "reflect" in recipe.family.boundaries:
+        margin_px = surround_margin_px(recipe.imager.with_(boundary="reflect"))
         lines.append(
-            f"- In training, the tissue around `surround` frames reached {margin_px} pixels, which "
+            f"- In training, the tissue around `reflect` frames reached {margin_px} pixels, which "
             f"holds 99 % of the light at {recipe.grating.half_angle_deg:g} degrees and less of "
             "it at wider angles."
         )
@@ -244,7 +245,7 @@ def write_card(
     recipe: Recipe,
     path: Path,
     *,
-    start: Start | None = None,
+    origin: RunOrigin | None = None,
     hours: float | None = None,
 ) -> str:
     """Score a model on the recipe's test seed, write its card as Markdown, and return the text.
@@ -253,18 +254,18 @@ def write_card(
         model_path: of the model.
         recipe: by which it was trained.
         path: of the card.
-        start: what training started from; without it, from random weights on live simulation.
+        origin: what training started from; without it, from random weights on live simulation.
         hours: that training took, if that is known.
     """
     network, info = read_model(model_path)
-    candidate = Trained(model_path, device="cpu")
+    candidate = ModelMethod(model_path, device="cpu")
     results = evaluate(list(_conditions(recipe)), [candidate], {"name": "card"}).results
     rows = [(c["name"], c["scores"][candidate.name]) for c in results["conditions"]]
     text = "\n".join(
         [
             f"# {recipe.name}",
             "",
-            *_about(network, info, recipe, _training(recipe, start or Start(), hours)),
+            *_about(network, info, recipe, _training(recipe, origin or RunOrigin(), hours)),
             "",
             f"## Scores under the reference conditions ({TEST_SCENES} unseen scenes, "
             f"{REFERENCE_PEAK_SNR_DB:g} dB, `{recipe.reference_imager.boundary}` boundary)",

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fociscope.errors import FileFormatError, shown
-from fociscope.evaluation.batches import Batch, Told
+from fociscope.errors import FileFormatError, printable
+from fociscope.evaluation.batches import Batch, ReconstructionTask
 from fociscope.evaluation.suite import SEPARATION_UM
 from fociscope.files import ImagesDepth, ImagesDepthFile
 from fociscope.files.arrays.zarr_store import is_zarr
@@ -59,8 +59,8 @@ class DataSet:
         with ImagesDepthFile.open(self.files[0]) as opened:
             if not {DEPTH_MAP, DEPTH, RAW} & set(opened.names):
                 raise FileFormatError(
-                    f"{shown(self.files[0])}: no truth to score against, expected at least one of "
-                    f"{DEPTH_MAP}, {DEPTH} and {RAW}."
+                    f"{printable(self.files[0])}: no truth to score against, expected at least one "
+                    f"of {DEPTH_MAP}, {DEPTH} and {RAW}."
                 )
             self._depths_known = bool({DEPTH_MAP, DEPTH} & set(opened.names))
             first = opened.read(0, 1)
@@ -71,12 +71,14 @@ class DataSet:
         self.imager = (imager or Imager()).with_(sensors=sensors, frame_px=frame_px)
 
     @property
-    def to_tell(self) -> Told:
+    def task(self) -> ReconstructionTask:
         """What candidates are told."""
         separation_um = self._separation_um
         if separation_um is None:
             separation_um = SEPARATION_UM.get(self.layers, 0.0)
-        return Told(self.imager, self.layers, separation_um, depths_known=self._depths_known)
+        return ReconstructionTask(
+            self.imager, self.layers, separation_um, depths_known=self._depths_known
+        )
 
     def batches(self) -> Iterator[Batch]:
         """Yield the samples of all files, as many at a time as memory likes."""

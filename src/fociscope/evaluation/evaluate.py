@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from fociscope.errors import FociscopeError, FociscopeWarning
-from fociscope.evaluation.batches import Batch, Estimate, Told
+from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
 from fociscope.evaluation.limits.suite import depth_limit
-from fociscope.evaluation.methods.models import Candidate, Trained
+from fociscope.evaluation.methods.models import ModelMethod, ReconstructionMethod
 from fociscope.evaluation.results import Results, header
-from fociscope.evaluation.scores import Tally
+from fociscope.evaluation.scores import ScoreAccumulator
 from fociscope.evaluation.suite import VALIDATION, Condition, Suite
 from fociscope.imager.geometry import Imager
 from fociscope.typing import BoolArray, Float32Array
@@ -55,7 +55,7 @@ class ScoredSet(Protocol):
         """That the frame and the depths belong to."""
 
     @property
-    def to_tell(self) -> Told:
+    def task(self) -> ReconstructionTask:
         """What candidates are told."""
 
     def batches(self) -> Iterator[Batch]:
@@ -77,7 +77,7 @@ class Case:
     captures: Float32Array
     true_mask: BoolArray
     true_depth_um: Float32Array
-    estimate: Estimate
+    estimate: Prediction
 
 
 @dataclass
@@ -89,13 +89,13 @@ class Evaluation:
 
 
 def evaluate_suite(
-    suite: Suite, candidates: Sequence[Candidate], *, progress: Progress | None = None
+    suite: Suite, methods: Sequence[ReconstructionMethod], *, progress: Progress | None = None
 ) -> Evaluation:
     """Run candidates over a suite; the first one is the one that is evaluated.
 
     Args:
         suite: whose conditions are scored.
-        candidates: the evaluated one, then the baselines.
+        methods: the evaluated one, then the baselines.
         progress: told how far it is.
     """
     described = {
@@ -104,12 +104,12 @@ def evaluate_suite(
         "validation_seed": VALIDATION.seed,
         "bootstrap_seed": BOOTSTRAP_SEED,
     }
-    return evaluate(suite.conditions, candidates, described, progress=progress)
+    return evaluate(suite.conditions, methods, described, progress=progress)
 
 
 def evaluate(
     conditions: Sequence[ScoredSet],
-    candidates: Sequence[Candidate],
+    methods: Sequence[ReconstructionMethod],
     described: dict[str, Any],
     *,
     progress: Progress | None = None,
@@ -118,7 +118,7 @@ def evaluate(
 
     Args:
         conditions: what is scored on.
-        candidates: the evaluated one, then the baselines.
+        methods: the evaluated one, then the baselines.
         described: which sets these are, for the results.
         progress: told how far it is.
 
@@ -126,8 +126,8 @@ def evaluate(
         FociscopeError: the evaluated candidate can answer none of them.
     """
     done = Evaluation(header(described))
-    total = sum(condition.scenes for condition in conditions) * len(candidates)
-    seconds: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
+    total = sum(condition.scenes for condition in conditions) * len(methods)
+    seconds: dict[str, list[float]] = {method.name: [] for method in methods}
     count, rows = 0, []
 
     def step(name: str, scenes: int) -> None:
@@ -136,75 +136,75 @@ def evaluate(
         if progress is not None:
             progress(name, count, total)
 
-    _refuse_the_impossible(conditions, candidates[0])
-    for candidate in candidates:
-        candidate.prepare()
+    _refuse_the_impossible(conditions, methods[0])
+    for method in methods:
+        method.prepare()
     for condition in conditions:
-        rows.append(_run(condition, candidates, done, seconds, step))
+        rows.append(_run(condition, methods, done, seconds, step))
     done.results["pixel_pitch_um"] = conditions[0].imager.pixel_pitch_um
     done.results["candidates"] = {
-        candidate.name: _described(candidate, seconds[candidate.name]) for candidate in candidates
+        method.name: _described(method, seconds[method.name]) for method in methods
     }
     done.results["conditions"] = rows
     return done
 
 
-def _refuse_the_impossible(conditions: Sequence[ScoredSet], candidate: Candidate) -> None:
+def _refuse_the_impossible(conditions: Sequence[ScoredSet], method: ReconstructionMethod) -> None:
     """Say so at once where the evaluated candidate can answer nothing at all."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FociscopeWarning)
-        reasons = [candidate.refusal(condition.to_tell) for condition in conditions]
+        reasons = [method.unsupported_reason(condition.task) for condition in conditions]
     if all(reason is not None for reason in reasons):
-        raise FociscopeError(f"{candidate.name} cannot be evaluated here: {reasons[0]}")
+        raise FociscopeError(f"{method.name} cannot be evaluated here: {reasons[0]}")
 
 
 def _run(
     condition: ScoredSet,
-    candidates: Sequence[Candidate],
+    methods: Sequence[ReconstructionMethod],
     done: Evaluation,
     seconds: dict[str, list[float]],
     step: Callable[[str, int], None],
 ) -> dict[str, Any]:
     """Score all candidates on one condition, each scene simulated once."""
-    told, imager = condition.to_tell, condition.imager
-    books: dict[str, Tally] = {}
+    task, imager = condition.task, condition.imager
+    accumulators: dict[str, ScoreAccumulator] = {}
     refused: dict[str, str] = {}
-    spent: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
+    spent: dict[str, list[float]] = {method.name: [] for method in methods}
     keeper = _Keeper() if condition.group in WITH_CASES else None
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", FociscopeWarning)
-        for candidate in candidates:
-            reason = candidate.refusal(told)
+        for method in methods:
+            reason = method.unsupported_reason(task)
             if reason is None:
-                books[candidate.name] = Tally(
+                accumulators[method.name] = ScoreAccumulator(
                     pixel_pitch_um=imager.pixel_pitch_um, deepest_um=imager.gap_um
                 )
             else:
-                refused[candidate.name] = reason
+                refused[method.name] = reason
         for batch in condition.batches():
-            for candidate in candidates:
-                book = books.get(candidate.name)
+            for method in methods:
+                accumulator = accumulators.get(method.name)
                 some = batch
-                if candidate.slow and book is not None:
-                    some = batch.first(max(0, condition.slow_scenes - book.scenes))
-                if book is not None and len(some):
+                if method.slow and accumulator is not None:
+                    some = batch.first(max(0, condition.slow_scenes - accumulator.scenes))
+                if accumulator is not None and len(some):
                     start = time.perf_counter()
-                    estimate = candidate.estimate(some, told)
-                    spent[candidate.name].append((time.perf_counter() - start) / len(some))
-                    placed = book.add(some, estimate)
-                    if keeper is not None and candidate is candidates[0]:
+                    estimate = method.estimate(some, task)
+                    spent[method.name].append((time.perf_counter() - start) / len(some))
+                    placed = accumulator.add(some, estimate)
+                    if keeper is not None and method is methods[0]:
                         keeper.look(some, placed)
                 step(condition.name, len(batch))
     by_depth = condition.group in WITH_DEPTH_CURVES
     limit = depth_limit(condition) if by_depth and isinstance(condition, Condition) else None
     scores: dict[str, Any] = {}
-    for candidate in candidates:
-        name = candidate.name
+    for method in methods:
+        name = method.name
         if name in refused:
             scores[name] = {"not_applicable": refused[name]}
             continue
-        scores[name] = books[name].scores(seed=BOOTSTRAP_SEED, by_depth=by_depth)
+        scores[name] = accumulators[name].scores(seed=BOOTSTRAP_SEED, by_depth=by_depth)
         scores[name]["seconds_per_scene"] = _median(spent[name])
         seconds[name] += spent[name]
     if keeper is not None and not done.cases:
@@ -218,16 +218,16 @@ def _run(
     return row
 
 
-def _described(candidate: Candidate, seconds: list[float]) -> dict[str, Any]:
+def _described(method: ReconstructionMethod, seconds: list[float]) -> dict[str, Any]:
     about: dict[str, Any] = {
-        "kind": candidate.kind,
-        "told": candidate.told,
-        "oracle": candidate.oracle,
+        "kind": method.kind,
+        "inputs": method.inputs,
+        "oracle": method.oracle,
         "seconds_per_scene": _median(seconds),
     }
-    if isinstance(candidate, Trained):
-        about["sha256"] = candidate.sha256
-        about["layers"], about["sensors"] = candidate.layers, candidate.sensors
+    if isinstance(method, ModelMethod):
+        about["sha256"] = method.sha256
+        about["layers"], about["sensors"] = method.layers, method.sensors
     return about
 
 
@@ -242,7 +242,7 @@ class _Keeper:
         self._accuracy: list[float] = []
         self._scenes: list[tuple[Any, ...]] = []
 
-    def look(self, batch: Batch, estimate: Estimate) -> None:
+    def look(self, batch: Batch, estimate: Prediction) -> None:
         if batch.mask is None or batch.depth_um is None:
             return
         right = (estimate.mask == batch.mask).mean(axis=(1, 2, 3))

@@ -1,4 +1,4 @@
-"""The book in which a candidate's scores over the scenes of a condition are kept."""
+"""Accumulates a method's scores over the scenes of a condition."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fociscope.evaluation.batches import MATCH_UM, Batch, Estimate, matched
+from fociscope.evaluation.batches import MATCH_UM, Batch, Prediction, match_predicted_layers
 from fociscope.evaluation.bootstrap import Interval, bootstrap_mean, bootstrap_of_means
 from fociscope.evaluation.metrics import (
     MaskCounts,
@@ -21,7 +21,7 @@ from fociscope.evaluation.metrics import (
 )
 from fociscope.typing import BoolArray, Float64Array
 
-__all__ = ["DEPTH_BINS", "FOCUS_EDGES_CELLS", "SCORES", "Tally"]
+__all__ = ["DEPTH_BINS", "FOCUS_EDGES_CELLS", "SCORES", "ScoreAccumulator"]
 
 
 #: Scores with an interval: name -> unit; "1" is a share of 1.
@@ -51,11 +51,11 @@ DEPTH_BINS = 10
 FOCUS_EDGES_CELLS = (0.5, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, float("inf"))
 
 
-class Tally:
+class ScoreAccumulator:
     """Scores of one candidate under one condition; batches are added as they come."""
 
     def __init__(self, *, pixel_pitch_um: float, deepest_um: float) -> None:
-        """Start an empty book."""
+        """Start without scenes."""
         self.pixel_pitch_um, self.deepest_um = pixel_pitch_um, deepest_um
         self.is_matched = False
         self.scenes = 0
@@ -64,31 +64,31 @@ class Tally:
         self._detection = np.zeros((2, len(FOCUS_EDGES_CELLS) - 1))
         self._false_foci, self._area_mm2 = 0, 0.0
 
-    def add(self, batch: Batch, estimate: Estimate) -> Estimate:
+    def add(self, batch: Batch, prediction: Prediction) -> Prediction:
         """Score some scenes; return the estimate with its layers in the places of the true ones."""
         self.scenes += len(batch)
-        if batch.depth_um is not None and estimate.mask.shape[1] != batch.depth_um.shape[1]:
-            estimate, false = matched(estimate, batch.depth_um)
+        if batch.depth_um is not None and prediction.mask.shape[1] != batch.depth_um.shape[1]:
+            prediction, false = match_predicted_layers(prediction, batch.depth_um)
             self.is_matched = True
             self._rows["false_layers"].append(false)
-        if estimate.residual is not None:
-            self._rows["residual"].append(estimate.residual)
+        if prediction.residual is not None:
+            self._rows["residual"].append(prediction.residual)
         if batch.mask is not None:
-            self._add_masks(batch, batch.mask, estimate)
+            self._add_masks(batch, batch.mask, prediction)
         if batch.depth_um is not None:
-            self._add_depths(batch, batch.depth_um, estimate)
-        if batch.layers is not None and estimate.intensity is not None:
-            true, restored = batch.layers, estimate.intensity
+            self._add_depths(batch, batch.depth_um, prediction)
+        if batch.layers is not None and prediction.intensity is not None:
+            true, restored = batch.layers, prediction.intensity
             self._rows["image_error"].append(relative_squared_error(restored, true, gain_free=True))
             self._rows["even_image_error"].append(even_image_error(true))
             by_layer = relative_squared_error(restored, true, gain_free=True, axes=(-2, -1))
             self._rows["layer_image_error"].append(by_layer)
-        return estimate
+        return prediction
 
-    def _add_masks(self, batch: Batch, true: BoolArray, estimate: Estimate) -> None:
-        self._rows["counts"].append(mask_counts(estimate.mask, true).array())
-        if estimate.probability is not None:
-            p = estimate.probability
+    def _add_masks(self, batch: Batch, true: BoolArray, prediction: Prediction) -> None:
+        self._rows["counts"].append(mask_counts(prediction.mask, true).array())
+        if prediction.probability is not None:
+            p = prediction.probability
             curve = reliability_curve(p, true, bins=PROBABILITY_BINS)
             self._bins += np.stack(
                 [
@@ -100,7 +100,7 @@ class Tally:
             self._rows["brier"].append(((p - true) ** 2).mean(axis=(1, 2, 3), dtype=np.float64))
         if batch.cells_per_pixel is not None:
             foci = detect_foci(
-                estimate.mask,
+                prediction.mask,
                 true,
                 cells_per_pixel=batch.cells_per_pixel,
                 pixel_pitch_um=self.pixel_pitch_um,
@@ -110,16 +110,16 @@ class Tally:
             self._false_foci += int(foci.false_foci.sum())
             self._area_mm2 += foci.frame_mm2 * len(foci.false_foci)
 
-    def _add_depths(self, batch: Batch, true_um: NDArray[Any], estimate: Estimate) -> None:
+    def _add_depths(self, batch: Batch, true_um: NDArray[Any], prediction: Prediction) -> None:
         """Note depths; the depth of a layer without cells means nothing, and is not scored."""
         true = true_um.astype(np.float64)
         if batch.mask is not None:
             true = np.where(batch.mask.any(axis=(-2, -1)), true, np.nan)
         self._rows["true_um"].append(true)
-        if estimate.depth_um is None:
+        if prediction.depth_um is None:
             return
-        self._rows["depth_um"].append(estimate.depth_um.astype(np.float64))
-        std = estimate.depth_std_um
+        self._rows["depth_um"].append(prediction.depth_um.astype(np.float64))
+        std = prediction.depth_std_um
         self._rows["std_um"].append(np.full(true.shape, np.nan) if std is None else std)
 
     def scores(self, *, seed: int, by_depth: bool) -> dict[str, Any]:
@@ -142,8 +142,10 @@ class Tally:
 
         if "counts" in rows:
             score(_MASK_SCORES, rows["counts"].sum(axis=1), _mask_scores)
-            layers = MaskCounts.of(rows["counts"]).per_layer()
-            found["specificity"] = _plain(MaskCounts.of(rows["counts"]).pooled().specificity)[0]
+            layers = MaskCounts.from_array(rows["counts"]).per_layer()
+            found["specificity"] = _plain(
+                MaskCounts.from_array(rows["counts"]).pooled().specificity
+            )[0]
             found["by_layer"] = {n: _plain(getattr(layers, n)) for n in _MASK_SCORES}
         if self._bins[2].any():
             found["reliability"], found["calibration_error"] = self._reliability()
@@ -234,7 +236,7 @@ class Tally:
             within = np.where(np.isnan(error), 0.0, error <= MATCH_UM)
             values |= {"depth_error_um": error, "within_100_um": within}
         if "counts" in rows:
-            counts = MaskCounts.of(rows["counts"].reshape(-1, 5))
+            counts = MaskCounts.from_array(rows["counts"].reshape(-1, 5))
             values["accuracy"], values["constant_accuracy"] = (
                 counts.accuracy,
                 counts.constant_accuracy,
@@ -263,7 +265,7 @@ class Tally:
 
 
 def _mask_scores(means: Float64Array) -> Float64Array:
-    counts = MaskCounts.of(means)
+    counts = MaskCounts.from_array(means)
     return np.stack([getattr(counts, name) for name in _MASK_SCORES], axis=-1)
 
 

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from fociscope.configuration import Configuration
 from fociscope.errors import FociscopeError
-from fociscope.evaluation.batches import Batch, Told
+from fociscope.evaluation.batches import Batch, ReconstructionTask
 from fociscope.imager.geometry import Imager
 from fociscope.imager.registration import Registration
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
@@ -68,10 +68,10 @@ class Condition(Configuration):
     """The one that a candidate is told of; without it, the true one."""
 
     @property
-    def to_tell(self) -> Told:
+    def task(self) -> ReconstructionTask:
         """What candidates are told."""
         imager = self.imager if self.assumed is None else self.assumed
-        return Told(
+        return ReconstructionTask(
             imager,
             self.layers,
             self.min_separation_um,
@@ -85,7 +85,7 @@ class Condition(Configuration):
         cells = self.specimen.cells_per_unit_light(self.imager.pixel_pitch_um)
         for first in range(0, self.scenes, step):
             scenes = self.simulated(min(step, self.scenes - first), first=first)
-            yield Batch.of(scenes, cells_per_pixel=cells)
+            yield Batch.from_scenes(scenes, cells_per_pixel=cells)
 
     def described(self) -> dict[str, Any]:
         """Return all that is not the default, ready for JSON."""
@@ -205,7 +205,7 @@ def _reference() -> Iterator[Condition]:
             unit="%",
             specimen=PerlinFoci(coverage=(share, share)),
         )
-    imager = Imager(boundary="surround")
+    imager = Imager(boundary="reflect")
     yield made("surround", "surround", "", 2200, imager=imager)
     for number, kind in enumerate(kind for kind in SPECIMEN_KINDS if kind != "perlin-foci"):
         specimen = SPECIMEN_KINDS[kind]

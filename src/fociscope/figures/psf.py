@@ -19,7 +19,7 @@ __all__ = ["draw_psf"]
 KERNEL_MAP = "magma"
 DEPTHS_UM = (50.0, 100.0, 300.0, 800.0)
 #: Faintest light shown, relative to the brightest pixel of all.
-FAINTEST = 1e-5
+FAINTEST_SHOWN = 1e-5
 PANEL_INCH, PROFILE_INCH, HEIGHT_INCH = 1.85, 2.9, 2.75
 
 
@@ -36,7 +36,7 @@ def draw_psf(
     """
     psf, pitch_um = imager.psf, imager.pixel_pitch_um
     kernels = np.asarray(psf.kernel(np.array(depths_um), pitch_um, radius_px=radius_px))
-    light = LogNorm(FAINTEST * kernels.max(), kernels.max(), clip=True)
+    light = LogNorm(FAINTEST_SHOWN * kernels.max(), kernels.max(), clip=True)
     count = len(depths_um)
     with mpl.rc_context(STYLE):
         figure = Figure(
@@ -70,14 +70,14 @@ def draw_psf(
             colour = DEPTH_MAP(number / max(1, count - 1))
             axes.semilogy(
                 x_um,
-                np.maximum(kernel[radius_px], FAINTEST * kernels.max()),
+                np.maximum(kernel[radius_px], FAINTEST_SHOWN * kernels.max()),
                 color=colour,
                 linewidth=1.4,
                 marker="osD^"[number % 4],
                 markersize=2.5,
                 label=f"{depth_um:g} µm",
             )
-        axes.set_ylim(FAINTEST * kernels.max(), 2 * kernels.max())
+        axes.set_ylim(FAINTEST_SHOWN * kernels.max(), 2 * kernels.max())
         axes.set_xlim(x_um[0], x_um[-1])
         axes.set_xlabel("distance along the middle row (µm)")
         axes.set_ylabel("share per pixel")

@@ -268,7 +268,7 @@ def _headline(figure: Figure, title: str, result: Reconstruction) -> None:
     line = f"model {result.model}, self-check residual: {result.self_check}"
     line += "; captures on a square-root grey scale"
     if not result.plausible:
-        line = f"NOT TO BE TRUSTED: {result.suspicion}"
+        line = f"NOT TO BE TRUSTED: {result.quality_flags}"
     shown = as_read(title or "Fociscope")
     figure.text(left, 1 - 0.08 / height, shown, ha="left", va="top", fontsize=11)
     figure.text(left, 1 - 0.3 / height, line, ha="left", va="top", fontsize=8, color="0.35")

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import tomli_w
-from pydantic import Field
+from pydantic import BeforeValidator, Field, ValidationInfo
 
-from fociscope.configuration import Configuration, changed, parse_toml
+from fociscope.configuration import Configuration, changed, parse_toml, warn_of_former_name
 from fociscope.errors import ImagerError
 from fociscope.files.ome.tiff import write_ome_tiff
 from fociscope.files.safe.atomic import atomic_path
@@ -19,7 +19,20 @@ from fociscope.imager.registration import Registration
 
 __all__ = ["Boundary", "Imager"]
 
-Boundary = Literal["zero", "surround"]
+#: Former values of `boundary`, read for one version.
+_FORMER_BOUNDARIES = {"surround": "reflect"}
+
+
+def _present_boundary(value: object, info: ValidationInfo) -> object:
+    """Read a former value of `boundary`."""
+    if not isinstance(value, str) or value not in _FORMER_BOUNDARIES:
+        return value
+    new = _FORMER_BOUNDARIES[value]
+    warn_of_former_name(info, f'boundary = "{value}"', f'boundary = "{new}"')
+    return new
+
+
+Boundary = Annotated[Literal["zero", "reflect"], BeforeValidator(_present_boundary)]
 Side = Annotated[int, Field(ge=1, le=4096)]
 Gain = Annotated[float, Field(gt=0, le=1e6)]
 
@@ -40,7 +53,8 @@ class Imager(Configuration):
     gap_um: Annotated[float, Field(gt=0, le=20_000)] = 1000.0
     """From sensor A to sensor B; with A alone, the greatest depth that is considered."""
     boundary: Boundary = "zero"
-    """`zero`: nothing outside the frame; `surround`: tissue goes on outside it."""
+    """What lies outside the frame. `zero`: nothing. `reflect`: tissue goes on; the projector, which
+    knows the frame alone, mirrors it at the edges, and the simulator draws tissue there."""
     psf: AnyPsf = AngleSelectivePsf()
     registration: Registration = Registration()
     """Where sensor B lies with respect to sensor A."""
@@ -84,7 +98,7 @@ class Imager(Configuration):
                 f"a crop of y = {y} to {y + height}, x = {x} to {x + width} does not lie within "
                 f"captures of {of[0]} x {of[1]} pixels"
             )
-        if self.sensors < 2 or not self.registration.turned:
+        if self.sensors < 2 or not self.registration.is_rotated_or_scaled:
             return self
         middle_um = (
             (first + (part - whole) / 2) * self.pixel_pitch_um

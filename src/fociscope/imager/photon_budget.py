@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["PhotonBudget", "SensorBudget", "photon_budget"]
 
 #: Share of the collected light within the kernel's reach, where the frame does not end before.
-KERNEL_ENERGY = 0.9999
+BUDGET_ENERGY = 0.9999
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def photon_budget(imager: Imager, *, cell_photons_per_s: float, depth_um: float)
 
 def _sensor_budget(imager: Imager, name: str, distance_um: float, emitted: float) -> SensorBudget:
     camera = imager.camera
-    reach_px = imager.psf.energy_radius_um(distance_um, KERNEL_ENERGY) / imager.pixel_pitch_um
+    reach_px = imager.psf.energy_radius_um(distance_um, BUDGET_ENERGY) / imager.pixel_pitch_um
     kernel = torch.as_tensor(
         imager.psf.kernel(
             torch.tensor(distance_um, dtype=torch.float64),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fociscope.errors import ImagerError
 from fociscope.imager.convolution import Span, Window, convolve_and_sum
-from fociscope.imager.psf.bank import kernel_bank
+from fociscope.imager.psf.bank import kernel_interpolator
 from fociscope.imager.psf.base import KERNEL_ENERGY, Psf
 from fociscope.imager.registration import Resampling
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Projection", "distances_um"]
 
-#: Light from farther away than this many frames is not followed in `surround`.
+#: Light from farther away than this many frames is not followed in `reflect`.
 FARTHEST_FRAMES = 2
 
 
@@ -44,7 +44,7 @@ class Projection:
         psf_parameters: dict[str, Tensor],
         *,
         memory_bytes: int,
-        family: tuple[str, tuple[float, float]] | None,
+        parameter_range: tuple[str, tuple[float, float]] | None,
         keep: bool,
     ) -> None:
         """Prepare a projection.
@@ -59,39 +59,45 @@ class Projection:
         """
         self._kept: dict[tuple[int, int, tuple[int, int]], Tensor] | None = {} if keep else None
         self.imager, self.psf = imager, imager.psf
-        self.memory_bytes, self.family = memory_bytes, family
-        per_sample = self._checked_parameters(psf_parameters, depth_um)
+        self.memory_bytes, self.parameter_range = memory_bytes, parameter_range
+        parameters_of_scenes = self._checked_parameters(psf_parameters, depth_um)
         # (scene, layer, sensor) and (scene, 1, 1): all leading axes are one here.
         distance = distances_um(imager, depth_um)
         self.distance_um = distance.reshape(-1, *distance.shape[-2:])
-        self.per_sample = {name: v.reshape(-1, 1, 1) for name, v in per_sample.items()}
+        self.per_sample = {name: v.reshape(-1, 1, 1) for name, v in parameters_of_scenes.items()}
 
         # The gap, not the deepest layer of the batch: a capture must not depend on its neighbours.
-        most = {name: float(value.detach().max()) for name, value in per_sample.items()}
-        if self.family and self.family[0] in most:
-            most[self.family[0]] = max(most[self.family[0]], self.family[1][1])
+        most = {name: float(value.detach().max()) for name, value in parameters_of_scenes.items()}
+        if self.parameter_range and self.parameter_range[0] in most:
+            most[self.parameter_range[0]] = max(
+                most[self.parameter_range[0]], self.parameter_range[1][1]
+            )
         widest = self.psf.with_(**most) if most else self.psf
         farthest_um = min(imager.gap_um, widest.depth_range_um[1])
         reach_um = _reach_um(widest, farthest_um)
         offset_um = imager.registration.shift_in_a_um() if imager.sensors == 2 else None
         shift_px = math.ceil(math.hypot(*(offset_um or (0, 0))) / imager.pixel_pitch_um)
         radius_px = math.ceil(reach_um / imager.pixel_pitch_um + 0.5) + shift_px
-        turned = imager.sensors == 2 and imager.registration.turned
+        turned = imager.sensors == 2 and imager.registration.is_rotated_or_scaled
         margin = imager.registration.margin_px(frame_px) if turned else 0
-        self.resampling = Resampling.of(imager.registration, frame_px, depth_um) if turned else None
+        self.resampling = (
+            Resampling.from_registration(imager.registration, frame_px, depth_um)
+            if turned
+            else None
+        )
         farthest_px = max(frame_px) - 1 + margin
-        if imager.boundary == "surround":
+        if imager.boundary == "reflect":
             farthest_px = FARTHEST_FRAMES * max(frame_px)
         self.radius_px = min(radius_px, farthest_px)
         self.offsets_um = (None, offset_um)[: imager.sensors]
         self.frame_px, self.margin = frame_px, margin
 
-        outside = margin + self.radius_px if imager.boundary == "surround" else 0
+        outside = margin + self.radius_px if imager.boundary == "reflect" else 0
         height, width = frame_px
         self.source = Window(
             Span(-outside, height + outside),
             Span(-outside, width + outside),
-            mirrors=frame_px if imager.boundary == "surround" else None,
+            mirrors=frame_px if imager.boundary == "reflect" else None,
         )
         self.target = Window(Span(-margin, height + margin), Span(-margin, width + margin))
         gains = imager.sensor_gains[: imager.sensors]
@@ -164,31 +170,35 @@ class Projection:
         grid: tuple[int, int],
     ) -> Tensor:
         """Return (scene, layer, sensor, ky, kx) for distances (scene, layer, sensor)."""
-        per_sample = {name: value[scenes] for name, value in self.per_sample.items()}
+        parameters_of_scenes = {name: value[scenes] for name, value in self.per_sample.items()}
         return self.psf.transfer(
             distance_um,
             pixel_pitch_um=self.imager.pixel_pitch_um,
             radius_px=self.radius_px,
             grid=grid,
             offset_um=offset_um,
-            shares=self._interpolated(distance_um, offset_um, per_sample),
-            **per_sample,
+            pixel_response=self._interpolated(distance_um, offset_um, parameters_of_scenes),
+            **parameters_of_scenes,
         )
 
     def _interpolated(
         self,
         distance_um: Tensor,
         offset_um: tuple[float, float] | None,
-        per_sample: dict[str, Tensor],
+        parameters_of_scenes: dict[str, Tensor],
     ) -> Tensor | None:
         """Return the shares from a bank of kernels; None where they must be computed."""
         least_um, most_um = self.psf.depth_range_um
-        later = self.psf.after_shares
-        now = {name: value for name, value in per_sample.items() if name not in later}
-        parameter = self.family if self.family and set(now) == {self.family[0]} else None
+        later = self.psf.grid_parameters
+        now = {name: value for name, value in parameters_of_scenes.items() if name not in later}
+        parameter = (
+            self.parameter_range
+            if self.parameter_range and set(now) == {self.parameter_range[0]}
+            else None
+        )
         if now and not (parameter and _within(now[parameter[0]], parameter[1])):
             return None
-        bank = kernel_bank(
+        interpolator = kernel_interpolator(
             self.psf.model_copy(update=dict.fromkeys(later, 0.0)),
             pixel_pitch_um=self.imager.pixel_pitch_um,
             radius_px=self.radius_px,
@@ -196,17 +206,17 @@ class Projection:
             offset_um=offset_um,
             parameter=parameter,
         )
-        return None if bank is None else bank.shares(distance_um, **now)
+        return None if interpolator is None else interpolator.pixel_response(distance_um, **now)
 
     def _checked_parameters(
         self, psf_parameters: dict[str, Tensor], depth_um: Tensor
     ) -> dict[str, Tensor]:
         """Return the PSF parameters of each sample, like the depths in type and device."""
-        unknown = set(psf_parameters) - set(self.psf.per_sample)
+        unknown = set(psf_parameters) - set(self.psf.batched_parameters)
         if unknown:
             raise ImagerError(
                 f"a PSF of kind {self.psf.kind} takes no {', '.join(sorted(unknown))} per sample, "
-                f"only {', '.join(self.psf.per_sample)}"
+                f"only {', '.join(self.psf.batched_parameters)}"
             )
         checked = {n: torch.as_tensor(v).to(depth_um) for n, v in psf_parameters.items()}
         for name, value in checked.items():

@@ -1,7 +1,7 @@
 """The projector: layers at depths -> sensor images, and back by the adjoint.
 
 Each layer is convolved with the PSF of its distance from a sensor, and the sensor sums them. Beyond
-the frame there is nothing (`zero`), or tissue goes on as the frame's mirror image (`surround`), so
+the frame there is nothing (`zero`), or tissue goes on as the frame's mirror image (`reflect`), so
 that a uniform layer gives a uniform capture. Sensor B's image is then shifted, turned and scaled as
 the imager's registration says, and each sensor's gain is put to it.
 """
@@ -39,7 +39,7 @@ class LayerProjector:
         imager: Imager,
         *,
         memory_bytes: int = MEMORY_BYTES,
-        family: tuple[str, tuple[float, float]] | None = None,
+        parameter_range: tuple[str, tuple[float, float]] | None = None,
     ) -> None:
         """Project as `imager` does: its PSF, pixels, sensors, gap, registration and boundary.
 
@@ -47,9 +47,10 @@ class LayerProjector:
             imager: the instrument.
             memory_bytes: working memory beside what goes in and comes out; larger frames are
                 projected in tiles. What torch keeps to differentiate comes on top.
-            family: name and bounds of a PSF parameter that will come one value per sample, such as
-                ("half_angle_deg", (12.0, 25.0)). Kernels are then interpolated in it, ten times as
-                fast as they are computed; without it, or outside the bounds, they are computed.
+            parameter_range: name and bounds of a PSF parameter that will come one value per sample,
+                such as ("half_angle_deg", (12.0, 25.0)). Kernels are then interpolated in it, ten
+                times as fast as they are computed; without it, or outside the bounds, they are
+                computed.
 
         Raises:
             ImagerError: no memory to work with.
@@ -58,7 +59,7 @@ class LayerProjector:
             raise ImagerError(f"memory_bytes must be at least 1; got {memory_bytes}")
         self.imager = imager
         self.memory_bytes = memory_bytes
-        self.family = family
+        self.parameter_range = parameter_range
 
     def A(
         self, layers: ArrayLike, depth_um: ArrayLike, **psf_parameters: Tensor
@@ -161,7 +162,7 @@ class LayerProjector:
             frame_px,
             psf_parameters,
             memory_bytes=self.memory_bytes,
-            family=self.family,
+            parameter_range=self.parameter_range,
             keep=keep,
         )
 

@@ -8,6 +8,7 @@ uncertainties come with it.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -38,6 +39,16 @@ class Registration(Configuration):
 
     @property
     def turned(self) -> bool:
+        """The former name of `is_rotated_or_scaled`, for one version."""
+        warnings.warn(
+            "Registration.turned is now called is_rotated_or_scaled",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.is_rotated_or_scaled
+
+    @property
+    def is_rotated_or_scaled(self) -> bool:
         """Whether pixels move differently from one another."""
         return self.rotation_deg != 0 or self.scale != 1
 
@@ -56,7 +67,7 @@ class Registration(Configuration):
         Raises:
             ImagerError: sensor B lies farther off there than a registration may say.
         """
-        if not self.turned:
+        if not self.is_rotated_or_scaled:
             return self
         y_on_b_um, x_on_b_um = self.to_b(y_um, x_um)
         shift_um = (y_on_b_um - y_um, x_on_b_um - x_um)
@@ -73,7 +84,7 @@ class Registration(Configuration):
 
     def margin_px(self, frame_px: tuple[int, int]) -> int:
         """Return how far beyond sensor A's frame its image is needed for sensor B's."""
-        if not self.turned:
+        if not self.is_rotated_or_scaled:
             return 0
         turn = math.radians(self.rotation_deg)
         height, width = ((n - 1) / 2 for n in frame_px)
@@ -107,7 +118,7 @@ class Resampling(NamedTuple):
     wide_px: tuple[int, int]
 
     @classmethod
-    def of(
+    def from_registration(
         cls, registration: Registration, frame_px: tuple[int, int], beside: Tensor
     ) -> Resampling:
         """Return the resampling of a frame, on the device and in the precision of `beside`."""

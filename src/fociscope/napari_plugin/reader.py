@@ -20,12 +20,12 @@ from fociscope.napari_plugin.saved_series import is_saved_series, read_saved_ser
 from fociscope.napari_plugin.transforms import (
     Depths,
     LayerData,
-    capture_plates,
-    follow_depths,
-    plates,
+    capture_image_planes,
+    image_planes,
+    sync_depths,
 )
 
-__all__ = ["capture_layers", "data_set_layers", "follow_in_napari", "get_reader"]
+__all__ = ["capture_layers", "data_set_layers", "get_reader", "sync_depths_in_napari"]
 
 Reader = Callable[[Any], list[LayerData]]
 
@@ -48,7 +48,7 @@ def get_reader(path: str | list[str]) -> Reader | None:
 
             def read_and_follow(_: Any, read: Reader = read) -> list[LayerData]:
                 layers = read(paths)
-                follow_in_napari()
+                sync_depths_in_napari()
                 return layers
 
             return read_and_follow
@@ -75,7 +75,7 @@ def capture_layers(paths: Sequence[Path]) -> list[LayerData]:
         pitch_um = series.pixel_size_um or reference.pixel_pitch_um
         is_single = series.is_single
     is_b = len(paths) == 1 and captures.shape[1] == 1 and paths[0].stem.lower().endswith("b")
-    return capture_plates(
+    return capture_image_planes(
         captures[0] if is_single else captures,
         gap_um=reference.gap_um,
         pixel_pitch_um=pitch_um,
@@ -105,7 +105,7 @@ def data_set_layers(path: Path) -> list[LayerData]:
         )
     first = 0 if len(data.captures) == 1 else slice(None)
     known = {"files": [str(path)]}
-    made = capture_plates(
+    made = capture_image_planes(
         data.captures[first], gap_um=gap_um, pixel_pitch_um=pitch_um, metadata=known
     )
     if data.depth_um is None:
@@ -119,7 +119,7 @@ def data_set_layers(path: Path) -> list[LayerData]:
         if stack is None:
             continue
         most = deepest_um if name == "depth map" else float(stack.max()) or 1.0
-        made += plates(
+        made += image_planes(
             stack[first],
             where,
             name=name,
@@ -168,9 +168,9 @@ def _are_captures(paths: Sequence[Path]) -> bool:
         return False
 
 
-def follow_in_napari() -> None:
+def sync_depths_in_napari() -> None:
     """Let the plates of a series follow the frame, where napari's window runs."""
     napari = sys.modules.get("napari")
     viewer = None if napari is None else napari.current_viewer()
     if viewer is not None:
-        follow_depths(viewer)
+        sync_depths(viewer)

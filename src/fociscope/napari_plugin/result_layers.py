@@ -11,9 +11,9 @@ from fociscope.napari_plugin.transforms import (
     KEY,
     Depths,
     LayerData,
-    capture_plates,
+    capture_image_planes,
     depth_colour,
-    plates,
+    image_planes,
 )
 from fociscope.results.foci import FociTable, tabulate_foci
 from fociscope.results.result import Reconstruction
@@ -46,12 +46,12 @@ def result_layers(result: Reconstruction, *, with_captures: bool = True) -> list
         "result": result,
         "model": result.model,
         "self_check_residual": result.residual.tolist(),
-        "suspicion": "" if result.suspicion is None else result.suspicion.tolist(),
+        "quality_flags": "" if result.quality_flags is None else result.quality_flags.tolist(),
         "warnings": list(result.warnings),
     }
     place: dict[str, Any] = {"gap_um": gap_um, "pixel_pitch_um": pitch_um, "metadata": known}
-    captures = capture_plates(result.captures, **place) if with_captures else []
-    seen = capture_plates(result.reprojection, name="re-projection", visible=False, **place)
+    captures = capture_image_planes(result.captures, **place) if with_captures else []
+    seen = capture_image_planes(result.reprojection, name="re-projection", visible=False, **place)
     layers = map_layers(
         result.probability,
         result.intensity,
@@ -91,12 +91,14 @@ def map_layers(
         "deepest_um": gap_um,
         "metadata": metadata,
     }
-    made = plates(probability, where, name="P(cells)", limits=(0.0, 1.0), **place)
+    made = image_planes(probability, where, name="P(cells)", limits=(0.0, 1.0), **place)
     if intensity is not None:
         brightest = float(intensity.max()) if brightest is None else brightest
         limits = (0.0, brightest if brightest > 0 else 1.0)
         made = [
-            *plates(intensity, where, name="intensity", limits=limits, visible=False, **place),
+            *image_planes(
+                intensity, where, name="intensity", limits=limits, visible=False, **place
+            ),
             *made,
         ]
     return made

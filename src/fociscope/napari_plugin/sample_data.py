@@ -7,8 +7,8 @@ from importlib import resources
 from typing import Any
 
 from fociscope.imager.geometry import Imager
-from fociscope.napari_plugin.reader import capture_layers, follow_in_napari
-from fociscope.napari_plugin.transforms import Depths, LayerData, capture_plates, plates
+from fociscope.napari_plugin.reader import capture_layers, sync_depths_in_napari
+from fociscope.napari_plugin.transforms import Depths, LayerData, capture_image_planes, image_planes
 from fociscope.simulation.scene import simulate
 
 __all__ = ["example", "scene", "series"]
@@ -38,7 +38,7 @@ def scene() -> list[LayerData]:
 def series() -> list[LayerData]:
     """Return some simulated scenes along an axis of frames, each with depths of its own."""
     layers = _scenes(FRAMES)
-    follow_in_napari()
+    sync_depths_in_napari()
     return layers
 
 
@@ -48,8 +48,8 @@ def _scenes(count: int) -> list[LayerData]:
     first = 0 if count == 1 else slice(None)
     place: dict[str, Any] = {"gap_um": imager.gap_um, "pixel_pitch_um": imager.pixel_pitch_um}
     return [
-        *capture_plates(scenes.captures[first], **place),
-        *plates(
+        *capture_image_planes(scenes.captures[first], **place),
+        *image_planes(
             scenes.layers[first],
             Depths(scenes.depth_um[first]),
             name="true light",

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from fociscope.configuration import plain_errors
-from fociscope.errors import FileFormatError, FociscopeError, shown
+from fociscope.errors import FileFormatError, FociscopeError, printable
 from fociscope.files import read_image, require_file
 from fociscope.imager.geometry import Imager
 from fociscope.napari_plugin.result_layers import foci_points, map_layers
@@ -46,7 +46,10 @@ class SavedCapture(BaseModel):
     """What `summary.json` says of a capture."""
 
     layers: Annotated[list[SavedLayer], Field(min_length=1)]
-    suspicion: str = ""
+    quality_flags: Annotated[
+        str, Field(validation_alias=AliasChoices("quality_flags", "suspicion"))
+    ] = ""
+    """Under its former name, too, for one version."""
 
 
 class Summary(BaseModel):
@@ -100,7 +103,7 @@ def read_saved_map(folder: Path) -> list[LayerData]:
     known = {
         "files": [str(folder)],
         "model": summary.model,
-        "suspicion": capture.suspicion,
+        "quality_flags": capture.quality_flags,
     }
     layers = map_layers(
         probability,
@@ -122,12 +125,14 @@ def read_summary(folder: Path, kind: type[S]) -> S:
     """
     path = require_file(folder / SUMMARY)
     if path.stat().st_size > LARGEST_SUMMARY_BYTES:
-        raise FileFormatError(f"{shown(path)}: too large for a summary of `fociscope reconstruct`")
+        raise FileFormatError(
+            f"{printable(path)}: too large for a summary of `fociscope reconstruct`"
+        )
     try:
         return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise FileFormatError(
-            f"{shown(path)}: no summary of `fociscope reconstruct`: {plain_errors(error)}"
+            f"{printable(path)}: no summary of `fociscope reconstruct`: {plain_errors(error)}"
         ) from None
 
 

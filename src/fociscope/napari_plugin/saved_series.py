@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, Field
 
-from fociscope.errors import FileFormatError, FociscopeError, FociscopeWarning, shown
+from fociscope.errors import FileFormatError, FociscopeError, FociscopeWarning, printable
 from fociscope.files.arrays.zarr_array import KIND, ZarrArray, refuse_links
 from fociscope.files.safe.limits import DEFAULT_LIMITS, decoding, unbounded
 from fociscope.imager.geometry import Imager
@@ -83,13 +83,13 @@ def _open(folder: Path) -> tuple[ZarrArray, list[Float32Array]]:
     """Return the image (frame, channel, layer, y, x) and the FIGURES (frame, layer)."""
     store = folder / OME_ZARR
     if not store.is_dir():
-        raise FileFormatError(f"{shown(folder)}: no {OME_ZARR} in it")
+        raise FileFormatError(f"{printable(folder)}: no {OME_ZARR} in it")
     with decoding(store, KIND):
         refuse_links(store)
     image = ZarrArray.open(store, "0")
     if len(image.shape) != 5 or 0 in image.shape or image.shape[1] <= INTENSITY:
         raise FileFormatError(
-            f"{shown(store)}: an image of shape {image.shape}, expected (frame, channel, "
+            f"{printable(store)}: an image of shape {image.shape}, expected (frame, channel, "
             "layer, y, x)"
         )
     frames, _, layers = image.shape[:3]
@@ -98,12 +98,12 @@ def _open(folder: Path) -> tuple[ZarrArray, list[Float32Array]]:
         array = ZarrArray.open(store, name)
         if array.shape != (frames, layers):
             raise FileFormatError(
-                f"{shown(store)}: {name} of shape {array.shape}, expected {(frames, layers)} as "
-                "its image has frames and layers; reconstruct again"
+                f"{printable(store)}: {name} of shape {array.shape}, expected {(frames, layers)} "
+                "as its image has frames and layers; reconstruct again"
             )
         figure = array.read((slice(0, frames), slice(0, layers)), DEFAULT_LIMITS)
         if not np.isfinite(figure).all():
-            raise FileFormatError(f"{shown(store)}: {name} is not finite; reconstruct again")
+            raise FileFormatError(f"{printable(store)}: {name} is not finite; reconstruct again")
         figures.append(figure.astype(np.float32))
     return image, figures
 
@@ -151,7 +151,7 @@ def _foci(folder: Path) -> FociTable | None:
         values = {name: np.array([float(row[name]) for row in rows]) for name in real}
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise FileFormatError(
-            f"{shown(path)}: no table of foci of `fociscope reconstruct` ({error}); "
+            f"{printable(path)}: no table of foci of `fociscope reconstruct` ({error}); "
             "reconstruct again"
         ) from None
     return FociTable(frame=frame - 1, layer=layer - 1, label=label, **values)

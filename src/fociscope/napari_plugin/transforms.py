@@ -17,10 +17,10 @@ __all__ = [
     "KEY",
     "Depths",
     "LayerData",
-    "capture_plates",
+    "capture_image_planes",
     "depth_colour",
-    "follow_depths",
-    "plates",
+    "image_planes",
+    "sync_depths",
 ]
 
 LayerType = Literal["image", "points"]
@@ -93,7 +93,7 @@ def space(*, thickness_um: float, pixel_pitch_um: float, depth_um: float, series
     }
 
 
-def plates(
+def image_planes(
     stack: NDArray[Any],
     where: Depths,
     *,
@@ -159,7 +159,7 @@ def plates(
     return made
 
 
-def capture_plates(
+def capture_image_planes(
     captures: Float32Array,
     *,
     gap_um: float,
@@ -204,7 +204,7 @@ def capture_plates(
     return made
 
 
-def follow_depths(viewer: Any) -> None:
+def sync_depths(viewer: Any) -> None:
     """Move plates to their depth whenever the frame changes, once for all layers of a viewer.
 
     Args:

@@ -17,13 +17,19 @@ from fociscope.errors import CaptureError, FociscopeError
 from fociscope.imager.geometry import Imager
 from fociscope.napari_plugin.reader import capture_layers
 from fociscope.napari_plugin.result_layers import result_layers
-from fociscope.napari_plugin.transforms import KEY, LayerData, follow_depths
+from fociscope.napari_plugin.transforms import KEY, LayerData, sync_depths
 from fociscope.networks.store import shipped_models
 from fociscope.reconstruction.engine import load_model
 from fociscope.results.result import Reconstruction
 from fociscope.typing import Float32Array
 
-__all__ = ["Cancelled", "Job", "ReconstructWidget", "told", "warnings_of"]
+__all__ = [
+    "Cancelled",
+    "ReconstructWidget",
+    "ReconstructionJob",
+    "outcome_in_words",
+    "warnings_in_words",
+]
 
 
 class Cancelled(Exception):
@@ -31,7 +37,7 @@ class Cancelled(Exception):
 
 
 @dataclass
-class Job:
+class ReconstructionJob:
     """Captures, how to reconstruct them, and what the thread and the widget tell each other."""
 
     sensors: list[Any]
@@ -92,7 +98,7 @@ def _one_sensor(array: Any, sensor: str) -> Float32Array:
     return np.asarray(array, dtype=np.float32)
 
 
-def told(result: Reconstruction) -> str:
+def outcome_in_words(result: Reconstruction) -> str:
     """Return in a few lines what was found."""
     first = result.frame(0)
     lines = [] if result.captures.ndim == 3 else [f"{len(result.captures)} frames; the first:"]
@@ -107,15 +113,15 @@ def told(result: Reconstruction) -> str:
     return "\n".join(lines)
 
 
-def warnings_of(result: Reconstruction) -> str:
+def warnings_in_words(result: Reconstruction) -> str:
     """Return why the map is not to be trusted, in words; empty if nothing speaks against it."""
     lines = list(result.warnings)
     plausible = result.plausible.reshape(-1)
     if not plausible.all():
         odd = int((~plausible).sum())
         which = f"{odd} of {plausible.size} frames, such as: " if plausible.size > 1 else ""
-        suspicion = result.frame(int(plausible.argmin())).suspicion
-        lines.append(f"Do not trust this map: {which}{suspicion}")
+        quality_flags = result.frame(int(plausible.argmin())).quality_flags
+        lines.append(f"Do not trust this map: {which}{quality_flags}")
     return "\n".join(lines)
 
 
@@ -135,7 +141,7 @@ class ReconstructWidget(Container):
     def __init__(self, napari_viewer: Any) -> None:
         """Lay the widget out beside a viewer."""
         self._viewer = napari_viewer
-        self._job: Job | None = None
+        self._job: ReconstructionJob | None = None
         self._worker: Any = None
         self.files = FileEdit(
             mode="rm",
@@ -198,7 +204,7 @@ class ReconstructWidget(Container):
         self.cancel.changed.connect(self._cancel)
         for event in ("inserted", "removed", "renamed"):
             getattr(napari_viewer.layers.events, event).connect(self._layers_changed)
-        follow_depths(napari_viewer)
+        sync_depths(napari_viewer)
         self._choose_captures()
 
     def _images(self, _: Any) -> list[tuple[str, Any]]:
@@ -236,7 +242,7 @@ class ReconstructWidget(Container):
         if any(layer.rgb for layer in layers):
             self._tell("A colour image is no capture; convert it to greyscale.")
             return
-        job = Job(
+        job = ReconstructionJob(
             sensors=[layer.data[0] if layer.multiscale else layer.data for layer in layers],
             model=self.model_file.value or self.model.value,
             imager_file=self.imager_file.value,
@@ -285,7 +291,7 @@ class ReconstructWidget(Container):
             camera = getattr(self._viewer, "scene", self._viewer).camera  # napari 0.9 moved it
             camera.set_view_direction(VIEW, UP)
             camera.zoom *= ZOOM
-        self._tell(told(outcome), warnings_of(outcome))
+        self._tell(outcome_in_words(outcome), warnings_in_words(outcome))
 
     def _add(self, layers: list[LayerData]) -> None:
         for layer in layers:
@@ -309,7 +315,7 @@ def _is_sensor(layer: Any, sensor: str) -> bool:
     return bool(known.get("kind") == "sensor" and known.get("sensor") == sensor)
 
 
-def _outcome(job: Job) -> Reconstruction | str | None:
+def _outcome(job: ReconstructionJob) -> Reconstruction | str | None:
     """Return the result, or in words why there is none; None if nobody wants it any more."""
     try:
         return job.run()

@@ -14,13 +14,13 @@ from torch import Tensor
 from fociscope.configuration import Configuration
 from fociscope.networks.layer_net import LayerNetOutput
 
-__all__ = ["Calibration", "fit_calibration", "fit_presence"]
+__all__ = ["OutputCalibration", "fit_calibration", "fit_presence"]
 
 #: Share of the depths that shall lie within one stated standard deviation: a Gaussian's.
 WITHIN_ONE_STD = 0.6827
 
 
-class Calibration(Configuration):
+class OutputCalibration(Configuration):
     """Corrections of a network's output, per layer."""
 
     logit_scale: tuple[float, ...]
@@ -100,7 +100,7 @@ def fit_calibration(
     depth: Tensor,
     *,
     presence: tuple[float, float] = (1.0, 0.0),
-) -> Calibration:
+) -> OutputCalibration:
     """Fit each layer's corrections: probabilities by maximum likelihood, deviations by coverage.
 
     Args:
@@ -115,7 +115,7 @@ def fit_calibration(
     """
     slots, layers = output.logit.shape[1], mask.shape[1]
     scale, shift = presence
-    identity = Calibration.identity(slots)
+    identity = OutputCalibration.identity(slots)
     there = identity.model_copy(update={"presence_scale": scale, "presence_shift": shift})
     sure = there.presence(output)
     platt = [
@@ -128,7 +128,7 @@ def fit_calibration(
     def for_all(fitted: list[float]) -> tuple[float, ...]:
         return (*fitted, *[sum(fitted) / layers] * (slots - layers))
 
-    return Calibration(
+    return OutputCalibration(
         logit_scale=for_all([s for s, _ in platt]),
         logit_shift=for_all([s for _, s in platt]),
         depth_std_scale=for_all(spread.tolist()),

@@ -1,4 +1,4 @@
-"""What a network is told of the imager: how wide its PSF is, at several distances from the sensor.
+"""What a network is conditioned on: how wide its PSF is, at several distances from the sensor.
 
 Widths in pixels are all that a blurred image knows of its optics: pitch, gap, grating, cover and
 tissue come in through them, so an imager of another pitch or gap, or with a measured PSF, is told
@@ -16,7 +16,7 @@ from torch import Tensor
 from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import AngleSelectivePsf
 
-__all__ = ["OPTICS_FEATURES", "FamilyOptics", "optics_features", "radii_px"]
+__all__ = ["OPTICS_FEATURES", "TabulatedOptics", "optics_features", "radii_px"]
 
 #: Distances from a sensor, as shares of the gap.
 DISTANCE_SHARES = tuple((2 * k + 1) / 16 for k in range(8))
@@ -59,7 +59,7 @@ def optics_features(imager: Imager) -> Tensor:
     return _as_features(torch.tensor(radius_px, dtype=torch.float32))
 
 
-class FamilyOptics:
+class TabulatedOptics:
     """The features of many imagers of a family at once: one half angle and base blur for each."""
 
     def __init__(self, imager: Imager, half_angle_deg: tuple[float, float]) -> None:

@@ -5,7 +5,7 @@ computes for each capture is the same for all of them:
 
 - a batch norm after a convolution is part of that convolution's weights; one before a ReLU and a
   convolution is a single multiplication and addition;
-- what it is told of the imager is one vector, and the modulations by it are part of the
+- the conditioning on the imager is one vector, and the modulations by it are part of the
   convolutions before them;
 - the head answers only for the layers that are looked for.
 
@@ -76,7 +76,9 @@ class _Convolution(NamedTuple):
         return self._replace(weight=self.weight.to(dtype), bias=self.bias.to(dtype))
 
     @classmethod
-    def of(cls, layer: nn.Conv2d, scale: Tensor | None = None, shift: Tensor | None = None) -> Self:
+    def from_layer(
+        cls, layer: nn.Conv2d, scale: Tensor | None = None, shift: Tensor | None = None
+    ) -> Self:
         """Fold `scale` (channel,) and `shift` (channel,) into a layer."""
         weight = layer.weight.detach()
         bias = torch.zeros_like(weight[:, 0, 0, 0]) if layer.bias is None else layer.bias.detach()
@@ -115,14 +117,14 @@ class _Block(NamedTuple):
     second: _Convolution
 
     @classmethod
-    def of(cls, block: ResidualBlock, dtype: torch.dtype) -> Self:
+    def from_block(cls, block: ResidualBlock, dtype: torch.dtype) -> Self:
         before, _, first, between, _, second = block.body
         assert isinstance(before, nn.BatchNorm2d) and isinstance(between, nn.BatchNorm2d)
         assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
         return cls(
             _affine(before),
-            _Convolution.of(first, *_affine(between)).to(dtype),
-            _Convolution.of(second).to(dtype),
+            _Convolution.from_layer(first, *_affine(between)).to(dtype),
+            _Convolution.from_layer(second).to(dtype),
         )
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -153,11 +155,11 @@ class InferenceNet:
         self.dtype = dtype
         most = torch.tensor([layers], device=optics.device)
         with torch.no_grad():
-            self.told = network.told_of(optics[None], most)
-            focus = [_constant(m, self.told) for m in _modulations(network.focus)]
-            self.stem = _Convolution.of(network.stem, *focus[0])
+            self.conditioning = network.encode_conditioning(optics[None], most)
+            focus = [_constant(m, self.conditioning) for m in _modulations(network.focus)]
+            self.stem = _Convolution.from_layer(network.stem, *focus[0])
             self.shrink = [
-                _Convolution.of(layer, *modulation).to(dtype)
+                _Convolution.from_layer(layer, *modulation).to(dtype)
                 for layer, modulation in zip(
                     _convolutions(network.shrink), [*focus[1:], (None, None)], strict=True
                 )
@@ -236,8 +238,8 @@ class InferenceNet:
         mean = pooled.sum / pooled.pixels
         variance = pooled.squares / pooled.pixels - (mean - pooled.around).square()
         spread = variance.clamp(min=0).add(1e-6).sqrt()
-        told = self.told.expand(len(mean), -1)
-        return torch.as_tensor(self._pooled(torch.cat([mean, spread, told], dim=1)))
+        conditioning = self.conditioning.expand(len(mean), -1)
+        return torch.as_tensor(self._pooled(torch.cat([mean, spread, conditioning], dim=1)))
 
     def deepened(self, deep: Tensor, context: Tensor) -> Tensor:
         """Return the deepest features after their own blocks."""
@@ -296,7 +298,7 @@ def _affine(norm: nn.BatchNorm2d) -> _Affine:
 
 def _blocks(level: nn.Module, dtype: torch.dtype) -> list[_Block]:
     blocks = (block for block in level.children() if isinstance(block, ResidualBlock))
-    return [_Block.of(block, dtype) for block in blocks]
+    return [_Block.from_block(block, dtype) for block in blocks]
 
 
 def _modulations(modules: nn.ModuleList) -> list[Modulation]:
@@ -312,8 +314,8 @@ def _growth(layer: nn.Module, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     return _channels_last(layer.weight.detach()).to(dtype), layer.bias.detach().to(dtype)
 
 
-def _constant(modulation: Modulation, told: Tensor) -> tuple[Tensor, Tensor]:
-    scale, shift = modulation.linear(told)[0].chunk(2)
+def _constant(modulation: Modulation, conditioning: Tensor) -> tuple[Tensor, Tensor]:
+    scale, shift = modulation.linear(conditioning)[0].chunk(2)
     return 1 + scale, shift
 
 

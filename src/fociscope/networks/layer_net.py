@@ -1,7 +1,7 @@
 """The layer network: captures in; probability, intensity, depth and presence of each layer out.
 
 A U-Net (Ronneberger et al., MICCAI 2015) with residual blocks on patches of pixels. Its deepest
-features, pooled over the frame, and what it is told of the imager make the context that modulates
+features, pooled over the frame, and the conditioning on the imager make the context that modulates
 all other features: a layer can be told from its neighbours only by how much it is blurred.
 """
 
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from fociscope.configuration import Configuration
 from fociscope.networks.conditioning import OPTICS_FEATURES
-from fociscope.networks.psf_width import BlurWitness
+from fociscope.networks.psf_width import PsfWidthEstimator
 
 __all__ = [
+    "PSF_WIDTH",
     "SMALLEST_FRAME_PX",
-    "WITNESS",
     "Architecture",
     "LayerNet",
     "LayerNetOutput",
@@ -73,8 +73,36 @@ class Modulation(nn.Module):
 
 #: Shorter sides hold too little of a blurred layer to tell its depth.
 SMALLEST_FRAME_PX = 32
-#: What the names of the witness's weights begin with.
-WITNESS = "witness."
+#: What the names of the PSF-width estimator's weights begin with.
+PSF_WIDTH = "psf_width."
+#: Former -> present beginning of a tensor's name, in models and checkpoints of earlier versions.
+_FORMER_TENSORS = {"told.": "conditioning.", "witness.": PSF_WIDTH}
+
+
+def present_name(tensor: str) -> str:
+    """Return what a tensor of a network is called now, for its name in a file."""
+    for old, new in _FORMER_TENSORS.items():
+        if tensor.startswith(old):
+            return new + tensor.removeprefix(old)
+    return tensor
+
+
+def former_name(tensor: str) -> str:
+    """Return what a tensor of a network was called in models of format 3 and before."""
+    for old, new in _FORMER_TENSORS.items():
+        if tensor.startswith(new):
+            return old + tensor.removeprefix(new)
+    return tensor
+
+
+def _read_former_tensors(
+    module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object
+) -> None:
+    """Rename the tensors of a network, in place, before it reads them."""
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        name = key.removeprefix(prefix)
+        if present_name(name) != name:
+            state_dict[prefix + present_name(name)] = state_dict.pop(key)
 
 
 class Architecture(Configuration):
@@ -146,11 +174,12 @@ class LayerNet(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         """Build the network with random weights."""
         super().__init__()
+        self.register_load_state_dict_pre_hook(_read_former_tensors)  # type: ignore[no-untyped-call]
         self.architecture = architecture
         widths, blocks, context = architecture.widths, architecture.blocks, architecture.context
         layers, pixels = architecture.layers, architecture.patch_px**2
         self.stem = nn.Conv2d(architecture.sensors * pixels, widths[0], 3, padding=1)
-        self.told = nn.Sequential(
+        self.conditioning = nn.Sequential(
             nn.Linear(OPTICS_FEATURES + layers, context),
             nn.ReLU(),
             nn.Linear(context, context),
@@ -179,7 +208,7 @@ class LayerNet(nn.Module):
             nn.BatchNorm2d(widths[0]), nn.ReLU(), nn.Conv2d(widths[0], 2 * layers * pixels, 1)
         )
         #: Fitted once the rest is trained; it takes no part in what the network itself says.
-        self.witness: BlurWitness | None = None
+        self.psf_width: PsfWidthEstimator | None = None
 
     def forward(self, captures: Tensor, optics: Tensor, most_layers: Tensor) -> LayerNetOutput:
         """Say what is in the captures.
@@ -191,18 +220,18 @@ class LayerNet(nn.Module):
         """
         height, width = captures.shape[-2:]
         stride, patch_px = self.architecture.stride, self.architecture.patch_px
-        told = self.told_of(optics, most_layers)
+        conditioning = self.encode_conditioning(optics, most_layers)
         x = relative_light(captures) - 1
         x = F.pad(x, (0, -width % stride, 0, -height % stride), mode="replicate")
         x = self.stem(F.pixel_unshuffle(x, patch_px))
         skips = []
         for level, shrink in enumerate(self.shrink):
-            x = self.down[level](self.focus[level](x, told))
+            x = self.down[level](self.focus[level](x, conditioning))
             skips.append(x)
             x = shrink(x)
-        context = self._context(x, told)
+        context = self._context(x, conditioning)
         x = self.down[-1](self.modulate[-1](x, context))
-        context = context + self._context(x, told)
+        context = context + self._context(x, conditioning)
         for level in reversed(range(len(self.grow))):
             x = self.grow[level](x) + skips[level]
             x = self.up[level](self.modulate[level](x, context))
@@ -221,20 +250,20 @@ class LayerNet(nn.Module):
     def without_sensor_b(self) -> LayerNet:
         """Return a network that sees sensor A alone, with this one's weights but those for B."""
         architecture = self.architecture.model_copy(update={"sensors": 1})
-        weights = {n: w for n, w in self.state_dict().items() if not n.startswith(WITNESS)}
+        weights = {n: w for n, w in self.state_dict().items() if not n.startswith(PSF_WIDTH)}
         weights["stem.weight"] = weights["stem.weight"][:, : architecture.patch_px**2]
         network = LayerNet(architecture)
         network.load_state_dict(weights)
         return network
 
-    def told_of(self, optics: Tensor, most_layers: Tensor) -> Tensor:
+    def encode_conditioning(self, optics: Tensor, most_layers: Tensor) -> Tensor:
         """(batch, feature), (batch,) -> (batch, context) of the imager and what is looked for."""
         if self.architecture.front_end == "blind":
             optics = torch.zeros_like(optics)
         most = F.one_hot(most_layers - 1, self.architecture.layers)
-        return torch.as_tensor(self.told(torch.cat([optics, most.to(optics.dtype)], dim=1)))
+        return torch.as_tensor(self.conditioning(torch.cat([optics, most.to(optics.dtype)], dim=1)))
 
-    def _context(self, x: Tensor, told: Tensor) -> Tensor:
+    def _context(self, x: Tensor, conditioning: Tensor) -> Tensor:
         mean = x.mean(dim=(-2, -1))
         spread = (x - mean[..., None, None]).square().mean(dim=(-2, -1)).add(1e-6).sqrt()
-        return torch.as_tensor(self.pooled(torch.cat([mean, spread, told], dim=1)))
+        return torch.as_tensor(self.pooled(torch.cat([mean, spread, conditioning], dim=1)))

@@ -1,4 +1,4 @@
-"""Whether a capture may be of the imager that it is said to be of: limits that valid ones keep.
+"""The out-of-distribution check: limits that valid captures of the stated imager keep.
 
 Everything is measured on the captures and on what the reconstruction explains of them; limits are
 fitted once per model on valid captures of its training family.
@@ -10,24 +10,24 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from pydantic import model_validator
 from torch import Tensor
 
 from fociscope.configuration import Configuration
-from fociscope.networks.psf_width import WIDTHS, BlurWitness
+from fociscope.networks.psf_width import WIDTH_FEATURES, PsfWidthEstimator
 
 __all__ = [
-    "Evidence",
-    "Plausibility",
-    "evidence",
+    "CaptureStatistics",
+    "OutOfDistributionLimits",
+    "capture_statistics",
     "feature_count",
-    "fit_plausibility",
+    "fit_out_of_distribution",
     "noise_std",
-    "questioned",
     "share_at_the_top",
+    "with_psf_mismatch",
 ]
 
 #: Share of the valid captures that the limits are fitted to raise a false alarm for, in all.
@@ -35,9 +35,9 @@ FALSE_ALARMS = 0.005
 #: Edges of the bands of spatial frequency, in cycles per pixel.
 BANDS = (0.01, 0.04, 0.08, 0.15, 0.25, 0.4, 0.71)
 #: Of the features of the optics, those for 80 % of the light near, half-way and far.
-_OPTICS = (*WIDTHS, 15)
-#: Where those that a witness speaks of stand among the features of the evidence.
-_TOLD_WIDTHS = slice(-3, -1)
+_OPTICS = (*WIDTH_FEATURES, 15)
+#: Where those that a PSF-width estimator speaks of stand among the features of the evidence.
+_WIDTHS_OF_IMAGER = slice(-3, -1)
 #: The blur that noise is averaged by before it is compared: a Gaussian of 1.5 pixels.
 _BELL = tuple(math.exp(-(n**2) / (2 * 1.5**2)) for n in range(-4, 5))
 _BLUR = tuple(height / sum(_BELL) for height in _BELL)
@@ -46,8 +46,8 @@ _LARGEST_LOG = 14.0
 _BLOCK = 2**17
 
 
-class Evidence(NamedTuple):
-    """What speaks against captures; the more, the more. All (batch,) unless said otherwise."""
+class CaptureStatistics(NamedTuple):
+    """Statistics that are large for captures out of distribution; (batch,) unless noted."""
 
     saturated: Tensor
     """Share of a sensor's pixels that hold its greatest value."""
@@ -59,10 +59,10 @@ class Evidence(NamedTuple):
     """Share of the contrast that is an even slope, of the sensor with the smaller share."""
     unexplained: Tensor
     """|capture - reprojection| / |capture|, smoothed, without what noise explains."""
-    mistold_near: Tensor
-    """How many deviations the PSF told is off from what a witness says of it near a sensor, and"""
-    mistold: Tensor
-    """half-way; both 0 without a witness."""
+    psf_mismatch_near: Tensor
+    """Deviations between the stated PSF width near a sensor and the estimate of it, and"""
+    psf_mismatch: Tensor
+    """half-way; both 0 without a PSF-width estimator."""
     wider: Tensor
     """(batch, 2) by how many octaves the PSF is wider there; no evidence of its own."""
     features: Tensor
@@ -76,23 +76,28 @@ _LIMITED = (
     "empty",
     "sloping",
     "unexplained",
-    "mistold_near",
-    "mistold",
+    "psf_mismatch_near",
+    "psf_mismatch",
     "odd",
 )
 
 
-class Plausibility(Configuration):
-    """The limits of a model: `Evidence` beyond one of them is suspicious."""
+class OutOfDistributionLimits(Configuration):
+    """The limits of a model: `CaptureStatistics` beyond one of them is suspicious."""
+
+    FORMER_KEYS: ClassVar[dict[str, str]] = {
+        "mistold": "psf_mismatch",
+        "mistold_near": "psf_mismatch_near",
+    }
 
     saturated: float
     noisy: float
     empty: float
     sloping: float
     unexplained: float
-    mistold_near: float = 1e9
-    mistold: float = 1e9
-    """A model without a witness knows neither."""
+    psf_mismatch_near: float = 1e9
+    psf_mismatch: float = 1e9
+    """A model without a PSF-width estimator knows neither."""
     odd: float
     """Of the Mahalanobis distance of the features from those of valid captures."""
     mean: tuple[float, ...]
@@ -106,23 +111,25 @@ class Plausibility(Configuration):
             raise ValueError("whitening needs as many rows and columns as mean has numbers")
         return self
 
-    def suspicions(self, found: Evidence) -> list[str]:
+    def quality_flags(self, statistics: CaptureStatistics) -> list[str]:
         """Return in words why each capture is suspicious; an empty text where it is not."""
-        odd = _distance(found.features, self.mean, self.whitening)
+        odd = _distance(statistics.features, self.mean, self.whitening)
         limits = [getattr(self, name) for name in _LIMITED]
-        against = _stacked(found, odd)
+        against = _stacked(statistics, odd)
         beyond = (against > against.new_tensor(limits)).tolist()
         return [
-            self._in_words(dict(zip(_LIMITED, flags, strict=True)), found, n) if any(flags) else ""
+            self._in_words(dict(zip(_LIMITED, flags, strict=True)), statistics, n)
+            if any(flags)
+            else ""
             for n, flags in enumerate(beyond)
         ]
 
-    def _in_words(self, beyond: dict[str, bool], found: Evidence, n: int) -> str:
+    def _in_words(self, beyond: dict[str, bool], statistics: CaptureStatistics, n: int) -> str:
         """Say why capture `n` is suspicious, of which some evidence lies beyond its limit."""
-        share = 100 * float(found.saturated[n])
-        ratio = float(torch.exp(-found.noisy[n]))
-        left = 100 * float(found.unexplained[n])
-        near, wider = (2 ** float(octaves) for octaves in found.wider[n])
+        share = 100 * float(statistics.saturated[n])
+        ratio = float(torch.exp(-statistics.noisy[n]))
+        left = 100 * float(statistics.unexplained[n])
+        near, wider = (2 ** float(octaves) for octaves in statistics.wider[n])
         reasons = {
             "saturated": f"{share:.0f} % of a sensor's pixels hold its greatest value, "
             "as if saturated",
@@ -131,8 +138,8 @@ class Plausibility(Configuration):
             "sloping": "the light is nothing but an even slope",
             "unexplained": f"the map leaves {left:.0f} % of the capture unexplained, "
             f"valid ones at most {100 * self.unexplained:.0f} %",
-            "mistold_near": f"near a sensor, its blur is {near:.2g} times the imager's",
-            "mistold": f"its blur is that of a PSF {wider:.2g} times as wide as the imager's",
+            "psf_mismatch_near": f"near a sensor, its blur is {near:.2g} times the imager's",
+            "psf_mismatch": f"its blur is that of a PSF {wider:.2g} times as wide as the imager's",
             "odd": "its structure is unlike that of captures by such an imager",
         }
         return "; ".join(reason for name, reason in reasons.items() if beyond[name])
@@ -144,15 +151,15 @@ def feature_count(sensors: int) -> int:
     return sensors * (bands + 2) + (3 * bands if sensors > 1 else 0) + len(_OPTICS)
 
 
-def evidence(
+def capture_statistics(
     captures: Tensor, reprojection: Tensor, optics: Tensor, *, good: Tensor | None = None
-) -> Evidence:
+) -> CaptureStatistics:
     """Measure what speaks against captures.
 
     Args:
         captures: (batch, sensor, y, x), corrected but not yet aligned.
         reprojection: (batch, sensor, y, x) what the imager would see of the reconstruction.
-        optics: (batch, feature) what the network was told.
+        optics: (batch, feature) what the network is conditioned on.
         good: (sensor, y, x) 1 where pixels are to be believed.
     """
     mean = captures.mean(dim=(-2, -1), keepdim=True).clamp(min=1e-30)
@@ -176,31 +183,33 @@ def evidence(
     left = left if good is None else left * good
     share = _smoothed_power(left) - _smoothed_noise(floor)
     unexplained = (share.clamp(min=0) / (1 + variance)).sqrt()  # light has a mean of 1
-    return Evidence(
+    return CaptureStatistics(
         saturated=share_at_the_top(captures, good),
         noisy=-ratio.amin(dim=1),
         empty=-coarse.amin(dim=1),
         sloping=_slope(light, variance, floor).amin(dim=1),
         unexplained=unexplained.amax(dim=1),
-        mistold_near=torch.zeros_like(unexplained[:, 0]),
-        mistold=torch.zeros_like(unexplained[:, 0]),
-        wider=torch.zeros(len(captures), len(WIDTHS), device=captures.device),
+        psf_mismatch_near=torch.zeros_like(unexplained[:, 0]),
+        psf_mismatch=torch.zeros_like(unexplained[:, 0]),
+        wider=torch.zeros(len(captures), len(WIDTH_FEATURES), device=captures.device),
         features=torch.cat([*features, optics[:, list(_OPTICS)]], dim=1),
     )
 
 
-def questioned(found: Evidence, context: Tensor, witness: BlurWitness) -> Evidence:
-    """Return the evidence with what a witness says of the PSF that was told.
+def with_psf_mismatch(
+    statistics: CaptureStatistics, context: Tensor, psf_width: PsfWidthEstimator
+) -> CaptureStatistics:
+    """Return the evidence with what a PSF-width estimator says of the PSF that was told.
 
     Args:
-        found: the evidence so far.
+        statistics: the evidence so far.
         context: (batch, context) of the network's output.
-        witness: that is asked.
+        psf_width: that is asked.
     """
-    said = witness(context, found.features)
-    wider = said.widths - found.features[:, _TOLD_WIDTHS]
+    said = psf_width(context, statistics.features)
+    wider = said.widths - statistics.features[:, _WIDTHS_OF_IMAGER]
     near, half_way = (wider.abs() / said.std).unbind(dim=1)
-    return found._replace(mistold_near=near, mistold=half_way, wider=wider)
+    return statistics._replace(psf_mismatch_near=near, psf_mismatch=half_way, wider=wider)
 
 
 def share_at_the_top(captures: Tensor, good: Tensor | None = None) -> Tensor:
@@ -216,31 +225,31 @@ def share_at_the_top(captures: Tensor, good: Tensor | None = None) -> Tensor:
     return held.float().mean(dim=(-2, -1)).amax(dim=1)
 
 
-def fit_plausibility(found: Evidence) -> Plausibility:
+def fit_out_of_distribution(statistics: CaptureStatistics) -> OutOfDistributionLimits:
     """Fit limits that valid captures keep, all but the share `FALSE_ALARMS` of them in all."""
-    features = found.features.double()
+    features = statistics.features.double()
     mean = features.mean(dim=0)
     covariance = torch.cov((features - mean).T)
     loading = 1e-3 * features.var(dim=0) + 1e-6
     whitening = torch.linalg.inv(covariance + torch.diag(loading))
     odd = _distance(features, mean, whitening)
-    against = _stacked(found, odd)
+    against = _stacked(statistics, odd)
     share = FALSE_ALARMS
     while True:
         limits = torch.quantile(against, 1 - share, dim=0)
         if float((against > limits).any(dim=1).double().mean()) <= FALSE_ALARMS or share < 1e-6:
             break
         share *= 0.9
-    return Plausibility(
+    return OutOfDistributionLimits(
         **dict(zip(_LIMITED, limits.tolist(), strict=True)),
         mean=tuple(mean.tolist()),
         whitening=tuple(tuple(row) for row in whitening.tolist()),
     )
 
 
-def _stacked(found: Evidence, odd: Tensor) -> Tensor:
+def _stacked(statistics: CaptureStatistics, odd: Tensor) -> Tensor:
     """(batch, evidence) all that there are limits of."""
-    measured = found._asdict() | {"odd": odd}
+    measured = statistics._asdict() | {"odd": odd}
     return torch.stack([measured[name].double() for name in _LIMITED], dim=1)
 
 

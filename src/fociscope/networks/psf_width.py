@@ -2,11 +2,11 @@
 
 Two sensors on both sides of the tissue see each layer through blurs that add up over the gap, so
 their images say how wide the PSF is, and a wrong imager can be told from the right one. A single
-sensor cannot know a wider PSF from a greater depth, so models of one have no witness.
+sensor cannot know a wider PSF from a greater depth, so models of one have no PSF-width estimator.
 
-The witness reads what the layer network holds of the whole frame and the evidence that is measured
-in any case, so it costs a few small products. It is fitted after training, on scenes of the
-training family half of which are told of another imager than theirs.
+The PSF-width estimator reads what the layer network holds of the whole frame and the evidence that
+is measured in any case, so it costs a few small products. It is fitted after training, on scenes of
+the training family half of which are told of another imager than theirs.
 """
 
 from __future__ import annotations
@@ -17,27 +17,34 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LEAST_STD", "WIDTHS", "BlurWitness", "Testimony", "fit_witness", "told_widths"]
+__all__ = [
+    "LEAST_STD",
+    "WIDTH_FEATURES",
+    "PsfWidthEstimate",
+    "PsfWidthEstimator",
+    "fit_psf_width_estimator",
+    "width_features",
+]
 
 #: Of the features of the optics, those it speaks of: 80 % of the light, near a sensor and half-way.
 #: The first tells of base blur, the second of the acceptance, the pitch and the gap.
-WIDTHS = (1, 7)
+WIDTH_FEATURES = (1, 7)
 _HIDDEN = (128, 64)
 #: Inputs beyond this many spreads count as so many: nothing is known of what lies there.
 _LARGEST_DEVIATION = 4.0
 _EPOCHS, _BATCH, _LEARNING_RATE, _WEIGHT_DECAY, _DROPOUT = 40, 128, 2e-3, 1e-2, 0.1
 _LEAST_LOG_STD, _LARGEST_LOG_STD = -4.0, 2.0
-#: Octaves: what the table of a family leaves open, so no witness is surer.
+#: Octaves: what the table of a family leaves open, so no PSF-width estimator is surer.
 LEAST_STD = 0.02
 
 
-def told_widths(optics: Tensor) -> Tensor:
-    """(..., feature) of an imager -> (..., 2) the widths that a witness speaks of."""
-    return optics[..., list(WIDTHS)]
+def width_features(optics: Tensor) -> Tensor:
+    """(..., feature) of an imager -> (..., 2) the widths that a PSF-width estimator speaks of."""
+    return optics[..., list(WIDTH_FEATURES)]
 
 
-class Testimony(NamedTuple):
-    """What a witness says of captures."""
+class PsfWidthEstimate(NamedTuple):
+    """What a PSF-width estimator says of captures."""
 
     widths: Tensor
     """(batch, 2) the features `WIDTHS` of the optics: octaves of radii in pixels."""
@@ -45,8 +52,8 @@ class Testimony(NamedTuple):
     """(batch, 2) their standard deviations."""
 
 
-class BlurWitness(nn.Module):
-    """What a network holds of a frame, and the features of its evidence -> `Testimony`."""
+class PsfWidthEstimator(nn.Module):
+    """What a network holds of a frame, and the features of its evidence -> `PsfWidthEstimate`."""
 
     centre: Tensor
     spread: Tensor
@@ -66,42 +73,46 @@ class BlurWitness(nn.Module):
             nn.Dropout(_DROPOUT),
             nn.Linear(first, second),
             nn.ReLU(),
-            nn.Linear(second, 2 * len(WIDTHS)),
+            nn.Linear(second, 2 * len(WIDTH_FEATURES)),
         )
         self.register_buffer("centre", torch.zeros(inputs))
         self.register_buffer("spread", torch.ones(inputs))
-        self.register_buffer("answer", torch.tensor([[0.0], [1.0]]).expand(2, len(WIDTHS)).clone())
+        self.register_buffer(
+            "answer", torch.tensor([[0.0], [1.0]]).expand(2, len(WIDTH_FEATURES)).clone()
+        )
 
-    def forward(self, context: Tensor, features: Tensor) -> Testimony:
+    def forward(self, context: Tensor, features: Tensor) -> PsfWidthEstimate:
         """(batch, context), (batch, feature) -> what it says."""
         x = (torch.cat([context, features], dim=1) - self.centre) / self.spread
         x = x.clamp(-_LARGEST_DEVIATION, _LARGEST_DEVIATION)
         place, log_std = self.layers(x).chunk(2, dim=1)
         centre, spread = self.answer
         std = spread * log_std.clamp(_LEAST_LOG_STD, _LARGEST_LOG_STD).exp()
-        return Testimony(centre + spread * place, std.clamp(min=LEAST_STD))
+        return PsfWidthEstimate(centre + spread * place, std.clamp(min=LEAST_STD))
 
 
-def fit_witness(context: Tensor, features: Tensor, widths: Tensor, *, seed: int) -> BlurWitness:
-    """Fit a witness by the maximum likelihood of Gaussian widths.
+def fit_psf_width_estimator(
+    context: Tensor, features: Tensor, widths: Tensor, *, seed: int
+) -> PsfWidthEstimator:
+    """Fit a PSF-width estimator by the maximum likelihood of Gaussian widths.
 
     Args:
         context: (scene, context) of a network, for scenes of which many were told a wrong imager.
         features: (scene, feature) of the evidence.
-        widths: (scene, 2) the truth, see `Testimony`.
+        widths: (scene, 2) the truth, see `PsfWidthEstimate`.
         seed: of the weights and of the order.
     """
     inputs = torch.cat([context, features], dim=1)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
-        witness = BlurWitness(inputs.shape[1])
-        witness.centre.copy_(inputs.mean(dim=0))
-        witness.spread.copy_(inputs.std(dim=0) + 1e-6)
-        witness.answer.copy_(
+        psf_width = PsfWidthEstimator(inputs.shape[1])
+        psf_width.centre.copy_(inputs.mean(dim=0))
+        psf_width.spread.copy_(inputs.std(dim=0) + 1e-6)
+        psf_width.answer.copy_(
             torch.stack([widths.mean(dim=0), widths.std(dim=0).clamp(min=LEAST_STD)])
         )
         optimizer = torch.optim.AdamW(
-            witness.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY
+            psf_width.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY
         )
         steps = _EPOCHS * math.ceil(len(inputs) / _BATCH)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -109,11 +120,11 @@ def fit_witness(context: Tensor, features: Tensor, widths: Tensor, *, seed: int)
             order = torch.randperm(len(inputs))
             for start in range(0, len(order), _BATCH):
                 some = order[start : start + _BATCH]
-                said = witness(context[some], features[some])
+                said = psf_width(context[some], features[some])
                 off = (said.widths - widths[some]) / said.std
                 loss = (0.5 * off.square() + said.std.log()).mean()
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-    return witness.eval()
+    return psf_width.eval()

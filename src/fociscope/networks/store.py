@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import torch
 from pydantic import Field, ValidationError, model_validator
@@ -14,27 +14,29 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fociscope.configuration import Configuration, Range, plain_errors
-from fociscope.errors import ModelError, one_line, shown
+from fociscope.errors import ModelError, one_line, printable
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.limits import require_file
 from fociscope.imager.geometry import Imager
-from fociscope.networks.calibration import Calibration
-from fociscope.networks.layer_net import WITNESS, Architecture, LayerNet
-from fociscope.networks.ood import Plausibility, feature_count
-from fociscope.networks.psf_width import BlurWitness
+from fociscope.networks.calibration import OutputCalibration
+from fociscope.networks.layer_net import PSF_WIDTH, Architecture, LayerNet, present_name
+from fociscope.networks.ood import OutOfDistributionLimits, feature_count
+from fociscope.networks.psf_width import PsfWidthEstimator
 
 __all__ = ["ModelInfo", "find_model", "read_model", "shipped_models", "write_model"]
 
-FORMAT = "fociscope-model"
-FORMAT_VERSION = 3
-#: Version 2 is as version 3, but for the witness, which it lacks.
-READ_VERSIONS = ("2", "3")
+MODEL_FORMAT = "fociscope-model"
+MODEL_FORMAT_VERSION = 4
+#: Version 3 has other names (`present_name`, `FORMER_KEYS`), and version 2 no PSF-width estimator.
+READ_VERSIONS = ("2", "3", "4")
 #: No model of ours comes near; a file that claims more is not believed.
-LARGEST_FILE_BYTES = 256 * 2**20
+LARGEST_MODEL_BYTES = 256 * 2**20
 
 
 class ModelInfo(Configuration):
     """What a model is, what it was trained for, and how its output is calibrated."""
+
+    FORMER_KEYS: ClassVar[dict[str, str]] = {"plausibility": "out_of_distribution"}
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     architecture: Architecture
@@ -46,8 +48,8 @@ class ModelInfo(Configuration):
     """The acceptance half angles that training covered."""
     base_blur_px: Range
     peak_snr_db: Range
-    calibration: Calibration
-    plausibility: Plausibility | None = None
+    calibration: OutputCalibration
+    out_of_distribution: OutOfDistributionLimits | None = None
     """What valid captures are like; None where nobody measured it."""
 
     @model_validator(mode="after")
@@ -70,8 +72,8 @@ def write_model(path: Path, network: LayerNet, info: ModelInfo, *, overwrite: bo
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
     metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
+        "format": MODEL_FORMAT,
+        "format_version": str(MODEL_FORMAT_VERSION),
         "info": info.model_dump_json(),
     }
     with atomic_path(path, overwrite=overwrite) as part:
@@ -87,19 +89,19 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
         ModelError: it is damaged, no model of ours, or of another format.
     """
     path = require_file(path)
-    where = shown(path)
-    if path.stat().st_size > LARGEST_FILE_BYTES:
+    where = printable(path)
+    if path.stat().st_size > LARGEST_MODEL_BYTES:
         raise ModelError(f"{where}: too large for a Fociscope model")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
+            if metadata.get("format") != MODEL_FORMAT:
                 raise ModelError(
                     f"{where}: not a Fociscope model; train one with 'fociscope train'"
                 )
             version = metadata.get("format_version", "")
             if version not in READ_VERSIONS:
-                old = version.isdecimal() and int(version) < FORMAT_VERSION
+                old = version.isdecimal() and int(version) < MODEL_FORMAT_VERSION
                 advice = "train the model again" if old else "update Fociscope"
                 raise ModelError(
                     f"{where}: its format is version {version!r}, this Fociscope reads versions "
@@ -108,10 +110,10 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
             info = ModelInfo.model_validate(json.loads(metadata.get("info", "null")))
             with torch.device("meta"):  # nothing is allocated for what a file merely claims
                 network = LayerNet(info.architecture)
-                if any(key.startswith(WITNESS) for key in file.keys()):  # noqa: SIM118
+                if any(present_name(k).startswith(PSF_WIDTH) for k in file.keys()):  # noqa: SIM118
                     features = feature_count(info.architecture.sensors)
-                    network.witness = BlurWitness(info.architecture.context + features)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                    network.psf_width = PsfWidthEstimator(info.architecture.context + features)
+            tensors = {present_name(k): file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
         for key, tensor in network.state_dict().items():
             if key in tensors and tensors[key].dtype != tensor.dtype:
                 raise ModelError(f"{where}: damaged: {key} is no {tensor.dtype}")

@@ -19,7 +19,7 @@ from fociscope.reconstruction.alignment import share_seen_by_both
 __all__ = ["PITCH_TOLERANCE", "check_captures", "check_imager", "check_pixel_size", "light_unit"]
 
 #: Brighter pixels leave too little room below the largest float32 for sums and restored light.
-LARGEST = 1e35
+LARGEST_LIGHT = 1e35
 #: Of a float32: its exponent.
 _EXPONENT_BITS = 0x7F800000
 
@@ -77,11 +77,11 @@ def check_captures(captures: Tensor, *, sensors: int) -> None:
             f"{_where(~finite)} holds NaN or infinity; replace such pixels beforehand"
         )
     top, bottom = captures.amax(dim=(-2, -1)), captures.amin(dim=(-2, -1))
-    large = torch.maximum(top, -bottom) > LARGEST
+    large = torch.maximum(top, -bottom) > LARGEST_LIGHT
     if bool(large.any()):
         raise CaptureError(
-            f"{_where(large)} holds values beyond {LARGEST:g}; give the captures in a larger unit "
-            "of light, or name such pixels as bad"
+            f"{_where(large)} holds values beyond {LARGEST_LIGHT:g}; give the captures in a larger "
+            "unit of light, or name such pixels as bad"
         )
     dark = (captures / light_unit(top)[..., None, None]).mean(dim=(-2, -1)) <= 0
     if bool(dark.any()):

@@ -15,11 +15,11 @@ from fociscope.devices import Precision, pick_device, pick_precision
 from fociscope.errors import FociscopeError
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
-from fociscope.networks.calibration import Calibration
+from fociscope.networks.calibration import OutputCalibration
 from fociscope.networks.conditioning import optics_features
 from fociscope.networks.inference import InferenceNet
 from fociscope.networks.layer_net import LayerNet
-from fociscope.networks.ood import evidence, questioned, share_at_the_top
+from fociscope.networks.ood import capture_statistics, share_at_the_top, with_psf_mismatch
 from fociscope.networks.reprojection import light_and_depth, reproject
 from fociscope.networks.store import ModelInfo, find_model, read_model
 from fociscope.reconstruction.alignment import aligned
@@ -62,7 +62,7 @@ class Model:
         self.warnings = warnings
         self._optics = optics_features(imager).to(device)
         self._projector = LayerProjector(imager)
-        self._folded: dict[tuple[int, torch.dtype], tuple[InferenceNet, Calibration]] = {}
+        self._folded: dict[tuple[int, torch.dtype], tuple[InferenceNet, OutputCalibration]] = {}
 
     def reconstruct(
         self,
@@ -103,13 +103,13 @@ class Model:
         per_batch = max(1, BATCH_PIXELS // (frame[-1] * frame[-2]))
         good = torch.ones(frame) if bad is None else (~bad).float()
         parts: list[tuple[Tensor, ...]] = []
-        suspicion: list[str] = []
+        quality_flags: list[str] = []
         for start in range(0, len(flat), per_batch):
             span = slice(start, start + per_batch)
             work = partial(self._batch, flat[span], untouched[span], good, layers)
             (arrays, found), tile_px = with_smaller_tiles(work, tile_px)
             parts.append(arrays)
-            suspicion += found
+            quality_flags += found
             if progress is not None:
                 progress(min(start + per_batch, len(flat)), len(flat))
         probability, presence, intensity, depth_um, depth_std_um, reprojection = (
@@ -130,7 +130,7 @@ class Model:
             model=self.info.name,
             precision=self.precision_for(frame[-2], frame[-1], tile_px),
             good_pixels=None if bad is None else (~bad).cpu().numpy(),
-            suspicion=np.array(suspicion, dtype=np.str_).reshape(lead),
+            quality_flags=np.array(quality_flags, dtype=np.str_).reshape(lead),
             warnings=self.warnings,
         )
 
@@ -149,7 +149,7 @@ class Model:
         whole = height * width <= min(BFLOAT16_PIXELS, (tile_px or TILE_PX) ** 2)
         return self.precision if whole else "float32"
 
-    def _folded_for(self, layers: int, precision: str) -> tuple[InferenceNet, Calibration]:
+    def _folded_for(self, layers: int, precision: str) -> tuple[InferenceNet, OutputCalibration]:
         """Return the network as it is run to look for so many layers, and their calibration."""
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         if (layers, dtype) not in self._folded:
@@ -179,14 +179,14 @@ class Model:
         probability, intensity = maps
         depth_std_um = calibration.depth_std(output) * imager.gap_um
         seen = reproject(self._projector, intensity, depth_um, captures, good=good)
-        suspicion = [""] * len(captures)
-        if self.info.plausibility is not None:
+        quality_flags = [""] * len(captures)
+        if self.info.out_of_distribution is not None:
             told = self._optics.expand(len(captures), -1)
-            found = evidence(captures, seen, told, good=good)
+            found = capture_statistics(captures, seen, told, good=good)
             found = found._replace(saturated=share_at_the_top(raw, good))
-            if self.network.witness is not None:
-                found = questioned(found, output.context, self.network.witness)
-            suspicion = self.info.plausibility.suspicions(found)
+            if self.network.psf_width is not None:
+                found = with_psf_mismatch(found, output.context, self.network.psf_width)
+            quality_flags = self.info.out_of_distribution.quality_flags(found)
         if self.refine:
             intensity = refined_light(self._projector, intensity, depth_um, captures, good=good)
             seen = reproject(self._projector, intensity, depth_um, captures, good=good)
@@ -194,7 +194,7 @@ class Model:
         intensity = (intensity * unit[:, :1]).clamp_(max=torch.finfo(torch.float32).max)
         seen = seen * unit
         arrays = probability, presence, intensity, depth_um, depth_std_um, seen
-        return tuple(tensor.cpu() for tensor in arrays), suspicion
+        return tuple(tensor.cpu() for tensor in arrays), quality_flags
 
 
 def _checked_tile(tile_px: int | None) -> int:

@@ -28,7 +28,7 @@ TRUST = 3.0
 #: Of one sensor beside the other, in the units of each one's peak.
 LARGEST_GAIN = 100.0
 #: Noise below this share of the mean is not believed.
-LEAST_NOISE = 1e-3
+LEAST_RELATIVE_NOISE = 1e-3
 
 
 def refined_light(
@@ -83,7 +83,7 @@ def refined_light(
     on_a, counted = captures[:, :1], weight[:, :1]
     pixels = counted.sum(dim=(-2, -1), keepdim=True).clamp(min=1)
     mean = ((on_a * counted).sum(dim=(-2, -1), keepdim=True) / pixels).clamp(min=1e-30)
-    noise = noise_std(torch.where(counted > 0, on_a / mean, 1.0)).clamp(min=LEAST_NOISE)
+    noise = noise_std(torch.where(counted > 0, on_a / mean, 1.0)).clamp(min=LEAST_RELATIVE_NOISE)
     width = RELATIVE * anchor / mean + FLOOR
     nearness = TRUST * (noise[..., None, None] / width).square()
     # No pixel sends a sensor more than all of its light, so |A|^2 is at most sensors times layers.

@@ -44,7 +44,7 @@ class Reach(NamedTuple):
     """From the answer to the deepest features, and to the skips."""
 
     @classmethod
-    def of(cls, architecture: Architecture) -> Reach:
+    def from_architecture(cls, architecture: Architecture) -> Reach:
         """Return the reach of an architecture: one step for each 3x3 convolution."""
         stride, patch_px = architecture.stride, architecture.patch_px
 
@@ -123,7 +123,7 @@ class _Tiled:
     def __init__(self, network: InferenceNet, captures: Tensor, tile_px: int) -> None:
         self.network = network
         self.stride = network.architecture.stride
-        self.reach = Reach.of(network.architecture)
+        self.reach = Reach.from_architecture(network.architecture)
         self.contrast = network.prepared(captures)
         self.shape = captures.shape[-2], captures.shape[-1]
         height, width = self.padded = self.contrast.shape[-2], self.contrast.shape[-1]

@@ -70,7 +70,9 @@ def draw_conditions(results: Results) -> Figure:
             (grid[0, 1], "depth_error_um", "constant_depth_error_um", 1),
         ):
             known = [
-                (n, _blind(c, constant)) for n, c in enumerate(conditions) if _blind(c, constant)
+                (n, _constant_baseline(c, constant))
+                for n, c in enumerate(conditions)
+                if _constant_baseline(c, constant)
             ]
             axes.scatter(
                 [scale * (value or 0) for _, value in known],
@@ -79,7 +81,7 @@ def draw_conditions(results: Results) -> Figure:
                 s=70,
                 color="black",
                 linewidths=1.4,
-                label="majority answer; mean depth",
+                label="constant baseline; mean depth",
                 zorder=3,
             )
             # One below the other within their row, so that none hides another's interval.
@@ -123,8 +125,8 @@ def draw_conditions(results: Results) -> Figure:
     return figure
 
 
-def _blind(condition: dict[str, Any], key: str) -> float | None:
-    """Return what an answer without looking scores, which stands beside every candidate's score."""
+def _constant_baseline(condition: dict[str, Any], key: str) -> float | None:
+    """Return what the constant baseline scores, which stands beside every candidate's score."""
     found = (s[key]["value"] for s in condition["scores"].values() if key in s)
     return next(found, None)
 
@@ -181,7 +183,7 @@ def draw_curves(results: Results, key: str, label: str, scale: float) -> Figure 
 def _share_heights(panels: Sequence[tuple[str, Axes]], *, highest: float | None) -> None:
     """Give all panels the same range, but one of its own to each that would flatten the others.
 
-    With the share of cells, the constant guess goes from nothing to all; one layer alone is told
+    With the share of cells, the constant baseline goes from nothing to all; one layer alone is told
     far better than several.
     """
     shared = [axes for group, axes in panels if group not in OWN_RANGE]

@@ -222,7 +222,7 @@ def draw_over_depth(results: Results, condition: dict[str, Any]) -> Figure | Non
                 majority = [
                     np.nan if e is None else 100 * e["value"] for e in first["constant_accuracy"]
                 ]
-                axes.plot(middle, majority, color="black", linewidth=1, label="majority answer")
+                axes.plot(middle, majority, color="black", linewidth=1, label="constant baseline")
             if key == "depth_error_um" and "depth_limit" in condition:
                 draw_depth_bounds(axes, results, condition["depth_limit"])
             axes.set_xlim(edges[0], edges[-1])

@@ -132,13 +132,13 @@ class Picture(NamedTuple):
 def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
     """Yield the pictures that the results have something to say in, one at a time."""
     name = evaluated(results)
-    told = _told_more(results, results["conditions"])
+    oracles = _oracles_in_words(results, results["conditions"])
     if any("accuracy" in s for c in results["conditions"] for s in c["scores"].values()):
         yield Picture(
             "conditions",
             "Accuracy and depth error under every condition, with 95 % intervals. Black strokes: "
-            "what the majority answer of each frame, and the mean depth, score without looking."
-            + told,
+            "the constant baseline: the more frequent answer of each frame, and the mean depth."
+            + oracles,
             draw_conditions(results),
         )
     for key, label, scale, words in (
@@ -151,7 +151,7 @@ def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
             caption = (
                 f"{words} over what varies, all else as in the reference; bars are 95 % intervals. "
                 "Layers and coverage have scales of their own."
-                + (told if key != "depth_error_um" else "")
+                + (oracles if key != "depth_error_um" else "")
             )
             yield Picture(f"curves-{key.removesuffix('_um').replace('_', '-')}", caption, figure)
     for condition in results["conditions"]:
@@ -162,7 +162,7 @@ def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
                 f"depth-{condition['name']}",
                 f"Over the depth of the layer: {condition_label(condition)}. Bands are 95 % "
                 f"intervals; bins of fewer than {FEWEST_LAYERS} layers are left out.{bounds}"
-                + _told_more(results, [condition]),
+                + _oracles_in_words(results, [condition]),
                 figure,
             )
     for number, (figure, caption) in enumerate(
@@ -190,7 +190,7 @@ def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
         )
 
 
-def _told_more(results: Results, conditions: Sequence[dict[str, Any]]) -> str:
+def _oracles_in_words(results: Results, conditions: Sequence[dict[str, Any]]) -> str:
     """Say what those know who are told truths, and who stands in the tables alone.
 
     Args:
@@ -204,7 +204,7 @@ def _told_more(results: Results, conditions: Sequence[dict[str, Any]]) -> str:
         if not any(is_scored(condition, name) for condition in conditions):
             continue
         if about["kind"] == "limit":
-            text += f" Stars: {name}, a limit; it is told {about['told']}."
+            text += f" Stars: {name}, a limit; it is told {about['inputs']}."
         elif about["oracle"]:
             text += f" Hollow: {name}, told the true depths."
     if len(shown) < len(results["candidates"]):

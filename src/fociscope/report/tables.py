@@ -81,7 +81,7 @@ def _side_by_side(results: Results, condition: dict[str, Any]) -> Table:
     if "accuracy" in s:
         rows.append(
             [
-                "best constant answer of each frame",
+                "constant baseline of each frame",
                 str(s["scenes"]),
                 share(s["constant_accuracy"]),
                 share(s["constant_dice"], interval=False),
@@ -139,9 +139,9 @@ def _published(results: Results) -> Table:
         "Not like for like. The published abstract (Najafiaghdam et al., Scientific Reports "
         "12:7229, 2022) names no class prior, no noise level and no baseline; its data set is not "
         "public, and its point spread function not known in shape. These are our scenes, made as "
-        "its README describes, so the constant answer's score stands beside each of ours. "
+        "its README describes, so the constant baseline's score stands beside each of ours. "
         f"{INTERVALS}",
-        ("published task", "published", f"{name}", "without looking", "our scenes"),
+        ("published task", "published", f"{name}", "constant baseline", "our scenes"),
         [
             [
                 "depth of a single layer within 100 µm (%)",
@@ -183,7 +183,7 @@ def _made_for(results: Results, name: str) -> str:
     blind = 100 * min(1.0, layers * 2 * MATCH_UM / DEEPEST_UM)
     return (
         f"; made for {layers} layers, of which the nearest counts: {layers} depths spread evenly, "
-        f"without looking, would score {blind:.0f}"
+        f"the constant baseline, would score {blind:.0f}"
     )
 
 
@@ -216,7 +216,7 @@ def _every_condition(results: Results) -> Table:
         )
     return Table(
         f"{name} under every condition",
-        f"{INTERVALS} The majority answer knows each frame's truth. Layers without cells have no "
+        f"{INTERVALS} The constant baseline knows each frame's truth. Layers without cells have no "
         "depth that is scored. Where the number of layers is not the candidate's own, its layers "
         "are matched with the true ones by depth within 100 µm: the last column has the layers "
         "missed, and the needless layers with cells per scene.",
@@ -224,7 +224,7 @@ def _every_condition(results: Results) -> Table:
             "condition",
             "scenes",
             "accuracy (%)",
-            "majority answer (%)",
+            "constant baseline (%)",
             "Dice (%)",
             "depth error (µm)",
             "mean depth's error (µm)",
@@ -259,13 +259,13 @@ def _every_candidate(results: Results, key: str, title: str, scale: float) -> Ta
 
 def _about(results: Results) -> Table:
     rows = [
-        [label, about["kind"], about["told"], milliseconds(about["seconds_per_scene"])]
+        [label, about["kind"], about["inputs"], milliseconds(about["seconds_per_scene"])]
         for label, about in zip(_names(results), results["candidates"].values(), strict=True)
     ]
     threads = results["threads"]
     return Table(
-        "The candidates, and what each is told",
+        "The candidates, and what each uses",
         f"Milliseconds are the median over all conditions of this run, with {threads} thread(s).",
-        ("candidate", "kind", "is told", "ms per scene"),
+        ("candidate", "kind", "inputs", "ms per scene"),
         rows,
     )

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fociscope.errors import former_attribute
 from fociscope.imager.geometry import Imager
 from fociscope.typing import BoolArray, Float32Array
 
@@ -42,7 +43,7 @@ class LayeredMap:
     """In what numbers the network was run."""
     good_pixels: BoolArray | None = None
     """(sensor, y, x) which pixels the self-check believes; None for all."""
-    suspicion: NDArray[np.str_] | None = None
+    quality_flags: NDArray[np.str_] | None = None
     """(...) in words why a capture may not be what the model takes it for; empty where it may."""
     warnings: tuple[str, ...] = ()
     """What was said of the imager when the model was loaded."""
@@ -57,12 +58,14 @@ class LayeredMap:
         """(..., layer, y, x): where cells are more likely than not; empty in an absent layer."""
         return (self.probability > 0.5) & self.present[..., None, None]
 
+    suspicion = former_attribute("suspicion", "quality_flags")
+
     @property
     def plausible(self) -> BoolArray:
         """(...): whether nothing speaks against the capture being the imager's."""
-        if self.suspicion is None:
+        if self.quality_flags is None:
             return np.ones(self.depth_um.shape[:-1], dtype=np.bool_)
-        return np.asarray(self.suspicion == "")
+        return np.asarray(self.quality_flags == "")
 
     @property
     def depth_map_um(self) -> Float32Array:
@@ -94,8 +97,8 @@ class LayeredMap:
                 ("reprojection", 3),
             )
         }
-        if self.suspicion is not None:
-            arrays["suspicion"] = np.asarray(self.suspicion.reshape(-1)[number])
+        if self.quality_flags is not None:
+            arrays["quality_flags"] = np.asarray(self.quality_flags.reshape(-1)[number])
         return replace(self, **arrays)
 
     @property

@@ -15,13 +15,13 @@ from fociscope.files import list_images
 from fociscope.files.arrays.zarr_store import is_zarr
 from fociscope.files.safe.checksum import sha256
 from fociscope.imager.geometry import Imager
-from fociscope.networks.layer_net import LayerNet
+from fociscope.networks.layer_net import LayerNet, former_name
 from fociscope.networks.store import find_model
 
 __all__ = ["imager_sha256", "inputs", "provenance", "versions", "weights_sha256"]
 
 #: More files than this are named by their first and last, and summed up in one checksum.
-MOST_LISTED = 256
+MOST_INPUTS_LISTED = 256
 
 
 def versions() -> dict[str, str]:
@@ -53,7 +53,7 @@ def inputs(paths: Sequence[Path]) -> list[dict[str, Any]]:
     for path in paths:
         is_folder = path.is_dir() and not is_zarr(path)
         files += list_images(path) if is_folder else [path]
-    if len(files) <= MOST_LISTED:
+    if len(files) <= MOST_INPUTS_LISTED:
         return [{"name": path.name, "sha256": sha256(path)} for path in files]
     lines = hashlib.sha256()
     for path in files:
@@ -64,13 +64,17 @@ def inputs(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 def imager_sha256(imager: Imager) -> str:
     """Return the SHA-256 of all that an imager's description says."""
-    return hashlib.sha256(imager.model_dump_json().encode()).hexdigest()
+    # Under the boundary's former name, so that a series that was begun with it can go on.
+    content = imager.model_dump_json().replace('"boundary":"reflect"', '"boundary":"surround"')
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def weights_sha256(network: LayerNet) -> str:
     """Return the SHA-256 of a network's weights, wherever they came from."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
+    # Under their former names, so that a series that was begun with them can go on.
+    tensors = {former_name(name): tensor for name, tensor in network.state_dict().items()}
+    for name, tensor in sorted(tensors.items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

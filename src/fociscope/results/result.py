@@ -22,7 +22,7 @@ class Reconstruction(LayeredMap):
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of each layer, ready for JSON, with units in the names."""
-        return summarise(self, Tables.of(self))
+        return summarise(self, Tables.from_reconstruction(self))
 
     def save(
         self,

@@ -83,5 +83,5 @@ def _frame_summary(
             sensor: round(float(r), 4) for sensor, r in zip(sensors, residual, strict=True)
         },
         "plausible": bool(result.plausible[index]),
-        "suspicion": "" if result.suspicion is None else str(result.suspicion[index]),
+        "quality_flags": "" if result.quality_flags is None else str(result.quality_flags[index]),
     }

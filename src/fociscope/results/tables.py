@@ -23,7 +23,7 @@ __all__ = ["TABLES", "Tables", "write_tables"]
 
 #: File -> its columns.
 TABLES: dict[str, tuple[str, ...]] = {
-    "frames.csv": ("frame", "name", "plausible", "residual_a", "residual_b", "suspicion"),
+    "frames.csv": ("frame", "name", "plausible", "residual_a", "residual_b", "quality_flags"),
     "layers.csv": (
         "frame",
         "layer",
@@ -65,7 +65,9 @@ class Tables:
     """(frame, layer) share of the frame with cells."""
 
     @classmethod
-    def of(cls, result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER_UM) -> Tables:
+    def from_reconstruction(
+        cls, result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER_UM
+    ) -> Tables:
         """Find the foci, and measure each layer."""
         layers = result.probability.shape[-3]
         frames = result.depth_um.size // layers
@@ -97,7 +99,9 @@ class Tables:
         result, count = self.result, len(self.coverage)
         residual = result.residual.reshape(count, -1).tolist()
         plausible = result.plausible.reshape(-1).tolist()
-        suspicion = [""] * count if result.suspicion is None else result.suspicion.reshape(-1)
+        quality_flags = (
+            [""] * count if result.quality_flags is None else result.quality_flags.reshape(-1)
+        )
         for n in range(count):
             of_sensor = [f"{r:.4f}" for r in residual[n]]
             yield (
@@ -106,7 +110,7 @@ class Tables:
                 int(plausible[n]),
                 of_sensor[0],
                 of_sensor[1] if len(of_sensor) > 1 else "",
-                str(suspicion[n]),
+                str(quality_flags[n]),
             )
 
     def _layers(self, first: int) -> Iterable[Sequence[Any]]:

@@ -18,7 +18,7 @@ from fociscope.files import ImagesDepth, write_images_depth
 from fociscope.files.ome.tiff import write_ome_tiff
 from fociscope.files.ome.zarr import Channel, write_ome_zarr
 from fociscope.files.safe.atomic import atomic_path
-from fociscope.files.safe.backup import ASIDE
+from fociscope.files.safe.backup import BACKUP
 from fociscope.results.foci import CELL_DIAMETER_UM, label_foci
 from fociscope.results.layered_map import LayeredMap
 from fociscope.results.summary import summarise
@@ -48,7 +48,7 @@ OME_ZARR = "reconstruction.ome.zarr"
 JOURNAL = "journal.json"
 FIGURE = "figure.png"
 #: What a long series leaves, and what means nothing once other results are in its folder.
-OF_SERIES = (JOURNAL, ASIDE)
+OF_SERIES = (JOURNAL, BACKUP)
 
 
 def check_formats(formats: Sequence[str], possible: Sequence[str] = FORMATS) -> None:
@@ -89,7 +89,7 @@ def write_result(
     check_formats(formats)
     if result.probability.ndim > 4:
         raise FociscopeError("files hold one capture or one series; save each series by itself")
-    tables = Tables.of(result, cell_diameter_um=cell_diameter_um)
+    tables = Tables.from_reconstruction(result, cell_diameter_um=cell_diameter_um)
     written = []
     if "ome-tiff" in formats:
         written += _write_ome_tiffs(result, folder)

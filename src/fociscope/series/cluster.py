@@ -73,7 +73,7 @@ def computed_on_cluster(
             ) from None
         for worker, its in client.run(version, "fociscope", on_error="return").items():
             _check_version(worker, its)
-        yield from _in_order(client, _Sent.of(model), series, parts, options, names)
+        yield from _in_order(client, _Sent.from_model(model), series, parts, options, names)
 
 
 def _in_order(
@@ -148,7 +148,7 @@ class _Sent:
         self.how = how
 
     @classmethod
-    def of(cls, model: Model) -> _Sent:
+    def from_model(cls, model: Model) -> _Sent:
         """Pack a model."""
         with tempfile.TemporaryDirectory(prefix="fociscope-") as folder:
             path = Path(folder) / "model.safetensors"

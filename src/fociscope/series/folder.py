@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from fociscope.errors import FociscopeError, OutputExistsError, one_line, shown
+from fociscope.errors import FociscopeError, OutputExistsError, one_line, printable
 from fociscope.files.ome.zarr import OmeZarrSeries
 from fociscope.files.safe.atomic import (
     atomic_path,
@@ -24,7 +24,7 @@ from fociscope.files.safe.atomic import (
     plain_disk_errors,
     remove,
 )
-from fociscope.files.safe.backup import Aside
+from fociscope.files.safe.backup import Backup
 from fociscope.results.foci import CELL_DIAMETER_UM
 from fociscope.results.result import Reconstruction
 from fociscope.results.tables import TABLES, Tables, encoded, header
@@ -62,7 +62,7 @@ class SeriesFolder:
         frames_per_chunk: int,
         cell_diameter_um: float,
         is_complete: bool,
-        before: Aside,
+        before: Backup,
     ) -> None:
         """Take up where the journal ends."""
         self.folder = folder
@@ -93,7 +93,7 @@ class SeriesFolder:
         Raises:
             FociscopeError: the disk refuses.
         """
-        tables = Tables.of(result, cell_diameter_um=self._cell_diameter_um)
+        tables = Tables.from_reconstruction(result, cell_diameter_um=self._cell_diameter_um)
         if self._zarr is not None:
             if self.frames == 0:
                 self._create_zarr(self._zarr, result)
@@ -153,8 +153,8 @@ class SeriesFolder:
             with plain_disk_errors(path):
                 if not path.is_file() or path.stat().st_size < length:
                     raise FociscopeError(
-                        f"{shown(path)}: shorter than {JOURNAL} says, so it was changed after the "
-                        "run that wrote it; start anew with overwriting (--overwrite)."
+                        f"{printable(path)}: shorter than {JOURNAL} says, so it was changed after "
+                        "the run that wrote it; start anew with overwriting (--overwrite)."
                     )
                 os.truncate(path, length)
         if self._zarr is not None:
@@ -212,7 +212,7 @@ def open_series_folder(
     folder = Path(folder).absolute()
     was_there = folder.exists()
     with locked_folder(folder):
-        before = Aside(folder, REPLACED)
+        before = Backup(folder, REPLACED)
         _mend(folder, before)
         journal, is_complete = _start(folder, before, dict(identity), resume, overwrite)
         series = SeriesFolder(
@@ -239,13 +239,13 @@ def open_series_folder(
             if series.frames == 0:
                 with suppress(FociscopeError, OSError):
                     (folder / JOURNAL).unlink(missing_ok=True)
-                    before.give_back()
+                    before.restore()
                     if not was_there:
                         folder.rmdir()
             raise
 
 
-def _mend(folder: Path, before: Aside) -> None:
+def _mend(folder: Path, before: Backup) -> None:
     """Put in order what a killed run has left."""
     discard_leftovers([folder / folder.name])
     if not before.holds_something:
@@ -258,11 +258,11 @@ def _mend(folder: Path, before: Aside) -> None:
     else:
         with plain_disk_errors(folder):
             (folder / JOURNAL).unlink(missing_ok=True)
-        before.give_back()
+        before.restore()
 
 
 def _start(
-    folder: Path, before: Aside, identity: dict[str, str], resume: bool, overwrite: bool
+    folder: Path, before: Backup, identity: dict[str, str], resume: bool, overwrite: bool
 ) -> tuple[Journal, bool]:
     """Return where to go on, and whether nothing is left to do."""
     fresh = Journal(identity=identity)
@@ -282,12 +282,12 @@ def _start(
         return fresh, False
     if unfinished:
         raise OutputExistsError(
-            f"{shown(folder)}: holds a series of {Journal.read(folder).frames} frame(s) that may "
-            "go on; add --resume (resume=True) to go on, or --overwrite (overwrite=True) to start "
-            "anew."
+            f"{printable(folder)}: holds a series of {Journal.read(folder).frames} frame(s) that "
+            "may go on; add --resume (resume=True) to go on, or --overwrite (overwrite=True) to "
+            "start anew."
         )
     raise OutputExistsError(
-        f"{shown(folder)}: the folder is not empty; choose another or allow overwriting "
+        f"{printable(folder)}: the folder is not empty; choose another or allow overwriting "
         "(--overwrite, overwrite=True)."
     )
 
@@ -301,7 +301,7 @@ def _read_summary(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         why = one_line(error)
     raise FociscopeError(
-        f"{shown(folder / SUMMARY)}: damaged ({why}), so it cannot go on; start anew with "
+        f"{printable(folder / SUMMARY)}: damaged ({why}), so it cannot go on; start anew with "
         "overwriting (--overwrite), or choose another folder."
     )
 
@@ -311,8 +311,8 @@ def _check_same(folder: Path, found: Mapping[str, str], wanted: Mapping[str, str
     if other:
         said = [f"{name}{_in_short(found.get(name), wanted.get(name))}" for name in other]
         raise FociscopeError(
-            f"{shown(folder)}: what is here was made with another {', '.join(said)}, so it cannot "
-            "go on; give what it was made with, or choose another folder."
+            f"{printable(folder)}: what is here was made with another {', '.join(said)}, so it "
+            "cannot go on; give what it was made with, or choose another folder."
         )
 
 
@@ -320,7 +320,7 @@ def _in_short(found: object, wanted: object) -> str:
     """Return both values in brackets, where they are short enough to be read."""
     texts = [str(value) for value in (found, wanted)]
     is_short = all(value is not None for value in (found, wanted)) and max(map(len, texts)) <= 24
-    return f" ({shown(texts[0])}, now {shown(texts[1])})" if is_short else ""
+    return f" ({printable(texts[0])}, now {printable(texts[1])})" if is_short else ""
 
 
 def frame_names(folder: Path) -> set[str]:

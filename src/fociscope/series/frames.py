@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from fociscope.errors import CaptureError, shown
+from fociscope.errors import CaptureError, printable
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
 from fociscope.results.result import Reconstruction
@@ -75,6 +75,6 @@ def reconstruct_frames(
             try:
                 model.reconstruct(frame, **options.given())
             except CaptureError as its:
-                name = f" ({shown(names[number])})" if names else ""
+                name = f" ({printable(names[number])})" if names else ""
                 raise CaptureError(f"frame {first + number + 1}{name}: {its}") from None
         raise error

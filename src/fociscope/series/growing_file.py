@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fociscope.errors import CaptureError, FileFormatError, one_line, shown
+from fociscope.errors import CaptureError, FileFormatError, one_line, printable
 from fociscope.files import CaptureSeries, open_captures
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.preparation import Preparation, prepared
@@ -17,10 +17,10 @@ from fociscope.results.tables import as_written
 from fociscope.typing import Float32Array
 
 __all__ = [
-    "Arrived",
-    "Reading",
-    "Recording",
-    "Skipped",
+    "CompleteFrame",
+    "GrowingFile",
+    "ReadSettings",
+    "SkippedFrame",
     "WatchedFile",
     "frame_number",
     "has_lasted",
@@ -39,7 +39,7 @@ _HEADER_BYTES = 16
 
 
 @dataclass(frozen=True)
-class Arrived:
+class CompleteFrame:
     """A capture that is whole."""
 
     name: str
@@ -51,7 +51,7 @@ class Arrived:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedFrame:
     """A capture that could not be used."""
 
     name: str
@@ -59,7 +59,7 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadSettings:
     """How files become captures."""
 
     sensors: int
@@ -84,10 +84,11 @@ class Reading:
         ) as series:
             if series.shape[1] != self.sensors:
                 raise CaptureError(
-                    f"{shown(paths[0])}: {series.shape[1]} sensor image(s), expected {self.sensors}"
+                    f"{printable(paths[0])}: {series.shape[1]} sensor image(s), "
+                    f"expected {self.sensors}"
                 )
             ready = prepared(series, self.preparation) if len(series) else series
-            yield replace(ready, begun=series.begun)
+            yield replace(ready, incomplete=series.incomplete)
 
 
 @dataclass
@@ -111,16 +112,16 @@ class WatchedFile:
         return time.monotonic() - self.since if size[0] else 0.0
 
 
-class Recording:
+class GrowingFile:
     """Frames of one file, or of sensor A's and sensor B's file, as they become whole."""
 
     def __init__(
-        self, reading: Reading, *, pages: PageMeaning, done: set[int], is_stack: bool
+        self, settings: ReadSettings, *, pages: PageMeaning, done: set[int], is_stack: bool
     ) -> None:
         """Start to follow files, which are then put into `files`.
 
         Args:
-            reading: how files become captures.
+            settings: how files become captures.
             pages: what pages are where a file does not say.
             done: numbers of the frames, from 1, that an earlier run has written.
             is_stack: it grows as long as the watch lasts: all frames but the last are taken at
@@ -129,7 +130,7 @@ class Recording:
         """
         self.files: dict[str, WatchedFile] = {}
         """Sensor (A, B, both) -> its file."""
-        self._reading, self._pages, self._is_stack = reading, pages, is_stack
+        self._settings, self._pages, self._is_stack = settings, pages, is_stack
         self._next, self._done = 1, set(done)
         self._total: int | None = None
         """Frames as of the last look, with those that are begun; None before the first."""
@@ -174,7 +175,7 @@ class Recording:
     def _is_seen(self) -> bool:
         return not self._is_stack or any(file.size[0] for file in self.files.values())
 
-    def take(self, most: int) -> tuple[list[Arrived], list[Skipped]]:
+    def take(self, most: int) -> tuple[list[CompleteFrame], list[SkippedFrame]]:
         """Return frames that have become whole, so many at most, and what was given up.
 
         Raises:
@@ -195,7 +196,7 @@ class Recording:
             return [], []
         paths = [self.files[side].path for side in sorted(self.files)]
         try:
-            with self._reading.opened(paths, self._pages) as series:
+            with self._settings.opened(paths, self._pages) as series:
                 return self._taken(series, most, sizes if is_settled else None)
         except (FileFormatError, CaptureError):
             if has_lasted(self._quiet_s):
@@ -205,9 +206,9 @@ class Recording:
 
     def _taken(
         self, series: CaptureSeries, most: int, settled: tuple[tuple[int, int], ...] | None
-    ) -> tuple[list[Arrived], list[Skipped]]:
+    ) -> tuple[list[CompleteFrame], list[SkippedFrame]]:
         """Return frames of the open files; `settled` are their sizes, if they are quiet."""
-        self._total = len(series) + series.begun
+        self._total = len(series) + series.incomplete
         at_once = max(1, min(most, READ_VALUES // math.prod(series.shape[1:])))
         numbers = self._numbers(len(series) if settled else len(series) - 1, at_once)
         if not numbers:
@@ -216,7 +217,7 @@ class Recording:
             return [], []
         captures, wrong = _until_damaged(series, numbers)
         arrived = [
-            Arrived(self._name(number), frame, series.pixel_size_um)
+            CompleteFrame(self._name(number), frame, series.pixel_size_um)
             for number, frame in zip(numbers, captures, strict=False)
         ]
         self._next += len(arrived)
@@ -230,7 +231,7 @@ class Recording:
             self._all_read(settled)
             return [], []
         self._next += 1
-        return [], [Skipped(self._name(numbers.start), one_line(wrong))]
+        return [], [SkippedFrame(self._name(numbers.start), one_line(wrong))]
 
     def _numbers(self, last: int, most: int) -> range:
         """Return the next frames in a row that are not done, up to a last one."""

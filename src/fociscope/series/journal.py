@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from fociscope.configuration import Configuration, plain_errors
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.results.tables import Tables
 from fociscope.results.writers import JOURNAL
@@ -133,8 +133,8 @@ class Journal(Configuration):
                 raise ValueError
             return cls.model_validate(json.loads(path.read_bytes()))
         except ValidationError as error:
-            raise FileFormatError(f"{shown(path)}: {plain_errors(error)}; {advice}.") from None
+            raise FileFormatError(f"{printable(path)}: {plain_errors(error)}; {advice}.") from None
         except (ValueError, RecursionError, OSError):
             raise FileFormatError(
-                f"{shown(path)}: not the journal of an unfinished series; {advice}."
+                f"{printable(path)}: not the journal of an unfinished series; {advice}."
             ) from None

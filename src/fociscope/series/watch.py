@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fociscope.errors import CaptureError, FociscopeError, shown
+from fociscope.errors import CaptureError, FociscopeError, printable
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.checks import check_pixel_size
 from fociscope.reconstruction.correction import ChipCorrection
@@ -28,13 +28,13 @@ from fociscope.results.tables import as_written
 from fociscope.results.writers import check_formats
 from fociscope.series.folder import SERIES_FORMATS, SeriesFolder, frame_names, open_series_folder
 from fociscope.series.frames import Options, reconstruct_frames
-from fociscope.series.growing_file import Arrived, Skipped
+from fociscope.series.growing_file import CompleteFrame, SkippedFrame
 from fociscope.series.series import (
     SeriesDone,
     series_about,
     work_identity,
 )
-from fociscope.series.watcher import arrivals
+from fociscope.series.watcher import watch_paths
 
 __all__ = ["WatchState", "still_waiting", "stop_at_signals", "watch_captures"]
 
@@ -44,7 +44,7 @@ MOST_AT_ONCE = 32
 #: The rate is that of the last so many.
 RATE_FRAMES = 100
 #: More than this many captures that were left out, or wait, are counted, not listed.
-MOST_LISTED = 100
+MOST_SKIPPED_LISTED = 100
 #: So many are named in a sentence.
 MOST_NAMED = 4
 
@@ -59,7 +59,7 @@ class WatchState:
     """Of the last `RATE_FRAMES`, over the time from the first of them to the last."""
     waiting: int
     """Seen, and not whole or not yet reconstructed."""
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedFrame, ...]
     """Left out since the last word."""
 
 
@@ -80,7 +80,7 @@ def watch_captures(
     overwrite: bool = False,
     idle_s: float | None = None,
     stopped: Callable[[], bool] = lambda: False,
-    told: Callable[[WatchState], None] | None = None,
+    report: Callable[[WatchState], None] | None = None,
 ) -> SeriesDone:
     """Reconstruct captures as they arrive, until told to stop.
 
@@ -103,7 +103,7 @@ def watch_captures(
         overwrite: remove what an earlier run has written here, first.
         idle_s: stop when nothing has come for so long; None waits for ever.
         stopped: asked before each look; True ends it.
-        told: called after each look that found something.
+        report: called after each look that found something.
 
     Raises:
         FociscopeError: nothing to follow, no capture came, the watched folder is away or the stack
@@ -130,7 +130,7 @@ def watch_captures(
         resume=resume,
         overwrite=overwrite,
     ) as output:
-        source = arrivals(
+        source = watch_paths(
             paths,
             sensors=model.info.architecture.sensors,
             known=frame_names(output.folder),
@@ -139,7 +139,7 @@ def watch_captures(
             pages=pages,
         )
         before, at = output.frames, time.monotonic()
-        left_out: list[Skipped] = []
+        left_out: list[SkippedFrame] = []
         clock: deque[float] = deque(maxlen=RATE_FRAMES)
         height, width = 0, 0
         is_size_known = False
@@ -154,14 +154,14 @@ def watch_captures(
                 clock.extend([at] * len(came))
                 if came:
                     height, width = came[0].captures.shape[-2:]
-                if told is not None:
+                if report is not None:
                     state = WatchState(output.frames, _rate(clock), source.waiting, tuple(skipped))
-                    told(state)
+                    report(state)
             elif idle_s is not None and time.monotonic() - at > idle_s:
                 break
             else:
                 time.sleep(POLL_S)
-        waiting = list(islice(source.waiting_names, MOST_LISTED))
+        waiting = list(islice(source.waiting_names, MOST_SKIPPED_LISTED))
         if output.frames == 0:
             wait = f"; {still_waiting(source.waiting, waiting)}" if waiting else ""
             raise FociscopeError(
@@ -174,7 +174,9 @@ def watch_captures(
                 **series_about(model, height, width, tile_px),
                 "followed": [as_written(path.name) for path in paths],
                 "left_out_count": len(left_out),
-                "left_out": [{"name": s.name, "why": s.why} for s in left_out[:MOST_LISTED]],
+                "left_out": [
+                    {"name": s.name, "why": s.why} for s in left_out[:MOST_SKIPPED_LISTED]
+                ],
                 "waiting_count": source.waiting,
                 "waiting": waiting,
             },
@@ -185,7 +187,7 @@ def watch_captures(
 
 def still_waiting(count: int, names: Sequence[str]) -> str:
     """Say of how many captures a part was seen, and of which (the first of them)."""
-    named = ", ".join(shown(name) for name in names[:MOST_NAMED])
+    named = ", ".join(printable(name) for name in names[:MOST_NAMED])
     more = f" and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
     return (
         f"{count} capture(s) were seen and not reconstructed, as the partner or a part did not "
@@ -193,7 +195,7 @@ def still_waiting(count: int, names: Sequence[str]) -> str:
     )
 
 
-def _check_pixel_size(came: Sequence[Arrived], model: Model) -> bool:
+def _check_pixel_size(came: Sequence[CompleteFrame], model: Model) -> bool:
     """Warn of a pixel size that is not the imager's; return whether any is stated."""
     stated = [one.pixel_size_um for one in came if one.pixel_size_um is not None]
     check_pixel_size(stated[0] if stated else None, model.imager)
@@ -201,8 +203,8 @@ def _check_pixel_size(came: Sequence[Arrived], model: Model) -> bool:
 
 
 def _append(
-    output: SeriesFolder, model: Model, came: Sequence[Arrived], options: Options
-) -> list[Skipped]:
+    output: SeriesFolder, model: Model, came: Sequence[CompleteFrame], options: Options
+) -> list[SkippedFrame]:
     """Reconstruct and write; return the captures that could not be reconstructed."""
     if not came:
         return []
@@ -212,12 +214,12 @@ def _append(
         if len(came) > 1:  # one of them spoils the others
             return [s for one in came for s in _append(output, model, [one], options)]
         why = str(error).removeprefix("frame 1: ")
-        return [Skipped(came[0].name, why)]
+        return [SkippedFrame(came[0].name, why)]
     return []
 
 
 def _write(
-    output: SeriesFolder, model: Model, came: Sequence[Arrived], options: Options
+    output: SeriesFolder, model: Model, came: Sequence[CompleteFrame], options: Options
 ) -> Reconstruction:
     sizes = {one.captures.shape for one in came}
     expected = output.frame_px

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from fociscope.errors import CaptureError, FileFormatError, FociscopeError, one_line, shown
+from fociscope.errors import CaptureError, FileFormatError, FociscopeError, one_line, printable
 from fociscope.files import IMAGE_SUFFIXES
 from fociscope.files.captures.pairing import natural_order, sensor_of
 from fociscope.files.captures.reader import PageMeaning
@@ -17,25 +17,25 @@ from fociscope.results.tables import as_written
 from fociscope.series.growing_file import (
     GIVEN_UP_S,
     READ_VALUES,
-    Arrived,
-    Reading,
-    Recording,
-    Skipped,
+    CompleteFrame,
+    GrowingFile,
+    ReadSettings,
+    SkippedFrame,
     WatchedFile,
     frame_number,
     has_lasted,
 )
 
-__all__ = ["Arrivals", "FolderArrivals", "StackArrivals", "arrivals"]
+__all__ = ["FolderWatcher", "StackWatcher", "Watcher", "watch_paths"]
 
 _STACKS = (".tif", ".tiff")
 _GOES_ON = "what has been written stays, and --resume (resume=True) goes on"
 
 
-class Arrivals(Protocol):
+class Watcher(Protocol):
     """What is asked again and again for captures."""
 
-    def poll(self, most: int) -> tuple[list[Arrived], list[Skipped]]:
+    def poll(self, most: int) -> tuple[list[CompleteFrame], list[SkippedFrame]]:
         """Return captures that have become whole, so many at most, and what was given up.
 
         Raises:
@@ -51,7 +51,7 @@ class Arrivals(Protocol):
         """Their names."""
 
 
-def arrivals(
+def watch_paths(
     paths: Sequence[Path],
     *,
     sensors: int,
@@ -59,7 +59,7 @@ def arrivals(
     preparation: Preparation,
     allow_non_finite: bool = False,
     pages: PageMeaning = "auto",
-) -> Arrivals:
+) -> Watcher:
     """Follow a folder (or sensor A's and sensor B's), or a growing TIFF stack (or two).
 
     Args:
@@ -81,13 +81,13 @@ def arrivals(
             f"{len(paths)} path(s) to follow, expected 1 to {sensors} for a model of {sensors} "
             "sensor(s): what holds all, or one of sensor A and one of sensor B"
         )
-    reading = Reading(sensors, preparation, allow_non_finite, pages)
+    settings = ReadSettings(sensors, preparation, allow_non_finite, pages)
     if all(path.is_dir() for path in paths):
-        return FolderArrivals(paths, known, reading)
+        return FolderWatcher(paths, known, settings)
     if all(path.suffix.lower() in _STACKS and not path.is_dir() for path in paths):
-        return StackArrivals(paths, known, reading)
+        return StackWatcher(paths, known, settings)
     raise CaptureError(
-        f"{shown(paths[0])}: neither a folder nor a TIFF stack, so there is nothing to follow; "
+        f"{printable(paths[0])}: neither a folder nor a TIFF stack, so there is nothing to follow; "
         "make the folder first, or name a .tif file that is to come"
     )
 
@@ -115,7 +115,7 @@ class _Folder:
                 self._missing_since = now
             if has_lasted(now - self._missing_since):
                 raise FociscopeError(
-                    f"{shown(self.path)}: the folder could not be read for {GIVEN_UP_S:g} s "
+                    f"{printable(self.path)}: the folder could not be read for {GIVEN_UP_S:g} s "
                     f"({error.strerror or one_line(error)}); bring it back: {_GOES_ON}"
                 ) from None
             return None
@@ -125,14 +125,14 @@ class _Folder:
         return new, gone
 
 
-class FolderArrivals:
+class FolderWatcher:
     """Images in a folder, or in sensor A's and sensor B's, paired by their names."""
 
-    def __init__(self, paths: Sequence[Path], known: Iterable[str], reading: Reading) -> None:
+    def __init__(self, paths: Sequence[Path], known: Iterable[str], settings: ReadSettings) -> None:
         """Use `arrivals`."""
         self._folders = [_Folder(path) for path in paths]
-        self._reading = reading
-        self._seen: dict[str, Recording] = {}
+        self._settings = settings
+        self._seen: dict[str, GrowingFile] = {}
         """What A's and B's names share -> their files."""
         self._done: dict[str, set[int]] = {}
         """The same -> numbers of the frames that were done before the files were followed."""
@@ -145,36 +145,36 @@ class FolderArrivals:
     @property
     def waiting(self) -> int:
         """How many captures are seen and not handed out."""
-        return sum(recording.waiting for recording in self._seen.values())
+        return sum(growing_file.waiting for growing_file in self._seen.values())
 
     @property
     def waiting_names(self) -> Iterator[str]:
         """Their names, in natural order."""
-        for _, recording in self._in_order():
-            yield from recording.waiting_names
+        for _, growing_file in self._in_order():
+            yield from growing_file.waiting_names
 
-    def poll(self, most: int) -> tuple[list[Arrived], list[Skipped]]:
+    def poll(self, most: int) -> tuple[list[CompleteFrame], list[SkippedFrame]]:
         """Return captures that have become whole, in natural order, and what was given up.
 
         Raises:
             FociscopeError: a folder has been away for `GIVEN_UP_S`.
         """
-        arrived: list[Arrived] = []
-        skipped: list[Skipped] = []
+        arrived: list[CompleteFrame] = []
+        skipped: list[SkippedFrame] = []
         if not all(self._look_into(*each) for each in zip(self._folders, "AB", strict=False)):
             return arrived, skipped
         values = 0
-        for key, recording in self._in_order():
+        for key, growing_file in self._in_order():
             if len(arrived) == most or values >= READ_VALUES:
                 break
-            if not self._is_complete(recording):
+            if not self._is_complete(growing_file):
                 continue
             try:
-                came, given_up = recording.take(most - len(arrived))
-                is_over = recording.is_over
+                came, given_up = growing_file.take(most - len(arrived))
+                is_over = growing_file.is_over
             except (FileFormatError, CaptureError) as error:
-                name = as_written(recording.first.name)
-                came, given_up, is_over = [], [Skipped(name, one_line(error))], True
+                name = as_written(growing_file.first.name)
+                came, given_up, is_over = [], [SkippedFrame(name, one_line(error))], True
             arrived += came
             skipped += given_up
             values += sum(one.captures.size for one in came)
@@ -183,7 +183,7 @@ class FolderArrivals:
                 self._over.add(key)
         return arrived, skipped
 
-    def _in_order(self) -> list[tuple[str, Recording]]:
+    def _in_order(self) -> list[tuple[str, GrowingFile]]:
         """Return what is followed in natural order; files that an earlier run knew come last."""
         return sorted(
             self._seen.items(),
@@ -205,9 +205,9 @@ class FolderArrivals:
             if key in self._over:
                 continue
             if key not in self._seen:
-                self._seen[key] = Recording(
-                    self._reading,
-                    pages=self._reading.pages,
+                self._seen[key] = GrowingFile(
+                    self._settings,
+                    pages=self._settings.pages,
                     done=self._done.get(key, set()),
                     is_stack=False,
                 )
@@ -217,13 +217,13 @@ class FolderArrivals:
     def _forget(self, path: Path, side: str) -> None:
         """Do not wait for a file that is gone, such as one that was renamed when it was whole."""
         its_side, key = self._place(as_written(path.name), side)
-        recording = self._seen.get(key)
-        if recording is None or its_side not in recording.files:
+        growing_file = self._seen.get(key)
+        if growing_file is None or its_side not in growing_file.files:
             return
-        if recording.files[its_side].path == path:
-            del recording.files[its_side]
-        if not recording.files:
-            self._done[key] = recording.done
+        if growing_file.files[its_side].path == path:
+            del growing_file.files[its_side]
+        if not growing_file.files:
+            self._done[key] = growing_file.done
             del self._seen[key]
 
     def _place(self, name: str, side: str) -> tuple[str, str]:
@@ -231,49 +231,49 @@ class FolderArrivals:
         said, key = sensor_of(name)
         if len(self._folders) == 2:
             return side, key.casefold()
-        if self._reading.sensors == 2 and said is not None:
+        if self._settings.sensors == 2 and said is not None:
             return said, key
         return "both", name
 
-    def _is_complete(self, recording: Recording) -> bool:
-        files = recording.files
-        return "both" in files or self._reading.sensors == 1 or len(files) == 2
+    def _is_complete(self, growing_file: GrowingFile) -> bool:
+        files = growing_file.files
+        return "both" in files or self._settings.sensors == 1 or len(files) == 2
 
 
-class StackArrivals:
+class StackWatcher:
     """A TIFF stack that grows: of both sensors in turns, or one of sensor A and one of sensor B."""
 
-    def __init__(self, paths: Sequence[Path], known: Iterable[str], reading: Reading) -> None:
+    def __init__(self, paths: Sequence[Path], known: Iterable[str], settings: ReadSettings) -> None:
         """Use `arrivals`."""
-        usual: PageMeaning = "sensors" if len(paths) == 1 and reading.sensors == 2 else "frames"
+        usual: PageMeaning = "sensors" if len(paths) == 1 and settings.sensors == 2 else "frames"
         last = max((frame_number(name)[1] for name in known), default=0)
-        self._recording = Recording(
-            reading,
-            pages=usual if reading.pages == "auto" else reading.pages,
+        self._growing_file = GrowingFile(
+            settings,
+            pages=usual if settings.pages == "auto" else settings.pages,
             done=set(range(1, last + 1)),
             is_stack=True,
         )
         for side, path in zip("AB", paths, strict=False):
-            self._recording.files[side] = WatchedFile(path)
+            self._growing_file.files[side] = WatchedFile(path)
 
     @property
     def waiting(self) -> int:
         """How many frames are seen and not handed out."""
-        return self._recording.waiting
+        return self._growing_file.waiting
 
     @property
     def waiting_names(self) -> Iterator[str]:
         """Their names."""
-        return self._recording.waiting_names
+        return self._growing_file.waiting_names
 
-    def poll(self, most: int) -> tuple[list[Arrived], list[Skipped]]:
+    def poll(self, most: int) -> tuple[list[CompleteFrame], list[SkippedFrame]]:
         """Return frames that have become whole; the last one only once the file is quiet.
 
         Raises:
             FileFormatError: the stack cannot be read at all, and has not grown for `GIVEN_UP_S`.
         """
         try:
-            return self._recording.take(most)
+            return self._growing_file.take(most)
         except (FileFormatError, CaptureError) as error:
             raise FileFormatError(
                 f"{error} (it has not grown for {GIVEN_UP_S:g} s; {_GOES_ON})"

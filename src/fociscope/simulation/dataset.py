@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fociscope.errors import FociscopeError, OutputExistsError, SceneError, shown
+from fociscope.errors import FociscopeError, OutputExistsError, SceneError, printable
 from fociscope.files.published.images_depth import ImagesDepth
 from fociscope.files.published.writer import LayoutFormat, write_images_depth
 from fociscope.files.safe.atomic import discard_leftovers, locked_folder
@@ -41,13 +41,20 @@ from fociscope.simulation.dataset_record import (
 from fociscope.simulation.frame import chunk_scenes
 from fociscope.simulation.scene import Scenes, simulate
 
-__all__ = ["Job", "WrittenSet", "available_cores", "images_depth", "simulated", "write_dataset"]
+__all__ = [
+    "SceneJob",
+    "WrittenSet",
+    "available_cores",
+    "images_depth",
+    "simulated",
+    "write_dataset",
+]
 
 _CHUNKS_AHEAD = 6  # per worker, for the while that the reader writes a file
 
 
 @dataclass(frozen=True)
-class Job:
+class SceneJob:
     """Some scenes to simulate."""
 
     first: int
@@ -63,7 +70,7 @@ def available_cores() -> int:
 
 
 @contextmanager
-def simulated(jobs: Sequence[Job], workers: int) -> Iterator[Iterator[Scenes]]:
+def simulated(jobs: Sequence[SceneJob], workers: int) -> Iterator[Iterator[Scenes]]:
     """Yield the jobs' scenes in their order, with at most a few chunks ahead of the reader."""
     workers = min(workers, len(jobs))
     if workers <= 1:
@@ -92,7 +99,7 @@ def simulated(jobs: Sequence[Job], workers: int) -> Iterator[Iterator[Scenes]]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _run(job: Job) -> Scenes:
+def _run(job: SceneJob) -> Scenes:
     """Simulate on one thread, because sums over several depend on their number."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -234,7 +241,7 @@ def _settings(plan: DatasetPlan) -> dict[str, object]:
 
 def _check_plan(plan: DatasetPlan) -> None:
     """Simulate one scene, so that wrong settings show before anything is written."""
-    with simulated([Job(0, 1, _settings(plan))], workers=1) as scenes:
+    with simulated([SceneJob(0, 1, _settings(plan))], workers=1) as scenes:
         next(scenes)
 
 
@@ -244,7 +251,7 @@ def _refuse_existing(folder: Path, plan: DatasetPlan) -> None:
         if path.exists():
             go_on = ", go on with an interrupted set (--resume)" if path.name == RECORD_NAME else ""
             raise OutputExistsError(
-                f"{shown(path)}: exists already; choose another folder{go_on} or allow "
+                f"{printable(path)}: exists already; choose another folder{go_on} or allow "
                 "overwriting (--overwrite, overwrite=True)."
             )
 
@@ -257,8 +264,8 @@ def _check_same(folder: Path, record: DatasetRecord, plan: DatasetPlan) -> None:
         if asked.get(name) != there.get(name):
             found, wanted = (f"{values.get(name)!r:.200}" for values in (there, asked))
             raise SceneError(
-                f"{shown(folder)}: cannot go on with this set: its {name} is {found}, now it is "
-                f"{wanted}; ask for the same or start anew in another folder"
+                f"{printable(folder)}: cannot go on with this set: its {name} is {found}, now it "
+                f"is {wanted}; ask for the same or start anew in another folder"
             )
 
 
@@ -269,7 +276,7 @@ def _files(
     step = chunk_scenes(plan.imager)
     starts = range(0, plan.samples, step)
     jobs = [
-        Job(index * plan.samples + start, min(step, plan.samples - start), _settings(plan))
+        SceneJob(index * plan.samples + start, min(step, plan.samples - start), _settings(plan))
         for index in missing
         for start in starts
     ]
@@ -318,5 +325,5 @@ def _describe(path: Path, plan: DatasetPlan, index: int, data: ImagesDepth) -> F
         first_scene=index * plan.samples,
         bytes=total_bytes(path),
         sha256=sha256(path),
-        statistics=Statistics.of(data),
+        statistics=Statistics.from_data(data),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.safe.checksum import sha256, total_bytes
 from fociscope.simulation.dataset_record import RECORD_NAME, DatasetRecord, FileRecord, read_record
 
@@ -47,14 +47,14 @@ def dataset_files(folder: Path) -> list[Path]:
         for path in paths:
             if not path.exists():
                 raise FileFormatError(
-                    f"{shown(path)}: missing, though {RECORD_NAME} records it; make it again with "
-                    "'fociscope simulate ... --resume'."
+                    f"{printable(path)}: missing, though {RECORD_NAME} records it; make it again "
+                    "with 'fociscope simulate ... --resume'."
                 )
     else:
         paths = _layout_files(folder)
     if not paths:
         raise FileFormatError(
-            f"{shown(folder)}: no file of the published layout here, expected "
+            f"{printable(folder)}: no file of the published layout here, expected "
             f"{', '.join(SUFFIXES)}."
         )
     return paths

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from fociscope.configuration import Configuration, plain_errors
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.published.images_depth import ImagesDepth
 from fociscope.files.published.writer import LayoutFormat
 from fociscope.files.safe.atomic import atomic_path
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 RECORD_NAME = "dataset.json"
-FORMAT = "fociscope-dataset"
+DATASET_FORMAT = "fociscope-dataset"
 FORMAT_VERSION = 1
 _LARGEST_RECORD_BYTES = 64 * 2**20
 
@@ -92,7 +92,7 @@ class Statistics(Configuration):
     capture_peak: float
 
     @classmethod
-    def of(cls, data: ImagesDepth) -> Self:
+    def from_data(cls, data: ImagesDepth) -> Self:
         """Measure samples that have a depth map and depths."""
         assert data.depth_map_um is not None
         assert data.depth_um is not None
@@ -186,21 +186,22 @@ def read_record(folder: Path) -> DatasetRecord:
     """
     path = require_file(folder / RECORD_NAME)
     if path.stat().st_size > _LARGEST_RECORD_BYTES:
-        raise FileFormatError(f"{shown(path)}: too large for the description of a data set.")
+        raise FileFormatError(f"{printable(path)}: too large for the description of a data set.")
     try:
         values = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         raise FileFormatError(
-            f"{shown(path)}: not JSON, expected the description of a data set; simulate it again."
+            f"{printable(path)}: not JSON, expected the description of a data set; simulate it "
+            "again."
         ) from None
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise FileFormatError(f"{shown(path)}: not the description of a Fociscope data set.")
+    if not isinstance(values, dict) or values.get("format") != DATASET_FORMAT:
+        raise FileFormatError(f"{printable(path)}: not the description of a Fociscope data set.")
     if values.get("format_version") != FORMAT_VERSION:
         raise FileFormatError(
-            f"{shown(path)}: its format is version {values.get('format_version')!r:.20}, this "
+            f"{printable(path)}: its format is version {values.get('format_version')!r:.20}, this "
             f"Fociscope reads version {FORMAT_VERSION}; update Fociscope."
         )
     try:
         return DatasetRecord.model_validate(values)
     except ValidationError as error:
-        raise FileFormatError(f"{shown(path)}: {plain_errors(error)}") from None
+        raise FileFormatError(f"{printable(path)}: {plain_errors(error)}") from None

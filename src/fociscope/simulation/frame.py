@@ -16,7 +16,7 @@ __all__ = ["DrawnFrame", "chunk_scenes", "project", "surround_margin_px"]
 
 #: Pixels of one layer that are projected together, and scenes at the most.
 CHUNK_PIXELS, CHUNK_SCENES = 2**20, 50
-#: Share of the light from the farthest layer that a `surround` scene's margin must hold.
+#: Share of the light from the farthest layer that a `reflect` scene's margin must hold.
 SURROUND_ENERGY = 0.99
 
 
@@ -38,7 +38,7 @@ class DrawnFrame(NamedTuple):
 
 
 def surround_margin_px(imager: Imager) -> int:
-    """Return how much tissue around the frame a scene needs: none with a dark surround."""
+    """Return how much tissue around the frame a scene needs: none where `boundary` is `zero`."""
     if imager.boundary == "zero":
         return 0
     farthest_um = min(imager.gap_um, imager.psf.depth_range_um[1])
@@ -56,7 +56,7 @@ def project(
     depth_um: Float32Array,
     *,
     drawn: DrawnFrame,
-    family: tuple[str, tuple[float, float]] | None = None,
+    parameter_range: tuple[str, tuple[float, float]] | None = None,
     device: torch.device | str = "cpu",
     **psf_parameters: torch.Tensor,
 ) -> torch.Tensor:
@@ -67,14 +67,14 @@ def project(
         light: (scene, layer, y, x) of the drawn frame.
         depth_um: (scene, layer).
         drawn: frame, which the captures are cut down from.
-        family: as for `LayerProjector`.
+        parameter_range: as for `LayerProjector`.
         device: where to project.
         psf_parameters: as for `LayerProjector.A`.
 
     Returns:
         (scene, sensor, y, x).
     """
-    wide = LayerProjector(imager.with_(boundary="zero"), family=family)
+    wide = LayerProjector(imager.with_(boundary="zero"), parameter_range=parameter_range)
     light_there, depth_there = (torch.from_numpy(a).to(device) for a in (light, depth_um))
     seen = wide.A(light_there, depth_there, **psf_parameters)
     assert isinstance(seen, torch.Tensor)

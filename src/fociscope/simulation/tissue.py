@@ -19,7 +19,7 @@ from fociscope.simulation.cells import autofluorescence_light, render_cells, ren
 from fociscope.simulation.perlin import foci_masks
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 
-__all__ = ["DrawnLayers", "MicroFoci", "PerlinFoci", "ShareRange", "SingleCells", "Tissue"]
+__all__ = ["DrawnLayers", "MicroFoci", "PerlinFoci", "ShareRange", "SingleCells", "SpecimenBase"]
 
 #: How often a place is sought for a micro-focus before it is left out.
 PLACING_TRIES = 200
@@ -51,7 +51,7 @@ class DrawnLayers(NamedTuple):
     """(layer, y, x) True where there are cells."""
 
 
-class Tissue(Configuration):
+class SpecimenBase(Configuration):
     """What all specimens have: cells that glow, and autofluorescence."""
 
     brightness_sigma: Annotated[float, Field(ge=0, le=4)] = 1.1
@@ -95,7 +95,7 @@ class Tissue(Configuration):
         )
 
 
-class FilledTissue(Tissue):
+class FilledTissue(SpecimenBase):
     """A specimen whose masks are filled with cells."""
 
     cells_per_mm2: Density = 300.0
@@ -165,7 +165,7 @@ class PerlinFoci(FilledTissue):
         return DrawnLayers(self.filled(rng, masks, pixel_pitch_um), masks)
 
 
-class _PlacedCells(Tissue):
+class _PlacedCells(SpecimenBase):
     """A specimen of cells that are drawn one by one; a mean cell's light is 1 where it lies."""
 
     def cells_per_unit_light(self, pixel_pitch_um: float) -> float:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from fociscope.errors import SceneError, shown
+from fociscope.errors import SceneError, printable
 from fociscope.files.images.reader import read_image
 from fociscope.simulation.tissue import DrawnLayers, FilledTissue, ShareRange
 from fociscope.typing import BoolArray, Float32Array, Float64Array
@@ -71,12 +71,12 @@ def _planes(
         stack = read_image(file)
         if stack.ndim > 3 or stack.shape[-2:] not in (inner, frame_px):
             raise SceneError(
-                f"{shown(file)}: an image of {'x'.join(map(str, stack.shape))} pixels, expected "
-                f"{inner[0]}x{inner[1]} like the imager's frame; images are not resampled"
+                f"{printable(file)}: an image of {'x'.join(map(str, stack.shape))} pixels, "
+                f"expected {inner[0]}x{inner[1]} like the imager's frame; images are not resampled"
             )
         if not np.isfinite(stack).all() or stack.min() < 0:
             raise SceneError(
-                f"{shown(file)}: holds negative values or NaN; expected light from 0 up"
+                f"{printable(file)}: holds negative values or NaN; expected light from 0 up"
             )
         if stack.shape[-2:] != frame_px:
             margin = ((0, 0), (margin_px, margin_px), (margin_px, margin_px))

@@ -77,18 +77,20 @@ def admm(
     problem = Problem(captures, depth_um, imager, noise_std)
     layers = starting_layers(problem, start)
 
-    def begin(operator: Operator, scenes: slice) -> _Admm:
+    def initial_state(operator: Operator, scenes: slice) -> _Admm:
         if not isinstance(operator, SpectralOperator):
             raise SolverError(
                 "admm needs even kernels, sensor B where A is and a frame of at most about 100 "
                 f"pixels; got {problem.frame_px} pixels; use proximal_gradient"
             )
-        squares = LeastSquares.of(
+        squares = LeastSquares.from_captures(
             problem, operator, scenes, sparsity=sparsity, tv=tv, non_negative=non_negative
         )
         return _Admm(squares, operator, layers[scenes])
 
-    return iterate(problem, begin, iterations=iterations, tolerance=tolerance, progress=progress)
+    return iterate(
+        problem, initial_state, iterations=iterations, tolerance=tolerance, progress=progress
+    )
 
 
 class _Split:
@@ -133,7 +135,7 @@ class _Split:
         self.rho = self.rho * factor
         self.dual = self.dual / self.scaled(factor)
 
-    def only(self, scenes: Tensor) -> None:
+    def subset(self, scenes: Tensor) -> None:
         self.rho = self.rho[scenes]
         for name in ("copy", "before", "dual", "of"):
             setattr(self, name, getattr(self, name).index_select(self.scene_axis, scenes))
@@ -268,9 +270,9 @@ class _Admm:
             change=torch.where(size > 0, apart / size, apart),
         )
 
-    def only(self, scenes: Tensor) -> None:
-        self.squares = self.squares.only(scenes)
-        self.wide = self.wide.only(scenes)
+    def subset(self, scenes: Tensor) -> None:
+        self.squares = self.squares.subset(scenes)
+        self.wide = self.wide.subset(scenes)
         for split in self._splits():
-            split.only(scenes)
+            split.subset(scenes)
         self._prepare()

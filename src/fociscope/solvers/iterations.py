@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fociscope.errors import SolverError
 from fociscope.solvers.operators import Operator
-from fociscope.solvers.problem import Piece, Problem, Progress, Solution, check_option
+from fociscope.solvers.problem import ChunkSolution, Problem, Progress, Solution, check_option
 
 __all__ = ["CHECK_EVERY", "Iteration", "Measured", "iterate"]
 
@@ -43,17 +43,17 @@ class Iteration(Protocol):
     def measured(self) -> Measured:
         """Return how far the scenes are; called after a step."""
 
-    def only(self, scenes: Tensor) -> None:
+    def subset(self, scenes: Tensor) -> None:
         """Go on with some scenes, by their numbers."""
 
 
-Begin = Callable[[Operator, slice], Iteration]
+InitialState = Callable[[Operator, slice], Iteration]
 """Scenes' operator, and which they are -> the state before the first iteration."""
 
 
 def iterate(
     problem: Problem,
-    begin: Begin,
+    initial_state: InitialState,
     *,
     iterations: int,
     tolerance: float,
@@ -63,7 +63,7 @@ def iterate(
 
     Args:
         problem: what to solve.
-        begin: makes the state of a chunk.
+        initial_state: makes the state of a chunk.
         iterations: at most.
         tolerance: a scene is done when its `change` is no larger; 0 never stops early.
         progress: told the number of iterations, summed over scenes, that are done or not needed.
@@ -72,7 +72,7 @@ def iterate(
         raise SolverError(f"iterations must be at least 1; got {iterations}")
     check_option("tolerance", tolerance)
     total = len(problem) * iterations
-    pieces, residuals = [], []
+    chunks, residuals = [], []
     with torch.inference_mode():
         for scenes in problem.chunks():
             operator = problem.operator(scenes)
@@ -81,29 +81,29 @@ def iterate(
                 if progress is not None:
                     progress(start * iterations + done, total)
 
-            state = begin(operator, scenes)
+            state = initial_state(operator, scenes)
             count = scenes.stop - scenes.start
-            piece = _solve_chunk(state, count, iterations, tolerance, report)
-            pieces.append(piece)
-            residuals.append(problem.relative_residual(operator, piece.layers, scenes))
-        return problem.solution(pieces, residuals)
+            chunk = _solve_chunk(state, count, iterations, tolerance, report)
+            chunks.append(chunk)
+            residuals.append(problem.relative_residual(operator, chunk.layers, scenes))
+        return problem.solution(chunks, residuals)
 
 
 def _solve_chunk(
     state: Iteration, count: int, iterations: int, tolerance: float, report: Callable[[int], None]
-) -> Piece:
+) -> ChunkSolution:
     """Iterate until all scenes are done, and gather each where it belongs."""
     regularisation = dict(state.regularisation)
     number = torch.arange(count)
-    piece: Piece | None = None
+    chunk: ChunkSolution | None = None
     for n in range(1, iterations + 1):
         state.step()
         if n % CHECK_EVERY and n != iterations:
             continue
         now = state.measured()
         number = number.to(now.objective.device)
-        if piece is None:
-            piece = Piece(
+        if chunk is None:
+            chunk = ChunkSolution(
                 layers=torch.empty_like(now.layers),
                 objective=torch.empty_like(now.objective),
                 iterations=torch.zeros_like(number),
@@ -114,17 +114,17 @@ def _solve_chunk(
         done = converged | (n == iterations)
         if bool(done.any()):
             left = number[done]
-            piece.layers[left] = now.layers[done]
-            piece.objective[left] = now.objective[done]
-            piece.iterations[left] = n
-            piece.converged[left] = converged[done]
+            chunk.layers[left] = now.layers[done]
+            chunk.objective[left] = now.objective[done]
+            chunk.iterations[left] = n
+            chunk.converged[left] = converged[done]
             staying = torch.nonzero(~done)[:, 0]
             if len(staying) == 0:
                 break
             if len(staying) < len(number):
-                state.only(staying)
+                state.subset(staying)
                 number = number[staying]
         report((count - len(number)) * iterations + len(number) * n)
     report(count * iterations)
-    assert piece is not None
-    return piece
+    assert chunk is not None
+    return chunk

@@ -33,7 +33,7 @@ class LeastSquares(NamedTuple):
     penalty: Penalty
 
     @classmethod
-    def of(
+    def from_captures(
         cls,
         problem: Problem,
         operator: Operator,
@@ -67,11 +67,11 @@ class LeastSquares(NamedTuple):
         misfit = (self.weight * (seen - self.captures).square()).sum((1, 2, 3)) / 2
         return misfit + self.penalty.value(layers)
 
-    def only(self, scenes: Tensor) -> LeastSquares:
+    def subset(self, scenes: Tensor) -> LeastSquares:
         """Return the problem of some scenes, by their numbers."""
-        self.penalty.only(scenes)
+        self.penalty.subset(scenes)
         return self._replace(
-            operator=self.operator.only(scenes),
+            operator=self.operator.subset(scenes),
             captures=self.captures[scenes],
             weight=self.weight[scenes],
         )

@@ -6,7 +6,7 @@ axis, so that a whole batch is transformed by matrix products, which on frames o
 half the time of fast Fourier transforms. Elsewhere `Projection` does the work.
 
 For `zero`, F's columns are part of an orthonormal basis of a frame so much larger that light that
-wraps around does not come back into the frame. For `surround`, F is the cosine transform (DCT-II)
+wraps around does not come back into the frame. For `reflect`, F is the cosine transform (DCT-II)
 of the frame itself: the mirror images around it make A exactly diagonal there.
 """
 
@@ -47,7 +47,7 @@ class Operator(Protocol):
     def A_adjoint(self, captures: Tensor) -> Tensor:
         """(scene, sensor, y, x) -> (scene, layer, y, x)."""
 
-    def only(self, scenes: Tensor) -> Operator:
+    def subset(self, scenes: Tensor) -> Operator:
         """Return the operator of some scenes, by their numbers."""
 
     def norm2(self, weight: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def operator_at(imager: Imager, depth_um: Tensor, frame_px: tuple[int, int]) -> 
     projector = LayerProjector(imager)
     projection = projector.at(depth_um[:1] if shared else depth_um, frame_px)
     if SpectralOperator.possible(projection):
-        return SpectralOperator.of(projection)
+        return SpectralOperator.from_projection(projection)
     if shared:
         projection = projector.at(depth_um, frame_px)
     return ProjectedOperator(projector, depth_um, projection)
@@ -94,12 +94,12 @@ class SpectralOperator:
         longest = max(projection.frame_px)
         if projection.imager.boundary == "zero":
             longest += projection.radius_px
-        return projection.psf.even and longest <= LONGEST_BASIS
+        return projection.psf.symmetric and longest <= LONGEST_BASIS
 
     @classmethod
-    def of(cls, projection: Projection) -> SpectralOperator:
+    def from_projection(cls, projection: Projection) -> SpectralOperator:
         """Return the same operator as a projection for which it is `possible`."""
-        if projection.imager.boundary == "surround":
+        if projection.imager.boundary == "reflect":
             bases = [cosine_basis(n) for n in projection.frame_px]
             height, width = projection.frame_px
             transfer = transfer_with_gains(projection, (2 * height, 2 * width))[
@@ -158,7 +158,7 @@ class SpectralOperator:
             total.addcmul_(found[:, n, None], self.transfer[:, :, n])
         return self.synthesised(total)
 
-    def only(self, scenes: Tensor) -> SpectralOperator:
+    def subset(self, scenes: Tensor) -> SpectralOperator:
         """Return the operator of some scenes, by their numbers."""
         if len(self.transfer) == 1:
             return self
@@ -187,7 +187,7 @@ class ProjectedOperator:
         """(scene, sensor, y, x) -> (scene, layer, y, x)."""
         return self.projection.A_adjoint(captures)
 
-    def only(self, scenes: Tensor) -> ProjectedOperator:
+    def subset(self, scenes: Tensor) -> ProjectedOperator:
         """Return the operator of some scenes, by their numbers."""
         depth_um = self.depth_um[scenes]
         projection = self.projector.at(depth_um, self.projection.frame_px)

@@ -102,7 +102,7 @@ class Penalty:
         self.dual = dual
         return self.shrunk(layers - weight * differences_adjoint(dual), threshold)
 
-    def only(self, scenes: Tensor) -> None:
+    def subset(self, scenes: Tensor) -> None:
         """Go on with some scenes, by their numbers."""
         self.sparsity, self.tv = self.sparsity[scenes], self.tv[scenes]
         if self.dual is not None:

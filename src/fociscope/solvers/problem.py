@@ -16,7 +16,7 @@ from fociscope.imager import Imager
 from fociscope.solvers.operators import Operator, operator_at
 from fociscope.typing import Progress
 
-__all__ = ["Piece", "Problem", "Progress", "Solution", "check_option", "per_scene"]
+__all__ = ["ChunkSolution", "Problem", "Progress", "Solution", "check_option", "per_scene"]
 
 
 #: Scenes that go through all iterations together; more of them leave a processor's cache.
@@ -48,7 +48,7 @@ class Solution:
 
 
 @dataclass(frozen=True)
-class Piece:
+class ChunkSolution:
     """What is found for some scenes."""
 
     layers: Tensor
@@ -152,20 +152,20 @@ class Problem:
         size = captures.flatten(2).norm(dim=2)
         return torch.where(size > 0, left / size, left)
 
-    def solution(self, pieces: list[Piece], residual: list[Tensor]) -> Solution:
+    def solution(self, chunks: list[ChunkSolution], residual: list[Tensor]) -> Solution:
         """Join what was found for the chunks, in the shape and kind of the captures."""
 
         def joined(parts: list[Tensor]) -> Any:
             whole = torch.cat(parts)
             return like(whole.reshape((*self.lead, *whole.shape[1:])), self.given)
 
-        names = pieces[0].regularisation
+        names = chunks[0].regularisation
         return Solution(
-            layers=joined([p.layers for p in pieces]),
-            objective=joined([p.objective for p in pieces]),
-            iterations=joined([p.iterations for p in pieces]),
-            converged=joined([p.converged for p in pieces]),
-            regularisation={n: joined([p.regularisation[n] for p in pieces]) for n in names},
+            layers=joined([p.layers for p in chunks]),
+            objective=joined([p.objective for p in chunks]),
+            iterations=joined([p.iterations for p in chunks]),
+            converged=joined([p.converged for p in chunks]),
+            regularisation={n: joined([p.regularisation[n] for p in chunks]) for n in names},
             residual=joined(residual),
         )
 

@@ -60,14 +60,16 @@ def proximal_gradient(
     problem = Problem(captures, depth_um, imager, noise_std)
     layers = starting_layers(problem, start)
 
-    def begin(operator: Operator, scenes: slice) -> _Fista:
-        squares = LeastSquares.of(
+    def initial_state(operator: Operator, scenes: slice) -> _Fista:
+        squares = LeastSquares.from_captures(
             problem, operator, scenes, sparsity=sparsity, tv=tv, non_negative=non_negative,
             inner=inner,
         )  # fmt: skip
         return _Fista(squares, layers[scenes])
 
-    return iterate(problem, begin, iterations=iterations, tolerance=tolerance, progress=progress)
+    return iterate(
+        problem, initial_state, iterations=iterations, tolerance=tolerance, progress=progress
+    )
 
 
 class _Fista:
@@ -109,7 +111,7 @@ class _Fista:
             change=torch.where(size > 0, moved / size, moved),
         )
 
-    def only(self, scenes: Tensor) -> None:
-        self.squares = self.squares.only(scenes)
+    def subset(self, scenes: Tensor) -> None:
+        self.squares = self.squares.subset(scenes)
         for name in ("step_size", "now", "before", "seen", "seen_before", "t", "moved"):
             setattr(self, name, getattr(self, name)[scenes])

@@ -76,7 +76,7 @@ def richardson_lucy(
         raise SolverError("start must not be negative: Richardson-Lucy cannot change a sign")
     given = None if start is None else starting_layers(problem, start)
 
-    def begin(operator: Operator, scenes: slice) -> _RichardsonLucy:
+    def initial_state(operator: Operator, scenes: slice) -> _RichardsonLucy:
         return _RichardsonLucy(
             operator,
             problem.captures[scenes].clamp(min=0),
@@ -87,7 +87,9 @@ def richardson_lucy(
             photons_per_unit,
         )
 
-    return iterate(problem, begin, iterations=iterations, tolerance=tolerance, progress=progress)
+    return iterate(
+        problem, initial_state, iterations=iterations, tolerance=tolerance, progress=progress
+    )
 
 
 _OF_SCENES = "captures", "background", "inverse_sent", "least_seen", "layers", "seen", "last"
@@ -152,7 +154,7 @@ class _RichardsonLucy:
         self.last = now
         return Measured(self.layers, now.to(self.layers.dtype), change)
 
-    def only(self, scenes: Tensor) -> None:
-        self.operator = self.operator.only(scenes)
+    def subset(self, scenes: Tensor) -> None:
+        self.operator = self.operator.subset(scenes)
         for name in _OF_SCENES:
             setattr(self, name, getattr(self, name)[scenes])

@@ -11,7 +11,7 @@ One sensor: y is the capture times a Hann window, C is taken for diagonal in the
 what the capture lacks of high frequencies, and as uncertain as the layer's own spectrum.
 
 Two sensors: what tells is how A's and B's images differ, and edges count. C is that of the frame:
-of tissue that ends with the frame for `zero`, or goes on beyond it for `surround`, solved by
+of tissue that ends with the frame for `zero`, or goes on beyond it for `reflect`, solved by
 conjugate gradients; the layer's mean is free; ln det C is n times the mean of its logarithmic
 spectrum (Szego's limit).
 """
@@ -55,9 +55,9 @@ HANN_SHARE = ((3 / 8) ** 2 / (35 / 128)) ** 2
 #: log-likelihood is divided by it.
 DISPERSION = {
     (1, "zero"): 25.0,
-    (1, "surround"): 25.0,
+    (1, "reflect"): 25.0,
     (2, "zero"): 45.0,
-    (2, "surround"): 210.0,
+    (2, "reflect"): 210.0,
 }
 #: Conjugate gradients for each depth.
 ITERATIONS = 25
@@ -214,7 +214,7 @@ def _one_sensor(captures: Tensor, imager: Imager) -> Likelihood:
 def _two_sensors(captures: Tensor, imager: Imager) -> Likelihood:
     """Return the log-likelihood of a depth."""
     frame_px = captures.shape[-2], captures.shape[-1]
-    unbounded = imager.boundary == "surround"
+    unbounded = imager.boundary == "reflect"
     dark = imager.with_(boundary="zero")
     pixels = captures[0].numel()
     y = captures

@@ -1,6 +1,6 @@
 """The problem without a frame: circular, so that every frequency is solved for on its own.
 
-For `surround` and even kernels it is the frame's own problem: the mirror images around the frame
+For `reflect` and even kernels it is the frame's own problem: the mirror images around the frame
 make A diagonal in the frame's cosines (DCT-II). For `zero` the captures are taken to be dark beyond
 the frame, and tissue may lie there: the frame's own problem knows neither. Where kernels are uneven
 or sensor B is displaced, mirrored captures are not quite those of mirrored tissue, an error within
@@ -85,7 +85,7 @@ def circular_of(operator: Operator, imager: Imager) -> Circular:
     Raises:
         SolverError: sensor B is turned or scaled, so that A is no convolution.
     """
-    mirrored = imager.boundary == "surround"
+    mirrored = imager.boundary == "reflect"
     if isinstance(operator, SpectralOperator):
         transfer = operator.transfer
         f_y, f_x = (f.to(transfer) for f in operator.frequencies_per_px(mirrored))

@@ -28,7 +28,7 @@ from fociscope.arrays import ArrayLike
 from fociscope.errors import SolverError
 from fociscope.imager import Imager
 from fociscope.solvers.operators import Operator
-from fociscope.solvers.problem import Piece, Problem, Progress, Solution, check_option
+from fociscope.solvers.problem import ChunkSolution, Problem, Progress, Solution, check_option
 from fociscope.solvers.spectra import Circular, LayerSpectrum, circular_of
 
 __all__ = ["Influence", "tikhonov"]
@@ -57,7 +57,7 @@ def tikhonov(
 ) -> Solution:
     """Return the Tikhonov-regularised layers in closed form; with a spectrum, Wiener's.
 
-    For `surround` and even kernels the closed form solves the frame's own problem. For `zero` it
+    For `reflect` and even kernels the closed form solves the frame's own problem. For `zero` it
     solves the circular problem on a larger frame, where the captures are dark beyond their own
     frame and tissue may lie there; of that the frame is returned. `exact` goes on from there to the
     frame's own problem, |N^(-1/2) (A x - y)|^2 + lambda |x|^2 with no tissue beyond the frame, by
@@ -94,7 +94,7 @@ def tikhonov(
     if exact and spectrum is not None:
         raise SolverError("exact is for a flat spectrum; leave out either exact or spectrum")
     problem = Problem(captures, depth_um, imager, noise_std)
-    pieces, residuals = [], []
+    chunks, residuals = [], []
     with torch.inference_mode():
         for scenes in problem.chunks():
             operator = problem.operator(scenes)
@@ -119,11 +119,11 @@ def tikhonov(
             if non_negative:
                 layers = layers.clamp(min=0)
             once = torch.ones(len(y), dtype=torch.int64, device=y.device)
-            pieces.append(Piece(layers, objective, once, once.bool(), {"tikhonov": weight}))
+            chunks.append(ChunkSolution(layers, objective, once, once.bool(), {"tikhonov": weight}))
             residuals.append(problem.relative_residual(operator, layers, scenes))
             if progress is not None:
                 progress(scenes.stop, len(problem))
-        return problem.solution(pieces, residuals)
+        return problem.solution(chunks, residuals)
 
 
 class Influence:

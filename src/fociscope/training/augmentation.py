@@ -52,11 +52,11 @@ def exposed(
         half of them, and noise at peak SNRs drawn from the family.
     """
     family = recipe.family
-    seen = _on_background(_misplaced(clean, recipe, rng), family.background, rng)
+    seen = _on_background(_misregistered(clean, recipe, rng), family.background, rng)
     peak_snr_db = rng.uniform(*family.peak_snr_db, (len(clean), 1))
-    if (core := family.core) is not None:
-        often = rng.uniform(*core.peak_snr_db, (len(clean), 1))
-        peak_snr_db = np.where(rng.random((len(clean), 1)) < core.share, often, peak_snr_db)
+    if (focus := family.focus) is not None:
+        often = rng.uniform(*focus.peak_snr_db, (len(clean), 1))
+        peak_snr_db = np.where(rng.random((len(clean), 1)) < focus.share, often, peak_snr_db)
     return recipe.imager.camera.at_peak_snr(
         seen,
         torch.from_numpy(peak_snr_db).float().to(clean.device).expand(clean.shape[:2]),
@@ -65,13 +65,13 @@ def exposed(
     )
 
 
-def _misplaced(captures: Tensor, recipe: Recipe, rng: np.random.Generator) -> Tensor:
+def _misregistered(captures: Tensor, recipe: Recipe, rng: np.random.Generator) -> Tensor:
     """Shift and turn sensor B of some of the scenes; beyond its edge the edge goes on."""
     largest_px, largest_deg = recipe.family.shift_px, recipe.family.rotation_deg
     if captures.shape[1] < 2 or largest_px == largest_deg == 0:
         return captures
     count, (height, width) = len(captures), captures.shape[-2:]
-    chosen = rng.random(count) < recipe.family.misplaced
+    chosen = rng.random(count) < recipe.family.misregistered_fraction
     if not chosen.any():
         return captures
     radius_px = largest_px * np.sqrt(rng.random(count)) * chosen

@@ -11,26 +11,26 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from fociscope.errors import RecipeError
-from fociscope.networks.conditioning import FamilyOptics, optics_features
+from fociscope.networks.conditioning import TabulatedOptics, optics_features
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.scene import Scenes as SimulatedScenes
 from fociscope.simulation.scene import simulate
-from fociscope.training.recipe import ImagerFamily, Recipe
+from fociscope.training.recipe import ImagerDistribution, Recipe
 
 __all__ = [
-    "Batch",
-    "Scenes",
-    "Telling",
-    "errors_of_telling",
+    "Conditioning",
+    "SceneTensors",
+    "TrainingBatch",
+    "batches_of_rank",
+    "conditioned_batch",
+    "conditioning_noise",
     "for_all_slots",
     "reference_scenes",
-    "shares",
-    "told_batch",
     "validation_loader",
 ]
 
 
-class Scenes(NamedTuple):
+class SceneTensors(NamedTuple):
     """Noise-free scenes, each taken by an imager of its own; absent layers are dark."""
 
     captures: Tensor
@@ -49,7 +49,7 @@ class Scenes(NamedTuple):
     """(scene,)."""
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """What one training step sees."""
 
     captures: Tensor
@@ -68,8 +68,8 @@ class Batch(NamedTuple):
     """(batch,) how many there are."""
 
 
-class Telling:
-    """What a recipe tells the network of scenes: optics with errors, and how many layers at most.
+class Conditioning:
+    """The conditioning of scenes by a recipe: optics with errors, and how many layers at most.
 
     Half of the time the number of layers is the true one, a quarter of the time all that the
     network has, and else one between them.
@@ -78,12 +78,12 @@ class Telling:
     def __init__(self, recipe: Recipe) -> None:
         """Tabulate the optics of the family."""
         self._family, self._slots = recipe.family, recipe.network.layers
-        self.optics = FamilyOptics(recipe.imager, recipe.family.half_angle_deg)
+        self.optics = TabulatedOptics(recipe.imager, recipe.family.half_angle_deg)
 
-    def batch(self, seen: Tensor, scenes: Scenes, rng: np.random.Generator) -> Batch:
+    def batch(self, seen: Tensor, scenes: SceneTensors, rng: np.random.Generator) -> TrainingBatch:
         """Return the batch of scenes whose captures are `seen`."""
         count = len(seen)
-        angle_error_deg, blur_error_px = errors_of_telling(self._family, rng, count)
+        angle_error_deg, blur_error_px = conditioning_noise(self._family, rng, count)
         optics = self.optics(
             scenes.half_angle_deg.cpu() + angle_error_deg,
             (scenes.base_blur_px.cpu() + blur_error_px).clamp(min=0),
@@ -92,7 +92,7 @@ class Telling:
         way = rng.random(count)
         between = rng.integers(layers, self._slots + 1)
         most = np.where(way < 0.5, layers, np.where(way < 0.75, self._slots, between))
-        return Batch(
+        return TrainingBatch(
             seen,
             optics.to(seen.device),
             torch.from_numpy(most).to(seen.device),
@@ -103,15 +103,15 @@ class Telling:
         )
 
 
-def errors_of_telling(
-    family: ImagerFamily, rng: np.random.Generator, count: int
+def conditioning_noise(
+    family: ImagerDistribution, rng: np.random.Generator, count: int
 ) -> tuple[Tensor, Tensor]:
     """Draw (scene,) errors of the half angle in degrees and of the base blur in pixels."""
     errors = torch.from_numpy(rng.normal(size=(2, count))).float()
-    errors *= torch.from_numpy(rng.random(count) >= family.told_exactly)
+    errors *= torch.from_numpy(rng.random(count) >= family.exact_fraction)
     return (
-        errors[0] * family.told_half_angle_error_deg,
-        errors[1] * family.told_base_blur_error_px,
+        errors[0] * family.conditioning_half_angle_std_deg,
+        errors[1] * family.conditioning_base_blur_std_px,
     )
 
 
@@ -131,7 +131,7 @@ def for_all_slots(
     return F.pad(mask, dark), F.pad(light, dark), F.pad(depth, (0, absent), value=1.0)
 
 
-def told_batch(recipe: Recipe, scenes: SimulatedScenes) -> Batch:
+def conditioned_batch(recipe: Recipe, scenes: SimulatedScenes) -> TrainingBatch:
     """Return scenes of the recipe's reference imager, told as a user who knows it tells them."""
     count, layers = scenes.depth_um.shape
     mask, light, depth = for_all_slots(
@@ -140,7 +140,7 @@ def told_batch(recipe: Recipe, scenes: SimulatedScenes) -> Batch:
         torch.from_numpy(scenes.depth_um) / recipe.imager.gap_um,
         recipe.network.layers,
     )
-    return Batch(
+    return TrainingBatch(
         captures=torch.from_numpy(scenes.captures),
         optics=optics_features(recipe.reference_imager).expand(count, -1),
         most_layers=torch.full((count,), layers),
@@ -166,7 +166,7 @@ def reference_scenes(recipe: Recipe, count: int, seed: int, *, first: int = 0) -
     )
 
 
-def shares(scenes: int, rank: int = 0, world_size: int = 1) -> list[list[int]]:
+def batches_of_rank(scenes: int, rank: int = 0, world_size: int = 1) -> list[list[int]]:
     """Return the numbers of the scenes in each batch of one process.
 
     All processes get equally many batches, because each batch is a rendezvous of theirs, and no
@@ -185,7 +185,7 @@ def shares(scenes: int, rank: int = 0, world_size: int = 1) -> list[list[int]]:
 
 def validation_loader(recipe: Recipe, rank: int = 0, world_size: int = 1) -> DataLoader[Any]:
     """Simulate the scenes that choose the best weights; return this process's share of them."""
-    batches = shares(recipe.validation.scenes, rank, world_size)
+    batches = batches_of_rank(recipe.validation.scenes, rank, world_size)
     scenes = reference_scenes(recipe, recipe.validation.scenes, recipe.seeds.validation)
-    data = TensorDataset(*told_batch(recipe, scenes))
+    data = TensorDataset(*conditioned_batch(recipe, scenes))
     return DataLoader(data, batch_sampler=batches)

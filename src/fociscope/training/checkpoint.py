@@ -20,10 +20,10 @@ from fociscope.files.safe.atomic import atomic_path
 
 __all__ = [
     "MONITORED",
-    "BestAndLast",
+    "BestAndLastCheckpoint",
     "SafetensorsCheckpoint",
     "read_checkpoint",
-    "waited_in_vain",
+    "stopped_early",
     "write_checkpoint",
 ]
 
@@ -120,9 +120,10 @@ class SafetensorsCheckpoint(CheckpointIO):
 
 #: The figure of the validation that is to become as large as possible.
 MONITORED = "val/accuracy"
+_STATE_KEY = "BestAndLast"
 
 
-class BestAndLast(Checkpoint):
+class BestAndLastCheckpoint(Checkpoint):
     """After every validation, writes `last.ckpt`, and `best.ckpt` where it is the best so far.
 
     It knows its files by their role alone, so a folder that is moved between two parts of a run
@@ -143,6 +144,11 @@ class BestAndLast(Checkpoint):
         self.folder, self.patience = folder, patience
         self.best_score: float | None = None
         self.waited = 0
+
+    @property
+    def state_key(self) -> str:
+        """Where a checkpoint holds this state; the class's former name, which runs have written."""
+        return _STATE_KEY
 
     @property
     def best(self) -> Path:
@@ -178,7 +184,7 @@ class BestAndLast(Checkpoint):
         self.best_score, self.waited = state_dict["best_score"], state_dict["waited"]
 
 
-def waited_in_vain(checkpoint: dict[str, Any], patience: int) -> bool:
+def stopped_early(checkpoint: dict[str, Any], patience: int) -> bool:
     """Whether the run of a checkpoint has stopped early."""
-    state = checkpoint.get("callbacks", {}).get(BestAndLast.__qualname__, {})
+    state = checkpoint.get("callbacks", {}).get(_STATE_KEY, {})
     return bool(patience and state.get("waited", 0) >= patience)

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from fociscope.errors import FileFormatError, RecipeError, shown
+from fociscope.errors import FileFormatError, RecipeError, printable
 from fociscope.files.published.images_depth import DEPTH, DEPTH_MAP, RAW, SENSOR_B, ImagesDepthFile
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits
 from fociscope.simulation.dataset_check import dataset_files
 from fociscope.training.augmentation import exposed, oriented
-from fociscope.training.batches import Batch, Scenes, Telling, for_all_slots
+from fociscope.training.batches import Conditioning, SceneTensors, TrainingBatch, for_all_slots
 from fociscope.training.recipe import Recipe
 
 __all__ = ["FileBatches", "FileScenes", "SceneSample"]
@@ -137,7 +137,7 @@ class FileScenes(IterableDataset[SceneSample]):
         for name in (RAW, DEPTH_MAP, DEPTH):
             if name not in file.names:
                 raise FileFormatError(
-                    f"{shown(file.path)}: has no variable {name}, expected one to train on; "
+                    f"{printable(file.path)}: has no variable {name}, expected one to train on; "
                     "simulate the set again or leave this file out."
                 )
         found = {name: file.shape(name)[1:] for name in file.names}
@@ -145,8 +145,9 @@ class FileScenes(IterableDataset[SceneSample]):
             shapes.update(found)
         if shapes != found:
             raise FileFormatError(
-                f"{shown(file.path)}: its samples have other shapes or variables ({found}) than "
-                f"those of {shown(self.paths[0])} ({shapes}), expected the same; read them apart."
+                f"{printable(file.path)}: its samples have other shapes or variables ({found}) "
+                f"than those of {printable(self.paths[0])} ({shapes}), expected the same; read "
+                "them apart."
             )
 
     def _cut(self, file: ImagesDepthFile, block_bytes: int) -> None:
@@ -196,7 +197,7 @@ def _is_set(path: Path) -> bool:
     return path.is_dir() and path.suffix != ".zarr" and not (path / "zarr.json").exists()
 
 
-class FileBatches(IterableDataset[Batch]):
+class FileBatches(IterableDataset[TrainingBatch]):
     """Training batches without end, over the scenes of files again and again.
 
     Captures get the recipe's noise, so files without noise are what to train on, as the published
@@ -230,7 +231,7 @@ class FileBatches(IterableDataset[Batch]):
         super().__init__()
         self.recipe, self.first_step = recipe, first_step
         self.rank, self.world_size = rank, world_size
-        self.telling = Telling(recipe)
+        self.conditioning = Conditioning(recipe)
         self.scenes = FileScenes(source, seed=recipe.seeds.training)
         if self.scenes.layers > recipe.network.layers:
             raise RecipeError(
@@ -253,7 +254,7 @@ class FileBatches(IterableDataset[Batch]):
                 f"{needed}{each}; add files or lower optimisation.batch_scenes"
             )
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         """Yield batch after batch."""
         step, per_batch = self.first_step, self.recipe.optimisation.batch_scenes
         waiting: list[SceneSample] = []
@@ -275,7 +276,7 @@ class FileBatches(IterableDataset[Batch]):
                 number += 1
             epoch += 1
 
-    def _batch(self, samples: list[SceneSample], step: int) -> Batch:
+    def _batch(self, samples: list[SceneSample], step: int) -> TrainingBatch:
         recipe = self.recipe
         # Without the rank where it is zero: what one process draws is as it has always been.
         others = [self.rank] if self.rank else []
@@ -297,6 +298,6 @@ class FileBatches(IterableDataset[Batch]):
             )
             for s in samples
         ]
-        stacked = Scenes(*(torch.stack(f) for f in zip(*oriented(scenes, rng), strict=True)))
+        stacked = SceneTensors(*(torch.stack(f) for f in zip(*oriented(scenes, rng), strict=True)))
         seen = exposed(stacked.captures, recipe, rng, fixed_pattern=None)
-        return self.telling.batch(seen, stacked, rng)
+        return self.conditioning.batch(seen, stacked, rng)

@@ -15,7 +15,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 
 from fociscope.errors import FociscopeError, RecipeError
 
-__all__ = ["Machines", "end_other_processes", "is_lost_contact"]
+__all__ = ["ComputeSettings", "end_other_processes", "is_lost_contact"]
 
 _ABLE = {
     "cpu": ("32-true", "bf16-mixed"),
@@ -25,7 +25,7 @@ _ABLE = {
 
 
 @dataclass(frozen=True)
-class Machines:
+class ComputeSettings:
     """Nodes with equally many devices each; every device is one process."""
 
     accelerator: str = "auto"

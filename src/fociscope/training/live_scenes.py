@@ -18,7 +18,7 @@ from fociscope.simulation.frame import DrawnFrame, project
 from fociscope.simulation.scene import draw_depths
 from fociscope.simulation.specimens import Specimen
 from fociscope.training.augmentation import exposed, oriented
-from fociscope.training.batches import Batch, Scenes, Telling
+from fociscope.training.batches import Conditioning, SceneTensors, TrainingBatch
 from fociscope.training.recipe import Recipe
 from fociscope.typing import Float32Array, Int64Array
 
@@ -30,7 +30,7 @@ LARGEST_FILLED_SHARE = 0.75
 _CHUNK, _STEP = 0, 1  # the two kinds of random streams under the training seed
 
 
-class LiveScenes(IterableDataset[Batch]):
+class LiveScenes(IterableDataset[TrainingBatch]):
     """Training batches without end, from `first_step` on."""
 
     def __init__(
@@ -58,10 +58,10 @@ class LiveScenes(IterableDataset[Batch]):
         self.first_step = first_step
         self.device = torch.device(device)
         imager = recipe.imager
-        self.telling = Telling(recipe)
+        self.conditioning = Conditioning(recipe)
         self.fixed_pattern = imager.camera.fixed_pattern(imager.sensors, imager.frame_px)
 
-    def chunk(self, number: int) -> Scenes:
+    def chunk(self, number: int) -> SceneTensors:
         """Simulate a chunk of noise-free scenes: one boundary, and each scene its own imager.
 
         Args:
@@ -93,13 +93,13 @@ class LiveScenes(IterableDataset[Batch]):
             light,
             depth_um,
             drawn=frame,
-            family=("half_angle_deg", family.half_angle_deg),
+            parameter_range=("half_angle_deg", family.half_angle_deg),
             device=self.device,
             half_angle_deg=half_angle_deg,
             base_blur_um=base_blur_px * imager.pixel_pitch_um,
         )
         collected = recipe.grating.collected(half_angle_deg).reshape(-1, 1, 1, 1)
-        return Scenes(
+        return SceneTensors(
             captures=captures,
             mask=torch.from_numpy(mask[frame.inside]).to(self.device).float(),
             intensity=torch.from_numpy(light[frame.inside] * collected.numpy()).to(self.device),
@@ -113,12 +113,12 @@ class LiveScenes(IterableDataset[Batch]):
         """Draw (scene,) half angles in degrees and (scene,) base blurs in pixels."""
         family = self.recipe.family
         drawn = [rng.uniform(*w, count) for w in (family.half_angle_deg, family.base_blur_px)]
-        if (core := family.core) is not None:
-            inside = rng.random(count) < core.share
-            sharp = rng.random(count) < core.sharp
-            blur_px = rng.uniform(*core.base_blur_px, count)
-            blur_px[sharp] = core.base_blur_px[0]
-            often = rng.uniform(*core.half_angle_deg, count), blur_px
+        if (focus := family.focus) is not None:
+            inside = rng.random(count) < focus.share
+            zero_blur = rng.random(count) < focus.zero_blur_fraction
+            blur_px = rng.uniform(*focus.base_blur_px, count)
+            blur_px[zero_blur] = focus.base_blur_px[0]
+            often = rng.uniform(*focus.half_angle_deg, count), blur_px
             drawn = [np.where(inside, a, b) for a, b in zip(often, drawn, strict=True)]
         half_angle_deg, base_blur_px = (torch.from_numpy(values).float() for values in drawn)
         return half_angle_deg, base_blur_px
@@ -145,7 +145,7 @@ class LiveScenes(IterableDataset[Batch]):
                 return other.specimen
         return self.recipe.scenes.specimen
 
-    def batch(self, pool: list[Scenes], step: int) -> Batch:
+    def batch(self, pool: list[SceneTensors], step: int) -> TrainingBatch:
         """Draw the batch of a step from the pool: any scene, any orientation, fresh noise."""
         recipe = self.recipe
         # Without the rank where it is zero: what one process draws is as it has always been.
@@ -158,11 +158,11 @@ class LiveScenes(IterableDataset[Batch]):
         for pick in picks:
             chunk, scene = divmod(int(pick), recipe.stream.chunk_scenes)
             picked.append(tuple(field[scene] for field in pool[chunk]))
-        scenes = Scenes(*(torch.stack(f) for f in zip(*oriented(picked, rng), strict=True)))
+        scenes = SceneTensors(*(torch.stack(f) for f in zip(*oriented(picked, rng), strict=True)))
         seen = exposed(scenes.captures, recipe, rng, fixed_pattern=self.fixed_pattern)
-        return self.telling.batch(seen, scenes, rng)
+        return self.conditioning.batch(seen, scenes, rng)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         """Yield batch after batch."""
         stream = self.recipe.stream
         newest = self.first_step // stream.steps_per_chunk + stream.pool_chunks - 1

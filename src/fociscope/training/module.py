@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fociscope.networks.layer_net import LayerNet
-from fociscope.training.batches import Batch
+from fociscope.training.batches import TrainingBatch
 from fociscope.training.losses import layer_loss
 from fociscope.training.recipe import Recipe
 
@@ -51,7 +51,7 @@ class TrainingModule(L.LightningModule):
         """Go on counting."""
         self._before_s = float(checkpoint.get(SECONDS, 0.0))
 
-    def losses(self, batch: Batch) -> tuple[dict[str, Tensor], Any]:
+    def losses(self, batch: TrainingBatch) -> tuple[dict[str, Tensor], Any]:
         """Return the losses of a batch, and what the network said."""
         captures = batch.captures.contiguous(memory_format=torch.channels_last)
         output = self.network(captures, batch.optics, batch.most_layers)
@@ -72,7 +72,7 @@ class TrainingModule(L.LightningModule):
 
     def training_step(self, batch: list[Tensor], _: int) -> Tensor:
         """Return the loss; NaN stops all processes before it spoils a checkpoint."""
-        terms, _output = self.losses(Batch(*batch))
+        terms, _output = self.losses(TrainingBatch(*batch))
         finite = bool(torch.isfinite(terms["loss"]))
         if not self.trainer.strategy.reduce_boolean_decision(finite, all=True):
             loss = "infinite or NaN elsewhere" if finite else str(float(terms["loss"]))
@@ -82,7 +82,7 @@ class TrainingModule(L.LightningModule):
 
     def validation_step(self, batch: list[Tensor], _: int) -> None:
         """Log the losses, the mean pixel accuracy and the mean depth error."""
-        scenes = Batch(*batch)
+        scenes = TrainingBatch(*batch)
         terms, output = self.losses(scenes)
         there = int(scenes.layers[0])  # the same in all scenes of the validation
         found = (output.logit > 0) & output.present[..., None, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,42 +19,52 @@ from fociscope.simulation.specimens import Specimen
 from fociscope.simulation.tissue import PerlinFoci
 
 __all__ = [
-    "ImagerFamily",
+    "ImagerDistribution",
     "Optimisation",
     "OtherSpecimen",
     "Recipe",
-    "SceneFamily",
+    "SceneDistribution",
     "shipped_recipes",
 ]
 
 
-class FamilyCore(Configuration):
+class FocusDistribution(Configuration):
     """The part of a family that training draws from more often, because it is used more often."""
 
+    FORMER_KEYS: ClassVar[dict[str, str]] = {"sharp": "zero_blur_fraction"}
+
     share: Annotated[float, Field(gt=0, le=1)]
-    """Of the scenes; the others are drawn from the whole family, which holds the core too."""
+    """Of the scenes; the others are drawn from the whole family, which holds the focus too."""
     half_angle_deg: Range = (14.0, 22.0)
     base_blur_px: Range = (0.0, 0.6)
-    sharp: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Share of the core that has the least base blur exactly: an end of the range that even drawing
-    never reaches, and on which the depths nearest to a sensor hang."""
+    zero_blur_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the focus that has the least base blur exactly: an end of the range that even
+    drawing never reaches, and on which the depths nearest to a sensor hang."""
     peak_snr_db: Range = (33.0, 50.0)
 
 
-class ImagerFamily(Configuration):
+class ImagerDistribution(Configuration):
     """The imagers that training draws from, because the true one is not known exactly.
 
-    Evenly, but for those of the core. The network is told half angle and base blur, with errors;
-    nobody tells it the rest.
+    Evenly, but for those of the focus. The network is conditioned on half angle and base blur, with
+    errors, and on nothing else of the imager.
     """
+
+    FORMER_KEYS: ClassVar[dict[str, str]] = {
+        "core": "focus",
+        "misplaced": "misregistered_fraction",
+        "told_exactly": "exact_fraction",
+        "told_half_angle_error_deg": "conditioning_half_angle_std_deg",
+        "told_base_blur_error_px": "conditioning_base_blur_std_px",
+    }
 
     half_angle_deg: Range = (9.0, 30.0)
     base_blur_px: Range = (0.0, 1.3)
     peak_snr_db: Range = (18.0, 50.0)
-    boundaries: Annotated[tuple[Boundary, ...], Field(min_length=1)] = ("zero", "surround")
+    boundaries: Annotated[tuple[Boundary, ...], Field(min_length=1)] = ("zero", "reflect")
     """Equally often. The gain of each sensor is unknown by construction: captures are relative."""
-    core: FamilyCore | None = None
-    misplaced: Annotated[float, Field(ge=0, le=1)] = 0.5
+    focus: FocusDistribution | None = None
+    misregistered_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of the scenes whose sensor B does not lie where it is said to."""
     shift_px: Annotated[float, Field(ge=0, le=8)] = 1.0
     """Sensor B lies up to this far from where it is said to be, in those scenes."""
@@ -62,13 +72,14 @@ class ImagerFamily(Configuration):
     """Sensor B is turned by up to this, in the same scenes."""
     background: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Even light on a sensor up to this share of its mean, in half of the scenes."""
-    told_exactly: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Share of the scenes whose imager the network is told without error, as of a calibrated one.
-    Were it none, no depth could be better than what is told: 1 degree in 18 is 5 % of it."""
-    told_half_angle_error_deg: Annotated[float, Field(ge=0, le=10)] = 1.5
-    """Standard deviation of the error of the half angle that it is told in the other scenes."""
-    told_base_blur_error_px: Annotated[float, Field(ge=0, le=5)] = 0.35
-    """Standard deviation of the error of the base blur that it is told in the same scenes."""
+    exact_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the scenes whose conditioning is the imager itself, without error, as of a
+    calibrated one. Were it none, no depth could be better than the conditioning: 1 degree in 18 is
+    5 % of it."""
+    conditioning_half_angle_std_deg: Annotated[float, Field(ge=0, le=10)] = 1.5
+    """Standard deviation of the conditioning's half angle about the true one, in other scenes."""
+    conditioning_base_blur_std_px: Annotated[float, Field(ge=0, le=5)] = 0.35
+    """Standard deviation of the conditioning's base blur about the true one, in the same scenes."""
 
 
 class OtherSpecimen(Configuration):
@@ -79,7 +90,7 @@ class OtherSpecimen(Configuration):
     specimen: Specimen
 
 
-class SceneFamily(Configuration):
+class SceneDistribution(Configuration):
     """The scenes that training draws from."""
 
     min_separation_um: Range = (250.0, 250.0)
@@ -156,11 +167,13 @@ class Validation(Configuration):
 class CalibrationScenes(Configuration):
     """Scenes that the finished network's probabilities, deviations and limits are fitted to."""
 
+    FORMER_KEYS: ClassVar[dict[str, str]] = {"witness_scenes": "psf_width_scenes"}
+
     scenes: Annotated[int, Field(ge=10)] = 1000
     """Under the reference conditions: probabilities and depth deviations."""
     family_scenes: Annotated[int, Field(ge=10)] = 2000
     """Of the training family: presence, and what a plausible capture is."""
-    witness_scenes: Annotated[int, Field(ge=10)] = 12800
+    psf_width_scenes: Annotated[int, Field(ge=10)] = 12800
     """Of the training family, half of them told a wrong imager: how a wrong one shows to two
     sensors."""
 
@@ -190,8 +203,8 @@ class Recipe(Configuration):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     imager: Imager = Imager()
-    family: ImagerFamily = ImagerFamily()
-    scenes: SceneFamily = SceneFamily()
+    family: ImagerDistribution = ImagerDistribution()
+    scenes: SceneDistribution = SceneDistribution()
     network: Architecture = Architecture()
     stream: Stream = Stream()
     optimisation: Optimisation
@@ -255,12 +268,12 @@ class Recipe(Configuration):
                 f"the model is chosen and scored at {REFERENCE_PEAK_SNR_DB:g} dB; "
                 f"the camera holds {highest_db:.1f} dB"
             )
-        core = self.family.core
-        for name in ("half_angle_deg", "base_blur_px", "peak_snr_db") if core else ():
-            (least, most), (low, high) = getattr(core, name), getattr(self.family, name)
+        focus = self.family.focus
+        for name in ("half_angle_deg", "base_blur_px", "peak_snr_db") if focus else ():
+            (least, most), (low, high) = getattr(focus, name), getattr(self.family, name)
             if not low <= least <= most <= high:
                 raise ValueError(
-                    f"family.core.{name}, {least:g} to {most:g}, must lie within family.{name}, "
+                    f"family.focus.{name}, {least:g} to {most:g}, must lie within family.{name}, "
                     f"{low:g} to {high:g}"
                 )
         if not 0 < self.family.peak_snr_db[0] <= self.family.peak_snr_db[1] <= highest_db:

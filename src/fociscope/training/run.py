@@ -22,27 +22,27 @@ from fociscope.errors import FociscopeError, OutputExistsError, RecipeError, one
 from fociscope.files.safe.atomic import atomic_path, discard_leftovers
 from fociscope.training.batches import validation_loader
 from fociscope.training.checkpoint import (
-    BestAndLast,
+    BestAndLastCheckpoint,
     SafetensorsCheckpoint,
     read_checkpoint,
-    waited_in_vain,
+    stopped_early,
 )
 from fociscope.training.curves import CurvesFile, tensorboard_logger
 from fociscope.training.file_scenes import FileBatches
-from fociscope.training.hardware import Machines, end_other_processes, is_lost_contact
+from fociscope.training.hardware import ComputeSettings, end_other_processes, is_lost_contact
 from fociscope.training.live_scenes import LiveScenes
 from fociscope.training.module import TrainingModule
 from fociscope.training.recipe import Recipe
-from fociscope.training.run_origin import DataRecord, Start, weights_to_start_from
+from fociscope.training.run_origin import DataRecord, RunOrigin, initial_weights
 
-__all__ = ["START", "Trained", "train"]
+__all__ = ["RUN_ORIGIN", "TrainingOutcome", "train"]
 
-RECIPE, START, CURVES = "recipe.toml", "start.json", "curves"
+RECIPE, RUN_ORIGIN, CURVES = "recipe.toml", "start.json", "curves"
 _LOG_EVERY_STEPS = 50
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingOutcome:
     """How a run has ended."""
 
     best: Path
@@ -61,10 +61,10 @@ def train(
     resume: bool = False,
     data: Path | None = None,
     start_from: str | Path | None = None,
-    machines: Machines | None = None,
+    compute: ComputeSettings | None = None,
     tensorboard: bool = False,
     show_progress: bool = False,
-) -> Trained:
+) -> TrainingOutcome:
     """Train by a recipe.
 
     The folder receives `recipe.toml`, `start.json` (what the run starts from beside the recipe),
@@ -79,7 +79,7 @@ def train(
         data: files to train on, in place of live simulation; selection and calibration simulate
             their scenes in any case.
         start_from: a model whose weights to start from, in place of random ones.
-        machines: where to compute; without them, in one process on the best device.
+        compute: where to compute; without them, in one process on the best device.
         tensorboard: write the curves for TensorBoard, too.
         show_progress: draw a progress bar.
 
@@ -90,10 +90,10 @@ def train(
         FileFormatError: a file of `data` cannot be read.
         FociscopeError: no such device, or the disk refuses.
     """
-    machines = machines or Machines()
+    compute = compute or ComputeSettings()
     settings = recipe.optimisation
-    machines.check(settings.precision)
-    selection = BestAndLast(out / "checkpoints", recipe.validation.patience)
+    compute.check(settings.precision)
+    selection = BestAndLastCheckpoint(out / "checkpoints", recipe.validation.patience)
     checkpoint = _checkpoint_to_resume(recipe, out, selection.last) if resume else None
     if checkpoint is None:
         _refuse_another_run(out)
@@ -101,11 +101,11 @@ def train(
     loggers: list[Logger] = [CurvesFile(out / CURVES / "metrics.csv", first_step)]
     if tensorboard:
         loggers.append(tensorboard_logger(out, first_step))
-    machines.prepare(settings.threads)
+    compute.prepare(settings.threads)
     module = TrainingModule(recipe)
     trainer = _trainer(
         recipe,
-        machines,
+        compute,
         callbacks=[
             selection,
             EMAWeightAveraging(decay=settings.ema_decay, use_buffers=True),
@@ -116,24 +116,24 @@ def train(
     )
     place = {"rank": trainer.global_rank, "world_size": trainer.world_size}
     batches = None if data is None else FileBatches(recipe, data, first_step, **place)
-    weights, model = (
-        (None, None) if start_from is None else weights_to_start_from(start_from, recipe)
-    )
-    start = Start(
+    weights, model = (None, None) if start_from is None else initial_weights(start_from, recipe)
+    start = RunOrigin(
         model=model,
-        data=None if batches is None or data is None else DataRecord.of(data, batches.scenes),
+        data=None
+        if batches is None or data is None
+        else DataRecord.from_files(data, batches.scenes),
         processes=trainer.world_size,
     )
     if checkpoint is not None:
-        Start.read(out / START).check_going_on(start, out)
+        RunOrigin.read(out / RUN_ORIGIN).check_resumable(start, out)
     elif weights is not None:
         module.network.load_state_dict(weights.state_dict())
     if checkpoint is None or not _is_over(recipe, checkpoint):
         validation = validation_loader(recipe, **place)
         if trainer.is_global_zero:
-            discard_leftovers([out / RECIPE, out / START, selection.best, selection.last])
+            discard_leftovers([out / RECIPE, out / RUN_ORIGIN, selection.best, selection.last])
             if checkpoint is None:
-                start.write(out / START)
+                start.write(out / RUN_ORIGIN)
                 _write_recipe(recipe, out / RECIPE)
         device = trainer.strategy.root_device if recipe.stream.device == "network" else "cpu"
         stream = LiveScenes(recipe, first_step, device, **place) if batches is None else batches
@@ -145,7 +145,7 @@ def train(
                 ckpt_path=None if checkpoint is None else selection.last,
             )
         first_step = trainer.global_step
-    return Trained(
+    return TrainingOutcome(
         best=selection.best,
         steps=first_step,
         stopped_early=first_step < settings.steps,
@@ -166,7 +166,7 @@ def _checkpoint_to_resume(recipe: Recipe, out: Path, last: Path) -> dict[str, An
 
 def _refuse_another_run(out: Path) -> None:
     """Refuse a folder that holds more than a run leaves that ended before its first checkpoint."""
-    known = (RECIPE, START, CURVES, "tensorboard")
+    known = (RECIPE, RUN_ORIGIN, CURVES, "tensorboard")
     held = out.exists() if not out.is_dir() else any(
         entry.name not in known and not entry.name.startswith(".") for entry in out.iterdir()
     )  # fmt: skip
@@ -183,10 +183,10 @@ def _write_recipe(recipe: Recipe, path: Path) -> None:
 def _is_over(recipe: Recipe, checkpoint: dict[str, Any]) -> bool:
     """Whether a run needs no further step."""
     done = int(checkpoint["global_step"]) >= recipe.optimisation.steps
-    return done or waited_in_vain(checkpoint, recipe.validation.patience)
+    return done or stopped_early(checkpoint, recipe.validation.patience)
 
 
-def _trainer(recipe: Recipe, machines: Machines, **more: Any) -> L.Trainer:
+def _trainer(recipe: Recipe, compute: ComputeSettings, **more: Any) -> L.Trainer:
     """Return Lightning's trainer; it says nothing but that a process has died."""
     for noisy in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -196,7 +196,7 @@ def _trainer(recipe: Recipe, machines: Machines, **more: Any) -> L.Trainer:
     settings = recipe.optimisation
     try:
         return L.Trainer(
-            **machines.for_lightning,
+            **compute.for_lightning,
             precision=settings.precision,
             max_steps=settings.steps,
             max_epochs=-1,

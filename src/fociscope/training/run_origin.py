@@ -22,7 +22,7 @@ from fociscope.networks.store import find_model, read_model
 from fociscope.training.file_scenes import FileScenes
 from fociscope.training.recipe import Recipe
 
-__all__ = ["DataRecord", "ModelRecord", "Start", "weights_to_start_from"]
+__all__ = ["DataRecord", "ModelRecord", "RunOrigin", "initial_weights"]
 
 
 class ModelRecord(Configuration):
@@ -41,7 +41,7 @@ class DataRecord(Configuration):
     bytes: int
 
     @classmethod
-    def of(cls, source: Path, scenes: FileScenes) -> Self:
+    def from_files(cls, source: Path, scenes: FileScenes) -> Self:
         """Describe the files of a data set."""
         size = sum(total_bytes(path) for path in scenes.paths)
         files, samples = len(scenes.paths), scenes.samples
@@ -52,7 +52,7 @@ class DataRecord(Configuration):
         return self == other.model_copy(update={"folder": self.folder})
 
 
-class Start(Configuration):
+class RunOrigin(Configuration):
     """What a run starts from."""
 
     model: ModelRecord | None = None
@@ -82,7 +82,7 @@ class Start(Configuration):
         with atomic_path(path, overwrite=True) as part:
             part.write_text(self.model_dump_json(indent=2, exclude_none=True) + "\n")
 
-    def check_going_on(self, asked: Start, out: Path) -> None:
+    def check_resumable(self, asked: RunOrigin, out: Path) -> None:
         """Hold what a run started from against what it is asked to go on with.
 
         Args:
@@ -122,7 +122,7 @@ class Start(Configuration):
             )
 
 
-def weights_to_start_from(name_or_path: str | Path, recipe: Recipe) -> tuple[LayerNet, ModelRecord]:
+def initial_weights(name_or_path: str | Path, recipe: Recipe) -> tuple[LayerNet, ModelRecord]:
     """Read a model for its weights.
 
     Args:
@@ -137,7 +137,7 @@ def weights_to_start_from(name_or_path: str | Path, recipe: Recipe) -> tuple[Lay
     """
     path = find_model(name_or_path)
     network, info = read_model(path)
-    network.witness = None  # it is of the network as it is; one that trains on gets another
+    network.psf_width = None  # it is of the network as it is; one that trains on gets another
     if recipe.network == info.architecture.model_copy(update={"sensors": 1}):
         network = network.without_sensor_b()
         return network, ModelRecord(name=info.name, sha256=sha256(path))

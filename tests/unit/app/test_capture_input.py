@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from fociscope.app.capture_input import dropped, safe_name, shipped_example, simulated
+from fociscope.app.capture_input import from_upload, safe_name, shipped_example, simulated
 from fociscope.app.download import command_line
 from fociscope.app.methods import answer, default_model, methods_for
 from fociscope.app.scene import SceneSettings, simulate_scene
@@ -54,7 +54,7 @@ def _write(path: Path, image: NDArray[np.float32]) -> Path:
 def test_two_files_are_a_pair_in_the_order_given(tmp_path: Path) -> None:
     a = _write(tmp_path / "a.tif", np.full((40, 40), 1, np.float32))
     b = _write(tmp_path / "b.tif", np.full((40, 40), 2, np.float32))
-    seen = dropped([a, b])
+    seen = from_upload([a, b])
 
     assert seen.frames.shape == (1, 2, 40, 40)
     assert seen.frames[0, :, 0, 0].tolist() == [1, 2]
@@ -64,7 +64,7 @@ def test_two_files_are_a_pair_in_the_order_given(tmp_path: Path) -> None:
 def test_what_goes_wrong_names_the_file_and_not_its_folder(tmp_path: Path) -> None:
     (tmp_path / "bad.tif").write_bytes(b"II*\0 no image")
     with pytest.raises(FileFormatError) as caught:
-        dropped([tmp_path / "bad.tif"])
+        from_upload([tmp_path / "bad.tif"])
     assert str(caught.value).startswith("bad.tif")
 
 
@@ -115,4 +115,4 @@ def test_a_network_beats_the_constant_guess_on_the_example() -> None:
     assert found.residual.shape == (2,)
     assert right.accuracy > right.constant_accuracy + 0.1
     assert (right.missed, right.false_layers) == (0, 0)
-    assert "% of pixels right (constant guess" in right.in_words
+    assert "% of pixels right (constant baseline" in right.in_words

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fociscope.app.plots import PROBABILITY_SCALE, Look, Shown, binned, image, packed
+from fociscope.app.plots import PROBABILITY_SCALE, Shown, Theme, binned, image, packed
 from fociscope.app.side import side_view
 from fociscope.app.stack import Layers, stack
 
-LOOK = Look(dark=False)
+LOOK = Theme(dark=False)
 
 
 def _unpacked(array: dict[str, Any]) -> NDArray[Any]:
@@ -63,7 +63,7 @@ def _stack(mask: NDArray[np.bool_], depth_um: list[float], **more: Any) -> dict[
         gap_um=1000.0,
         sensors=2,
         colour_by="depth",
-        look=LOOK,
+        theme=LOOK,
         **more,
     )
 
@@ -103,7 +103,7 @@ def test_the_side_view_shows_depths_bands_and_true_depths() -> None:
         np.array([25, 1], np.float32),
         pixel_pitch_um=10.0,
         gap_um=1000.0,
-        look=LOOK,
+        theme=LOOK,
         true_um=np.array([280], np.float32),
     )
     band, line = figure["layout"]["shapes"]

@@ -11,36 +11,36 @@ import pytest
 
 from fociscope.app import server
 from fociscope.app.capture_input import shipped_example
-from fociscope.app.session import LatestOnly, Visit
+from fociscope.app.session import LatestOnly, Session
 from fociscope.errors import FociscopeError
 
 
 def test_a_visit_keeps_the_old_map_when_a_capture_cannot_be_reconstructed(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    visit, example = Visit(tmp_path), shipped_example()
-    asyncio.run(visit.look_at(example))
+    session, example = Session(tmp_path), shipped_example()
+    asyncio.run(session.reconstruct(example))
     with pytest.raises(FociscopeError, match="the same value in every pixel"):
-        asyncio.run(visit.look_at(replace(example, frames=np.ones_like(example.frames))))
+        asyncio.run(session.reconstruct(replace(example, frames=np.ones_like(example.frames))))
 
-    assert (visit.number, visit.captured) == (1, example)
+    assert (session.number, session.capture_input) == (1, example)
 
 
 def test_the_threshold_moves_the_mask(tmp_path: Path) -> None:
-    visit = Visit(tmp_path)
-    asyncio.run(visit.look_at(shipped_example()))
-    usual = visit.mask.sum()
-    visit.threshold = 0.9
+    session = Session(tmp_path)
+    asyncio.run(session.reconstruct(shipped_example()))
+    usual = session.mask.sum()
+    session.threshold = 0.9
 
-    assert 0 < visit.mask.sum() < usual
-    assert visit.scores is not None
+    assert 0 < session.mask.sum() < usual
+    assert session.scores is not None
 
 
 def test_a_focus_that_is_pointed_at_has_its_own_pixels(tmp_path: Path) -> None:
-    visit = Visit(tmp_path)
-    asyncio.run(visit.look_at(shipped_example()))
-    visit.pointed_at = focus = visit.foci[-1]
-    pixels = visit.focus_pixels
+    session = Session(tmp_path)
+    asyncio.run(session.reconstruct(shipped_example()))
+    session.pointed_at = focus = session.foci[-1]
+    pixels = session.focus_pixels
 
     assert pixels is not None
     assert pixels.sum() * 55.0**2 == pytest.approx(focus.area_um2)
@@ -48,14 +48,14 @@ def test_a_focus_that_is_pointed_at_has_its_own_pixels(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_a_visit_goes_with_it(tmp_path: Path) -> None:
-    visit = Visit(tmp_path)
+    session = Session(tmp_path)
     assert list(tmp_path.iterdir()) == []  # none before there is something to keep
-    (visit.folder / "a.tif").write_bytes(b"cells")
-    visit.close()
+    (session.folder / "a.tif").write_bytes(b"cells")
+    session.close()
 
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(FociscopeError, match="this visit has ended"):
-        _ = visit.folder
+        _ = session.folder
 
 
 def test_wishes_that_come_while_it_works_become_one_more_run() -> None:

@@ -17,7 +17,7 @@ from fociscope.calibration import (
     simulated_stack,
 )
 from fociscope.calibration.psf_fit import base_blur_estimate
-from fociscope.calibration.rendering import BeadLight, Drawing
+from fociscope.calibration.rendering import BeadRendering, RenderGrid
 from fociscope.errors import CaptureError, FociscopeWarning, ImagerError
 from fociscope.imager import AngleSelectivePsf, Imager
 
@@ -45,8 +45,8 @@ def measured() -> Calibration:
 @pytest.mark.parametrize("offset_px", [(0.0, 0.0), (0.31, -0.44), (1.2, 0.07)])
 def test_a_drawn_bead_is_the_psfs_own_kernel(distance_um: float, offset_px: tuple) -> None:
     psf = AngleSelectivePsf(half_angle_deg=18, base_blur_um=8)
-    drawing = Drawing.of(psf, distance_um, PITCH_UM, energy=0.999, most_px=40)
-    drawn = BeadLight(psf, distance_um, PITCH_UM, drawing).at(offset_px, 9)
+    render_grid = RenderGrid.from_psf(psf, distance_um, PITCH_UM, energy=0.999, most_px=40)
+    drawn = BeadRendering(psf, distance_um, PITCH_UM, render_grid).at(offset_px, 9)
     whole = np.rint(offset_px).astype(int)
     y, x = (float(v) * PITCH_UM for v in offset_px - whole)
     exact = psf.kernel(np.float64(distance_um), PITCH_UM, radius_px=12, offset_um=(y, x))

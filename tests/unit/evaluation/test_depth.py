@@ -22,7 +22,7 @@ def test_scores_by_hand() -> None:
     assert scores.within.tolist() == [1, 0.5]
     assert scores.within_one_std.tolist() == [0.5, 0]
     assert scores.within_two_std.tolist() == [0.5, 0.5]
-    # The constant guess says 150 and 500.
+    # The constant baseline says 150 and 500.
     assert scores.constant_mae_um.tolist() == [50, 100]
     assert scores.constant_rmse_um.tolist() == [50, 100]
     assert scores.constant_within.tolist() == [1, 1]

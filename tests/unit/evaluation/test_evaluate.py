@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from fociscope.errors import FileFormatError, FociscopeError
-from fociscope.evaluation.batches import Estimate
+from fociscope.evaluation.batches import Prediction
 from fociscope.evaluation.evaluate import evaluate_suite
-from fociscope.evaluation.methods.models import Constant, Trained, find_candidates
+from fociscope.evaluation.methods.models import ConstantBaseline, ModelMethod, find_methods
 from fociscope.evaluation.results import as_json, read_results
 from fociscope.evaluation.suite import SUITES, selected
 
@@ -18,13 +18,13 @@ def conditions(pattern):
 
 @pytest.fixture(scope="module")
 def done():
-    candidates = find_candidates("layers-ab", "constant,tikhonov,tikhonov-oracle", device="cpu")
-    return evaluate_suite(conditions("reference,layers-2,half-angle-25"), candidates)
+    methods = find_methods("layers-ab", "constant,tikhonov,tikhonov-oracle", device="cpu")
+    return evaluate_suite(conditions("reference,layers-2,half-angle-25"), methods)
 
 
-def scores(done, condition, candidate):
+def scores(done, condition, method):
     row = next(c for c in done.results["conditions"] if c["name"] == condition)
-    return row["scores"][candidate]
+    return row["scores"][method]
 
 
 def test_the_evaluated_candidate_comes_first_and_says_what_it_is_told(done):
@@ -75,7 +75,7 @@ def test_best_median_and_worst_are_kept(done):
 
 
 def test_the_same_run_gives_the_same_scores(done):
-    again = evaluate_suite(conditions("reference"), [Trained("layers-ab", device="cpu")])
+    again = evaluate_suite(conditions("reference"), [ModelMethod("layers-ab", device="cpu")])
 
     def timeless(values):
         return {k: v for k, v in values.items() if k != "seconds_per_scene"}
@@ -112,7 +112,7 @@ def test_files_that_are_no_results_are_refused(tmp_path, content, message):
         read_results(path)
 
 
-class TwoLayers(Constant):
+class TwoLayers(ConstantBaseline):
     """Refuses all but two layers; slow, and warns each time."""
 
     name, slow = "two", True
@@ -120,19 +120,19 @@ class TwoLayers(Constant):
     def __init__(self):
         self.seen = 0
 
-    def refusal(self, told):
-        return None if told.layers == 2 else "two layers alone"
+    def unsupported_reason(self, task):
+        return None if task.layers == 2 else "two layers alone"
 
-    def estimate(self, batch, told) -> Estimate:
+    def estimate(self, batch, task) -> Prediction:
         from fociscope.errors import FociscopeWarning
 
         self.seen += len(batch)
         warnings.warn("beware", FociscopeWarning, stacklevel=1)
-        return super().estimate(batch, told)
+        return super().estimate(batch, task)
 
 
 def test_who_cannot_answer_says_why_and_the_others_go_on():
-    done = evaluate_suite(conditions("reference,layers-2"), [TwoLayers(), Constant()])
+    done = evaluate_suite(conditions("reference,layers-2"), [TwoLayers(), ConstantBaseline()])
     assert scores(done, "reference", "two") == {"not_applicable": "two layers alone"}
     assert "accuracy" in scores(done, "reference", "constant")
     assert "accuracy" in scores(done, "layers-2", "two")
@@ -140,7 +140,7 @@ def test_who_cannot_answer_says_why_and_the_others_go_on():
 
 def test_a_slow_candidate_is_scored_on_the_first_scenes():
     slow, condition = TwoLayers(), conditions("layers-2")
-    done = evaluate_suite(condition, [slow, Constant()])
+    done = evaluate_suite(condition, [slow, ConstantBaseline()])
     few = condition.conditions[0].slow_scenes
     assert slow.seen == scores(done, "layers-2", "two")["scenes"] == few
     assert scores(done, "layers-2", "constant")["scenes"] > few
@@ -160,7 +160,7 @@ def test_progress_reaches_its_end():
     steps = []
     evaluate_suite(
         conditions("reference,layers-2"),
-        [TwoLayers(), Constant()],
+        [TwoLayers(), ConstantBaseline()],
         progress=lambda name, done, total: steps.append((name, done, total)),
     )
     assert steps[-1][1] == steps[-1][2]

@@ -33,8 +33,8 @@ def test_a_file_is_scored_on_whatever_truth_it_holds(scenes, tmp_path):
     (batch,) = data.batches()
     np.testing.assert_array_equal(batch.mask, scenes.mask)
     np.testing.assert_allclose(batch.depth_um, scenes.depth_um, rtol=1e-5)
-    assert data.to_tell.layers == 3
-    assert data.to_tell.depths_known
+    assert data.task.layers == 3
+    assert data.task.depths_known
 
 
 def test_depths_are_read_from_the_map_where_nothing_else_says_them(scenes, tmp_path):
@@ -51,7 +51,7 @@ def test_images_alone_leave_masks_and_depths_open(scenes, tmp_path):
     data = DataSet(write(tmp_path / "1.mat", scenes, truth=("raw",)))
     (batch,) = data.batches()
     assert batch.mask is None and batch.depth_um is None
-    assert not data.to_tell.depths_known
+    assert not data.task.depths_known
 
 
 def test_captures_without_any_truth_are_refused(scenes, tmp_path):
@@ -66,7 +66,7 @@ def test_a_simulated_set_brings_its_imager(tmp_path):
     data = DataSet(tmp_path / "set")
     assert data.imager == imager
     assert data.scenes == 6
-    assert data.to_tell.min_separation_um == 180.0
+    assert data.task.min_separation_um == 180.0
     assert sum(len(batch) for batch in data.batches()) == 6
     assert data.described()["files"] == ["1.mat", "2.mat"]
     other = Imager(gap_um=800.0)

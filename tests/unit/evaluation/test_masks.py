@@ -32,7 +32,8 @@ def test_pooled_by_hand() -> None:
     assert scores.dice == pytest.approx(12 / 17)
     assert scores.iou == pytest.approx(6 / 11)
     assert scores.mcc == pytest.approx((6 * 9 - 4) / np.sqrt(7 * 10 * 10 * 13))
-    # The majority answer may differ from layer to layer: "none" is right 7 times, "cells" 7 times.
+    # The constant baseline may differ from layer to layer: "none" is right 7 times, "cells" 7
+    # times.
     assert scores.constant_accuracy == pytest.approx(14 / 20)
 
 
@@ -59,7 +60,7 @@ def test_counts_of_scenes_drawn_again() -> None:
     predicted = truth ^ (rng.random(truth.shape) > 0.9)
     counts = mask_counts(predicted, truth)
     dice = bootstrap_of_means(
-        counts.array(), lambda mean: MaskCounts.of(mean).dice, seed=0, resamples=300
+        counts.array(), lambda mean: MaskCounts.from_array(mean).dice, seed=0, resamples=300
     )
     assert dice.value.tolist() == pytest.approx(mask_scores(predicted, truth).dice.tolist())
     assert (dice.low < dice.value).all()

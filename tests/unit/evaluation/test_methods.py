@@ -2,23 +2,23 @@ import numpy as np
 import pytest
 
 from fociscope.errors import FociscopeError
-from fociscope.evaluation.batches import Batch, Told
+from fociscope.evaluation.batches import Batch, ReconstructionTask
 from fociscope.evaluation.methods import oracle as map_limit
 from fociscope.evaluation.methods.models import (
-    Constant,
-    Trained,
+    ConstantBaseline,
+    ModelMethod,
     baseline_names,
-    find_candidate,
-    find_candidates,
+    find_method,
+    find_methods,
 )
-from fociscope.evaluation.methods.solvers import Reading, Solver, solver_names
+from fociscope.evaluation.methods.solvers import MaskReadout, SolverMethod, solver_names
 from fociscope.evaluation.suite import SUITES, VALIDATION
 from fociscope.imager import Imager, Registration
 
 
 def told(**changes):
     values = {"imager": Imager(), "layers": 4, "min_separation_um": 250.0, **changes}
-    return Told(**values)
+    return ReconstructionTask(**values)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def batch() -> Batch:
 
 
 def test_the_model_answers_with_all_that_is_scored(batch):
-    model = Trained("layers-ab", device="cpu")
+    model = ModelMethod("layers-ab", device="cpu")
     said = model.estimate(batch, told())
     assert said.mask.shape == said.probability.shape == batch.mask.shape
     assert said.depth_std_um.shape == said.depth_um.shape == (3, 4)
@@ -36,14 +36,14 @@ def test_the_model_answers_with_all_that_is_scored(batch):
 
 
 def test_the_model_refuses_what_it_was_not_made_for():
-    model = Trained("layers-ab", device="cpu")
-    assert model.refusal(told()) is None
-    assert "sensors A and B" in model.refusal(told(imager=Imager(sensors=1)))
-    assert model.refusal(told(imager=Imager(pixel_pitch_um=40.0))) is None
+    model = ModelMethod("layers-ab", device="cpu")
+    assert model.unsupported_reason(told()) is None
+    assert "sensors A and B" in model.unsupported_reason(told(imager=Imager(sensors=1)))
+    assert model.unsupported_reason(told(imager=Imager(pixel_pitch_um=40.0))) is None
 
 
 def test_the_constant_never_looks(batch):
-    constant = Constant()
+    constant = ConstantBaseline()
     dark = Batch(captures=np.zeros_like(batch.captures))
     one, other = (constant.estimate(b, told()) for b in (batch, dark))
     np.testing.assert_array_equal(one.depth_um, other.depth_um)
@@ -55,13 +55,13 @@ def test_the_constant_never_looks(batch):
 
 
 def test_the_constant_knows_how_many_layers_there_are(batch):
-    said = Constant().estimate(batch, told(layers=2))
+    said = ConstantBaseline().estimate(batch, told(layers=2))
     assert said.depth_um.shape == (3, 2)
 
 
 @pytest.mark.parametrize("name", ["tikhonov", "fista"])
 def test_a_solver_finds_layers_and_depths(batch, name):
-    solver = Solver(name)
+    solver = SolverMethod(name)
     solver.prepare()
     said = solver.estimate(batch, told())
     assert said.mask.shape == said.intensity.shape == batch.mask.shape
@@ -75,29 +75,29 @@ def test_a_solver_finds_layers_and_depths(batch, name):
 def test_a_single_layer_is_put_at_its_likeliest_depth():
     single = next(c for c in SUITES["quick"].conditions if c.name == "single-layer")
     batch = next(iter(single.batches())).first(2)
-    solver = Solver("tikhonov")
+    solver = SolverMethod("tikhonov")
     solver.prepare()
-    said = solver.estimate(batch, single.to_tell)
+    said = solver.estimate(batch, single.task)
     assert said.depth_um.shape == said.depth_std_um.shape == (2, 1)
     np.testing.assert_allclose(said.depth_um, batch.depth_um, atol=20)
 
 
 def test_an_oracle_is_told_the_depths_and_not_scored_on_them(batch):
-    solver = Solver("tikhonov-oracle")
+    solver = SolverMethod("tikhonov-oracle")
     assert solver.oracle
-    assert "true depths" in solver.told
+    assert "true depths" in solver.inputs
     solver.prepare()
     said = solver.estimate(batch, told())
     assert said.depth_um is None
     far = Batch(batch.captures, batch.mask, batch.depth_um[:, ::-1].copy(), batch.layers)
     other = solver.estimate(far, told())
     assert not np.allclose(said.intensity, other.intensity)
-    assert "true depths" in solver.refusal(told(depths_known=False))
+    assert "true depths" in solver.unsupported_reason(told(depths_known=False))
 
 
 def test_only_an_oracle_reads_the_truth(batch):
     blind = Batch(captures=batch.captures)
-    solver = Solver("tikhonov")
+    solver = SolverMethod("tikhonov")
     solver.prepare()
     np.testing.assert_array_equal(
         solver.estimate(blind, told()).mask, solver.estimate(batch, told()).mask
@@ -105,13 +105,13 @@ def test_only_an_oracle_reads_the_truth(batch):
 
 
 def test_the_limit_of_the_map_knows_noise_and_imager_but_default_specimens_alone():
-    limit = find_candidate("map-oracle")
+    limit = find_method("map-oracle")
     assert limit.oracle
     for group in ("reference", "snr", "half-angle", "single-layer"):
-        assert limit.refusal(told(group=group, peak_snr_db=30.0)) is None
+        assert limit.unsupported_reason(told(group=group, peak_snr_db=30.0)) is None
     for group in ("coverage", "specimen", "shift", "surround", "data"):
-        assert "default specimens" in limit.refusal(told(group=group, peak_snr_db=40.0))
-    assert "with noise" in limit.refusal(told(group="reference", peak_snr_db=None))
+        assert "default specimens" in limit.unsupported_reason(told(group=group, peak_snr_db=40.0))
+    assert "with noise" in limit.unsupported_reason(told(group="reference", peak_snr_db=None))
 
 
 def test_the_limit_of_the_map_is_fitted_to_the_noise_it_is_told(monkeypatch):
@@ -121,7 +121,7 @@ def test_the_limit_of_the_map_is_fitted_to_the_noise_it_is_told(monkeypatch):
     for name in ("snr-20", "snr-30"):
         condition = conditions[name]
         scenes = next(iter(condition.batches())).first(2)
-        said = find_candidate("map-oracle").estimate(scenes, condition.to_tell)
+        said = find_method("map-oracle").estimate(scenes, condition.task)
         assert said.depth_um is None
         right[name] = (said.mask == scenes.mask).mean()
     assert 0.85 < right["snr-20"] < right["snr-30"]
@@ -129,15 +129,15 @@ def test_the_limit_of_the_map_is_fitted_to_the_noise_it_is_told(monkeypatch):
 
 def test_a_closed_form_refuses_a_turned_sensor():
     turned = Imager(registration=Registration(rotation_deg=2.0))
-    assert "turned" in Solver("tikhonov").refusal(told(imager=turned))
-    assert Solver("fista").refusal(told(imager=turned)) is None
+    assert "turned" in SolverMethod("tikhonov").unsupported_reason(told(imager=turned))
+    assert SolverMethod("fista").unsupported_reason(told(imager=turned)) is None
 
 
 def test_a_reading_finds_the_threshold_and_honest_probabilities():
     rng = np.random.default_rng(0)
     mask = rng.random((20, 2, 40, 40)) < 0.4
     light = rng.lognormal(np.where(mask, 0.5, -1.5), 0.5).astype(np.float32)
-    reading = Reading.fit(light, mask)
+    reading = MaskReadout.fit(light, mask)
     # Equal spreads: the best threshold lies where both are equally likely, near the middle.
     assert np.exp(reading.threshold) - 0.05 == pytest.approx(np.exp(-0.45), rel=0.15)
     assert (reading.mask(light) == mask).mean() > 0.97
@@ -151,14 +151,14 @@ def test_a_reading_smooths_where_that_helps():
     mask = np.zeros((10, 1, 40, 40), bool)
     mask[:, :, 10:30, 10:30] = True
     grainy = (mask * rng.random(mask.shape) * 2 + 0.8 * rng.random(mask.shape)).astype(np.float32)
-    assert Reading.fit(grainy, mask).smoothing_px > 0
+    assert MaskReadout.fit(grainy, mask).smoothing_px > 0
 
 
 def test_names_are_found_and_unknown_ones_refused():
     assert baseline_names() == ["constant", *solver_names(), "map-oracle"]
-    assert [c.name for c in find_candidates("layers-ab", "none")] == ["layers-ab"]
-    some = find_candidates("fista", "constant, fista")
+    assert [c.name for c in find_methods("layers-ab", "none")] == ["layers-ab"]
+    some = find_methods("fista", "constant, fista")
     assert [c.name for c in some] == ["fista", "constant"]
-    assert len(find_candidates("layers-ab", "all")) == 1 + len(baseline_names())
+    assert len(find_methods("layers-ab", "all")) == 1 + len(baseline_names())
     with pytest.raises(FociscopeError, match=r"no model or solver 'wiener'.*layers-ab.*tikhonov"):
-        find_candidate("wiener")
+        find_method("wiener")

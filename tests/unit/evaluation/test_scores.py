@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from fociscope.evaluation.batches import Batch, Estimate, matched
-from fociscope.evaluation.scores import Tally
+from fociscope.evaluation.batches import Batch, Prediction, match_predicted_layers
+from fociscope.evaluation.scores import ScoreAccumulator
 
 SIDE = 32
 DEPTH_UM = np.array([[100.0, 600.0]], np.float32)
@@ -26,8 +26,8 @@ def batch(scenes: int = 4) -> Batch:
     )
 
 
-def perfect(truth: Batch) -> Estimate:
-    return Estimate(
+def perfect(truth: Batch) -> Prediction:
+    return Prediction(
         mask=truth.mask,
         probability=truth.mask.astype(np.float32),
         intensity=3 * truth.layers,
@@ -36,8 +36,8 @@ def perfect(truth: Batch) -> Estimate:
     )
 
 
-def scores(truth: Batch, estimate: Estimate, *, by_depth: bool = False) -> dict:
-    tally = Tally(pixel_pitch_um=55.0, deepest_um=1000.0)
+def scores(truth: Batch, estimate: Prediction, *, by_depth: bool = False) -> dict:
+    tally = ScoreAccumulator(pixel_pitch_um=55.0, deepest_um=1000.0)
     tally.add(truth, estimate)
     return tally.scores(seed=0, by_depth=by_depth)
 
@@ -67,7 +67,7 @@ def test_errors_by_hand() -> None:
     wrong = truth.mask.copy()
     wrong[:, 0] = True
     shifted = truth.depth_um + np.array([30.0, -150.0], np.float32)
-    said = Estimate(mask=wrong, depth_um=shifted, depth_std_um=np.full((4, 2), 40.0))
+    said = Prediction(mask=wrong, depth_um=shifted, depth_std_um=np.full((4, 2), 40.0))
     s = scores(truth, said)
     assert s["accuracy"]["value"] == pytest.approx(0.75)
     assert s["by_layer"]["accuracy"] == pytest.approx([0.5, 1.0])
@@ -81,17 +81,17 @@ def test_errors_by_hand() -> None:
 def test_batches_add_up() -> None:
     truth = batch(6)
     rng = np.random.default_rng(0)
-    said = Estimate(
+    said = Prediction(
         mask=rng.random(truth.mask.shape) > 0.5,
         probability=rng.random(truth.mask.shape, dtype=np.float32),
         intensity=rng.random(truth.mask.shape, dtype=np.float32),
         depth_um=rng.uniform(0, 1000, truth.depth_um.shape),
     )
-    parts = Tally(pixel_pitch_um=55.0, deepest_um=1000.0)
+    parts = ScoreAccumulator(pixel_pitch_um=55.0, deepest_um=1000.0)
     for part in (slice(0, 2), slice(2, 6)):
         some = {n: a[part] if isinstance(a, np.ndarray) else a for n, a in vars(truth).items()}
         answer = {n: None if a is None else a[part] for n, a in vars(said).items()}
-        parts.add(Batch(**some), Estimate(**answer))
+        parts.add(Batch(**some), Prediction(**answer))
     assert parts.scores(seed=0, by_depth=True) == scores(truth, said, by_depth=True)
 
 
@@ -99,7 +99,7 @@ def test_the_depth_of_a_layer_without_cells_is_not_scored() -> None:
     truth = batch()
     truth.mask[:, 1] = False
     far = truth.depth_um + np.array([0.0, 350.0], np.float32)
-    s = scores(truth, Estimate(mask=truth.mask, depth_um=far))
+    s = scores(truth, Prediction(mask=truth.mask, depth_um=far))
     assert s["depth_error_um"]["value"] == 0
 
 
@@ -110,7 +110,7 @@ def test_layers_of_another_number_are_matched_by_depth() -> None:
     mask = np.zeros((4, 4, SIDE, SIDE), bool)
     mask[:, 0], mask[:, 2] = truth.mask[:, 0], truth.mask[:, 1]
     mask[:, 1, :3, :3] = True
-    s = scores(truth, Estimate(mask=mask, depth_um=said_um))
+    s = scores(truth, Prediction(mask=mask, depth_um=said_um))
     assert s["matched_layers"] is True
     assert s["accuracy"]["value"] == 1
     assert s["depth_error_um"]["value"] == pytest.approx(20)
@@ -120,12 +120,12 @@ def test_layers_of_another_number_are_matched_by_depth() -> None:
 def test_a_layer_that_nothing_lies_near_is_missed() -> None:
     truth = batch()
     far = np.full((4, 1), 350.0, np.float32)
-    said = Estimate(
+    said = Prediction(
         mask=np.ones((4, 1, SIDE, SIDE), bool),
         probability=np.ones((4, 1, SIDE, SIDE), np.float32),
         depth_um=far,
     )
-    placed, false = matched(said, truth.depth_um)
+    placed, false = match_predicted_layers(said, truth.depth_um)
     assert not placed.mask.any()
     assert np.isnan(placed.depth_um).all()
     assert false.tolist() == [1] * 4
@@ -138,7 +138,7 @@ def test_a_layer_that_nothing_lies_near_is_missed() -> None:
 def test_bins_of_depth_hold_their_own_layers() -> None:
     truth = batch()
     off = truth.depth_um + np.array([10.0, -40.0], np.float32)
-    curve = scores(truth, Estimate(mask=truth.mask, depth_um=off), by_depth=True)["by_depth"]
+    curve = scores(truth, Prediction(mask=truth.mask, depth_um=off), by_depth=True)["by_depth"]
     assert curve["layers"] == [0, 4, 0, 0, 0, 0, 4, 0, 0, 0]
     assert curve["depth_error_um"][1]["value"] == pytest.approx(10)
     assert curve["depth_error_um"][6]["value"] == pytest.approx(40)
@@ -148,7 +148,7 @@ def test_bins_of_depth_hold_their_own_layers() -> None:
 
 def test_maps_of_whoever_says_no_depth_are_binned_by_the_true_one() -> None:
     truth = batch()
-    curve = scores(truth, Estimate(mask=truth.mask), by_depth=True)["by_depth"]
+    curve = scores(truth, Prediction(mask=truth.mask), by_depth=True)["by_depth"]
     assert curve["accuracy"][1]["value"] == curve["accuracy"][6]["value"] == 1
     assert not {"depth_error_um", "within_100_um", "depth_rmse_um"} & set(curve)
 
@@ -162,5 +162,5 @@ def test_scores_are_valid_json_even_where_nothing_can_be_said() -> None:
 
 def test_captures_alone_are_counted_and_no_more() -> None:
     truth = Batch(captures=np.ones((3, 2, SIDE, SIDE), np.float32))
-    s = scores(truth, Estimate(mask=np.zeros((3, 4, SIDE, SIDE), bool)))
+    s = scores(truth, Prediction(mask=np.zeros((3, 4, SIDE, SIDE), bool)))
     assert s == {"scenes": 3, "matched_layers": False}

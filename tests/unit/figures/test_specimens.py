@@ -8,7 +8,7 @@ from fociscope.figures.specimens import draw_specimen, draw_surface
 from fociscope.imager import Imager
 from fociscope.simulation import SPECIMEN_KINDS, PerlinFoci, Surface
 
-SURROUND = Imager.reference().with_(boundary="surround", frame_px=(30, 44))
+SURROUND = Imager.reference().with_(boundary="reflect", frame_px=(30, 44))
 
 
 def images(figure: Figure) -> list[np.ndarray]:

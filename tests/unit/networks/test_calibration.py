@@ -3,7 +3,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from fociscope.networks.calibration import Calibration, fit_calibration
+from fociscope.networks.calibration import OutputCalibration, fit_calibration
 from fociscope.networks.layer_net import LayerNetOutput
 
 SCENES, LAYERS, SIDE = 40, 3, 40
@@ -21,7 +21,7 @@ def normal(*shape: int, seed: int) -> Tensor:
 
 
 def test_the_identity_changes_nothing() -> None:
-    calibration = Calibration.identity(LAYERS)
+    calibration = OutputCalibration.identity(LAYERS)
     said = output(
         3 * normal(2, LAYERS, 5, 6, seed=0),
         normal(2, LAYERS, seed=1),
@@ -32,7 +32,7 @@ def test_the_identity_changes_nothing() -> None:
 
 
 def test_each_layer_has_its_own_correction() -> None:
-    calibration = Calibration(
+    calibration = OutputCalibration(
         logit_scale=(1.0, 2.0), logit_shift=(0.5, -1.0), depth_std_scale=(3.0, 0.5)
     )
     logit = torch.tensor([0.0, 1.5]).reshape(1, 2, 1, 1)
@@ -74,7 +74,9 @@ def test_fitting_works_without_gradients_and_leaves_them_off() -> None:
 
 
 def test_what_was_fitted_survives_json() -> None:
-    fitted = Calibration(logit_scale=(1 / 3,), logit_shift=(-1e-17,), depth_std_scale=(0.1 + 0.2,))
-    assert Calibration.model_validate_json(fitted.model_dump_json()) == fitted
+    fitted = OutputCalibration(
+        logit_scale=(1 / 3,), logit_shift=(-1e-17,), depth_std_scale=(0.1 + 0.2,)
+    )
+    assert OutputCalibration.model_validate_json(fitted.model_dump_json()) == fitted
     with pytest.raises(ValidationError, match="bias"):
-        Calibration.model_validate({**fitted.model_dump(), "bias": [1.0]})
+        OutputCalibration.model_validate({**fitted.model_dump(), "bias": [1.0]})

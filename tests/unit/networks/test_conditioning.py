@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fociscope.imager import AngleSelectivePsf, GaussianPsf, Imager
-from fociscope.networks.conditioning import OPTICS_FEATURES, FamilyOptics, optics_features
+from fociscope.networks.conditioning import OPTICS_FEATURES, TabulatedOptics, optics_features
 
 
 def told(half_angle_deg: float = 18.0, base_blur_um: float = 0.0, **more: object) -> torch.Tensor:
@@ -37,7 +37,7 @@ def test_wider_angles_and_more_blur_are_wider() -> None:
     ("half_angle_deg", "base_blur_px"), [(9.0, 0.0), (18.3, 0.0), (24.1, 1.1), (30.0, 0.4)]
 )
 def test_a_family_is_told_as_its_imagers_are(half_angle_deg: float, base_blur_px: float) -> None:
-    family = FamilyOptics(Imager(), (9.0, 30.0))
+    family = TabulatedOptics(Imager(), (9.0, 30.0))
     found = family(torch.tensor([half_angle_deg]), torch.tensor([base_blur_px]))
     expected = told(half_angle_deg, base_blur_px * 55.0)
     assert found.shape == (1, OPTICS_FEATURES)
@@ -45,6 +45,6 @@ def test_a_family_is_told_as_its_imagers_are(half_angle_deg: float, base_blur_px
 
 
 def test_a_family_of_one_angle() -> None:
-    family = FamilyOptics(Imager(), (18.0, 18.0))
+    family = TabulatedOptics(Imager(), (18.0, 18.0))
     found = family(torch.tensor([18.0, 19.0]), torch.zeros(2))
     torch.testing.assert_close(found, told().expand(2, -1), rtol=0, atol=1e-4)

@@ -13,11 +13,11 @@ from safetensors.torch import save_file
 
 from fociscope.errors import FileFormatError, ModelError, OutputExistsError
 from fociscope.imager import Imager
-from fociscope.networks.calibration import Calibration
+from fociscope.networks.calibration import OutputCalibration
 from fociscope.networks.conditioning import OPTICS_FEATURES
-from fociscope.networks.layer_net import WITNESS, Architecture, LayerNet
+from fociscope.networks.layer_net import PSF_WIDTH, Architecture, LayerNet
 from fociscope.networks.ood import feature_count
-from fociscope.networks.psf_width import BlurWitness
+from fociscope.networks.psf_width import PsfWidthEstimator
 from fociscope.networks.store import ModelInfo, find_model, read_model, shipped_models, write_model
 
 SMALL = Architecture(layers=2, widths=(4, 8), blocks=(1, 1), context=8)
@@ -25,11 +25,11 @@ INFO = ModelInfo(
     name="a-model",
     architecture=SMALL,
     layers=2,
-    imager=Imager(pixel_pitch_um=60.1, frame_px=(36, 80), boundary="surround"),
+    imager=Imager(pixel_pitch_um=60.1, frame_px=(36, 80), boundary="reflect"),
     half_angle_deg=(12.0, 25.0),
     base_blur_px=(0.0, 1.2),
     peak_snr_db=(25.0, 50.0),
-    calibration=Calibration(
+    calibration=OutputCalibration(
         logit_scale=(1.1, 0.9), logit_shift=(-0.1, 1 / 3), depth_std_scale=(2.0, 1.0)
     ),
 )
@@ -100,10 +100,10 @@ def test_what_is_written_is_read(model: Path) -> None:
 
 
 def witnessed(sensors: int = 2) -> LayerNet:
-    """A network with a witness, none of whose numbers are those of a fresh one."""
+    """A network with a PSF-width estimator, none of whose numbers are those of a fresh one."""
     network = trained()
-    network.witness = BlurWitness(SMALL.context + feature_count(sensors))
-    for tensor in network.witness.state_dict().values():
+    network.psf_width = PsfWidthEstimator(SMALL.context + feature_count(sensors))
+    for tensor in network.psf_width.state_dict().values():
         tensor.add_(0.1)
     return network.eval()
 
@@ -114,19 +114,19 @@ def test_a_witness_travels_with_its_network(tmp_path: Path) -> None:
     write_model(path, written, INFO)
     read, expected = read_model(path)[0].state_dict(), written.state_dict()
     assert read.keys() == expected.keys()
-    assert any(name.startswith(WITNESS) for name in read)
+    assert any(name.startswith(PSF_WIDTH) for name in read)
     assert all(torch.equal(read[name], expected[name]) for name in read)
 
 
 def test_a_model_from_before_witnesses_has_none(model: Path) -> None:
     edit_header(model, lambda header: header["__metadata__"].update(format_version="2"))
-    assert read_model(model)[0].witness is None
+    assert read_model(model)[0].psf_width is None
 
 
 def test_a_witness_of_other_evidence_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a-model.safetensors"
     write_model(path, witnessed(sensors=1), INFO)
-    refused(path, "witness")
+    refused(path, "psf_width")
 
 
 @settings(
@@ -147,7 +147,7 @@ def test_any_network_comes_back_as_it_was(
         sensors=sensors, layers=layers, patch_px=patch_px, widths=tuple(widths),
         blocks=(1,) * len(widths), context=8,
     )  # fmt: skip
-    calibration = Calibration(
+    calibration = OutputCalibration(
         logit_scale=(scale,) * layers, logit_shift=(-scale,) * layers,
         depth_std_scale=(1 / scale,) * layers, presence_scale=scale,
     )  # fmt: skip
@@ -191,7 +191,7 @@ def test_the_test_can_edit_a_header_without_harm(model: Path) -> None:
 # --- what is no model ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", ["1", "4", "10", "", "1.0"])
+@pytest.mark.parametrize("version", ["1", "5", "10", "", "1.0"])
 def test_another_version_is_refused(model: Path, version: str) -> None:
     edit_header(model, lambda header: header["__metadata__"].update(format_version=version))
     refused(model, "version", repr(version), "train" if version == "1" else "update")

@@ -84,7 +84,7 @@ def checkerboard(captures: np.ndarray) -> np.ndarray:
 def test_it_speaks_up_on_what_is_no_capture(model: Model, captures: np.ndarray, spoiled) -> None:
     result = model.reconstruct(spoiled(captures))
     assert result.plausible.mean() < 0.1
-    assert all(str(text) for text in result.suspicion[~result.plausible])
+    assert all(str(text) for text in result.quality_flags[~result.plausible])
 
 
 @pytest.mark.parametrize(("half_angle_deg", "says"), [(9.0, "0."), (34.0, "1.")])
@@ -95,7 +95,7 @@ def test_it_speaks_up_on_captures_of_another_imager(
     other = reference.with_(psf=reference.psf.with_(half_angle_deg=half_angle_deg))
     result = model.reconstruct(simulate(30, seed=31_102, imager=other, peak_snr_db=40.0).captures)
     assert result.plausible.mean() < 0.3
-    told_apart = [text for text in result.suspicion if "its blur is that of a PSF" in text]
+    told_apart = [text for text in result.quality_flags if "its blur is that of a PSF" in text]
     assert len(told_apart) > 15
     assert all(f"PSF {says}" in text for text in told_apart)
 

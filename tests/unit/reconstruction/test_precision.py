@@ -55,8 +55,8 @@ def test_bfloat16_answers_as_float32_does(
     # Measured: 0.0005 and 0.18 um.
     assert np.abs(quick.probability - exact.probability).mean() < 0.002
     assert np.abs(quick.depth_um - exact.depth_um).mean() < 0.5
-    assert quick.suspicion is not None and exact.suspicion is not None
-    np.testing.assert_array_equal(quick.suspicion, exact.suspicion)
+    assert quick.quality_flags is not None and exact.quality_flags is not None
+    np.testing.assert_array_equal(quick.quality_flags, exact.quality_flags)
 
 
 @pytest.mark.parametrize(("side", "tile_px"), [(160, None), (64, 32)])

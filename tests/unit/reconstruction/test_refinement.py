@@ -76,6 +76,6 @@ def test_a_model_that_refines_changes_light_and_residual_alone() -> None:
     captures = simulate(4, seed=31_100).captures
     plain = load_model("layers-ab", device="cpu").reconstruct(captures)
     refined = load_model("layers-ab", device="cpu", refine=True).reconstruct(captures)
-    for name in ("probability", "presence", "depth_um", "depth_std_um", "suspicion"):
+    for name in ("probability", "presence", "depth_um", "depth_std_um", "quality_flags"):
         np.testing.assert_array_equal(getattr(plain, name), getattr(refined, name))
     assert (refined.residual < 0.5 * plain.residual).all()

@@ -64,7 +64,7 @@ def test_tiles_give_the_whole_frames_answer(
 def test_a_pixel_beyond_the_reach_is_not_seen(architecture: dict[str, object]) -> None:
     """With the context held, an answer changes within the stated reach alone."""
     network = folded(**architecture)
-    reach = Reach.of(network.architecture)
+    reach = Reach.from_architecture(network.architecture)
     total = reach.encoder + reach.deep + reach.decoder
     contrast = uneven_light(1, 2, 40, 4 * (total // 4) * 2 + 80)
     other = contrast.clone()
@@ -102,7 +102,7 @@ def test_a_reconstruction_in_tiles_is_the_untiled_one(model: Model) -> None:
             getattr(tiled, name), getattr(whole, name), rtol=1e-4, atol=1e-5, err_msg=name
         )
     np.testing.assert_allclose(tiled.depth_um, whole.depth_um, atol=0.01)
-    assert tiled.suspicion == whole.suspicion
+    assert tiled.quality_flags == whole.quality_flags
 
 
 def test_tiles_that_are_mostly_margin_are_refused(model: Model) -> None:

@@ -45,8 +45,8 @@ def test_a_reconstruction_is_the_same_in_any_unit(which, unit, captures, request
         was = getattr(expected, name)
         now = getattr(found, name).astype(np.float64) / unit**power
         np.testing.assert_allclose(now, was, atol=1e-3 * np.abs(was).max(), err_msg=name)
-    assert expected.suspicion[1] != ""
-    assert found.suspicion.tolist() == expected.suspicion.tolist()
+    assert expected.quality_flags[1] != ""
+    assert found.quality_flags.tolist() == expected.quality_flags.tolist()
 
 
 @pytest.mark.parametrize("which", ["model", "refining"])

@@ -34,7 +34,7 @@ def series(by_hand) -> Reconstruction:
         rng.random((3, 4, 40, 44)) ** 3,
         depth_um=(110.5, 361.25, 592.0, 850.0),
         presence=np.array([[1, 1, 0.8, 0.3]] * 3, np.float32),
-        suspicion=np.array(["", "a frame, said to be odd", ""]),
+        quality_flags=np.array(["", "a frame, said to be odd", ""]),
     )
 
 
@@ -136,7 +136,7 @@ def test_tables_say_what_the_arrays_say(series, saved) -> None:
         assert float(r["y_um"]) == pytest.approx(focus.y_um, abs=0.01)
         assert float(r["confidence"]) == pytest.approx(focus.confidence, abs=1e-4)
     assert [r["plausible"] for r in frames] == ["1", "0", "1"]
-    assert frames[1]["suspicion"] == "a frame, said to be odd"
+    assert frames[1]["quality_flags"] == "a frame, said to be odd"
     assert float(frames[0]["residual_a"]) == pytest.approx(0.1, abs=1e-4)
 
 

@@ -19,7 +19,7 @@ import pytest
 import zarr
 
 from fociscope.errors import CaptureError, FociscopeError, OutputExistsError
-from fociscope.files.safe.backup import Aside
+from fociscope.files.safe.backup import Backup
 from fociscope.reconstruction import Model, load_model
 from fociscope.series import series as module
 from fociscope.series.folder import REPLACED, SeriesFolder
@@ -327,7 +327,7 @@ def test_what_fails_before_its_first_frames_leaves_what_was_there(
 
 def test_what_a_killed_overwriting_hid_comes_back(model, captures, whole, tmp_path) -> None:
     shutil.copytree(whole, tmp_path / "out")
-    Aside(tmp_path / "out", REPLACED).take()
+    Backup(tmp_path / "out", REPLACED).take()
     with pytest.raises(OutputExistsError, match="not empty"):
         reconstruct_series(model, Double(captures), tmp_path / "out")
     assert content(tmp_path / "out") == content(whole)
@@ -387,7 +387,7 @@ def test_a_run_killed_before_its_first_frames_leaves_no_journal(
     model, captures, whole, tmp_path
 ) -> None:
     shutil.copytree(whole, tmp_path / "out")
-    Aside(tmp_path / "out", REPLACED).take()
+    Backup(tmp_path / "out", REPLACED).take()
     Journal(identity={}).write(tmp_path / "out")
     with pytest.raises(OutputExistsError, match="not empty"):
         reconstruct_series(model, Double(captures), tmp_path / "out")
@@ -406,7 +406,7 @@ def test_what_cannot_be_set_aside_stays(tmp_path, monkeypatch) -> None:
 
     monkeypatch.setattr(Path, "replace", refusing)
     with pytest.raises(FociscopeError, match="permission"):
-        Aside(tmp_path, ["a", "b"]).take()
+        Backup(tmp_path, ["a", "b"]).take()
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a", "b"]
 
 
@@ -414,7 +414,7 @@ def test_giving_back_may_be_killed_at_any_moment(model, captures, tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         reconstruct_series(model, Double(captures, fails_at=PART), tmp_path / "out")
     before = content(tmp_path / "out")
-    Aside(tmp_path / "out", REPLACED).take()
+    Backup(tmp_path / "out", REPLACED).take()
     replace, left = Path.replace, [2]
 
     def killed(self: Path, target: Path) -> Path:
@@ -425,7 +425,7 @@ def test_giving_back_may_be_killed_at_any_moment(model, captures, tmp_path, monk
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Path, "replace", killed)
-        Aside(tmp_path / "out", REPLACED).give_back()
+        Backup(tmp_path / "out", REPLACED).restore()
     with pytest.raises(OutputExistsError, match=f"series of {PART} frame"):
         reconstruct_series(model, Double(captures), tmp_path / "out")
     assert content(tmp_path / "out") == before
@@ -433,7 +433,7 @@ def test_giving_back_may_be_killed_at_any_moment(model, captures, tmp_path, monk
 
 def test_a_short_run_takes_the_place_of_what_was_hidden(model, captures, whole, tmp_path) -> None:
     shutil.copytree(whole, tmp_path / "out")
-    Aside(tmp_path / "out", REPLACED).take()
+    Backup(tmp_path / "out", REPLACED).take()
     model.reconstruct(captures[0]).save(tmp_path / "out", overwrite=True)
     was = content(tmp_path / "out")
     with pytest.raises(OutputExistsError, match="not empty"):

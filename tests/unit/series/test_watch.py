@@ -56,7 +56,7 @@ class Instrument:
 
     def watch(self, model: Model, paths: list[Path], output: Path, **options: object):
         return watch_captures(
-            model, paths, output, idle_s=0.8, stopped=self.stopped, told=self.states.append,
+            model, paths, output, idle_s=0.8, stopped=self.stopped, report=self.states.append,
             **options,
         )  # fmt: skip
 

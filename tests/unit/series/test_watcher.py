@@ -16,8 +16,8 @@ from fociscope.errors import FileFormatError, FociscopeError
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.series import growing_file as recording
-from fociscope.series.growing_file import Arrived, Skipped
-from fociscope.series.watcher import Arrivals, arrivals
+from fociscope.series.growing_file import CompleteFrame, SkippedFrame
+from fociscope.series.watcher import Watcher, watch_paths
 
 FRAMES = np.arange(10, dtype=np.uint16).reshape(5, 2, 1, 1) + np.zeros((1, 1, 12, 12), np.uint16)
 """(frame, sensor, y, x), each image of one value."""
@@ -32,14 +32,14 @@ def _given_up_soon(monkeypatch) -> None:
 
 def following(
     *paths: Path, known: Iterable[str] = (), crop: object = None, pages: PageMeaning = "auto"
-) -> Arrivals:
+) -> Watcher:
     preparation = Preparation(crop=crop)
-    return arrivals(paths, sensors=2, known=set(known), preparation=preparation, pages=pages)
+    return watch_paths(paths, sensors=2, known=set(known), preparation=preparation, pages=pages)
 
 
 def polled(
-    source: Arrivals, *, most: int = 32, for_s: float = 0.4
-) -> tuple[list[Arrived], list[Skipped]]:
+    source: Watcher, *, most: int = 32, for_s: float = 0.4
+) -> tuple[list[CompleteFrame], list[SkippedFrame]]:
     """Poll for a while."""
     arrived, skipped = [], []
     end = time.monotonic() + for_s
@@ -52,11 +52,11 @@ def polled(
     return arrived, skipped
 
 
-def names(of: Iterable[Arrived | Skipped]) -> list[str]:
+def names(of: Iterable[CompleteFrame | SkippedFrame]) -> list[str]:
     return [one.name for one in of]
 
 
-def values(arrived: Iterable[Arrived]) -> list[list[int]]:
+def values(arrived: Iterable[CompleteFrame]) -> list[list[int]]:
     """Return the value of each sensor's image of each capture."""
     return [[int(image[0, 0]) for image in one.captures] for one in arrived]
 
@@ -92,7 +92,7 @@ def test_no_more_values_are_read_at_a_time_than_memory_allows(tmp_path, monkeypa
     tifffile.imwrite(tmp_path / "run1.tif", FRAMES)
     source = following(tmp_path)
     at_once = set()
-    arrived: list[Arrived] = []
+    arrived: list[CompleteFrame] = []
     while len(arrived) < len(FRAMES):
         came, _ = source.poll(32)
         at_once.add(len(came))

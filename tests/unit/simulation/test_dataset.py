@@ -47,7 +47,7 @@ def test_the_record_comes_back_equal(tmp_path: Path, plan: DatasetPlan) -> None:
 
 def test_statistics_are_those_of_the_values(tmp_path: Path) -> None:
     data = images_depth(simulate(4, seed=1, layers=3))
-    found = Statistics.of(data)
+    found = Statistics.from_data(data)
     coverage = (data.depth_map_um > 0).mean(axis=(2, 3))
     assert found.coverage_mean == pytest.approx(coverage.mean())
     assert found.coverage_min == pytest.approx(coverage.min())

@@ -11,7 +11,7 @@ from fociscope.imager import Imager, LayerProjector
 from fociscope.simulation import PerlinFoci, Scenes, Surface, draw_depths, simulate
 
 FIELDS = ["layers", "mask", "depth_um", "captures"]
-SURROUND = Imager.reference().with_(boundary="surround")
+SURROUND = Imager.reference().with_(boundary="reflect")
 
 
 def bytes_of(scenes: Scenes, part: slice = slice(None)) -> dict[str, bytes]:
@@ -168,7 +168,7 @@ def test_the_fixed_pattern_of_the_camera_is_in_every_capture(exposure: dict[str,
 TILTED = Surface(tilt_deg=8.0, sagitta_um=60.0)
 
 
-@pytest.mark.parametrize("imager", [Imager.reference(), SURROUND], ids=["zero", "surround"])
+@pytest.mark.parametrize("imager", [Imager.reference(), SURROUND], ids=["zero", "reflect"])
 def test_curved_scenes_carry_the_depth_of_every_pixel(imager: Imager) -> None:
     scenes = simulate(3, seed=4, surface=TILTED, imager=imager)
     assert scenes.surface_um is not None

@@ -19,9 +19,9 @@ from fociscope.simulation import (
     load_specimen,
     simulate,
 )
-from fociscope.training.recipe import SceneFamily
+from fociscope.training.recipe import SceneDistribution
 
-SURROUND = Imager.reference().with_(boundary="surround")
+SURROUND = Imager.reference().with_(boundary="reflect")
 
 
 @pytest.mark.parametrize("name", SPECIMEN_KINDS)
@@ -42,7 +42,7 @@ def test_the_names_are_known() -> None:
     ]
 
 
-@pytest.mark.parametrize("imager", [Imager.reference(), SURROUND], ids=["zero", "surround"])
+@pytest.mark.parametrize("imager", [Imager.reference(), SURROUND], ids=["zero", "reflect"])
 @pytest.mark.parametrize("specimen", SPECIMEN_KINDS.values(), ids=SPECIMEN_KINDS)
 def test_every_kind_makes_scenes(specimen: Specimen, imager: Imager) -> None:
     scenes = simulate(2, seed=0, specimen=specimen, imager=imager)
@@ -112,13 +112,13 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 
 def test_recipes_without_a_kind_are_still_read() -> None:
-    assert SceneFamily.model_validate({}).specimen == PerlinFoci()
-    family = SceneFamily.model_validate({"specimen": {"octaves": 3}})
+    assert SceneDistribution.model_validate({}).specimen == PerlinFoci()
+    family = SceneDistribution.model_validate({"specimen": {"octaves": 3}})
     assert family.specimen == PerlinFoci(octaves=3)
 
 
 def test_the_former_spread_is_a_quarter_of_the_diameter() -> None:
-    family = SceneFamily.model_validate({"specimen": {"spread_um": 22.5}})
+    family = SceneDistribution.model_validate({"specimen": {"spread_um": 22.5}})
     assert family.specimen == PerlinFoci()
     with pytest.raises(ValidationError):
         PerlinFoci.model_validate({"spread_um": "wide"})
@@ -128,9 +128,9 @@ def test_the_former_spread_is_a_quarter_of_the_diameter() -> None:
     "specimen", [*SPECIMEN_KINDS.values(), UserLayers(files=(Path("a.tif"),))], ids=lambda s: s.kind
 )
 def test_a_recipe_comes_back_as_it_was(specimen: Specimen) -> None:
-    family = SceneFamily(specimen=specimen)
-    assert SceneFamily.model_validate_json(family.model_dump_json()) == family
-    assert SceneFamily.model_validate(family.model_dump()) == family
+    family = SceneDistribution(specimen=specimen)
+    assert SceneDistribution.model_validate_json(family.model_dump_json()) == family
+    assert SceneDistribution.model_validate(family.model_dump()) == family
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ import pytest
 from scipy.ndimage import binary_dilation, label
 
 from fociscope.simulation import MicroFoci, SingleCells
-from fociscope.simulation.tissue import DrawnLayers, Tissue
+from fociscope.simulation.tissue import DrawnLayers, SpecimenBase
 
 FRAME_PX, PITCH_UM = (120, 90), 50.0
 AREA_MM2 = 120 * 90 * 0.05**2
 DARK = {"autofluorescence": (0.0, 0.0)}
 
 
-def draw(specimen: Tissue, layers: int, seed: int = 0) -> DrawnLayers:
+def draw(specimen: SpecimenBase, layers: int, seed: int = 0) -> DrawnLayers:
     rng = np.random.default_rng(seed)
     return specimen.draw(rng, layers, frame_px=FRAME_PX, pixel_pitch_um=PITCH_UM)
 

@@ -73,7 +73,7 @@ def test_cells_are_drawn_where_the_image_says(files: tuple[Path, ...]) -> None:
 
 
 def test_around_the_frame_the_mirror_image_goes_on(files: tuple[Path, ...], tmp_path: Path) -> None:
-    surround = IMAGER.with_(boundary="surround")
+    surround = IMAGER.with_(boundary="reflect")
     np.save(tmp_path / "even.npy", np.ones(FRAME_PX))
     even = UserLayers(files=(tmp_path / "even.npy",))
     made = scenes(even, layers=1, imager=surround, peak_snr_db=None)

@@ -8,7 +8,7 @@ import torch
 
 from fociscope.imager import Imager
 from fociscope.training.augmentation import exposed, orient, oriented
-from fociscope.training.recipe import ImagerFamily, Optimisation, Recipe
+from fociscope.training.recipe import ImagerDistribution, Optimisation, Recipe
 
 
 def recipe(**family: object) -> Recipe:
@@ -16,7 +16,7 @@ def recipe(**family: object) -> Recipe:
     return Recipe(
         name="tiny",
         imager=Imager(frame_px=(48, 60)),
-        family=ImagerFamily.model_validate(quiet | family),
+        family=ImagerDistribution.model_validate(quiet | family),
         optimisation=Optimisation(steps=1),
     )
 
@@ -97,7 +97,7 @@ def test_nothing_is_done_that_the_family_does_not_ask_for() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
 def test_as_many_sensors_b_are_misplaced_as_asked(share: float) -> None:
-    shift = centre(seen(400, shift_px=2.0, misplaced=share))[:, 1].norm(dim=-1)
+    shift = centre(seen(400, shift_px=2.0, misregistered_fraction=share))[:, 1].norm(dim=-1)
     assert float((shift > 0.1).float().mean()) == pytest.approx(share, abs=0.06)
 
 

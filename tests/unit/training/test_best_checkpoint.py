@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from lightning.pytorch.trainer.states import TrainerFn
 
-from fociscope.training.checkpoint import MONITORED, BestAndLast, waited_in_vain
+from fociscope.training.checkpoint import MONITORED, BestAndLastCheckpoint, stopped_early
 
 
 class Trainer:
@@ -21,7 +21,7 @@ class Trainer:
         self.saved.append(path.name)
 
 
-def validated(selection: BestAndLast, *scores: float) -> Trainer:
+def validated(selection: BestAndLastCheckpoint, *scores: float) -> Trainer:
     trainer: Any = Trainer()
     for score in scores:
         trainer.callback_metrics[MONITORED] = score
@@ -30,18 +30,18 @@ def validated(selection: BestAndLast, *scores: float) -> Trainer:
 
 
 def test_the_best_is_kept_before_the_last(tmp_path: Path) -> None:
-    trainer = validated(BestAndLast(tmp_path), 0.5, 0.4, 0.6, 0.6)
+    trainer = validated(BestAndLastCheckpoint(tmp_path), 0.5, 0.4, 0.6, 0.6)
     best, last = "best.ckpt", "last.ckpt"
     assert trainer.saved == [best, last, last, best, last, last]
 
 
 def test_a_score_that_is_no_number_is_kept_only_for_want_of_another(tmp_path: Path) -> None:
-    trainer = validated(BestAndLast(tmp_path), float("nan"))
+    trainer = validated(BestAndLastCheckpoint(tmp_path), float("nan"))
     assert trainer.saved == ["best.ckpt", "last.ckpt"]
 
 
 def test_a_first_score_that_is_no_number_does_not_stay_the_best(tmp_path: Path) -> None:
-    assert validated(BestAndLast(tmp_path), float("nan"), 0.5).saved[2:] == [
+    assert validated(BestAndLastCheckpoint(tmp_path), float("nan"), 0.5).saved[2:] == [
         "best.ckpt",
         "last.ckpt",
     ]
@@ -59,11 +59,14 @@ def test_a_first_score_that_is_no_number_does_not_stay_the_best(tmp_path: Path) 
 def test_it_stops_after_validations_without_a_better_one(
     tmp_path: Path, patience: int, scores: tuple[float, ...], stops: bool
 ) -> None:
-    assert validated(BestAndLast(tmp_path, patience), *scores).should_stop is stops
+    assert validated(BestAndLastCheckpoint(tmp_path, patience), *scores).should_stop is stops
 
 
 def test_a_folder_that_is_moved_keeps_its_best(tmp_path: Path) -> None:
-    first, moved = BestAndLast(tmp_path / "a", 3), BestAndLast(tmp_path / "b", 3)
+    first, moved = (
+        BestAndLastCheckpoint(tmp_path / "a", 3),
+        BestAndLastCheckpoint(tmp_path / "b", 3),
+    )
     validated(first, 0.5, 0.4)
     moved.load_state_dict(first.state_dict())
     assert validated(moved, 0.45).saved == ["last.ckpt"]
@@ -74,8 +77,8 @@ def test_a_folder_that_is_moved_keeps_its_best(tmp_path: Path) -> None:
 def test_a_checkpoint_tells_whether_its_run_has_stopped(
     tmp_path: Path, patience: int, over: bool
 ) -> None:
-    selection = BestAndLast(tmp_path, patience)
+    selection = BestAndLastCheckpoint(tmp_path, patience)
     validated(selection, 0.5, 0.4, 0.3)
     checkpoint = {"callbacks": {selection.state_key: selection.state_dict()}}
-    assert waited_in_vain(checkpoint, patience) is over
-    assert not waited_in_vain({}, patience)
+    assert stopped_early(checkpoint, patience) is over
+    assert not stopped_early({}, patience)

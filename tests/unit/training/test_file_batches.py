@@ -11,7 +11,7 @@ from fociscope.files import write_images_depth
 from fociscope.simulation import simulate
 from fociscope.simulation.dataset import images_depth
 from fociscope.training.file_scenes import FileBatches
-from fociscope.training.recipe import ImagerFamily, Optimisation, Recipe
+from fociscope.training.recipe import ImagerDistribution, Optimisation, Recipe
 
 SCENES = 12
 
@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def recipe(batch_scenes: int = 4) -> Recipe:
     told = {"shift_px": 0.0, "rotation_deg": 0.0, "background": 0.0, "peak_snr_db": (25.0, 50.0)}
-    family = ImagerFamily.model_validate(told)
+    family = ImagerDistribution.model_validate(told)
     optimisation = Optimisation(steps=1, batch_scenes=batch_scenes)
     return Recipe(name="files", family=family, optimisation=optimisation)
 

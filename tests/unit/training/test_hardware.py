@@ -6,40 +6,40 @@ import pytest
 import torch
 
 from fociscope.errors import FociscopeError, RecipeError
-from fociscope.training.hardware import Machines, end_other_processes, is_lost_contact
+from fociscope.training.hardware import ComputeSettings, end_other_processes, is_lost_contact
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_the_cpu_computes_in_32_bits_and_in_bfloat16(precision: str) -> None:
-    Machines("cpu", devices=8).check(precision)
+    ComputeSettings("cpu", devices=8).check(precision)
 
 
 def test_a_precision_that_the_device_cannot_is_refused() -> None:
     with pytest.raises(RecipeError, match="32-true, bf16-mixed"):
-        Machines("cpu").check("16-mixed")
+        ComputeSettings("cpu").check("16-mixed")
 
 
 def test_an_old_gpu_has_no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-    Machines("cuda").check("16-mixed")
+    ComputeSettings("cuda").check("16-mixed")
     with pytest.raises(RecipeError, match="32-true, 16-mixed"):
-        Machines().check("bf16-mixed")
+        ComputeSettings().check("bf16-mixed")
 
 
 def test_more_devices_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(FociscopeError, match="has 1 of kind cuda"):
-        Machines("cuda", devices=2).check("32-true")
+        ComputeSettings("cuda", devices=2).check("32-true")
 
 
 def test_torchrun_and_the_options_must_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "0"}.items():
         monkeypatch.setenv(name, value)
-    Machines("cpu", devices=2, nodes=2).check("32-true")
+    ComputeSettings("cpu", devices=2, nodes=2).check("32-true")
     with pytest.raises(FociscopeError, match=r"torchrun started 4.*asks for 1"):
-        Machines("cpu").check("32-true")
+        ComputeSettings("cpu").check("32-true")
 
 
 def test_processes_that_wait_for_this_one_are_ended() -> None:

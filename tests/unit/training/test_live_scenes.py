@@ -9,14 +9,14 @@ from fociscope.imager import AngleSelectivePsf, Imager, LayerProjector
 from fociscope.networks.layer_net import Architecture
 from fociscope.simulation.tissue import PerlinFoci
 from fociscope.training.augmentation import orient
-from fociscope.training.batches import Batch, Scenes, errors_of_telling
+from fociscope.training.batches import SceneTensors, TrainingBatch, conditioning_noise
 from fociscope.training.live_scenes import LiveScenes
 from fociscope.training.recipe import (
-    ImagerFamily,
+    ImagerDistribution,
     Optimisation,
     OtherSpecimen,
     Recipe,
-    SceneFamily,
+    SceneDistribution,
     Seeds,
     Stream,
     Validation,
@@ -36,11 +36,11 @@ def tiny(**changes: object) -> Recipe:
     return recipe.model_copy(update=changes)
 
 
-def bytes_of(batches: list[Batch]) -> list[list[bytes]]:
+def bytes_of(batches: list[TrainingBatch]) -> list[list[bytes]]:
     return [[field.numpy().tobytes() for field in batch] for batch in batches]
 
 
-def run(recipe: Recipe, first: int, count: int, skip: int = 0) -> list[Batch]:
+def run(recipe: Recipe, first: int, count: int, skip: int = 0) -> list[TrainingBatch]:
     return list(islice(LiveScenes(recipe, first), skip, skip + count))
 
 
@@ -82,19 +82,19 @@ def test_shapes_and_ranges() -> None:
 # --- batches from the pool -----------------------------------------------------------------------
 
 
-def source(batch: Batch, sample: int, pool: list[Scenes]) -> tuple[int, Scenes]:
+def source(batch: TrainingBatch, sample: int, pool: list[SceneTensors]) -> tuple[int, SceneTensors]:
     """Find a sample's scene in the pool, and its orientation, by its intensity."""
     for chunk in pool:
         for scene in range(len(chunk.depth)):
             for k in range(8):
                 if torch.equal(orient(chunk.intensity[scene], k), batch.intensity[sample]):
-                    return k, Scenes(*(field[scene] for field in chunk))
+                    return k, SceneTensors(*(field[scene] for field in chunk))
     pytest.fail("a sample of the batch is no scene of the pool")
 
 
 def test_a_batch_holds_oriented_scenes_of_the_pool_under_fresh_noise() -> None:
     recipe = tiny(
-        family=ImagerFamily(
+        family=ImagerDistribution(
             peak_snr_db=(30.0, 30.0), shift_px=0.0, rotation_deg=0.0, background=0.0
         )
     )
@@ -132,7 +132,7 @@ def test_the_pool_is_renewed_chunk_by_chunk() -> None:
 
 
 def exact(boundary: str, half_angle_deg: float, base_blur_px: float) -> Recipe:
-    family = ImagerFamily.model_validate({
+    family = ImagerDistribution.model_validate({
         "half_angle_deg": (half_angle_deg,) * 2,
         "base_blur_px": (base_blur_px,) * 2,
         "boundaries": (boundary,),
@@ -140,7 +140,7 @@ def exact(boundary: str, half_angle_deg: float, base_blur_px: float) -> Recipe:
     return tiny(family=family)
 
 
-def projected(chunk: Scenes, half_angle_deg: float, base_blur_px: float) -> Tensor:
+def projected(chunk: SceneTensors, half_angle_deg: float, base_blur_px: float) -> Tensor:
     psf = AngleSelectivePsf(half_angle_deg=half_angle_deg, base_blur_um=55.0 * base_blur_px)
     imager = Imager(frame_px=(32, 32), psf=psf)
     light = chunk.intensity / psf.energy_fraction()
@@ -159,7 +159,7 @@ def test_a_chunk_is_the_projection_of_its_layers(
 
 
 def test_a_surround_chunk_has_the_same_light_and_more_from_outside() -> None:
-    chunk = LiveScenes(exact("surround", 18.0, 0.0)).chunk(0)
+    chunk = LiveScenes(exact("reflect", 18.0, 0.0)).chunk(0)
     extra = chunk.captures - projected(chunk, 18.0, 0.0)
     assert float(extra.min()) > -1e-3 * float(chunk.captures.max())
     edge = (extra[..., 0, :].mean() + extra[..., -1, :].mean()) / 2
@@ -174,7 +174,7 @@ def test_every_chunk_and_scene_is_another() -> None:
 
 def test_boundaries_take_turns() -> None:
     zero, both = LiveScenes(exact("zero", 18.0, 0.0)), tiny(
-        family=ImagerFamily(half_angle_deg=(18.0, 18.0), base_blur_px=(0.0, 0.0))
+        family=ImagerDistribution(half_angle_deg=(18.0, 18.0), base_blur_px=(0.0, 0.0))
     )  # fmt: skip
     for number in range(4):
         same = torch.equal(LiveScenes(both).chunk(number).captures, zero.chunk(number).captures)
@@ -185,8 +185,8 @@ def test_the_intensity_is_the_light_that_reaches_the_sensor() -> None:
     """In a gap of one micrometre every layer lies on the sensor, which then sees their sum."""
     recipe = tiny(
         imager=Imager(frame_px=(32, 32), gap_um=1.0),
-        scenes=SceneFamily(min_separation_um=(0.0, 0.0)),
-        family=ImagerFamily(base_blur_px=(0.0, 0.0), boundaries=("zero",)),
+        scenes=SceneDistribution(min_separation_um=(0.0, 0.0)),
+        family=ImagerDistribution(base_blur_px=(0.0, 0.0), boundaries=("zero",)),
         stream=Stream(chunk_scenes=16),
     )
     chunk = LiveScenes(recipe).chunk(0)
@@ -209,7 +209,7 @@ def test_a_frame_that_is_not_square_keeps_its_shape() -> None:
 
 
 def test_scenes_have_as_many_layers_as_the_family_says() -> None:
-    scenes = SceneFamily(layer_counts=(1, 0, 3))
+    scenes = SceneDistribution(layer_counts=(1, 0, 3))
     chunk = LiveScenes(tiny(scenes=scenes, stream=Stream(chunk_scenes=200))).chunk(0)
     counts = chunk.layers.bincount(minlength=4).tolist()
     assert counts[:1] + counts[2:3] == [0, 0]
@@ -224,7 +224,7 @@ def test_scenes_have_as_many_layers_as_the_family_says() -> None:
 def test_many_layers_leave_a_quarter_of_the_gap_free() -> None:
     recipe = tiny(
         network=Architecture(layers=6, widths=(4, 8), blocks=(1, 1), context=8),
-        scenes=SceneFamily(layer_counts=(0, 0, 0, 0, 0, 1)),
+        scenes=SceneDistribution(layer_counts=(0, 0, 0, 0, 0, 1)),
         stream=Stream(chunk_scenes=50),
     )
     apart = LiveScenes(recipe).chunk(0).depth.diff(dim=1)
@@ -233,13 +233,13 @@ def test_many_layers_leave_a_quarter_of_the_gap_free() -> None:
 
 def test_other_specimens_come_as_often_as_the_recipe_says() -> None:
     empty = OtherSpecimen(share=0.25, specimen=PerlinFoci(coverage=(0.0, 0.0)))
-    recipe = tiny(scenes=SceneFamily(others=(empty,)), stream=Stream(chunk_scenes=200))
+    recipe = tiny(scenes=SceneDistribution(others=(empty,)), stream=Stream(chunk_scenes=200))
     covered = LiveScenes(recipe).chunk(0).mask.flatten(1).any(dim=1)
     assert float(covered.float().mean()) == pytest.approx(0.75, abs=0.1)
 
 
 def test_the_network_is_told_at_least_as_many_layers_as_there_are() -> None:
-    scenes = SceneFamily(layer_counts=(1, 1, 1))
+    scenes = SceneDistribution(layer_counts=(1, 1, 1))
     stream = LiveScenes(tiny(scenes=scenes, stream=Stream(chunk_scenes=50)))
     pool = [stream.chunk(n) for n in range(2)]
     batches = [stream.batch(pool, step) for step in range(150)]
@@ -253,7 +253,7 @@ def test_the_network_is_told_at_least_as_many_layers_as_there_are() -> None:
 
 
 def test_the_optics_are_told_with_errors() -> None:
-    sure, unsure = ImagerFamily(told_exactly=1.0), ImagerFamily(told_exactly=0.0)
+    sure, unsure = ImagerDistribution(exact_fraction=1.0), ImagerDistribution(exact_fraction=0.0)
     exact, vague = (LiveScenes(tiny(family=f)) for f in (sure, unsure))
     pool = [exact.chunk(n) for n in range(2)]
     told, true = vague.batch(pool, 0), exact.batch(pool, 0)
@@ -265,8 +265,8 @@ def test_the_optics_are_told_with_errors() -> None:
 
 def test_half_of_the_imagers_are_told_exactly() -> None:
     rng = np.random.default_rng(0)
-    family = ImagerFamily(told_exactly=0.5, told_half_angle_error_deg=2.0)
-    angle_error_deg, blur_error_px = errors_of_telling(family, rng, 4000)
+    family = ImagerDistribution(exact_fraction=0.5, conditioning_half_angle_std_deg=2.0)
+    angle_error_deg, blur_error_px = conditioning_noise(family, rng, 4000)
     exactly = angle_error_deg == 0
     assert torch.equal(exactly, blur_error_px == 0)
     assert float(exactly.float().mean()) == pytest.approx(0.5, abs=0.03)
@@ -277,8 +277,8 @@ def test_half_of_the_imagers_are_told_exactly() -> None:
 
 
 def drawn_imagers(**core: object) -> tuple[Tensor, Tensor]:
-    family = ImagerFamily.model_validate(
-        {"half_angle_deg": (10.0, 30.0), "base_blur_px": (0.1, 1.3), "core": core}
+    family = ImagerDistribution.model_validate(
+        {"half_angle_deg": (10.0, 30.0), "base_blur_px": (0.1, 1.3), "focus": core}
     )
     chunk = LiveScenes(
         tiny(family=family, stream=Stream(pool_chunks=1, chunk_scenes=400, steps_per_chunk=1))
@@ -287,7 +287,7 @@ def drawn_imagers(**core: object) -> tuple[Tensor, Tensor]:
 
 
 def test_the_core_is_drawn_as_often_as_asked_and_the_rest_evenly() -> None:
-    core = {"half_angle_deg": (17.0, 18.0), "base_blur_px": (0.1, 0.2), "sharp": 0.0}
+    core = {"half_angle_deg": (17.0, 18.0), "base_blur_px": (0.1, 0.2), "zero_blur_fraction": 0.0}
     half_angle_deg, base_blur_px = drawn_imagers(share=0.6, **core)
     inside = (half_angle_deg >= 17) & (half_angle_deg <= 18)
     # 60 %, and a twentieth of the even draws; the standard deviation of 400 is 2.4 %.
@@ -297,7 +297,7 @@ def test_the_core_is_drawn_as_often_as_asked_and_the_rest_evenly() -> None:
 
 
 def test_a_share_of_the_core_is_exactly_sharp() -> None:
-    core = {"half_angle_deg": (17.0, 18.0), "base_blur_px": (0.1, 0.2), "sharp": 0.5}
+    core = {"half_angle_deg": (17.0, 18.0), "base_blur_px": (0.1, 0.2), "zero_blur_fraction": 0.5}
     _, base_blur_px = drawn_imagers(share=1.0, **core)
     sharp = base_blur_px == torch.tensor(0.1)
     assert float(sharp.float().mean()) == pytest.approx(0.5, abs=0.1)

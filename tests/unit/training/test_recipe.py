@@ -128,5 +128,5 @@ def test_what_would_fail_only_after_training_is_refused_before(
 
 
 def test_a_core_outside_its_family_is_refused(tmp_path: Path) -> None:
-    core = "[family.core]\nshare = 0.5\nhalf_angle_deg = [8.0, 20.0]\n"
-    refused(tmp_path, LEAST + core, "family.core.half_angle_deg", "8 to 20", "9 to 30")
+    focus = "[family.focus]\nshare = 0.5\nhalf_angle_deg = [8.0, 20.0]\n"
+    refused(tmp_path, LEAST + focus, "family.focus.half_angle_deg", "8 to 20", "9 to 30")

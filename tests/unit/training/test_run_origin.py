@@ -11,7 +11,7 @@ from fociscope.files.safe.checksum import sha256
 from fociscope.imager import Imager
 from fociscope.networks.store import find_model
 from fociscope.training.recipe import Optimisation, Recipe
-from fociscope.training.run_origin import DataRecord, ModelRecord, Start, weights_to_start_from
+from fociscope.training.run_origin import DataRecord, ModelRecord, RunOrigin, initial_weights
 
 MODEL = ModelRecord(name="layers-ab", sha256="ab" * 32)
 OTHER = ModelRecord(name="mine", sha256="cd" * 32)
@@ -19,53 +19,59 @@ DATA = DataRecord(folder="data", files=2, scenes=14, bytes=1000)
 
 
 def test_comes_back_from_its_file(tmp_path: Path) -> None:
-    start = Start(model=MODEL, data=DATA, processes=2)
+    start = RunOrigin(model=MODEL, data=DATA, processes=2)
     start.write(tmp_path / "start.json")
-    assert Start.read(tmp_path / "start.json") == start
-    assert Start.read(tmp_path / "none.json") == Start()
+    assert RunOrigin.read(tmp_path / "start.json") == start
+    assert RunOrigin.read(tmp_path / "none.json") == RunOrigin()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"processes": 0}', '{"x": 1}', "[" * 9999])
 def test_a_damaged_file_is_one_plain_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "start.json").write_text(text)
     with pytest.raises(RecipeError, match=r"start\.json: damaged") as caught:
-        Start.read(tmp_path / "start.json")
+        RunOrigin.read(tmp_path / "start.json")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("began", "asked"),
     [
-        (Start(), Start()),
-        (Start(model=MODEL, data=DATA), Start(model=MODEL, data=DATA)),
-        (Start(model=MODEL), Start()),
-        (Start(data=DATA), Start(data=DATA.model_copy(update={"folder": "moved"}))),
+        (RunOrigin(), RunOrigin()),
+        (RunOrigin(model=MODEL, data=DATA), RunOrigin(model=MODEL, data=DATA)),
+        (RunOrigin(model=MODEL), RunOrigin()),
+        (RunOrigin(data=DATA), RunOrigin(data=DATA.model_copy(update={"folder": "moved"}))),
     ],
 )
-def test_goes_on_with_what_it_began_with(began: Start, asked: Start) -> None:
+def test_goes_on_with_what_it_began_with(began: RunOrigin, asked: RunOrigin) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        began.check_going_on(asked, Path("run"))
+        began.check_resumable(asked, Path("run"))
 
 
 @pytest.mark.parametrize(
     ("began", "asked", "says"),
     [
-        (Start(), Start(model=MODEL), "started from random weights"),
-        (Start(model=MODEL), Start(model=OTHER), "not from mine"),
-        (Start(), Start(data=DATA), "live simulation"),
-        (Start(data=DATA), Start(), "14 scenes of data"),
-        (Start(data=DATA), Start(data=DATA.model_copy(update={"bytes": 2})), "the same files"),
+        (RunOrigin(), RunOrigin(model=MODEL), "started from random weights"),
+        (RunOrigin(model=MODEL), RunOrigin(model=OTHER), "not from mine"),
+        (RunOrigin(), RunOrigin(data=DATA), "live simulation"),
+        (RunOrigin(data=DATA), RunOrigin(), "14 scenes of data"),
+        (
+            RunOrigin(data=DATA),
+            RunOrigin(data=DATA.model_copy(update={"bytes": 2})),
+            "the same files",
+        ),
     ],
 )
-def test_another_run_under_the_same_name_is_refused(began: Start, asked: Start, says: str) -> None:
+def test_another_run_under_the_same_name_is_refused(
+    began: RunOrigin, asked: RunOrigin, says: str
+) -> None:
     with pytest.raises(RecipeError, match=says):
-        began.check_going_on(asked, Path("run"))
+        began.check_resumable(asked, Path("run"))
 
 
 def test_another_number_of_processes_is_warned_of() -> None:
     with pytest.warns(FociscopeWarning, match=r"2 process.*with 1"):
-        Start(processes=2).check_going_on(Start(), Path("run"))
+        RunOrigin(processes=2).check_resumable(RunOrigin(), Path("run"))
 
 
 def recipe(**network: object) -> Recipe:
@@ -75,14 +81,14 @@ def recipe(**network: object) -> Recipe:
 
 
 def test_a_shipped_model_gives_its_weights_and_its_checksum() -> None:
-    network, record = weights_to_start_from("layers-ab", recipe())
+    network, record = initial_weights("layers-ab", recipe())
     assert record == ModelRecord(name="layers-ab", sha256=sha256(find_model("layers-ab")))
     assert all(bool(torch.isfinite(p).all()) for p in network.parameters())
 
 
 def test_another_network_is_refused_and_what_differs_is_named() -> None:
     with pytest.raises(RecipeError, match=r"context = \d+ \(recipe: 8\)") as caught:
-        weights_to_start_from("layers-ab", recipe(context=8))
+        initial_weights("layers-ab", recipe(context=8))
     assert "widths" not in str(caught.value)
 
 
@@ -90,19 +96,19 @@ def test_the_example_of_fine_tuning_fits_the_shipped_model_and_its_imager() -> N
     folder = Path(__file__).parents[3] / "examples" / "fine-tune"
     example = Recipe.load(folder / "recipe.toml")
     assert example.imager == Imager.from_toml(folder / "imager.toml")
-    weights_to_start_from("layers-ab", example)
+    initial_weights("layers-ab", example)
 
 
 def test_no_such_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="layers-ab"):
-        weights_to_start_from("layers-xy", recipe())
+        initial_weights("layers-xy", recipe())
     with pytest.raises(FileFormatError):
-        weights_to_start_from(tmp_path / "none.safetensors", recipe())
+        initial_weights(tmp_path / "none.safetensors", recipe())
 
 
 def test_a_network_of_sensor_a_starts_from_one_of_both() -> None:
-    both, _ = weights_to_start_from("layers-ab", Recipe.load("layers-ab"))
-    of_a, record = weights_to_start_from("layers-ab", Recipe.load("layers-a"))
+    both, _ = initial_weights("layers-ab", Recipe.load("layers-ab"))
+    of_a, record = initial_weights("layers-ab", Recipe.load("layers-a"))
     assert of_a.architecture == Recipe.load("layers-a").network
     assert record.name == "layers-ab"
     theirs = both.state_dict()

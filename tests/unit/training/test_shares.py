@@ -14,10 +14,10 @@ from fociscope.imager import Imager
 from fociscope.networks.layer_net import Architecture
 from fociscope.simulation import simulate
 from fociscope.simulation.dataset import images_depth
-from fociscope.training.batches import shares
+from fociscope.training.batches import batches_of_rank
 from fociscope.training.file_scenes import FileBatches
-from fociscope.training.live_scenes import Batch, LiveScenes
-from fociscope.training.recipe import ImagerFamily, Optimisation, Recipe, Stream, Validation
+from fociscope.training.live_scenes import LiveScenes, TrainingBatch
+from fociscope.training.recipe import ImagerDistribution, Optimisation, Recipe, Stream, Validation
 
 SCENES = 10
 
@@ -43,13 +43,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def depths(batches: Iterable[Batch], count: int) -> list[tuple[float, ...]]:
+def depths(batches: Iterable[TrainingBatch], count: int) -> list[tuple[float, ...]]:
     """The scenes of the first batches, told by their depths."""
     scenes = torch.cat([batch.depth for batch in islice(iter(batches), count)])
     return [tuple(scene.tolist()) for scene in scenes]
 
 
-def equal(ours: Batch, theirs: Batch) -> bool:
+def equal(ours: TrainingBatch, theirs: TrainingBatch) -> bool:
     return all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
@@ -71,7 +71,7 @@ def test_processes_pick_turn_and_expose_differently() -> None:
 
 
 def test_the_chunks_of_all_processes_are_those_of_one() -> None:
-    plan = recipe().model_copy(update={"family": ImagerFamily(boundaries=("zero",))})
+    plan = recipe().model_copy(update={"family": ImagerDistribution(boundaries=("zero",))})
     alone = LiveScenes(plan)
     for number in range(4):
         shared = LiveScenes(plan, rank=number % 2, world_size=2).chunk(number // 2)
@@ -83,7 +83,7 @@ def test_every_process_sees_every_boundary(rank: int) -> None:
     """Else the running statistics of the first process would be those of one boundary."""
     plan = recipe()
     stream = LiveScenes(plan, rank=rank, world_size=2)
-    zero = plan.model_copy(update={"family": ImagerFamily(boundaries=("zero",))})
+    zero = plan.model_copy(update={"family": ImagerDistribution(boundaries=("zero",))})
     same = LiveScenes(zero, rank=rank, world_size=2)
     found = [equal(stream.chunk(number), same.chunk(number)) for number in range(4)]
     assert sorted(found) == [False, False, True, True]
@@ -130,7 +130,7 @@ def test_fewer_scenes_than_all_processes_need_are_refused(folder: Path) -> None:
 @pytest.mark.parametrize("scenes", [4, 5, 100, 101, 399, 400])
 @pytest.mark.parametrize("world_size", [1, 2, 4])
 def test_every_scene_is_scored_once_in_equally_many_batches(scenes: int, world_size: int) -> None:
-    parts = [shares(scenes, rank, world_size) for rank in range(world_size)]
+    parts = [batches_of_rank(scenes, rank, world_size) for rank in range(world_size)]
     numbers = [number for part in parts for batch in part for number in batch]
     assert sorted(numbers) == list(range(scenes))
     assert len({len(part) for part in parts}) == 1
@@ -140,9 +140,9 @@ def test_every_scene_is_scored_once_in_equally_many_batches(scenes: int, world_s
 
 
 def test_one_process_scores_in_the_order_of_the_scenes() -> None:
-    assert shares(400) == [list(range(start, start + 100)) for start in range(0, 400, 100)]
+    assert batches_of_rank(400) == [list(range(start, start + 100)) for start in range(0, 400, 100)]
 
 
 def test_fewer_scenes_than_processes_are_refused() -> None:
     with pytest.raises(RecipeError, match="at least the number of processes"):
-        shares(3, 0, 4)
+        batches_of_rank(3, 0, 4)

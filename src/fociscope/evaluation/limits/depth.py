@@ -108,7 +108,7 @@ def known_layers_bound_um(
     Each layer's brightness is not known, nor are the depths of the others.
 
     Args:
-        imager: the instrument; for `surround`, the frame's mirror image goes on around it.
+        imager: the instrument; for `reflect`, the frame's mirror image goes on around it.
         layers: (scene, layer, y, x) emitted light.
         depth_um: (scene, layer).
         peak_snr_db: of each sensor's image.

@@ -57,7 +57,7 @@ def gaussian_layers_bound_um(
 
     Args:
         imager: the instrument, its sensors taken for aligned. A measured PSF is taken for the mean
-            of its mirror images; for `surround`, the frame's mirror image goes on around it.
+            of its mirror images; for `reflect`, the frame's mirror image goes on around it.
         depth_um: (layer,).
         layers: (scene, layer, y, x) emitted light, from which statistics, the same for all layers,
             and the mean noise in each pixel are measured.
@@ -75,7 +75,7 @@ def gaussian_layers_bound_um(
     assert isinstance(seen, Tensor)
     noise = capture_noise_variance(aligned, seen, peak_snr_db).mean(dim=0).numpy()
     information = gaussian_layers_information(
-        aligned, depth, SpecimenStatistics.of(light), noise, shared_gain=shared_gain
+        aligned, depth, SpecimenStatistics.from_layers(light), noise, shared_gain=shared_gain
     )
     return depth_bound(information, layers=len(depth))
 

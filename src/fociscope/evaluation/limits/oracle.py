@@ -94,7 +94,7 @@ class MapOracle:
         """
         known = simulate(scenes, seed=seed, imager=imager, peak_snr_db=peak_snr_db, **settings)
         _check(imager, known)
-        statistics = SpecimenStatistics.of(known.layers)
+        statistics = SpecimenStatistics.from_layers(known.layers)
         blank = cls(imager, peak_snr_db, statistics, np.zeros(0), np.ones(0), np.zeros(0))
         features = blank._features(blank.restored(known), known.depth_um)
         centre, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)

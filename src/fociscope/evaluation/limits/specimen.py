@@ -27,7 +27,7 @@ class SpecimenStatistics:
     """(2 y - 1, 2 x - 1) at the frequencies of `numpy.fft.fft2`; its mean is a pixel's variance."""
 
     @classmethod
-    def of(cls, layers: ArrayLike) -> SpecimenStatistics:
+    def from_layers(cls, layers: ArrayLike) -> SpecimenStatistics:
         """Measure layers.
 
         The covariance at each distance is the mean over all pairs of pixels that are so far apart.

@@ -92,11 +92,11 @@ def unknown_layer_bound_um(condition: Condition, depth_um: float, *, sensors: in
 
 def condition_key(condition: Condition) -> str:
     """Return a hash of all that the bounds depend on: not the name, nor how many are scored."""
-    told = condition.model_dump(
+    dependencies = condition.model_dump(
         mode="json", exclude={"name", "group", "value", "unit", "scenes", "slow_scenes", "assumed"}
     )
-    told |= {"depth_bins": DEPTH_BINS, "bound_scenes": BOUND_SCENES}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    dependencies |= {"depth_bins": DEPTH_BINS, "bound_scenes": BOUND_SCENES}
+    return hashlib.sha256(json.dumps(dependencies, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def write_table(path: Path = TABLE) -> None:

@@ -1,4 +1,4 @@
-"""Candidates of an evaluation: one face for trained models, the constant guess and the solvers."""
+"""Methods of an evaluation: one face for models, the constant baseline and the solvers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from fociscope.errors import FociscopeError, ImagerError
-from fociscope.evaluation.batches import Batch, Estimate, Told
-from fociscope.evaluation.methods.oracle import MAP_ORACLE, MapLimit
-from fociscope.evaluation.methods.solvers import Solver, solver_names
+from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
+from fociscope.evaluation.methods.oracle import MAP_ORACLE, MapLimitMethod
+from fociscope.evaluation.methods.solvers import SolverMethod, solver_names
 from fociscope.evaluation.suite import VALIDATION
 from fociscope.imager.geometry import Imager
 from fociscope.networks.store import find_model, read_model, shipped_models
@@ -20,12 +20,12 @@ from fociscope.reconstruction.engine import Model, load_model
 from fociscope.simulation.scene import Scenes
 
 __all__ = [
-    "Candidate",
-    "Constant",
-    "Trained",
+    "ConstantBaseline",
+    "ModelMethod",
+    "ReconstructionMethod",
     "baseline_names",
-    "find_candidate",
-    "find_candidates",
+    "find_method",
+    "find_methods",
 ]
 
 CONSTANT = "constant"
@@ -33,30 +33,30 @@ CONSTANT = "constant"
 REFINED = "+refined"
 
 
-class Candidate(Protocol):
+class ReconstructionMethod(Protocol):
     """Whoever answers: where are cells, how bright, how deep."""
 
     name: str
     kind: str
     """`model`, `constant`, `solver` or `limit`."""
-    told: str
-    """In words: what it is told besides the captures."""
+    inputs: str
+    """In words: what it uses, the captures included."""
     oracle: bool
     """Whether it is told the truth about the depths."""
     slow: bool
     """Whether it is scored on fewer scenes, for want of time."""
 
-    def refusal(self, told: Told) -> str | None:
+    def unsupported_reason(self, task: ReconstructionTask) -> str | None:
         """Return why it cannot answer such scenes; None if it can."""
 
     def prepare(self) -> None:
         """Do what is done once, such as choosing thresholds on validation scenes."""
 
-    def estimate(self, batch: Batch, told: Told) -> Estimate:
+    def estimate(self, batch: Batch, task: ReconstructionTask) -> Prediction:
         """Answer; of the batch's truth, only an oracle may read the depths."""
 
 
-class Trained:
+class ModelMethod:
     """A trained model."""
 
     kind, oracle, slow = "model", False, False
@@ -80,21 +80,21 @@ class Trained:
         self.layers = self.info.architecture.layers
         self.sensors = self.info.architecture.sensors
         sees = "sensors A and B" if self.sensors == 2 else "sensor A alone"
-        self.told = f"the captures of {sees}, the imager, and the number of layers"
+        self.inputs = f"the captures of {sees}, the imager, and the number of layers"
 
     @property
     def sha256(self) -> str:
         """Of the model's file."""
         return hashlib.sha256(self._path.read_bytes()).hexdigest()
 
-    def refusal(self, told: Told) -> str | None:
+    def unsupported_reason(self, task: ReconstructionTask) -> str | None:
         """Return why it cannot answer such scenes: another geometry, or more layers than one."""
-        if told.imager.sensors < self.sensors:
+        if task.imager.sensors < self.sensors:
             return "needs the captures of sensors A and B"
-        if self.layers == 1 and told.layers > 1:
-            return f"answers with one layer; the scenes have {told.layers}"
+        if self.layers == 1 and task.layers > 1:
+            return f"answers with one layer; the scenes have {task.layers}"
         try:
-            self._model(told.imager)
+            self._model(task.imager)
         except ImagerError as error:
             return str(error)
         return None
@@ -102,12 +102,12 @@ class Trained:
     def prepare(self) -> None:
         """Nothing is to be done."""
 
-    def estimate(self, batch: Batch, told: Told) -> Estimate:
+    def estimate(self, batch: Batch, task: ReconstructionTask) -> Prediction:
         """Reconstruct, looking for as many layers as there are, or as many as it can."""
-        result = self._model(told.imager).reconstruct(
-            batch.captures[:, : self.sensors], layers=min(told.layers, self.layers)
+        result = self._model(task.imager).reconstruct(
+            batch.captures[:, : self.sensors], layers=min(task.layers, self.layers)
         )
-        return Estimate(
+        return Prediction(
             mask=result.mask,
             probability=result.probability,
             intensity=result.intensity,
@@ -125,28 +125,28 @@ def _loaded(path: Path, imager: Imager, device: str, refine: bool) -> Model:
     return load_model(path, imager=imager, device=device, refine=refine)
 
 
-class Constant:
-    """The guess that never looks at the captures: most frequent answer, mean depth, even light."""
+class ConstantBaseline:
+    """The constant baseline, without the captures: most frequent answer, mean depth, even light."""
 
     name, kind = CONSTANT, "constant"
     oracle, slow = False, False
-    told = "the number of layers and their least distance; it ignores the captures"
+    inputs = "the number of layers and their least distance; it ignores the captures"
 
-    def refusal(self, told: Told) -> str | None:
+    def unsupported_reason(self, task: ReconstructionTask) -> str | None:
         """Return None: it can always guess."""
 
     def prepare(self) -> None:
         """Nothing is to be done before the scenes are known."""
 
-    def estimate(self, batch: Batch, told: Told) -> Estimate:
+    def estimate(self, batch: Batch, task: ReconstructionTask) -> Prediction:
         """Say of every scene what holds for the validation scenes of so many layers on average."""
         scenes, frame_px = len(batch), batch.captures.shape[-2:]
-        seen = _validation(told.layers, told.min_separation_um)
-        shape = (scenes, told.layers, *frame_px)
+        seen = _validation(task.layers, task.min_separation_um)
+        shape = (scenes, task.layers, *frame_px)
         share = seen.mask.mean(axis=(0, 2, 3), dtype=np.float64)[:, None, None]
         light = seen.layers.mean(axis=(0, 2, 3), dtype=np.float64)[:, None, None]
         depth_um, std_um = seen.depth_um.mean(axis=0), seen.depth_um.std(axis=0)
-        return Estimate(
+        return Prediction(
             mask=np.broadcast_to(share > 0.5, shape),
             probability=np.broadcast_to(share.astype(np.float32), shape),
             intensity=np.broadcast_to(light.astype(np.float32), shape),
@@ -163,11 +163,11 @@ def _validation(layers: int, min_separation_um: float) -> Scenes:
 
 
 def baseline_names() -> list[str]:
-    """Return the names of all baselines: the constant guess, the solvers, and the map's limit."""
+    """Return the names of all baselines: the constant one, the solvers, and the map's limit."""
     return [CONSTANT, *solver_names(), MAP_ORACLE]
 
 
-def find_candidate(name: str, *, device: str = "auto") -> Candidate:
+def find_method(name: str, *, device: str = "auto") -> ReconstructionMethod:
     """Return a candidate: a baseline by its name, a shipped model, or a `.safetensors` file.
 
     A model with `+refined` behind its name has its light fitted to the captures.
@@ -176,11 +176,11 @@ def find_candidate(name: str, *, device: str = "auto") -> Candidate:
         FociscopeError: it is none of them.
     """
     if name == CONSTANT:
-        return Constant()
+        return ConstantBaseline()
     if name in solver_names():
-        return Solver(name)
+        return SolverMethod(name)
     if name == MAP_ORACLE:
-        return MapLimit()
+        return MapLimitMethod()
     refine = name.endswith(REFINED)
     name = name.removesuffix(REFINED)
     if name not in shipped_models() and not name.endswith(".safetensors"):
@@ -188,14 +188,14 @@ def find_candidate(name: str, *, device: str = "auto") -> Candidate:
             f"no model or solver '{name}'; expected a .safetensors file, a shipped model "
             f"({', '.join(shipped_models())}) or one of: {', '.join(baseline_names())}"
         )
-    return Trained(name, device=device, refine=refine)
+    return ModelMethod(name, device=device, refine=refine)
 
 
-def find_candidates(name: str, baselines: str, *, device: str = "auto") -> list[Candidate]:
+def find_methods(name: str, baselines: str, *, device: str = "auto") -> list[ReconstructionMethod]:
     """Return the candidate of a name, and the baselines beside it.
 
     Args:
-        name: as for `find_candidate`.
+        name: as for `find_method`.
         baselines: `none`, `all`, or names with commas between them.
         device: of trained models.
 
@@ -208,6 +208,6 @@ def find_candidates(name: str, baselines: str, *, device: str = "auto") -> list[
         names = baseline_names()
     else:
         names = [part.strip() for part in baselines.split(",") if part.strip()]
-    candidates = [find_candidate(n, device=device) for n in [name, *names]]
+    methods = [find_method(n, device=device) for n in [name, *names]]
     # A baseline that is evaluated itself needs no second row.
-    return list({candidate.name: candidate for candidate in candidates}.values())
+    return list({method.name: method for method in methods}.values())

@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from fociscope.evaluation.batches import Batch, Estimate, Told
+from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
 from fociscope.evaluation.suite import VALIDATION
 from fociscope.imager.geometry import Imager
 from fociscope.solvers import (
@@ -34,7 +34,7 @@ from fociscope.solvers import (
 )
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 
-__all__ = ["SOLVERS", "Reading", "Solver", "solver_names"]
+__all__ = ["SOLVERS", "MaskReadout", "SolverMethod", "solver_names"]
 
 
 #: Planes of the depth grid: 50 um apart in 1000 um.
@@ -65,7 +65,7 @@ def solver_names() -> list[str]:
     return [name + suffix for name in SOLVERS for suffix in ("", ORACLE)]
 
 
-class Solver:
+class SolverMethod:
     """A solver that reads depths off a grid, or, as an oracle, is told them."""
 
     kind, slow = "solver", True
@@ -75,14 +75,14 @@ class Solver:
         self.name, self.oracle = name, name.endswith(ORACLE)
         self._method = SOLVERS[name.removesuffix(ORACLE)]
         depths = "the true depths" if self.oracle else "the number of layers, their least distance"
-        self.told = f"the captures, the imager and its gains, {depths}"
-        self._reading: Reading | None = None
+        self.inputs = f"the captures, the imager and its gains, {depths}"
+        self._readout: MaskReadout | None = None
 
-    def refusal(self, told: Told) -> str | None:
+    def unsupported_reason(self, task: ReconstructionTask) -> str | None:
         """Return why it cannot answer such scenes; None if it can."""
-        if self.oracle and not told.depths_known:
+        if self.oracle and not task.depths_known:
             return "needs the true depths, which are not known"
-        if told.imager.registration.turned and not self._method.turns:
+        if task.imager.registration.is_rotated_or_scaled and not self._method.turns:
             return "has no closed form for a sensor B that is turned"
         return None
 
@@ -90,37 +90,37 @@ class Solver:
         """Learn on validation scenes what light means cells."""
         batch = _validation()
         assert batch.mask is not None
-        found = self._found(batch, VALIDATION.to_tell)
-        self._reading = Reading.fit(found.layers, batch.mask)
+        found = self._found(batch, VALIDATION.task)
+        self._readout = MaskReadout.fit(found.layers, batch.mask)
 
-    def estimate(self, batch: Batch, told: Told) -> Estimate:
+    def estimate(self, batch: Batch, task: ReconstructionTask) -> Prediction:
         """Solve, and read masks and depths."""
-        assert self._reading is not None, "prepare() comes first"
-        found = self._found(batch, told)
-        return Estimate(
-            mask=self._reading.mask(found.layers),
-            probability=self._reading.probability(found.layers),
+        assert self._readout is not None, "prepare() comes first"
+        found = self._found(batch, task)
+        return Prediction(
+            mask=self._readout.mask(found.layers),
+            probability=self._readout.probability(found.layers),
             intensity=found.layers,
             depth_um=found.depth_um,
             depth_std_um=found.depth_std_um,
         )
 
-    def _found(self, batch: Batch, told: Told) -> _Found:
+    def _found(self, batch: Batch, task: ReconstructionTask) -> _Found:
         """Solve at the true depths, at that of a single layer, or on a grid of depths."""
         solve, options = self._method.solve, self._method.options
-        captures = batch.captures[:, : told.imager.sensors]
+        captures = batch.captures[:, : task.imager.sensors]
         if self.oracle:
             assert batch.depth_um is not None
-            depth_um = _filled(batch.depth_um, told.imager)
-            return _Found(solve(captures, depth_um, told.imager, **options).layers)
-        if told.layers == 1:
-            one = _depth_of_one(captures, told.imager)
+            depth_um = _filled(batch.depth_um, task.imager)
+            return _Found(solve(captures, depth_um, task.imager, **options).layers)
+        if task.layers == 1:
+            one = _depth_of_one(captures, task.imager)
             depth_um, std_um = one.depth_um[:, None], one.depth_std_um[:, None]
-            layers = solve(captures, depth_um, told.imager, **options).layers
+            layers = solve(captures, depth_um, task.imager, **options).layers
             return _Found(layers, depth_um, std_um)
-        grid = solve_on_grid(captures, told.imager, planes=GRID_PLANES, solver=solve, **options)
+        grid = solve_on_grid(captures, task.imager, planes=GRID_PLANES, solver=solve, **options)
         found = read_layers(
-            grid.volume, grid.plane_um, told.layers, min_separation_um=told.min_separation_um
+            grid.volume, grid.plane_um, task.layers, min_separation_um=task.min_separation_um
         )
         return _Found(found.layers, found.depth_um)
 
@@ -135,7 +135,7 @@ class _Found(NamedTuple):
     depth_std_um: Float32Array | None = None
 
 
-class Reading(NamedTuple):
+class MaskReadout(NamedTuple):
     """How a solver's light is read: as cells or no cells, and with which probability."""
 
     smoothing_px: float
@@ -146,7 +146,7 @@ class Reading(NamedTuple):
     """P = sigmoid(scale * log light + shift)."""
 
     @classmethod
-    def fit(cls, layers: Float32Array, mask: BoolArray) -> Reading:
+    def fit(cls, layers: Float32Array, mask: BoolArray) -> MaskReadout:
         """Choose smoothing and threshold by accuracy, and Platt's two numbers by likelihood.
 
         Args:
@@ -183,7 +183,7 @@ class Reading(NamedTuple):
 
 SMOOTHINGS_PX = (0.0, 0.7, 1.0, 1.5, 2.0, 3.0, 4.5)
 #: Light below the faintest autofluorescence is all alike; 1 is the mean where cells are.
-FAINTEST = 0.05
+FAINTEST_LIGHT = 0.05
 THRESHOLDS = 200
 
 
@@ -191,7 +191,7 @@ def _log_light(layers: Float32Array, smoothing_px: float) -> Float32Array:
     light = layers
     if smoothing_px:
         light = gaussian_filter(layers, smoothing_px, axes=(-2, -1), mode="nearest")
-    return np.asarray(np.log(np.maximum(light, 0) + FAINTEST), dtype=np.float32)
+    return np.asarray(np.log(np.maximum(light, 0) + FAINTEST_LIGHT), dtype=np.float32)
 
 
 def _best_threshold(light: Float32Array, mask: BoolArray) -> tuple[float, float]:
@@ -216,7 +216,7 @@ def _filled(depth_um: Float32Array, imager: Imager) -> Float32Array:
 @lru_cache(maxsize=1)
 def _validation() -> Batch:
     """Return some of the validation scenes."""
-    return Batch.of(VALIDATION.simulated(VALIDATION_SCENES), cells_per_pixel=1.0)
+    return Batch.from_scenes(VALIDATION.simulated(VALIDATION_SCENES), cells_per_pixel=1.0)
 
 
 _last_depths: dict[tuple[bytes, Imager], SingleLayerDepth] = {}

@@ -50,7 +50,7 @@ class ReliabilityCurve:
 
 
 class BrierScore(NamedTuple):
-    """Mean squared difference of probability and truth, and that of a constant guess."""
+    """Mean squared difference of probability and truth, and that of a constant baseline."""
 
     score: float
     constant: float
@@ -58,7 +58,7 @@ class BrierScore(NamedTuple):
 
     @property
     def skill(self) -> float:
-        """1 - score / constant: 1 is perfect, 0 no better than the constant guess."""
+        """1 - score / constant: 1 is perfect, 0 no better than the constant baseline."""
         return 1 - self.score / self.constant if self.constant > 0 else float("nan")
 
 

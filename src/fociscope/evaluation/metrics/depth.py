@@ -68,8 +68,8 @@ def depth_scores(
         true_depth_um: (..., layer).
         std_um: (..., layer) stated standard deviations.
         within_um: that counts as right.
-        constant_um: (layer,) what the constant guess says; without it, the mean of the true depths.
-            Where depths are drawn from a known range, its middle.
+        constant_um: (layer,) what the constant baseline says; without it, the mean of the true
+            depths. Where depths are drawn from a known range, its middle.
         pooled: over the layers, not for each of them.
 
     Raises:

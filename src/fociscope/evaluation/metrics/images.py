@@ -69,7 +69,7 @@ def relative_squared_error(
 
 
 def even_image_error(truth: ArrayLike, *, axes: Axes = (-3, -2, -1)) -> Float64Array:
-    """Return (...) the relative squared error of the best even image, the constant guess.
+    """Return (...) the relative squared error of the best even image, the constant baseline.
 
     It is 1 - mean(truth)^2 / mean(truth^2); a dark image scores 1. NaN where the truth is dark.
     """

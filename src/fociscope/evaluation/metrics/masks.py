@@ -19,7 +19,7 @@ class MaskScores(NamedTuple):
     accuracy: Float64Array
     """Share of pixels that are right."""
     constant_accuracy: Float64Array
-    """What always giving the layer's own majority answer would score, frame by frame."""
+    """What always giving the layer's own constant baseline would score, frame by frame."""
     dice: Float64Array
     """2 |A and B| / (|A| + |B|) over all pixels of all frames; 1 if both are empty."""
     mcc: Float64Array
@@ -27,7 +27,7 @@ class MaskScores(NamedTuple):
     iou: Float64Array
     """|A and B| / |A or B| over all pixels of all frames; 1 if both are empty."""
     constant_dice: Float64Array
-    """Dice of saying "cells" everywhere, the best that a constant answer gets."""
+    """Dice of saying "cells" everywhere, the best that a constant baseline gets."""
     constant_iou: Float64Array
     """IoU of the same."""
 
@@ -47,10 +47,10 @@ class MaskCounts:
     false_negative: Float64Array
     true_negative: Float64Array
     majority: Float64Array
-    """Pixels that the majority answer of their own frame gets right."""
+    """Pixels that the constant baseline of their own frame gets right."""
 
     @classmethod
-    def of(cls, array: Float64Array) -> MaskCounts:
+    def from_array(cls, array: Float64Array) -> MaskCounts:
         """Return the counts of an array (..., 5) as `array` makes it."""
         return cls(*np.moveaxis(np.asarray(array, dtype=np.float64), -1, 0))
 
@@ -60,11 +60,13 @@ class MaskCounts:
 
     def per_layer(self) -> MaskCounts:
         """Return (layer,): the sums over all axes but the last."""
-        return MaskCounts.of(self.array().reshape(-1, self.majority.shape[-1], 5).sum(axis=0))
+        return MaskCounts.from_array(
+            self.array().reshape(-1, self.majority.shape[-1], 5).sum(axis=0)
+        )
 
     def pooled(self) -> MaskCounts:
         """Return (): the sums over all axes."""
-        return MaskCounts.of(self.array().reshape(-1, 5).sum(axis=0))
+        return MaskCounts.from_array(self.array().reshape(-1, 5).sum(axis=0))
 
     @property
     def _pixels(self) -> Float64Array:
@@ -81,7 +83,7 @@ class MaskCounts:
 
     @property
     def constant_accuracy(self) -> Float64Array:
-        """The share of pixels that the majority answer of each frame gets right."""
+        """The share of pixels that the constant baseline of each frame gets right."""
         return self.majority / self._pixels
 
     @property

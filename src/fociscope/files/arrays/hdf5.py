@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays.hdf5_heap import LocalHeaps
 from fociscope.files.arrays.sources import Claims, Part
 from fociscope.files.safe.limits import Limits, decoding
@@ -151,7 +151,7 @@ class Hdf5Source:
 
     def _too_many(self) -> FileFormatError:
         return FileFormatError(
-            f"{shown(self.path)}: more than {_MOST_LINKS} data sets and groups, or deeper than "
+            f"{printable(self.path)}: more than {_MOST_LINKS} data sets and groups, or deeper than "
             f"{_DEEPEST}, expected fewer; name the data set after the file, as in "
             "file.h5:/path/in/file."
         )
@@ -172,8 +172,8 @@ class Hdf5Source:
                 return False
             if not isinstance(link, h5py.HardLink):
                 raise FileFormatError(
-                    f"{shown(self.path)}: {shown(inner)} is a link to another place, expected the "
-                    "data themselves; export the file again."
+                    f"{printable(self.path)}: {printable(inner)} is a link to another place, "
+                    "expected the data themselves; export the file again."
                 )
             if place < len(parts):
                 group = self._file.get(inner)
@@ -223,7 +223,7 @@ class Hdf5Source:
         return all(isinstance(v, str) and v == SAMPLES_FIRST[key] for key, v in found.items())
 
     def _check(self, name: str, item: Any) -> None:
-        where = f"{shown(self.path)}: {shown(name)}"
+        where = f"{printable(self.path)}: {printable(name)}"
         if not isinstance(item, h5py.Dataset):
             raise FileFormatError(
                 f"{where} is a struct, a sparse matrix or a group, expected a plain numeric array; "
@@ -259,7 +259,7 @@ class Hdf5Source:
         if item.chunks is None:
             return
         expected = math.prod(item.chunks) * item.dtype.itemsize
-        where = f"{shown(self.path)}: {shown(name)}"
+        where = f"{printable(self.path)}: {printable(name)}"
         if expected > max(item.nbytes, min(_LARGEST_CHUNK_BYTES, self._limits.max_bytes)):
             raise FileFormatError(
                 f"{where} is stored in chunks of {expected} bytes, expected no more than the "

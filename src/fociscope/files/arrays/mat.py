@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays.hdf5 import is_hdf5
 from fociscope.files.arrays.mat5 import is_mat5
 from fociscope.files.safe.limits import require_file
@@ -88,19 +88,19 @@ def find_order(
     unplaced = not readings and len(others) < len(shapes) and any(_readings(others, roles))
     if unplaced or (turned and len(readings) == 1):
         raise FileFormatError(
-            f"{shown(path)}: the shape of the depths does not fit the images, or leaves open which "
-            f"of its axes counts the samples ({listed}), expected N x layers; check the export, or "
-            "save one sample more."
+            f"{printable(path)}: the shape of the depths does not fit the images, or leaves open "
+            f"which of its axes counts the samples ({listed}), expected N x layers; check the "
+            "export, or save one sample more."
         )
     if not readings:
         raise FileFormatError(
-            f"{shown(path)}: the shapes do not fit together ({listed}), expected images "
+            f"{printable(path)}: the shapes do not fit together ({listed}), expected images "
             "N x layers x y x x, sensors N x y x x and depths N x layers, N first or last; "
             "check the export."
         )
     if len(readings) > 1:
         raise FileFormatError(
-            f"{shown(path)}: the shapes leave open which axis counts the samples ({listed}), "
+            f"{printable(path)}: the shapes leave open which axis counts the samples ({listed}), "
             "expected only one to fit; save the images with an axis for the sensor, y x x x sensor "
             "x N, or as an HDF5 data set N x y x x."
         )

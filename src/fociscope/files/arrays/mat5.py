@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.io
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays.sources import Claims, Part
 from fociscope.files.safe.limits import decoding
 
@@ -124,7 +124,7 @@ class Mat5Source:
         for header in self._headers:
             if header.name not in names:
                 continue
-            where = f"{shown(self.path)}: {shown(header.name)}"
+            where = f"{printable(self.path)}: {printable(header.name)}"
             code = _NUMERIC_CLASSES.get(header.matlab_class)
             if code is None or header.is_complex:
                 kind = _OTHER_CLASSES.get(header.matlab_class, "of an unknown class")
@@ -168,8 +168,8 @@ class Mat5Source:
             array = scipy.io.loadmat(self.path, appendmat=False, variable_names=[name])[name]
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
             raise FileFormatError(
-                f"{shown(self.path)}: {shown(name)} cannot be decoded, expected a numeric matrix; "
-                "export the file again."
+                f"{printable(self.path)}: {printable(name)} cannot be decoded, expected a numeric "
+                "matrix; export the file again."
             )
         return array if part is None else array[part.index(array.ndim)]
 
@@ -194,7 +194,7 @@ def _walk(path: Path, stream: BinaryIO) -> Iterator[_Header]:
         position += 8 + length
         if position > size:
             raise FileFormatError(
-                f"{shown(path)}: ends {position - size} bytes too early, expected {position}; "
+                f"{printable(path)}: ends {position - size} bytes too early, expected {position}; "
                 "it is truncated, copy or export it again."
             )
         head = stream.read(min(length, _PEEK_BYTES))

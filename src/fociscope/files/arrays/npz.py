@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays.sources import Claims, Part
 from fociscope.files.safe.limits import Limits, check_claim, decoding, unbounded
 
@@ -75,7 +75,7 @@ class NpzSource:
         members = self._archive.infolist()
         if len(members) > _MOST_MEMBERS:
             raise FileFormatError(
-                f"{shown(path)}: {len(members)} arrays, expected at most {_MOST_MEMBERS}; save "
+                f"{printable(path)}: {len(members)} arrays, expected at most {_MOST_MEMBERS}; save "
                 "frames as one array (frame, sensor, y, x)."
             )
         self._members = {
@@ -134,7 +134,7 @@ class NpzSource:
             member = self._members.get(name)
             if member is None:
                 continue
-            where = f"{shown(self.path)}: {name!r:.60}"
+            where = f"{printable(self.path)}: {name!r:.60}"
             if member.flag_bits & 1 or member.compress_type not in _METHODS:
                 raise FileFormatError(
                     f"{where} is encrypted or compressed in an unusual way, expected deflate or "
@@ -211,6 +211,6 @@ def _check_directory(path: Path) -> None:
                 directory = struct.unpack_from("<Q", record, 40)[0]
     if directory > _LONGEST_DIRECTORY_BYTES:
         raise FileFormatError(
-            f"{shown(path)}: a directory of {directory} bytes, expected at most "
+            f"{printable(path)}: a directory of {directory} bytes, expected at most "
             f"{_LONGEST_DIRECTORY_BYTES}; save frames as one array (frame, sensor, y, x)."
         )

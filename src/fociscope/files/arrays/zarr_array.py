@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.safe.limits import Limits, decoding
 
 __all__ = [
@@ -116,7 +116,7 @@ class ZarrArray:
         """
         self.path = path
         self.folder = path / name if name else path
-        self._where = f"{shown(path)}: {shown(name)}" if name else shown(path)
+        self._where = f"{printable(path)}: {printable(name)}" if name else printable(path)
         self.version: Literal[2, 3] = 2 if said.get("zarr_format") == 2 else 3
         self._compressor: str | None
         if self.version == 2:
@@ -268,12 +268,12 @@ def refuse_links(path: Path) -> None:
             mode = entry.lstat().st_mode
             if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
                 raise FileFormatError(
-                    f"{shown(path)}: {shown(entry.relative_to(path))} is a link or a device, "
-                    "expected plain files; copy what it points to into the store."
+                    f"{printable(path)}: {printable(entry.relative_to(path))} is a link or a "
+                    "device, expected plain files; copy what it points to into the store."
                 )
             if count > _MOST_FILES:
                 raise FileFormatError(
-                    f"{shown(path)}: more than {_MOST_FILES} files, expected fewer; save it in "
+                    f"{printable(path)}: more than {_MOST_FILES} files, expected fewer; save it in "
                     "larger chunks."
                 )
 
@@ -291,20 +291,20 @@ def read_json(path: Path, file: Path) -> dict[str, Any]:
     """
     if not file.is_file():
         raise FileFormatError(
-            f"{shown(path)}: has no {shown(file.relative_to(path))}, expected a Zarr store; check "
-            "the path, or save it again."
+            f"{printable(path)}: has no {printable(file.relative_to(path))}, expected a Zarr "
+            "store; check the path, or save it again."
         )
     size = file.stat().st_size
     if size > _LONGEST_DESCRIPTION_BYTES:
         raise FileFormatError(
-            f"{shown(path)}: its {file.name} has {size} bytes, expected at most "
+            f"{printable(path)}: its {file.name} has {size} bytes, expected at most "
             f"{_LONGEST_DESCRIPTION_BYTES}; save it again."
         )
     said = json.loads(file.read_bytes())
     expected = {DESCRIPTION: 3, DESCRIPTION_V2: 2, ".zgroup": 2}.get(file.name)
     if not isinstance(said, dict) or (expected and said.get("zarr_format") != expected):
         raise FileFormatError(
-            f"{shown(path)}: its {file.name} is not of Zarr version {expected or 2}, expected "
+            f"{printable(path)}: its {file.name} is not of Zarr version {expected or 2}, expected "
             "that; save it again."
         )
     return said

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays.hdf5 import SAMPLES_FIRST
 from fociscope.files.arrays.sources import Claims, Part
 from fociscope.files.arrays.zarr_array import DESCRIPTION, KIND, ZarrArray, read_json, refuse_links
@@ -38,14 +38,14 @@ class ZarrSource:
         if not (path / DESCRIPTION).is_file():
             old = any((path / name).exists() for name in (".zgroup", ".zarray"))
             raise FileFormatError(
-                f"{shown(path)}: {'of Zarr version 2' if old else f'has no {DESCRIPTION}'}, "
+                f"{printable(path)}: {'of Zarr version 2' if old else f'has no {DESCRIPTION}'}, "
                 "expected a Zarr v3 group with one array per variable; save it with zarr_format=3."
             )
         group = read_json(path, path / DESCRIPTION)
         if group.get("node_type") != "group":
             raise FileFormatError(
-                f"{shown(path)}: its {DESCRIPTION} describes no group, expected a group with one "
-                "array per variable; save them as one."
+                f"{printable(path)}: its {DESCRIPTION} describes no group, expected a group with "
+                "one array per variable; save them as one."
             )
         attributes = group.get("attributes")
         self.samples_first = isinstance(attributes, dict) and all(

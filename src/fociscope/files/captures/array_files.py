@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays.hdf5 import Hdf5Source, is_hdf5
 from fociscope.files.arrays.mat import find_order
 from fociscope.files.arrays.mat5 import Mat5Source, is_mat5
@@ -36,7 +36,7 @@ _SMALLEST_SIDE_PX = 2
 _LISTED_AT_MOST = 6
 
 
-class Source(Protocol):
+class ArraySource(Protocol):
     """An open file of named arrays."""
 
     samples_first: bool
@@ -83,7 +83,7 @@ def root_names(path: Path, limits: Limits) -> list[str]:
         return source.names()
 
 
-def _opened(path: Path, limits: Limits) -> AbstractContextManager[Source]:
+def _opened(path: Path, limits: Limits) -> AbstractContextManager[ArraySource]:
     """Open a file by its content."""
     if is_hdf5(path):
         return Hdf5Source.open(path, limits)
@@ -107,13 +107,13 @@ def open_arrays(path: Path, inner: str | None, limits: Limits) -> Iterator[tuple
         yield tuple(_stack(path, source, name, limits) for name in names)
 
 
-def _pick(path: Path, source: Source, inner: str | None) -> tuple[str, ...]:
+def _pick(path: Path, source: ArraySource, inner: str | None) -> tuple[str, ...]:
     """Return the name of the array, or those of a pair."""
     if inner is not None:
         if source.claims((inner,)):
             return (inner,)
         raise FileFormatError(
-            f"{shown(path)}: has no array {inner!r:.60}, expected one of "
+            f"{printable(path)}: has no array {inner!r:.60}, expected one of "
             f"{_listed(source.arrays())}; check the name."
         )
     shapes: dict[str, tuple[int, ...]] = {}
@@ -157,13 +157,13 @@ def pick_arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ..
         return tuple(fitting)
     if not fitting:
         raise FileFormatError(
-            f"{shown(path)}: no array of a fitting shape, expected (y, x), (frame, y, x) or "
+            f"{printable(path)}: no array of a fitting shape, expected (y, x), (frame, y, x) or "
             f"(frame, sensor, y, x) but found {_listed(shapes, shapes)}; save the captures so."
         )
     raise FileFormatError(
-        f"{shown(path)}: {len(fitting)} arrays could be the captures "
+        f"{printable(path)}: {len(fitting)} arrays could be the captures "
         f"({_listed(fitting, fitting)}), expected one; name it, as in "
-        f"{shown(path)}:/{next(iter(fitting))!s:.60}."
+        f"{printable(path)}:/{next(iter(fitting))!s:.60}."
     )
 
 
@@ -177,13 +177,13 @@ def _listed(names: Any, shapes: dict[str, tuple[int, ...]] | None = None) -> str
     return (", ".join(few) or "nothing") + (f" and {more} more" if more > 0 else "")
 
 
-def _stack(path: Path, source: Source, name: str, limits: Limits) -> Stack:
+def _stack(path: Path, source: ArraySource, name: str, limits: Limits) -> Stack:
     """Return one array as a stack."""
     shape, dtype = source.claims((name,))[name]
     check_claim(path, shape, dtype, unbounded(limits), name)
     if len(shape) not in ARRAY_LEADING:
         raise FileFormatError(
-            f"{shown(path)}: {name!r:.60} is {size(shape)}, expected (y, x), (frame, y, x) or "
+            f"{printable(path)}: {name!r:.60} is {size(shape)}, expected (y, x), (frame, y, x) or "
             "(frame, sensor, y, x); name another array."
         )
     frames_last = source.is_matlab(name) and _frames_last(path, name, shape, source)
@@ -213,7 +213,7 @@ def _stack(path: Path, source: Source, name: str, limits: Limits) -> Stack:
     )
 
 
-def _frames_last(path: Path, name: str, shape: tuple[int, ...], source: Source) -> bool:
+def _frames_last(path: Path, name: str, shape: tuple[int, ...], source: ArraySource) -> bool:
     """Return whether the last axis counts the frames, as is MATLAB's custom."""
     if len(shape) == 3:
         order = find_order(path, {name: shape}, {name: "sensor"}, source.samples_first)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from fociscope.errors import FileFormatError, ImagerError, shown
+from fociscope.errors import FileFormatError, ImagerError, printable
 from fociscope.files import (
     DEFAULT_LIMITS,
     Limits,
@@ -62,22 +62,22 @@ def read_depths(given: str | Path) -> Float64Array:
 def _read_table(path: Path) -> Float64Array:
     path = require_file(path)
     if path.stat().st_size > LARGEST_TABLE_BYTES:
-        raise FileFormatError(f"{shown(path)}: too large for a table of depths, expected text.")
+        raise FileFormatError(f"{printable(path)}: too large for a table of depths, expected text.")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
         rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
     except (UnicodeDecodeError, csv.Error):
         raise FileFormatError(
-            f"{shown(path)}: not a table of depths, expected a text file with one depth in um per "
-            "line."
+            f"{printable(path)}: not a table of depths, expected a text file with one depth in um "
+            "per line."
         ) from None
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
     column = header.index("depth_um") if "depth_um" in header else 0
     body = rows[1:] if "depth_um" in header else rows
     if "depth_um" not in header and any(len(row) > 1 for row in rows):
         raise FileFormatError(
-            f"{shown(path)}: several columns and none is named depth_um; add a header line that "
-            "names it."
+            f"{printable(path)}: several columns and none is named depth_um; add a header line "
+            "that names it."
         )
     numbers = []
     for number, row in enumerate(body, start=1):
@@ -86,9 +86,9 @@ def _read_table(path: Path) -> Float64Array:
         except (IndexError, ValueError):
             what = row[column].strip()[:30] if column < len(row) else ""
             raise FileFormatError(
-                f"{shown(path)}: depth {number} reads {what!r}, expected a number in um."
+                f"{printable(path)}: depth {number} reads {what!r}, expected a number in um."
             ) from None
-    return _checked(numbers, shown(path))
+    return _checked(numbers, printable(path))
 
 
 def _checked(numbers: Iterable[float], where: str) -> Float64Array:
@@ -185,18 +185,18 @@ def read_stack(
     depths = named if given is None else given
     if depths is None:
         raise ImagerError(
-            f"{shown(path)} names no depths; give them with --depths, a file or numbers in um"
+            f"{printable(path)} names no depths; give them with --depths, a file or numbers in um"
         )
     if sensor_b is not None:
         if counts.shape[0] == 2:
             raise ImagerError(
-                f"{shown(path)} holds both sensors; leave out the second file, or give the "
+                f"{printable(path)} holds both sensors; leave out the second file, or give the "
                 "sensors one file each"
             )
         other, _, _ = _read_one(Path(sensor_b), depths, variable, limits)
         if other.shape != counts.shape:
             raise FileFormatError(
-                f"{shown(path)} holds {_size(counts)} but {shown(Path(sensor_b))} holds "
+                f"{printable(path)} holds {_size(counts)} but {printable(Path(sensor_b))} holds "
                 f"{_size(other)}, expected the same planes seen by both sensors."
             )
         counts = np.concatenate([counts, other])
@@ -214,8 +214,8 @@ def _read_one(
     if image.ndim == 4:
         if image.shape[1] not in (1, 2):
             raise FileFormatError(
-                f"{shown(path)}: an array {_size(image)} with {image.shape[1]} sensors, expected "
-                "(depth, 1 or 2 sensors, y, x); reorder its axes."
+                f"{printable(path)}: an array {_size(image)} with {image.shape[1]} sensors, "
+                "expected (depth, 1 or 2 sensors, y, x); reorder its axes."
             )
         return np.moveaxis(image.astype(np.float64), 1, 0), None, None
     planes = image if image.ndim == 3 else image[None]
@@ -249,7 +249,7 @@ def _read_mat(
             return _pick(path, source, depth_um, variable, limits)
     if not is_mat(path):
         raise FileFormatError(
-            f"{shown(path)}: not a MAT v5 or v7.3 file, expected one as its name says; save it "
+            f"{printable(path)}: not a MAT v5 or v7.3 file, expected one as its name says; save it "
             "from MATLAB with -v7 or -v7.3."
         )
     with Mat5Source.open(path) as walked:
@@ -277,13 +277,14 @@ def _pick(
         if len(shapes) != 1:
             listed = ", ".join(sorted(shapes)) or "none"
             raise FileFormatError(
-                f"{shown(path)}: expected one numeric variable with three axes, found {listed}; "
+                f"{printable(path)}: expected one numeric variable with three axes, "
+                f"found {listed}; "
                 "name the stack with --variable."
             )
         (variable,) = shapes
     elif variable not in names:
         raise FileFormatError(
-            f"{shown(path)}: has no variable {variable!r}; it holds {', '.join(names)[:200]}."
+            f"{printable(path)}: has no variable {variable!r}; it holds {', '.join(names)[:200]}."
         )
     shape, dtype = source.claims((variable,))[variable]
     depths = depth_um if depth_um is not None else named
@@ -304,13 +305,14 @@ def _numeric_shape(source: Hdf5Source | Mat5Source, name: str) -> tuple[int, ...
 def _depth_is_last(path: Path, name: str, shape: tuple[int, ...], depths: int | None) -> bool:
     if len(shape) != 3:
         raise FileFormatError(
-            f"{shown(path)}: {name} has {len(shape)} axes, expected (depth, y, x) or (y, x, depth)."
+            f"{printable(path)}: {name} has {len(shape)} axes, expected (depth, y, x) or (y, x, "
+            "depth)."
         )
     first, last = shape[0] == depths, shape[2] == depths
     if depths is None or first != last:
         return last
     raise FileFormatError(
-        f"{shown(path)}: {name} is {' x '.join(map(str, shape))} for {depths} depths, expected "
+        f"{printable(path)}: {name} is {' x '.join(map(str, shape))} for {depths} depths, expected "
         "them along either the first or the last axis; save it as a .npy file (depth, y, x)."
     )
 

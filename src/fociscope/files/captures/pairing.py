@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 
 __all__ = ["Pairs", "check_sides", "natural_order", "pair_by_name", "pair_sets", "sensor_of"]
 
@@ -98,15 +98,15 @@ def check_sides(pairs: Sequence[tuple[Path, ...]]) -> None:
     for a, b in both:
         if a == b or (a.exists() and b.exists() and a.samefile(b)):
             raise FileFormatError(
-                f"{shown(a)}: given as sensor A's image and as sensor B's, expected two; give it "
-                "alone, or name the other one."
+                f"{printable(a)}: given as sensor A's image and as sensor B's, expected two; give "
+                "it alone, or name the other one."
             )
     said = {(sensor_of(a.name)[0], sensor_of(b.name)[0]) for a, b in both}
     if said == {("B", "A")}:
         a, b = both[0]
         raise FileFormatError(
-            f"{shown(a)}, {shown(b)}: the first says sensor B, the second sensor A, expected A's "
-            "images first; swap them, or rename them if the names are wrong."
+            f"{printable(a)}, {printable(b)}: the first says sensor B, the second sensor A, "
+            "expected A's images first; swap them, or rename them if the names are wrong."
         )
 
 

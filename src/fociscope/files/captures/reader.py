@@ -15,12 +15,12 @@ from typing import Literal
 
 import numpy as np
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays.zarr_store import is_zarr
 from fociscope.files.captures.array_files import is_array_file, open_arrays, root_names
 from fociscope.files.captures.pairing import Pairs, check_sides, pair_by_name, pair_sets, sensor_of
 from fociscope.files.captures.series import CaptureSeries, refusing_non_finite
-from fociscope.files.captures.sets import Given, expanded, list_images, set_stack
+from fociscope.files.captures.sets import InputPath, list_images, resolve, set_stack
 from fociscope.files.captures.zarr import open_zarr
 from fociscope.files.images.reader import IMAGE_SUFFIXES, open_image
 from fociscope.files.images.stacks import Stack, size
@@ -53,9 +53,9 @@ def read_captures(paths: Sequence[Path | str], limits: Limits = DEFAULT_LIMITS) 
         claimed = math.prod(series.shape) * np.dtype(np.float32).itemsize
         if claimed > limits.max_bytes:
             raise FileFormatError(
-                f"{shown(series.names[0])}: the captures take {claimed / 2**30:.3g} GiB, expected "
-                f"at most {limits.max_bytes / 2**30:.3g} GiB; read them in parts, or raise "
-                "Limits.max_bytes."
+                f"{printable(series.names[0])}: the captures take {claimed / 2**30:.3g} GiB, "
+                f"expected at most {limits.max_bytes / 2**30:.3g} GiB; read them in parts, or "
+                "raise Limits.max_bytes."
             )
         captures = series.read()
         return captures[0] if series.is_single else captures
@@ -100,7 +100,7 @@ def open_captures(
         raise FileFormatError(
             "0 files given, expected at least 1; a capture is one sensor image, or two (A and B)."
         )
-    given = [expanded(Path(path), limits) for path in paths]
+    given = [resolve(Path(path), limits) for path in paths]
     if len(given) > 2:
         given = [_listed(given)]
     with ExitStack() as opened:
@@ -108,7 +108,7 @@ def open_captures(
             series = _of_set(given[0], limits, pages, opened)
         elif all(found.is_set for found in given):
             pairs = pair_sets(
-                shown(given[0].path), given[0].files, shown(given[1].path), given[1].files
+                printable(given[0].path), given[0].files, printable(given[1].path), given[1].files
             )
             series = _of_pairs(given[0].path, given[1].path, pairs, limits)
         else:
@@ -127,26 +127,28 @@ def open_captures(
         yield series if allow_non_finite else refusing_non_finite(series)
 
 
-def _listed(given: list[Given]) -> Given:
+def _listed(given: list[InputPath]) -> InputPath:
     """Return more than two files as one set."""
     for found in given:
         if found.is_set or found.inner is not None:
             raise FileFormatError(
-                f"{len(given)} files given, and {shown(found.path)} is no single image; expected "
-                "1 or 2 (A and B), or images alone; put series into folders or stacks."
+                f"{len(given)} files given, and {printable(found.path)} is no single image; "
+                "expected 1 or 2 (A and B), or images alone; put series into folders or stacks."
             )
     files = tuple(found.files[0] for found in given)
     seen: set[Path] = set()
     for file in files:
         if file in seen:
-            raise FileFormatError(f"{shown(file)}: given twice, expected each image once.")
+            raise FileFormatError(f"{printable(file)}: given twice, expected each image once.")
         seen.add(file)
-    return Given(Path(f"{files[0]} and {len(files) - 1} more"), files, is_set=True)
+    return InputPath(Path(f"{files[0]} and {len(files) - 1} more"), files, is_set=True)
 
 
-def _of_set(given: Given, limits: Limits, pages: PageMeaning, opened: ExitStack) -> CaptureSeries:
+def _of_set(
+    given: InputPath, limits: Limits, pages: PageMeaning, opened: ExitStack
+) -> CaptureSeries:
     """Return a folder, a pattern or a list: pairs by name, or frames of one sensor."""
-    pairs = pair_by_name(shown(given.path), given.files)
+    pairs = pair_by_name(printable(given.path), given.files)
     if len(pairs) == 1 and len(pairs[0]) == 2:  # two files, which may be stacks
         stacks = [opened.enter_context(open_image(file, limits)) for file in pairs[0]]
         return _series(stacks, pairs, pages)
@@ -155,7 +157,9 @@ def _of_set(given: Given, limits: Limits, pages: PageMeaning, opened: ExitStack)
     stack = set_stack(given.path, given.files, limits, of_pairs=False)
     series = _series([stack], pairs, pages)
     if {sensor_of(file.name)[0] for file in given.files} == {"B"}:
-        note = f"{shown(given.path)}: all names say sensor B; taken for sensor A, as it is alone."
+        note = (
+            f"{printable(given.path)}: all names say sensor B; taken for sensor A, as it is alone."
+        )
         series = replace(series, notes=(*series.notes, note))
     return series
 
@@ -169,7 +173,9 @@ def _of_pairs(where_a: Path, where_b: Path, pairs: Pairs, limits: Limits) -> Cap
     return _series(stacks, pairs, "frames")
 
 
-def _opened(given: Given, limits: Limits, opened: ExitStack, growing: bool) -> tuple[Stack, ...]:
+def _opened(
+    given: InputPath, limits: Limits, opened: ExitStack, growing: bool
+) -> tuple[Stack, ...]:
     """Open one file, or one set: one stack, or those of sensors A and B."""
     path, inner = given.path, given.inner
     if given.is_set:
@@ -215,36 +221,38 @@ def _series(
     if len(stacks) == 1:
         is_in_turns = growing and pages == "sensors"
         stack, begun = stacks[0].without_lone_page() if is_in_turns else (stacks[0], 0)
-        stack = stack.alone(pages)
+        stack = stack.as_series(pages)
         return CaptureSeries(
             (stack.frames, stack.sensors, *stack.frame_px),
             stack.read,
             is_single=stack.leading in ("", "S"),
             pixel_size_um=stack.pixel_size_um,
             pairs=tuple(pairs),
-            begun=begun,
+            incomplete=begun,
             notes=stack.notes,
         )
     if len(stacks) > 2:
         raise FileFormatError(
-            f"{shown(stacks[0].path)}: holds both sensors, expected one sensor's images beside "
+            f"{printable(stacks[0].path)}: holds both sensors, expected one sensor's images beside "
             "another file; give this file alone."
         )
     a, b = (stack.of_one_sensor() for stack in stacks)
     if a.frame_px != b.frame_px:
         raise FileFormatError(
-            f"{shown(a.path)} has {size(a.shape)} pixels but {shown(b.path)} has {size(b.shape)}, "
+            f"{printable(a.path)} has {size(a.shape)} pixels but {printable(b.path)} "
+            f"has {size(b.shape)}, "
             "expected sensors A and B of one frame size; crop or bin one."
         )
     if a.frames != b.frames and not growing:
         raise FileFormatError(
-            f"{shown(a.path)} holds {a.frames} images but {shown(b.path)} holds {b.frames}, "
+            f"{printable(a.path)} holds {a.frames} images but {printable(b.path)} "
+            f"holds {b.frames}, "
             "expected as many of sensor A as of B; give pairs."
         )
     sizes_um = [stack.pixel_size_um for stack in (a, b) if stack.pixel_size_um is not None]
     if len(sizes_um) == 2 and not math.isclose(*sizes_um, rel_tol=PIXEL_SIZE_TOLERANCE):
         raise FileFormatError(
-            f"{shown(a.path)} states pixels of {sizes_um[0]:g} µm but {shown(b.path)} of "
+            f"{printable(a.path)} states pixels of {sizes_um[0]:g} µm but {printable(b.path)} of "
             f"{sizes_um[1]:g} µm, expected one size; correct the metadata, or resample one."
         )
     return CaptureSeries(
@@ -253,5 +261,5 @@ def _series(
         is_single="" in (a.leading, b.leading),
         pixel_size_um=sizes_um[0] if sizes_um else None,
         pairs=tuple(pairs),
-        begun=abs(a.frames - b.frames),
+        incomplete=abs(a.frames - b.frames),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, former_attribute, printable
 from fociscope.typing import Float32Array
 
 __all__ = ["CaptureSeries", "ReadFrames", "refusing_non_finite"]
@@ -37,10 +37,12 @@ class CaptureSeries:
     pairs: tuple[tuple[Path, ...], ...] = ()
     """Which files belong together, sensor A's first: one tuple per frame of a set of images, one in
     all for stacks and for files that hold both sensors."""
-    begun: int = 0
+    incomplete: int = 0
     """How many frames follow of which only one sensor's image is there, in files that grow."""
     notes: tuple[str, ...] = ()
     """How the files were understood where they leave it open; plain sentences for a user."""
+
+    begun = former_attribute("begun", "incomplete")
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -88,7 +90,7 @@ def _non_finite(series: CaptureSeries, captures: Float32Array, start: int) -> Fi
     image = captures[frame, sensor]
     nan, infinite = int(np.isnan(image).sum()), int(np.isinf(image).sum())
     files = series.pairs[start + frame] if len(series.pairs) == len(series) else series.pairs[0]
-    which = shown(files[sensor if sensor < len(files) else 0])
+    which = printable(files[sensor if sensor < len(files) else 0])
     of_frame = "" if series.is_single else f", frame {start + frame + 1}"
     others = int((bad.any(axis=(-2, -1))).sum()) - 1
     more = f" (and {others} more of the images read with it)" if others else ""

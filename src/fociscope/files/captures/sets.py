@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays.zarr_store import is_zarr
 from fociscope.files.captures.pairing import natural_order
 from fociscope.files.images.reader import IMAGE_SUFFIXES, open_image
@@ -18,13 +18,13 @@ from fociscope.files.images.stacks import Stack, size
 from fociscope.files.safe.limits import Limits, check_claim
 from fociscope.typing import Float32Array
 
-__all__ = ["Given", "expanded", "list_images", "set_stack"]
+__all__ = ["InputPath", "list_images", "resolve", "set_stack"]
 
 _WILDCARDS = "*?["
 
 
 @dataclass(frozen=True)
-class Given:
+class InputPath:
     """What one path stands for: a file (or a Zarr store), or a set of images."""
 
     path: Path
@@ -55,16 +55,17 @@ def list_images(folder: Path) -> list[Path]:
         ]
     except OSError as error:
         raise FileFormatError(
-            f"{shown(folder)}: the folder cannot be read; check its permissions."
+            f"{printable(folder)}: the folder cannot be read; check its permissions."
         ) from error
     if not found:
         raise FileFormatError(
-            f"{shown(folder)}: no image in this folder, expected {', '.join(IMAGE_SUFFIXES)} files."
+            f"{printable(folder)}: no image in this folder, expected {', '.join(IMAGE_SUFFIXES)} "
+            "files."
         )
     return sorted(found, key=natural_order)
 
 
-def expanded(path: Path, limits: Limits) -> Given:
+def resolve(path: Path, limits: Limits) -> InputPath:
     """Return what a path stands for: `file.h5:/array`, a pattern, a folder of images, or a file.
 
     Raises:
@@ -75,40 +76,44 @@ def expanded(path: Path, limits: Limits) -> Given:
     except (OSError, ValueError):  # a name that no file can have; whoever opens it says so
         exists, is_folder = True, False
     if is_folder and not is_zarr(path):
-        return _counted(Given(path, tuple(list_images(path)), is_set=True), limits)
+        return _counted(InputPath(path, tuple(list_images(path)), is_set=True), limits)
     if exists:
-        return Given(path, (path,))
+        return InputPath(path, (path,))
     text = str(path)
     for place in (at for at in range(len(text)) if text.startswith(":/", at)):
         file = Path(text[:place])
         if file.is_file() or is_zarr(file):
-            return Given(file, (file,), inner=text[place + 2 :])
+            return InputPath(file, (file,), inner=text[place + 2 :])
     if any(mark in text for mark in _WILDCARDS):
         return _matching(path, limits)
-    return Given(path, (path,))
+    return InputPath(path, (path,))
 
 
-def _matching(pattern: Path, limits: Limits) -> Given:
+def _matching(pattern: Path, limits: Limits) -> InputPath:
     """Return the images that match a pattern; a pattern may also stand for any one file."""
     found = glob.iglob(str(pattern), recursive=True)  # noqa: PTH207 (Path.glob takes no whole path)
     matches = [Path(name) for name in islice(found, limits.max_pages + 1)]
     if len(matches) == 1:
-        return expanded(matches[0], limits) if matches[0] != pattern else Given(pattern, (pattern,))
+        return (
+            resolve(matches[0], limits) if matches[0] != pattern else InputPath(pattern, (pattern,))
+        )
     images = [m for m in matches if m.suffix.lower() in IMAGE_SUFFIXES and m.is_file()]
     if not images:
         other = f"{len(matches)} other files and folders" if matches else "nothing"
         raise FileFormatError(
-            f"{shown(pattern)}: this pattern matches {other}, expected images "
+            f"{printable(pattern)}: this pattern matches {other}, expected images "
             f"({', '.join(IMAGE_SUFFIXES)}), or one file of another kind; check it."
         )
-    return _counted(Given(pattern, tuple(sorted(images, key=natural_order)), is_set=True), limits)
+    return _counted(
+        InputPath(pattern, tuple(sorted(images, key=natural_order)), is_set=True), limits
+    )
 
 
-def _counted(given: Given, limits: Limits) -> Given:
+def _counted(given: InputPath, limits: Limits) -> InputPath:
     if len(given.files) > limits.max_pages:
         raise FileFormatError(
-            f"{shown(given.path)}: more than {limits.max_pages} images, expected at most so many; "
-            "split the folder or raise Limits.max_pages."
+            f"{printable(given.path)}: more than {limits.max_pages} images, expected at most so "
+            "many; split the folder or raise Limits.max_pages."
         )
     return given
 
@@ -139,8 +144,9 @@ def set_stack(where: Path, files: Sequence[Path], limits: Limits, *, of_pairs: b
                 shape = _one_frame(file, stack, of_pairs)
                 if shape != expected:
                     raise FileFormatError(
-                        f"{shown(files[0])} has {_frame(expected)} pixels but {shown(file)} has "
-                        f"{_frame(shape)}, expected one size in a folder; sort the images."
+                        f"{printable(files[0])} has {_frame(expected)} pixels "
+                        f"but {printable(file)} has {_frame(shape)}, expected one size in a "
+                        "folder; sort the images."
                     )
                 found[place - start : place - start + sensors] = stack.planes(0, sensors)
         return found
@@ -154,8 +160,8 @@ def _one_frame(file: Path, stack: Stack, of_pairs: bool) -> tuple[int, int, int]
     planes = int(np.prod(stack.counts))
     if planes > 2 or (planes == 2 and (of_pairs or stack.leading == "F")):
         raise FileFormatError(
-            f"{shown(file)}: {size(stack.shape)} values, expected one image (y, x) in each file of "
-            "a folder; give stacks as files."
+            f"{printable(file)}: {size(stack.shape)} values, expected one image (y, x) in each "
+            "file of a folder; give stacks as files."
         )
     return planes, *stack.frame_px
 

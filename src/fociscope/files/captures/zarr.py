@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays.zarr_array import (
     DESCRIPTION,
     DESCRIPTION_V2,
@@ -89,7 +89,7 @@ def _inside(path: Path, inner: str) -> str:
     parts = inner.strip("/").split("/")
     if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
         raise FileFormatError(
-            f"{shown(path)}: the path {inner!r:.60} leads out of the store, expected names of "
+            f"{printable(path)}: the path {inner!r:.60} leads out of the store, expected names of "
             "groups and arrays in it; check the path, or the store's description."
         )
     return "/".join(parts)
@@ -112,7 +112,7 @@ def _arrays(path: Path, name: str) -> list[str]:
         place = Path(folder)
         if len(place.relative_to(top).parts) >= _DEEPEST or len(found) > _MOST_ARRAYS:
             raise FileFormatError(
-                f"{shown(path)}: more than {_MOST_ARRAYS} arrays, or deeper than {_DEEPEST} "
+                f"{printable(path)}: more than {_MOST_ARRAYS} arrays, or deeper than {_DEEPEST} "
                 "groups, expected fewer; name the array, as in store.zarr:/path/in/store."
             )
         if {DESCRIPTION, DESCRIPTION_V2} & set(files) and _is_array(place):
@@ -189,7 +189,7 @@ def _stack(
 
 def _named_axes(path: Path, name: str, shape: tuple[int, ...], axes: str) -> _Axes:
     """Sort out axes by their initials: t or z count frames, c counts sensors."""
-    where = f"{shown(path)}: {shown(name)}" if name else shown(path)
+    where = f"{printable(path)}: {printable(name)}" if name else printable(path)
     if len(axes) != len(shape) or axes[-2:] != "yx" or len(set(axes)) != len(axes):
         raise FileFormatError(
             f"{where} is {size(shape)} with the axes {axes!r}, expected (y, x), (frame, y, x) or "

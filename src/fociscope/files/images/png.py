@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fociscope.errors import FileFormatError, one_line, shown
+from fociscope.errors import FileFormatError, one_line, printable
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, decoding
 from fociscope.typing import Float32Array
 
@@ -36,27 +36,27 @@ def read_png(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
         head = stream.read(26)
     if len(head) < 26 or head[12:16] != b"IHDR":
         raise FileFormatError(
-            f"{shown(path)}: a PNG without an image header, expected a complete image; it is "
+            f"{printable(path)}: a PNG without an image header, expected a complete image; it is "
             "truncated, copy or export it again."
         )
     width, height, bits, colour = struct.unpack(">IIBB", head[16:26])
     check_claim(path, (height, width), np.dtype(np.uint16 if bits == 16 else np.uint8), limits)
     if bits == 16 and colour != _GREY:
         raise FileFormatError(
-            f"{shown(path)}: a 16-bit colour PNG, expected greyscale; convert it to greyscale."
+            f"{printable(path)}: a 16-bit colour PNG, expected greyscale; convert it to greyscale."
         )
     expected = height * ((width * bits * _CHANNELS.get(colour, 1) + 7) // 8)
     with decoding(path, "PNG image"):
         held = _held_bytes(path, most=2 * expected + _STEP_BYTES)  # filter bytes and interlacing
     if held > 2 * expected + _STEP_BYTES:
         raise FileFormatError(
-            f"{shown(path)}: compressed data inflate beyond the {expected} bytes of {height} x "
+            f"{printable(path)}: compressed data inflate beyond the {expected} bytes of {height} x "
             f"{width} pixels; the file is damaged or hostile, get it again."
         )
     if held < expected:
         raise FileFormatError(
-            f"{shown(path)}: holds {held} bytes of {expected} for {height} x {width} pixels; it is "
-            "truncated, copy or export it again."
+            f"{printable(path)}: holds {held} bytes of {expected} for {height} x {width} pixels; "
+            "it is truncated, copy or export it again."
         )
     try:
         with decoding(path, "PNG image"), warnings.catch_warnings():
@@ -64,8 +64,8 @@ def read_png(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
             with Image.open(path, formats=("PNG",)) as image:
                 if getattr(image, "is_animated", False):
                     raise FileFormatError(
-                        f"{shown(path)}: an animated PNG, expected one image; save the frames as "
-                        "a TIFF stack."
+                        f"{printable(path)}: an animated PNG, expected one image; save the frames "
+                        "as a TIFF stack."
                     )
                 if colour == _GREY:
                     values = np.asarray(image, dtype=np.float32)
@@ -74,13 +74,13 @@ def read_png(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
                 channels = np.asarray(image.convert("RGBA"))
     except Image.DecompressionBombError as error:
         raise FileFormatError(
-            f"{shown(path)}: larger than Pillow decodes ({one_line(error)}), expected a smaller "
-            "PNG; crop it or save it as TIFF."
+            f"{printable(path)}: larger than Pillow decodes ({one_line(error)}), expected a "
+            "smaller PNG; crop it or save it as TIFF."
         ) from error
     grey = channels[..., 0]
     if not (channels[..., 1:3] == grey[..., None]).all() or channels[..., 3].min() < 255:
         raise FileFormatError(
-            f"{shown(path)}: a colour or transparent PNG, expected greyscale; convert it to "
+            f"{printable(path)}: a colour or transparent PNG, expected greyscale; convert it to "
             "greyscale."
         )
     return grey.astype(np.float32)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays.npz import read_npy_header
 from fociscope.files.images.png import is_png, read_png
 from fociscope.files.images.stacks import Stack
@@ -103,7 +103,7 @@ def _kind(path: Path) -> str:
     path = require_file(path)
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise FileFormatError(
-            f"{shown(path)}: not an image file that is read here, expected one of "
+            f"{printable(path)}: not an image file that is read here, expected one of "
             f"{', '.join(IMAGE_SUFFIXES)}; export it as 16-bit TIFF."
         )
     with path.open("rb") as stream:
@@ -115,8 +115,8 @@ def _kind(path: Path) -> str:
     if head.startswith(_NPY_MAGIC):
         return "npy"
     raise FileFormatError(
-        f"{shown(path)}: {_describe(head)}, expected a TIFF, PNG or NPY image as its name says; "
-        "export the image again."
+        f"{printable(path)}: {_describe(head)}, expected a TIFF, PNG or NPY image as its name "
+        "says; export the image again."
     )
 
 
@@ -136,15 +136,15 @@ def _open_npy(path: Path, limits: Limits) -> Iterator[Stack]:
     data_bytes = path.stat().st_size - start_byte
     if not 2 <= len(shape) <= 4:
         raise FileFormatError(
-            f"{shown(path)}: an array with {len(shape)} axes, expected (y, x), (frame, y, x) or "
-            "(frame, sensor, y, x); save the images alone."
+            f"{printable(path)}: an array with {len(shape)} axes, expected (y, x), (frame, y, x) "
+            "or (frame, sensor, y, x); save the images alone."
         )
     expected = check_claim(path, shape, dtype, unbounded(limits))
     expected = expected * dtype.itemsize // max(dtype.itemsize, 4)
     if data_bytes < expected:
         raise FileFormatError(
-            f"{shown(path)}: holds {data_bytes} bytes of data, expected {expected} for the shape "
-            f"{shape}; it is truncated, copy or save it again."
+            f"{printable(path)}: holds {data_bytes} bytes of data, expected {expected} for the "
+            f"shape {shape}; it is truncated, copy or save it again."
         )
 
     def planes(start: int, stop: int) -> Float32Array:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.typing import Float32Array
 
 __all__ = ["Leading", "Stack", "size"]
@@ -58,7 +58,7 @@ class Stack:
         planes = self.planes(start * self.sensors, stop * self.sensors)
         return planes.reshape(stop - start, self.sensors, *self.frame_px)
 
-    def alone(self, pages: str) -> Stack:
+    def as_series(self, pages: str) -> Stack:
         """Return the stack as captures on their own: what pages are is decided here.
 
         Args:
@@ -75,24 +75,24 @@ class Stack:
                 return replace(self, leading="F")
             if pages == "auto" and count > 2:
                 note = (
-                    f"{shown(self.path)}: {count} pages that name no axis, taken as {count} frames "
-                    "of sensor A; say so if they are A and B in turns (pages='sensors')."
+                    f"{printable(self.path)}: {count} pages that name no axis, taken as {count} "
+                    "frames of sensor A; say so if they are A and B in turns (pages='sensors')."
                 )
                 return replace(self, leading="F", notes=(*self.notes, note))
             if pages == "auto" and count == 2:
-                note = f"{shown(self.path)}: 2 pages, taken as sensors A and B of one capture."
+                note = f"{printable(self.path)}: 2 pages, taken as sensors A and B of one capture."
                 return replace(self, leading="S", notes=(*self.notes, note))
             if count % 2 and count > 1:
                 raise FileFormatError(
-                    f"{shown(self.path)}: {count} pages, expected an even number for A and B in "
-                    "turns; give A and B as two files."
+                    f"{printable(self.path)}: {count} pages, expected an even number for A and B "
+                    "in turns; give A and B as two files."
                 )
             if count > 2:
                 return replace(self, leading="FS", counts=(count // 2, 2))
             return replace(self, leading="S")
         if self.sensors not in (1, 2):
             raise FileFormatError(
-                f"{shown(self.path)}: an array {size(self.shape)} with {self.sensors} sensors, "
+                f"{printable(self.path)}: an array {size(self.shape)} with {self.sensors} sensors, "
                 "expected (frame, 1 or 2 sensors, y, x); reorder its axes."
             )
         return self
@@ -117,8 +117,8 @@ class Stack:
         """
         if self.sensors > 1:
             raise FileFormatError(
-                f"{shown(self.path)}: an array {size(self.shape)} with a sensor axis, expected one "
-                "sensor's (y, x) or (frame, y, x); give this file alone."
+                f"{printable(self.path)}: an array {size(self.shape)} with a sensor axis, expected "
+                "one sensor's (y, x) or (frame, y, x); give this file alone."
             )
         if self.leading == "FS":
             return replace(self, leading="F", counts=self.counts[:1])

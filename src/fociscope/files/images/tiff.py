@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.images.stacks import Stack
 from fociscope.files.images.tiff_lzw import PREDICTORS, decoded_lzw
 from fociscope.files.images.tiff_metadata import check_axes, page_axes, pixel_size_um
@@ -109,7 +109,7 @@ def _read_page(path: Path, tiff: Any, index: int, limits: Limits) -> Float32Arra
     first, page = tiff.pages[0], tiff.pages[index]
     if page.shape != first.shape or page.dtype != first.dtype:
         raise FileFormatError(
-            f"{shown(path)}: page 1 is {_size(first)} but page {index + 1} is {_size(page)}, "
+            f"{printable(path)}: page 1 is {_size(first)} but page {index + 1} is {_size(page)}, "
             "expected pages of one size and type; save them as files."
         )
     _check_page(path, page, limits)
@@ -152,13 +152,13 @@ def _count_pages(path: Path, stream: BinaryIO, limits: Limits, *, growing: bool 
     while offset:
         if offset in seen:
             raise FileFormatError(
-                f"{shown(path)}: the chain of pages runs in a circle after page {len(seen)}, "
+                f"{printable(path)}: the chain of pages runs in a circle after page {len(seen)}, "
                 "expected an end; the file is damaged, export it again."
             )
         seen.add(offset)
         if len(seen) > limits.max_pages:
             raise FileFormatError(
-                f"{shown(path)}: more than {limits.max_pages} pages, expected at most so many; "
+                f"{printable(path)}: more than {limits.max_pages} pages, expected at most so many; "
                 "split the file or raise Limits.max_pages."
             )
         tags_at = offset + counter.size
@@ -172,14 +172,14 @@ def _count_pages(path: Path, stream: BinaryIO, limits: Limits, *, growing: bool 
             return len(seen)
         if is_cut:
             raise FileFormatError(
-                f"{shown(path)}: page {len(seen)} lies beyond the end of the file; it is "
+                f"{printable(path)}: page {len(seen)} lies beyond the end of the file; it is "
                 "truncated, copy or export it again."
             )
         stream.seek(link_at)
         (offset,) = link.unpack(stream.read(link.size))
     if not seen:
         raise FileFormatError(
-            f"{shown(path)}: a TIFF header without any page, expected at least one image; "
+            f"{printable(path)}: a TIFF header without any page, expected at least one image; "
             "export the file again."
         )
     return len(seen)
@@ -190,7 +190,7 @@ def _check_page(path: Path, page: Any, limits: Limits, *, growing: bool = False)
 
     So is one that is not all there, unless the file is growing and it is only looked at.
     """
-    where = shown(path)
+    where = printable(path)
     if page.samplesperpixel > 1:
         raise FileFormatError(
             f"{where}: a colour image ({page.samplesperpixel} values per pixel), expected one "
@@ -211,7 +211,7 @@ def _check_page(path: Path, page: Any, limits: Limits, *, growing: bool = False)
         )
     check_claim(path, page.shape, page.dtype, limits)
     if page.compression not in (_NO_COMPRESSION, _PACKBITS, _LZW, *_DEFLATE):
-        name = shown(str(getattr(page.compression, "name", page.compression)))
+        name = printable(str(getattr(page.compression, "name", page.compression)))
         raise FileFormatError(
             f"{where}: compressed with {name}, expected no compression, deflate, LZW or PackBits; "
             "save it uncompressed."
@@ -259,8 +259,8 @@ def _inflated(path: Path, page: Any, start: int, length: int, expected: int) -> 
     count = len(inflater.decompress(handle.read(length), expected))
     if inflater.unconsumed_tail and inflater.decompress(inflater.unconsumed_tail, 1):
         raise FileFormatError(
-            f"{shown(path)}: compressed data inflate beyond the {expected} bytes of their part; "
-            "the file is damaged or hostile, get it again."
+            f"{printable(path)}: compressed data inflate beyond the {expected} bytes of their "
+            "part; the file is damaged or hostile, get it again."
         )
     return count
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.ome.xml import OmeImage, read_ome_xml
 from fociscope.typing import Int64Array
 
@@ -109,7 +109,7 @@ def page_axes(path: Path, tiff: Any, count: int) -> tuple[str, tuple[int, ...], 
         raise _several_axes(path, long)
     if long.get("C", 2) != 2:
         raise FileFormatError(
-            f"{shown(path)}: {long['C']} channels, expected 2 (sensors A and B) or 1; save the "
+            f"{printable(path)}: {long['C']} channels, expected 2 (sensors A and B) or 1; save the "
             "sensors alone, and frames as time points."
         )
     _check_count(path, long, count)
@@ -152,16 +152,16 @@ def _long_axes(image: OmeImage | None, tiff: Any) -> dict[str, int]:
 
 def _several_axes(path: Path, long: dict[str, int]) -> FileFormatError:
     return FileFormatError(
-        f"{shown(path)}: a stack over several axes ({_listed(long)}), expected one, or frames and "
-        "2 channels; save a stack for each."
+        f"{printable(path)}: a stack over several axes ({_listed(long)}), expected one, or frames "
+        "and 2 channels; save a stack for each."
     )
 
 
 def _check_count(path: Path, long: dict[str, int], count: int) -> None:
     if long and math.prod(long.values()) != count:
         raise FileFormatError(
-            f"{shown(path)}: claims {_listed(long)} but holds {count} pages, expected all of them "
-            "in this file; export it again as one ordinary TIFF."
+            f"{printable(path)}: claims {_listed(long)} but holds {count} pages, expected all of "
+            "them in this file; export it again as one ordinary TIFF."
         )
 
 

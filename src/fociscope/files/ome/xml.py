@@ -12,7 +12,7 @@ from xml.parsers import expat
 
 import numpy as np
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.typing import Int64Array
 
 __all__ = ["OmeImage", "read_ome_xml"]
@@ -98,7 +98,8 @@ def read_ome_xml(path: Path, text: str) -> OmeImage | None:
 
     def refuse(*_: object) -> None:
         raise FileFormatError(
-            f"{shown(path)}: its OME-XML defines entities, expected plain metadata; save it again."
+            f"{printable(path)}: its OME-XML defines entities, expected plain metadata; save it "
+            "again."
         )
 
     parser = expat.ParserCreate()

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fociscope.errors import FileFormatError, shown
+from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays.hdf5 import Hdf5Source, is_hdf5
 from fociscope.files.arrays.mat import Placed, Role, find_order
 from fociscope.files.arrays.mat5 import Mat5Source, is_mat5
@@ -71,7 +71,8 @@ def checked(
         bad = np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
         if len(bad):
             raise FileFormatError(
-                f"{shown(path)}: {name} holds NaN or infinity in sample {first + int(bad[0]) + 1}, "
+                f"{printable(path)}: {name} holds NaN or infinity in "
+                f"sample {first + int(bad[0]) + 1}, "
                 "expected finite numbers; export it again."
             )
     for name in (depth_map, depth):
@@ -97,12 +98,12 @@ def _check_mm(path: Path, name: str, depth_mm: Float32Array) -> None:
     deepest, least = float(depth_mm.max()), float(depth_mm.min())
     if deepest > _DEEPEST_MM:
         raise FileFormatError(
-            f"{shown(path)}: {name} goes up to {deepest:g}, expected mm and at most "
+            f"{printable(path)}: {name} goes up to {deepest:g}, expected mm and at most "
             f"{_DEEPEST_MM:g}; these look like um, divide by 1000."
         )
     if least < 0:
         raise FileFormatError(
-            f"{shown(path)}: {name} goes down to {least:g}, expected depths of 0 mm and more, "
+            f"{printable(path)}: {name} goes down to {least:g}, expected depths of 0 mm and more, "
             "counted from sensor A; check the export."
         )
 
@@ -120,7 +121,7 @@ def _check_depth_map(
     here = where[sample, layer] & apart[sample, layer]
     found = float(map_mm[sample, layer][here][0])
     raise FileFormatError(
-        f"{shown(path)}: {names[0]} says {found:g} mm in layer {layer + 1} of sample "
+        f"{printable(path)}: {names[0]} says {found:g} mm in layer {layer + 1} of sample "
         f"{first + sample + 1}, but {names[1]} says {float(depth_mm[sample, layer]):g} mm, "
         "expected the same; check which samples and layers belong together."
     )
@@ -180,7 +181,7 @@ class ImagesDepth:
                 raise ValueError(f"{name} has the shape {array.shape}, expected {expected}")
 
 
-class Source(Protocol):
+class LayoutSource(Protocol):
     """An open file of one of the formats; arrays come in MATLAB's order of axes."""
 
     samples_first: bool
@@ -207,7 +208,7 @@ class ImagesDepthFile:
             v5 with compression.
     """
 
-    def __init__(self, path: Path, source: Source, limits: Limits) -> None:
+    def __init__(self, path: Path, source: LayoutSource, limits: Limits) -> None:
         """Check all claims of an open source; use `ImagesDepthFile.open`."""
         self.path = path
         self._source = source
@@ -215,7 +216,7 @@ class ImagesDepthFile:
         claims = source.claims(NAMES)
         if SENSOR_A not in claims:
             raise FileFormatError(
-                f"{shown(path)}: has no variable {SENSOR_A}, expected the published layout "
+                f"{printable(path)}: has no variable {SENSOR_A}, expected the published layout "
                 f"({', '.join(NAMES)}); rename the variables."
             )
         shapes = {name: shape for name, (shape, _) in claims.items()}
@@ -236,7 +237,7 @@ class ImagesDepthFile:
             FileFormatError: as for `read_images_depth`, as far as it shows before data are read.
         """
         path = Path(path)
-        opened: AbstractContextManager[Source]
+        opened: AbstractContextManager[LayoutSource]
         if is_zarr(path):
             opened = ZarrSource.open(path, limits)
         elif is_hdf5(path := require_file(path)):
@@ -245,7 +246,7 @@ class ImagesDepthFile:
             opened = Mat5Source.open(path)
         else:
             raise FileFormatError(
-                f"{shown(path)}: not a MAT v5 or v7.3 file, expected one of the published "
+                f"{printable(path)}: not a MAT v5 or v7.3 file, expected one of the published "
                 "images_depth layout (or HDF5, or a Zarr v3 group); save it from MATLAB with -v7 "
                 "or -v7.3."
             )
@@ -308,8 +309,8 @@ class ImagesDepthFile:
             decoded += check_claim(self.path, claim, self._dtypes[name], self._limits, name)
         if decoded > self._limits.max_bytes:
             raise FileFormatError(
-                f"{shown(self.path)}: its variables take {decoded / 2**30:.3g} GiB, expected at "
-                f"most {self._limits.max_bytes / 2**30:.3g} GiB; split the file or raise "
+                f"{printable(self.path)}: its variables take {decoded / 2**30:.3g} GiB, expected "
+                f"at most {self._limits.max_bytes / 2**30:.3g} GiB; split the file or raise "
                 "Limits.max_bytes."
             )
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.io
 
-from fociscope.errors import FociscopeError, shown
+from fociscope.errors import FociscopeError, printable
 from fociscope.files.arrays.hdf5 import SAMPLES_FIRST
 from fociscope.files.arrays.mat5 import HEADER_TEXT_BYTES, SAMPLES_FIRST_TEXT
 from fociscope.files.published.images_depth import (
@@ -31,7 +31,7 @@ from fociscope.files.published.images_depth import (
     ImagesDepth,
 )
 from fociscope.files.safe.atomic import atomic_path, atomic_tree
-from fociscope.files.safe.deferred_stream import StubbornStream
+from fociscope.files.safe.deferred_stream import DeferredErrorStream
 from fociscope.typing import Float32Array
 
 __all__ = ["LayoutFormat", "write_images_depth"]
@@ -74,7 +74,7 @@ class LayoutFormat(StrEnum):
         return {"hdf5": ".h5", "zarr": ".zarr"}.get(self.value, ".mat")
 
     @classmethod
-    def of(cls, path: Path) -> LayoutFormat:
+    def from_path(cls, path: Path) -> LayoutFormat:
         """Return the format that the name of a file asks for; MAT v5 where it asks for none."""
         suffixes = {".h5": cls.hdf5, ".hdf5": cls.hdf5, ".zarr": cls.zarr}
         return suffixes.get(path.suffix.lower(), cls.mat5)
@@ -99,7 +99,7 @@ def write_images_depth(
         FociscopeError: the disk refuses, or a variable is larger than MAT v5 can hold.
     """
     path = Path(path)
-    format = format or LayoutFormat.of(path)
+    format = format or LayoutFormat.from_path(path)
     arrays = _variables(data)
     if format is LayoutFormat.zarr:
         with atomic_tree(path, overwrite) as folder:
@@ -167,7 +167,7 @@ def _hdf5(path: Path, **options: Any) -> Iterator[Any]:
     """Open an HDF5 file for writing, of our layout and without any time in it."""
     with (
         path.open("wb+") as raw,
-        StubbornStream(raw) as stream,
+        DeferredErrorStream(raw) as stream,
         h5py.File(stream, "w", libver=("earliest", "v110"), **options) as file,
     ):
         file.attrs.update(SAMPLES_FIRST)
@@ -213,6 +213,6 @@ def _check_v5_size(path: Path, arrays: Arrays) -> None:
     for name, array in arrays.items():
         if array.nbytes > _MOST_V5_BYTES:
             raise FociscopeError(
-                f"{shown(path)}: {name} takes {array.nbytes / 2**30:.3g} GiB, expected at most 2 "
-                "for a MAT v5 file; write fewer samples per file or another format."
+                f"{printable(path)}: {name} takes {array.nbytes / 2**30:.3g} GiB, expected at most "
+                "2 for a MAT v5 file; write fewer samples per file or another format."
             )

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from fociscope.errors import FociscopeError, OutputExistsError, one_line, shown
+from fociscope.errors import FociscopeError, OutputExistsError, one_line, printable
 
 if sys.platform != "win32":
     import fcntl
@@ -204,8 +204,8 @@ def locked_folder(path: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 raise FociscopeError(
-                    f"{shown(path)}: another process is writing into this folder; wait for it, or "
-                    "choose another folder."
+                    f"{printable(path)}: another process is writing into this folder; wait for it, "
+                    "or choose another folder."
                 ) from None
             if error.errno not in _NO_LOCKS:
                 raise
@@ -216,19 +216,25 @@ def locked_folder(path: Path) -> Iterator[None]:
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:
     if path.is_dir():
-        raise OutputExistsError(f"{shown(path)}: this is a folder, expected a file name to write.")
+        raise OutputExistsError(
+            f"{printable(path)}: this is a folder, expected a file name to write."
+        )
     if not overwrite and os.path.lexists(path):
-        raise OutputExistsError(f"{shown(path)}: exists already; choose another name or {_ALLOW}.")
+        raise OutputExistsError(
+            f"{printable(path)}: exists already; choose another name or {_ALLOW}."
+        )
 
 
 def _refuse_full_folder(path: Path, overwrite: bool) -> None:
     if not path.exists():
         return
     if not path.is_dir():
-        raise OutputExistsError(f"{shown(path)}: this is a file, expected a folder to write into.")
+        raise OutputExistsError(
+            f"{printable(path)}: this is a file, expected a folder to write into."
+        )
     if not overwrite and any(path.iterdir()):
         raise OutputExistsError(
-            f"{shown(path)}: the folder is not empty; choose another or {_ALLOW}."
+            f"{printable(path)}: the folder is not empty; choose another or {_ALLOW}."
         )
 
 
@@ -345,7 +351,7 @@ def plain_disk_errors(path: Path) -> Iterator[None]:
         if advice is None or _is_elsewhere(error.filename, path):
             raise
         raise FociscopeError(
-            f"{shown(path)}: cannot be written: {advice} ({one_line(error)})."
+            f"{printable(path)}: cannot be written: {advice} ({one_line(error)})."
         ) from error
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from fociscope.errors import FociscopeError
 from fociscope.files.safe.atomic import plain_disk_errors, remove, unused_name
 
-__all__ = ["ASIDE", "Aside"]
+__all__ = ["BACKUP", "Backup"]
 
 #: The hidden place in a folder.
-ASIDE = ".before-overwriting"
+BACKUP = ".before-overwriting"
 
 
-class Aside:
+class Backup:
     """A hidden place in a folder; the folder must be kept to one process (`locked_folder`)."""
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
@@ -28,7 +28,7 @@ class Aside:
                 that it vouches for the others.
         """
         self._folder, self._names = folder, tuple(names)
-        self._place = folder / ASIDE
+        self._place = folder / BACKUP
 
     @property
     def holds_something(self) -> bool:
@@ -49,10 +49,10 @@ class Aside:
                         (self._folder / name).replace(self._place / name)
         except BaseException:
             with suppress(FociscopeError):
-                self.give_back()
+                self.restore()
             raise
 
-    def give_back(self) -> None:
+    def restore(self) -> None:
         """Put all back in its place, instead of what has come there since.
 
         Raises:

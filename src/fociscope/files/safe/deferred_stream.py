@@ -10,10 +10,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-__all__ = ["StubbornStream"]
+__all__ = ["DeferredErrorStream"]
 
 
-class StubbornStream:
+class DeferredErrorStream:
     """Passes reads and writes on until the first `OSError`, which it raises in the end."""
 
     def __init__(self, stream: BinaryIO) -> None:

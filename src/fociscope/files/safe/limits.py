@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fociscope.errors import FileFormatError, one_line, shown
+from fociscope.errors import FileFormatError, one_line, printable
 
 __all__ = [
     "DECODER_ERRORS",
@@ -91,19 +91,20 @@ def require_file(path: Path) -> Path:
     path = Path(path)
     try:
         if not path.exists():
-            raise FileFormatError(f"{shown(path)}: there is no such file; check the path.")
+            raise FileFormatError(f"{printable(path)}: there is no such file; check the path.")
         if path.is_dir():
-            raise FileFormatError(f"{shown(path)}: this is a folder; give a file in it.")
+            raise FileFormatError(f"{printable(path)}: this is a folder; give a file in it.")
         if not path.is_file():
-            raise FileFormatError(f"{shown(path)}: not a regular file; give a file on disk.")
+            raise FileFormatError(f"{printable(path)}: not a regular file; give a file on disk.")
         with path.open("rb") as stream:
             empty = stream.read(1) == b""
     except (OSError, ValueError) as error:
         raise FileFormatError(
-            f"{shown(path)}: cannot be opened ({one_line(error)}); check its name and permissions."
+            f"{printable(path)}: cannot be opened ({one_line(error)}); check its name and "
+            "permissions."
         ) from error
     if empty:
-        raise FileFormatError(f"{shown(path)}: the file is empty; copy or export it again.")
+        raise FileFormatError(f"{printable(path)}: the file is empty; copy or export it again.")
     return path
 
 
@@ -118,8 +119,8 @@ def read_description(path: Path) -> bytes:
         content = stream.read(LARGEST_DESCRIPTION_BYTES + 1)
     if len(content) > LARGEST_DESCRIPTION_BYTES:
         raise FileFormatError(
-            f"{shown(path)}: larger than {LARGEST_DESCRIPTION_BYTES // 2**20} MiB, which no TOML "
-            "file of this kind is; check the path."
+            f"{printable(path)}: larger than {LARGEST_DESCRIPTION_BYTES // 2**20} MiB, which no "
+            "TOML file of this kind is; check the path."
         )
     return content
 
@@ -146,7 +147,7 @@ def check_claim(
     Raises:
         FileFormatError: the claim is refused.
     """
-    where = shown(path) if name is None else f"{shown(path)}: {shown(name)}"
+    where = printable(path) if name is None else f"{printable(path)}: {printable(name)}"
     _check_dtype(where, dtype)
     assert dtype is not None
     sides = tuple(int(side) for side in shape)
@@ -211,10 +212,11 @@ def decoding(path: Path, kind: str) -> Iterator[None]:
         yield
     except MemoryError as error:
         raise FileFormatError(
-            f"{shown(path)}: this {kind} needs more memory than this machine has free; split it."
+            f"{printable(path)}: this {kind} needs more memory than this machine has free; split "
+            "it."
         ) from error
     except DECODER_ERRORS as error:
         raise FileFormatError(
-            f"{shown(path)}: cannot be read as a {kind}, expected a complete, undamaged one "
+            f"{printable(path)}: cannot be read as a {kind}, expected a complete, undamaged one "
             f"({one_line(error)}); copy or export the file again."
         ) from error

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor, like
 from fociscope.imager.psf.base import Psf
-from fociscope.imager.psf.pixels import radial_shares
+from fociscope.imager.psf.pixels import radial_pixel_response
 from fociscope.imager.psf.tissue import scattered
 from fociscope.imager.psf.transmission import (
     TABLE_INTERVALS,
@@ -73,7 +73,7 @@ class AngleSelectivePsf(Psf):
     fill_factor: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of a pixel's area that is sensitive, a square in its middle."""
 
-    per_sample: ClassVar[tuple[str, ...]] = ("half_angle_deg", "base_blur_um")
+    batched_parameters: ClassVar[tuple[str, ...]] = ("half_angle_deg", "base_blur_um")
 
     @model_validator(mode="before")
     @classmethod
@@ -150,7 +150,8 @@ class AngleSelectivePsf(Psf):
     def _grid_variance_um2(
         self, distance_um: Tensor, base_blur_um: Tensor | float | None = None
     ) -> Tensor:
-        # Scattering is in `shares`: where it is less than a pixel, no blur on the grid is like it.
+        # Scattering is in `pixel_response`: where it is less than a pixel, no blur on the grid is
+        # like it.
         base_blur_um = self.base_blur_um if base_blur_um is None else base_blur_um
         return torch.zeros_like(distance_um) + base_blur_um**2
 
@@ -212,7 +213,7 @@ class AngleSelectivePsf(Psf):
             return scattered(outer_energy, total, reach_um, spread_um2), total
         return outer_energy, total
 
-    def shares(
+    def pixel_response(
         self,
         distance_um: Tensor,
         *,
@@ -221,8 +222,8 @@ class AngleSelectivePsf(Psf):
         offset_um: tuple[float, float] | None = None,
         **per_sample: Tensor,
     ) -> Tensor:
-        """Return what each pixel collects; see `Psf.shares`."""
-        return radial_shares(
+        """Return what each pixel collects; see `Psf.pixel_response`."""
+        return radial_pixel_response(
             *self._light(distance_um, per_sample.get("half_angle_deg")),
             pixel_pitch_um=pixel_pitch_um,
             radius_px=radius_px,

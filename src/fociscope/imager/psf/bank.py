@@ -17,23 +17,23 @@ from torch import Tensor
 
 from fociscope.imager.psf.base import Psf
 
-__all__ = ["KernelBank", "chebyshev", "kernel_bank"]
+__all__ = ["KernelInterpolator", "chebyshev", "kernel_interpolator"]
 
 Bounds = tuple[float, float]
 
 #: L1 error of a predicted kernel, relative to its light, at which the series is long enough; the
 #: kernels themselves are that near to the converged integral.
-TOLERANCE = 1e-4
+INTERPOLATION_TOLERANCE = 1e-4
 #: Series lengths tried, each with the nodes of the one before among its own.
 DEPTH_LENGTHS = (17, 33, 65, 129, 257)
 PARAMETER_LENGTHS = (5, 9, 17, 33)
 #: Coefficients that a bank may hold, 256 MiB of them.
-LARGEST = 2**25
+LARGEST_INTERPOLATOR = 2**25
 #: Kernels that are interpolated together at least.
 LEAST_ROWS = 8
 
 
-class KernelBank:
+class KernelInterpolator:
     """The kernels of one PSF on one pixel grid, at any depth and parameter within bounds."""
 
     def __init__(
@@ -50,8 +50,9 @@ class KernelBank:
         self.parameters = parameters or {}
         self._copies = {(coefficients.device, coefficients.dtype): coefficients}
 
-    def shares(self, distance_um: Tensor, **parameters: Tensor) -> Tensor:
-        """Return (..., side, side), what `Psf.shares` gives, for distances (...) in the range.
+    def pixel_response(self, distance_um: Tensor, **parameters: Tensor) -> Tensor:
+        """Return (..., side, side), what `Psf.pixel_response` gives, for distances (...) in the
+        range.
 
         Args:
             distance_um: (...).
@@ -137,7 +138,7 @@ def _values(
             dims=1,
         )
         error = (predicted - between).abs().sum(-1) / between.abs().sum(-1)
-        if float(error.max()) < TOLERANCE:
+        if float(error.max()) < INTERPOLATION_TOLERANCE:
             return values, True
         merged = values.new_empty(longer, *values.shape[1:])
         merged[0::2], merged[1::2] = values, between
@@ -146,7 +147,7 @@ def _values(
 
 
 @lru_cache(maxsize=16)
-def kernel_bank(
+def kernel_interpolator(
     psf: Psf,
     *,
     pixel_pitch_um: float,
@@ -154,7 +155,7 @@ def kernel_bank(
     depth_um: Bounds,
     offset_um: tuple[float, float] | None = None,
     parameter: tuple[str, Bounds] | None = None,
-) -> KernelBank | None:
+) -> KernelInterpolator | None:
     """Return the bank of a PSF, or None where the kernels are too large or change too abruptly.
 
     A PSF that cannot be differentiated in depth gets a bank in any case, the longest if need be.
@@ -164,56 +165,56 @@ def kernel_bank(
         pixel_pitch_um: side of the square pixel.
         radius_px: pixels from the middle one to the kernel's edge.
         depth_um: least and greatest distance from the sensor.
-        offset_um: as for `Psf.shares`.
+        offset_um: as for `Psf.pixel_response`.
         parameter: name and bounds of a field of the PSF that differs from sample to sample.
     """
-    side = radius_px + 1 if psf.even and offset_um is None else 2 * radius_px + 1
+    side = radius_px + 1 if psf.symmetric and offset_um is None else 2 * radius_px + 1
 
-    def shares(distance_um: Tensor, **per_sample: Tensor) -> Tensor:
+    def pixel_response(distance_um: Tensor, **parameters_of_scenes: Tensor) -> Tensor:
         found = [
-            psf.shares(
+            psf.pixel_response(
                 z,
                 pixel_pitch_um=pixel_pitch_um,
                 radius_px=radius_px,
                 offset_um=offset_um,
-                **{name: value.expand(z.shape) for name, value in per_sample.items()},
+                **{name: value.expand(z.shape) for name, value in parameters_of_scenes.items()},
             )
             for z in torch.split(distance_um, max(1, 2**18 // side**2))
         ]
         return torch.cat(found).reshape(len(distance_um), -1)
 
-    most = LARGEST // side**2
+    most = LARGEST_INTERPOLATOR // side**2
     if most < DEPTH_LENGTHS[0] and psf.differentiable:
         return None
     if parameter is None:
-        values, enough = _values(shares, depth_um, DEPTH_LENGTHS, most)
+        values, enough = _values(pixel_response, depth_um, DEPTH_LENGTHS, most)
         if not enough and psf.differentiable:
             return None
         coefficients = _series(values)
         # The highest orders together hold less than a tenth of the tolerance: leave them out.
         rest = coefficients.abs().sum(-1).flip(0).cumsum(0).flip(0)
         light = float(values.abs().sum(-1).max())
-        kept = max(2, int((rest > 0.1 * TOLERANCE * light).sum()))
-        return KernelBank(coefficients[:kept], side, depth_um)
+        kept = max(2, int((rest > 0.1 * INTERPOLATION_TOLERANCE * light).sum()))
+        return KernelInterpolator(coefficients[:kept], side, depth_um)
 
     name, bounds = parameter
     depths = 0
     for end in bounds:
         at_the_end = psf.model_copy(update={name: end})
-        bank = kernel_bank(
+        interpolator = kernel_interpolator(
             at_the_end, pixel_pitch_um=pixel_pitch_um, radius_px=radius_px, depth_um=depth_um,
             offset_um=offset_um,
         )  # fmt: skip
-        if bank is None:
+        if interpolator is None:
             return None
-        depths = max(depths, len(bank.coefficients))
+        depths = max(depths, len(interpolator.coefficients))
     nodes = _nodes(depths, depth_um)
 
     def over_depth(points: Tensor) -> Tensor:
-        return torch.stack([shares(nodes, **{name: point}) for point in points])
+        return torch.stack([pixel_response(nodes, **{name: point}) for point in points])
 
     values, enough = _values(over_depth, bounds, PARAMETER_LENGTHS, most // depths)
     if not enough:
         return None
     coefficients = _series(_series(values).transpose(0, 1)).transpose(0, 1)
-    return KernelBank(coefficients.contiguous(), side, depth_um, {name: bounds})
+    return KernelInterpolator(coefficients.contiguous(), side, depth_um, {name: bounds})

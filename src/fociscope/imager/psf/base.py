@@ -41,14 +41,14 @@ class Psf(Configuration):
     """Standard deviation of a blur that does not depend on depth, such as crosstalk of pixels."""
     tissue: Tissue = Tissue()
 
-    even: ClassVar[bool] = True
+    symmetric: ClassVar[bool] = True
     """Whether kernels are even in x and in y, so that transfer functions are real."""
     differentiable: ClassVar[bool] = True
-    """Whether `shares` can be differentiated in distance."""
-    per_sample: ClassVar[tuple[str, ...]] = ("base_blur_um",)
+    """Whether `pixel_response` can be differentiated in distance."""
+    batched_parameters: ClassVar[tuple[str, ...]] = ("base_blur_um",)
     """Fields that `transfer` takes one value per emitter of, and differentiates in."""
-    after_shares: ClassVar[tuple[str, ...]] = ("base_blur_um",)
-    """Those of them that act after `shares`, which do not depend on them."""
+    grid_parameters: ClassVar[tuple[str, ...]] = ("base_blur_um",)
+    """Those of them that act after `pixel_response`, which do not depend on them."""
 
     def with_(self, **changes: object) -> Self:
         """Return a copy with some fields changed and all of them checked again.
@@ -105,8 +105,8 @@ class Psf(Configuration):
         radius_px: int,
         grid: tuple[int, int],
         offset_um: tuple[float, float] | None = None,
-        shares: Tensor | None = None,
-        **per_sample: Tensor,
+        pixel_response: Tensor | None = None,
+        **parameters_of_scenes: Tensor,
     ) -> Tensor:
         """Return the transfer function of the kernel on a Fourier grid.
 
@@ -116,29 +116,35 @@ class Psf(Configuration):
             radius_px: where the kernel is cut off.
             grid: (y, x) samples of the Fourier grid.
             offset_um: (y, x) by which the light lands displaced; None for not at all.
-            shares: what `shares` gives for all this, where it is known already.
-            per_sample: in place of this PSF's fields of the same names, broadcastable to
-                `distance_um`; see `Psf.per_sample`.
+            pixel_response: what `pixel_response` gives for all this, where it is known already.
+            parameters_of_scenes: in place of this PSF's fields of the same names, broadcastable to
+                `distance_um`; see `Psf.batched_parameters`.
 
         Returns:
             (..., y, x // 2 + 1), in the order of `torch.fft.rfft2`; real where the kernel is `even`
             and not displaced.
 
         Raises:
-            ImagerError: a radius beyond `LARGEST_RADIUS_PX`.
+            ImagerError: a radius beyond `LARGEST_MEASURED_RADIUS_PX`.
         """
         self._check_radius(radius_px)
-        if shares is None:
-            shares = self.shares(
+        if pixel_response is None:
+            pixel_response = self.pixel_response(
                 distance_um,
                 pixel_pitch_um=pixel_pitch_um,
                 radius_px=radius_px,
                 offset_um=offset_um,
-                **per_sample,
+                **parameters_of_scenes,
             )
-        quadrant = self.even and offset_um is None
-        transfer = quadrant_transfer(shares, grid) if quadrant else window_transfer(shares, grid)
-        blur_um = per_sample.get("base_blur_um", distance_um.new_tensor(self.base_blur_um))
+        quadrant = self.symmetric and offset_um is None
+        transfer = (
+            quadrant_transfer(pixel_response, grid)
+            if quadrant
+            else window_transfer(pixel_response, grid)
+        )
+        blur_um = parameters_of_scenes.get(
+            "base_blur_um", distance_um.new_tensor(self.base_blur_um)
+        )
         variance_um2 = self._grid_variance_um2(distance_um, blur_um)
         if bool((variance_um2 != 0).any()):
             blur = discrete_gaussian_transfer(variance_um2 / pixel_pitch_um**2, grid)
@@ -170,7 +176,8 @@ class Psf(Configuration):
 
         Raises:
             ImagerError: a depth that the PSF is not known for, a pitch that is none, an energy
-                outside 0 ... 1, or a radius that is negative or beyond `LARGEST_RADIUS_PX`.
+                outside 0 ... 1, or a radius that is negative or beyond
+                `LARGEST_MEASURED_RADIUS_PX`.
         """
         distance = as_tensor(depth_um)
         self._check_kernel(distance, pixel_pitch_um, energy)
@@ -181,15 +188,15 @@ class Psf(Configuration):
             radius_px = math.ceil((reach_um + math.hypot(*offset_um)) / pixel_pitch_um + 0.5)
         self._check_radius(radius_px)
         wide = radius_px + margin
-        even = self.even and offset_um == (0.0, 0.0)
-        shares = self.shares(
+        even = self.symmetric and offset_um == (0.0, 0.0)
+        pixel_response = self.pixel_response(
             distance,
             pixel_pitch_um=pixel_pitch_um,
             radius_px=wide,
             offset_um=None if even else offset_um,
         )
         mirror = torch.arange(-wide, wide + 1).abs()
-        window = shares[..., mirror[:, None], mirror] if even else shares
+        window = pixel_response[..., mirror[:, None], mirror] if even else pixel_response
         if margin:
             side = 2 * wide + 1
             blur = discrete_gaussian_transfer(
@@ -245,14 +252,14 @@ class Psf(Configuration):
         """Return the variance along x within that radius, before `_grid_variance_um2`."""
 
     @abstractmethod
-    def shares(
+    def pixel_response(
         self,
         distance_um: Tensor,
         *,
         pixel_pitch_um: float,
         radius_px: int,
         offset_um: tuple[float, float] | None = None,
-        **per_sample: Tensor,
+        **parameters_of_scenes: Tensor,
     ) -> Tensor:
         """Return what each pixel collects, before the Gaussian on the grid and the tissue's loss.
 
@@ -261,7 +268,7 @@ class Psf(Configuration):
             pixel_pitch_um: side of the square pixel.
             radius_px: pixels from the middle one to the edge.
             offset_um: (y, x) of the emitter from the middle of the middle pixel; None for none.
-            per_sample: as for `transfer`; those that act later are passed over.
+            parameters_of_scenes: as for `transfer`; those that act later are passed over.
 
         Returns:
             (..., radius + 1, radius + 1), one quadrant, where `even` and there is no offset; else

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fociscope.imager.psf.base import Psf
-from fociscope.imager.psf.pixels import radial_shares
+from fociscope.imager.psf.pixels import radial_pixel_response
 
 __all__ = ["GaussianPsf"]
 
@@ -33,8 +33,8 @@ class GaussianPsf(Psf):
     fill_factor: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of a pixel's area that is sensitive, a square in its middle."""
 
-    per_sample: ClassVar[tuple[str, ...]] = ("spread", "base_blur_um")
-    after_shares: ClassVar[tuple[str, ...]] = ()
+    batched_parameters: ClassVar[tuple[str, ...]] = ("spread", "base_blur_um")
+    grid_parameters: ClassVar[tuple[str, ...]] = ()
 
     def variance_um2(self, distance_um: Tensor) -> Tensor:
         """Return sigma^2 at distances (...)."""
@@ -72,7 +72,7 @@ class GaussianPsf(Psf):
 
         return outer_energy, torch.full_like(variance_um2, self.collected_fraction)
 
-    def shares(
+    def pixel_response(
         self,
         distance_um: Tensor,
         *,
@@ -81,13 +81,13 @@ class GaussianPsf(Psf):
         offset_um: tuple[float, float] | None = None,
         **per_sample: Tensor,
     ) -> Tensor:
-        """Return what each pixel collects; see `Psf.shares`."""
+        """Return what each pixel collects; see `Psf.pixel_response`."""
         variance_um2 = self._variance_um2(
             distance_um,
             per_sample.get("base_blur_um", self.base_blur_um),
             per_sample.get("spread", self.spread),
         )
-        return radial_shares(
+        return radial_pixel_response(
             *self._light(variance_um2),
             pixel_pitch_um=pixel_pitch_um,
             radius_px=radius_px,

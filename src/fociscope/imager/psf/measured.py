@@ -42,7 +42,7 @@ __all__ = ["MeasuredPsf"]
 #: Standard deviation in pixels below which a kernel does not show its width.
 RESOLVED_PX = 0.35
 #: Standard deviations of the nearest Gaussian within which a kernel's own width is taken.
-WIDTHS = 4.0
+CUT_WIDTHS = 4.0
 
 
 def _stack(value: Any) -> Float64Array:
@@ -84,7 +84,7 @@ class MeasuredPsf(Psf):
     file: str | None = None
     """Where the stack was read from: a `.tif` or `.npy` beside the imager's own file."""
 
-    even: ClassVar[bool] = False
+    symmetric: ClassVar[bool] = False
     differentiable: ClassVar[bool] = False
 
     @model_validator(mode="before")
@@ -170,11 +170,11 @@ class MeasuredPsf(Psf):
         middle, pitch_um = self.stack.shape[-1] // 2, self.pixel_pitch_um
         position_um = np.arange(-middle, middle + 1) * pitch_um
         r2 = position_um[:, None] ** 2 + position_um[None, :] ** 2
-        near = r2 <= (WIDTHS * _split(self)[0] + pitch_um)[:, None, None] ** 2
+        near = r2 <= (CUT_WIDTHS * _split(self)[0] + pitch_um)[:, None, None] ** 2
         variances = (self.stack * r2 * near).sum((1, 2)) / (self.stack * near).sum((1, 2)) / 2
         return max(self._between(variances, distance_um) - pitch_um**2 / 12, 0.0)
 
-    def shares(
+    def pixel_response(
         self,
         distance_um: Tensor,
         *,
@@ -183,7 +183,7 @@ class MeasuredPsf(Psf):
         offset_um: tuple[float, float] | None = None,
         **per_sample: Tensor,
     ) -> Tensor:
-        """Return what each pixel collects; see `Psf.shares`. Not differentiable in distance."""
+        """Return what each pixel collects (`Psf.pixel_response`); no derivative in distance."""
         offset_um = offset_um or (0.0, 0.0)
         sigma_um, light, rest = _split(self)
         borders_um = np.linspace(-radius_px - 0.5, radius_px + 0.5, 2 * radius_px + 2)
@@ -194,7 +194,8 @@ class MeasuredPsf(Psf):
             before, share = self._neighbours(z)
             width_um = self._between(sigma_um, z)
             window = self._between(light, z) * np.outer(
-                _gaussian_shares(borders_y, width_um), _gaussian_shares(borders_x, width_um)
+                _gaussian_pixel_response(borders_y, width_um),
+                _gaussian_pixel_response(borders_x, width_um),
             )
             for plane, weight in ((before, 1 - share), (before + 1, share)):
                 if weight:
@@ -222,7 +223,7 @@ class MeasuredPsf(Psf):
         return np.asarray(np.diff(spline(inside), axis=0))
 
 
-def _gaussian_shares(borders_um: Float64Array, sigma_um: float) -> Float64Array:
+def _gaussian_pixel_response(borders_um: Float64Array, sigma_um: float) -> Float64Array:
     """Return the share of a Gaussian's light between one border and the next."""
     return np.asarray(np.diff(ndtr(borders_um / sigma_um)))
 
@@ -238,7 +239,7 @@ def _split(
     borders_um = (np.arange(k + 1) - k / 2) * pitch_um
 
     def fitted(kernel: Float64Array, sigma: float) -> tuple[float, Float64Array]:
-        line = _gaussian_shares(borders_um, sigma)
+        line = _gaussian_pixel_response(borders_um, sigma)
         gaussian = np.outer(line, line)
         share = max(float((kernel * gaussian).sum() / (gaussian**2).sum()), 0.0)
         return share, kernel - share * gaussian

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["OuterEnergy", "radial_shares"]
+__all__ = ["OuterEnergy", "radial_pixel_response"]
 
 OuterEnergy = Callable[[Tensor], Tensor]
 """Squared distances (edge, row, node) from the point below the emitter, in um^2 -> (..., edge, row,
@@ -39,7 +39,7 @@ NEAR_PX = 2.0
 TOUCHING_UM = 1e-9
 
 
-def radial_shares(
+def radial_pixel_response(
     outer_energy: OuterEnergy,
     total: Tensor,
     *,
