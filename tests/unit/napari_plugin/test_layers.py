@@ -300,6 +300,6 @@ def test_reader_writer_and_samples_need_neither_napari_nor_qt() -> None:
     code = (
         "import sys\n"
         "sys.modules.update(dict.fromkeys(['napari', 'qtpy', 'magicgui']))\n"
-        "from fociscope.napari_plugin import job, reader, sample_data, writer\n"
+        "from fociscope.napari_plugin import reader, sample_data, writer\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
