@@ -1,12 +1,15 @@
 """Fociscope: layered 3D maps of tumour-cell foci from chip-scale lensless imagers.
 
-    import fociscope
+Example:
+    >>> import fociscope
+    >>> scenes = fociscope.simulate(2, seed=0)  # layers, masks, depths and captures
+    >>> model = fociscope.load_model("layers-ab", device="cpu")
+    >>> result = model.reconstruct(scenes.captures)
+    >>> result.depth_um.shape  # two captures of four layers each
+    (2, 4)
 
-    scenes = fociscope.simulate(8, seed=0)
-    result = fociscope.load_model("layers-ab").reconstruct(scenes.captures)
-    result.save("out/")
-
-What stands here is imported when it is first used, so that `import fociscope` is quick.
+Names and rooms are imported when they are first used, so `import fociscope` is quick: it loads
+neither torch nor NumPy.
 """
 
 from importlib import import_module
@@ -14,6 +17,21 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fociscope import calibration as calibration
+    from fociscope import errors as errors
+    from fociscope import evaluation as evaluation
+    from fociscope import figures as figures
+    from fociscope import files as files
+    from fociscope import imager as imager
+    from fociscope import networks as networks
+    from fociscope import reconstruction as reconstruction
+    from fociscope import results as results
+    from fociscope import series as series
+    from fociscope import simulation as simulation
+    from fociscope import solvers as solvers
+    from fociscope import training as training
+    from fociscope import typing as typing
+    from fociscope import workflows as workflows
     from fociscope.imager import Imager as Imager
     from fociscope.reconstruction import load_model as load_model
     from fociscope.results import Reconstruction as Reconstruction
@@ -21,21 +39,44 @@ if TYPE_CHECKING:
 
 __version__ = version("fociscope")
 
+#: Public name -> the room that it comes from.
 _HOME = {
-    "Imager": "fociscope.imager",
-    "Reconstruction": "fociscope.results",
-    "load_model": "fociscope.reconstruction",
-    "simulate": "fociscope.simulation",
+    "Imager": "imager",
+    "Reconstruction": "results",
+    "load_model": "reconstruction",
+    "simulate": "simulation",
 }
+#: Rooms that are there after `import fociscope`.
+_ROOMS = (
+    "calibration",
+    "errors",
+    "evaluation",
+    "figures",
+    "files",
+    "imager",
+    "networks",
+    "reconstruction",
+    "results",
+    "series",
+    "simulation",
+    "solvers",
+    "training",
+    "typing",
+    "workflows",
+)
 
 __all__ = ["Imager", "Reconstruction", "__version__", "load_model", "simulate"]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+        value = getattr(import_module(f"fociscope.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in _ROOMS:
+        return import_module(f"fociscope.{name}")
     raise AttributeError(f"module 'fociscope' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted([*__all__, *_ROOMS])

@@ -13,6 +13,20 @@ def test_import_leaves_torch_alone():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_rooms_are_there_after_the_import_of_the_package():
+    code = (
+        "import fociscope, sys\n"
+        "assert not {'torch', 'numpy'} & set(sys.modules)\n"
+        "assert fociscope.solvers.tikhonov and fociscope.imager.LayerProjector\n"
+        "for name in dir(fociscope):\n    getattr(fociscope, name)\n"
+        "try:\n    fociscope.no_such_name\n"
+        "except AttributeError as error:\n    assert 'no_such_name' in str(error)\n"
+        "else:\n    raise SystemExit(1)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_help_leaves_torch_alone():
     code = (
         "import sys, fociscope.cli as cli\n"
