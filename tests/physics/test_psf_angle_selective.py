@@ -28,7 +28,7 @@ def transmission(theta_rad: float, half_angle_deg: float) -> float:
 
 
 def irradiance(r_um: float, z_um: float, half_angle_deg: float) -> float:
-    """The formula in REFERENCES, per emitted photon: the solid angle of a unit area, times T."""
+    """The formula of `docs/references.md`, per emitted photon: the solid angle of a unit area, times T."""
     solid_angle = z_um / (z_um**2 + r_um**2) ** 1.5
     return solid_angle / (4 * math.pi) * transmission(math.atan2(r_um, z_um), half_angle_deg)
 

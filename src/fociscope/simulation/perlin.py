@@ -1,7 +1,7 @@
 """Tumour foci: where the cells are, as thresholded multi-octave gradient noise.
 
 Gradient noise: Perlin, "Improving noise", ACM Trans. Graph. 21:681-682 (2002). The published system
-thresholds such a field (REFERENCES: "How the published data set is made").
+thresholds such a field (`docs/references.md`, "How the published data set is made").
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ NEIGHBOUR_LAGS_PX = (1, 2)
 
 @dataclass(frozen=True)
 class Published:
-    """What was measured on the sample figure (REFERENCES: "The specimen")."""
+    """What was measured on the sample figure (`docs/references.md`, "The specimen")."""
 
     value: float
     tolerance: float

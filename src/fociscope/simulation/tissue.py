@@ -2,7 +2,7 @@
 
 Each kind is a configuration with one method that draws a scene's layers from a random generator.
 The defaults of `PerlinFoci` follow the statistics measured on the published sample figure
-(REFERENCES: "The specimen"); numbers of the other kinds are assumptions.
+(`docs/references.md`, "The specimen"); numbers of the other kinds are assumptions.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ class AngleSelectivePsf(Psf):
 
     kind: Literal["angle-selective"] = "angle-selective"
     half_angle_deg: Annotated[float, Field(ge=4, le=60)] = 18.0
-    """Angle from straight down at which half of the light still passes. Assumption, REFERENCES."""
+    """Angle from straight down at which half of the light still passes. Assumption,
+    `docs/references.md`."""
     shape: Shape = "gaussian"
     """Of the angular transmission."""
     table: tuple[Row, ...] = ()

@@ -1,7 +1,7 @@
 """A Gaussian point spread function that widens with distance: sigma = sqrt(s0^2 + (a z)^2).
 
-REFERENCES measures a between 0.22 and 0.30 on the published sample figure; a grating with a half
-angle of 18 degrees gives tan(18 deg) / sqrt(2 ln 2) = 0.276.
+The published sample figure was measured at a = 0.18 +- 0.02 (`docs/references.md`, "The imager"); a
+grating with a half angle of 18 degrees gives tan(18 deg) / sqrt(2 ln 2) = 0.276, the default.
 """
 
 from __future__ import annotations
