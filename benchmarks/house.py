@@ -70,7 +70,7 @@ def main(root: Path) -> None:
         ("lines", sum(lines)),
         (
             "lines of a file, median / 90th percentile / most",
-            f"{median(lines):.0f} / {tenths[-1]:.0f} / {max(lines)}",
+            sizes,
         ),
         ("functions", len(found)),
         (f"functions over {LONGEST_FUNCTION} lines", sum(n > LONGEST_FUNCTION for _, n in found)),
