@@ -1,4 +1,4 @@
-"""In what numbers a network is run: float32, or bfloat16 where the processor multiplies those."""
+"""Where a network computes, and in what precision."""
 
 from __future__ import annotations
 
@@ -15,6 +15,73 @@ Precision = Literal["auto", "float32", "bfloat16"]
 """`auto` is bfloat16 on a processor that has matrix units for it (AMX), else float32."""
 
 
+def pick_device(name: str) -> torch.device:
+    """Choose the device of a name.
+
+    Args:
+        name: `cpu`, `cuda`, `mps`, or `auto` for the first of CUDA, MPS and the CPU that exists.
+
+    Returns:
+        The device.
+
+    Raises:
+        FociscopeError: if this machine has no such device.
+
+    Example:
+        >>> pick_device("cpu")
+        device(type='cpu')
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    usable = [device for device, is_there in there.items() if is_there]
+    if name == "auto":
+        return torch.device(usable[0])
+    if name not in usable:
+        choices = ("auto", *usable)
+        raise FociscopeError(
+            f"no device '{name}' here; choose among: {', '.join(choices)}",
+            fields=("device",),
+            value=name,
+            choices=choices,
+        )
+    return torch.device(name)
+
+
+def pick_precision(name: str, device: torch.device) -> Literal["float32", "bfloat16"]:
+    """Choose the precision of a name.
+
+    Args:
+        name: `float32`, `bfloat16`, or `auto` for bfloat16 on a CPU that has matrix units for it.
+        device: Device that the network runs on.
+
+    Returns:
+        The precision of features and weights.
+
+    Raises:
+        FociscopeError: if the name is unknown.
+
+    Example:
+        >>> pick_precision("float32", pick_device("cpu"))
+        'float32'
+    """
+    if name == "float32":
+        return "float32"
+    if name == "bfloat16":
+        return "bfloat16"
+    if name != "auto":
+        choices = get_args(Precision)
+        raise FociscopeError(
+            f"no precision '{name}'; choose among: {', '.join(choices)}",
+            fields=("precision",),
+            value=name,
+            choices=choices,
+        )
+    return "bfloat16" if device.type == "cpu" and has_bfloat16_units() else "float32"
+
+
 def has_bfloat16_units() -> bool:
     """Return whether this processor has matrix units for bfloat16.
 
@@ -24,39 +91,3 @@ def has_bfloat16_units() -> bool:
     # torch 2.10 may lack it.
     capabilities: Callable[[], dict[str, object]] = getattr(torch.cpu, "get_capabilities", dict)
     return bool(capabilities().get("amx_bf16", False))
-
-
-def pick_precision(name: str, device: torch.device) -> Literal["float32", "bfloat16"]:
-    """Return the precision of a name.
-
-    Raises:
-        FociscopeError: there is no such precision.
-    """
-    if name == "float32":
-        return "float32"
-    if name == "bfloat16":
-        return "bfloat16"
-    if name != "auto":
-        raise FociscopeError(
-            f"no precision '{name}'; choose among: {', '.join(get_args(Precision))}"
-        )
-    return "bfloat16" if device.type == "cpu" and has_bfloat16_units() else "float32"
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the device of a name: `auto` takes CUDA, then MPS, then the CPU.
-
-    Raises:
-        FociscopeError: there is no such device here.
-    """
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return torch.device(next(device for device, is_there in there.items() if is_there))
-    if not there.get(name, False):
-        usable = ", ".join(device for device, is_there in there.items() if is_there)
-        raise FociscopeError(f"no device '{name}' here; choose among: auto, {usable}")
-    return torch.device(name)

@@ -270,18 +270,8 @@ class InferenceNet:
         return logit, light
 
     def output(self, logit: Tensor, light: Tensor, context: Tensor) -> LayerNetOutput:
-        """Put together what was decoded and what the context says of the layers."""
-        depth, depth_log_std, presence_logit = (
-            v[:, : self.layers] for v in self._whole(context).chunk(3, dim=1)
-        )
-        return LayerNetOutput(
-            logit=logit,
-            intensity=F.softplus(light),
-            depth=F.softplus(depth - 1.0).cumsum(dim=1),
-            depth_log_std=depth_log_std.clamp(-8, 0),
-            presence_logit=presence_logit,
-            context=context,
-        )
+        """Assemble the output from what was decoded and the context of the frame."""
+        return LayerNetOutput.from_head(logit, light, self._whole(context), context)
 
 
 def _channels_last(x: Tensor) -> Tensor:

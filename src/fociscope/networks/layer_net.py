@@ -156,6 +156,43 @@ class LayerNetOutput(NamedTuple):
     context: Tensor
     """(batch, context) what the network holds of the whole frame."""
 
+    @classmethod
+    def from_head(
+        cls, logit: Tensor, light: Tensor, frame_terms: Tensor, context: Tensor
+    ) -> LayerNetOutput:
+        r"""Assemble the output from what the last layers of a network compute.
+
+        The light of a layer is $\operatorname{softplus}(l)$. Depths increase by construction: with
+        the terms $d_1, d_2, \dots$ of the frame, layer $n$ lies at
+
+        $$z_n = \sum_{k \le n} \operatorname{softplus}(d_k - 1)$$
+
+        of the gap. The logarithm of its standard deviation is held within -8 and 0.
+
+        Args:
+            logit: Logits of cells, (batch, layer, y, x).
+            light: Light before it is made positive, (batch, layer, y, x).
+            frame_terms: Terms of depth, log standard deviation and presence, one after the other,
+                (batch, 3 * most), for at least as many layers as `logit` has; of each kind the
+                first ones are taken.
+            context: Features of the whole frame, (batch, context).
+
+        Returns:
+            The output for the layers of `logit`.
+        """
+        layers = logit.shape[1]
+        depth, depth_log_std, presence_logit = (
+            terms[:, :layers] for terms in frame_terms.chunk(3, dim=1)
+        )
+        return cls(
+            logit=logit,
+            intensity=F.softplus(light),
+            depth=F.softplus(depth - 1.0).cumsum(dim=1),
+            depth_log_std=depth_log_std.clamp(-8, 0),
+            presence_logit=presence_logit,
+            context=context,
+        )
+
     @property
     def present(self) -> Tensor:
         """(batch, layer) whether there is such a layer, before calibration; none below a gap."""
@@ -237,15 +274,7 @@ class LayerNet(nn.Module):
             x = self.up[level](self.modulate[level](x, context))
         x = F.pixel_shuffle(self.head(x), patch_px)
         logit, light = x[..., :height, :width].chunk(2, dim=1)
-        depth, depth_log_std, presence_logit = self.whole(context).chunk(3, dim=1)
-        return LayerNetOutput(
-            logit=logit,
-            intensity=F.softplus(light),
-            depth=F.softplus(depth - 1.0).cumsum(dim=1),
-            depth_log_std=depth_log_std.clamp(-8, 0),
-            presence_logit=presence_logit,
-            context=context,
-        )
+        return LayerNetOutput.from_head(logit, light, self.whole(context), context)
 
     def without_sensor_b(self) -> LayerNet:
         """Return a network that sees sensor A alone, with this one's weights but those for B."""

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
+from fociscope.devices import pick_device
 from fociscope.errors import FociscopeError, RecipeError
 
 __all__ = ["ComputeSettings", "end_other_processes", "is_lost_contact"]
@@ -41,12 +42,8 @@ class ComputeSettings:
 
     @property
     def kind(self) -> str:
-        """The accelerator, chosen."""
-        if self.accelerator != "auto":
-            return self.accelerator
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
+        """Kind of the devices: `cpu`, `cuda` or `mps`."""
+        return pick_device("auto").type if self.accelerator == "auto" else self.accelerator
 
     def check(self, precision: str) -> None:
         """Refuse what is not there.
