@@ -107,7 +107,7 @@ def test_a_grating_that_leaks_far_beyond_the_frame_has_a_budget() -> None:
     sensor = photon_budget(imager, cell_photons_per_s=1e8, depth_um=900.0).sensors[0]
     kernel = imager.psf.kernel(900.0, imager.pixel_pitch_um, radius_px=25)
     assert sensor.landing_share == pytest.approx(float(kernel.sum()), rel=1e-4)
-    assert sensor.landing_share < 0.8 * float(imager.psf.energy_fraction(900.0))
+    assert sensor.landing_share < 0.8 * float(imager.psf.collection_efficiency(900.0))
 
 
 @pytest.mark.parametrize("double_sampling", [False, True], ids=["one read", "cds"])

@@ -16,7 +16,7 @@ from fociscope.imager.psf import KERNEL_ENERGY
 FRAMES = [(51, 51), (36, 80), (33, 47), (8, 8), (9, 40)]
 BOUNDARIES: list[Boundary] = ["zero", "reflect"]
 GAP_UM = 1000.0
-WHOLE = Imager.reference().psf.energy_fraction()
+WHOLE = Imager.reference().psf.collection_efficiency()
 #: What a cut-off kernel may lose of one layer's light.
 LOSS = (1 - KERNEL_ENERGY) * WHOLE
 #: What the series of kernels over depth may be off, in L1.
@@ -226,7 +226,7 @@ def test_a_batch_is_its_samples_each_with_its_own_depths_and_psf(
         # is cut off; elsewhere the own, narrower one may lose its share.
         exact = boundary == "zero" and frame == SMALL
         loss = 0.0 if exact else 2 * (1 - KERNEL_ENERGY)
-        allowed = (loss + 2 * 2e-4) * psf.energy_fraction()
+        allowed = (loss + 2 * 2e-4) * psf.collection_efficiency()
         assert float((together[i] - own).abs().max()) < allowed
 
 

@@ -28,7 +28,7 @@ def transmission(theta_rad: float, half_angle_deg: float) -> float:
 
 
 def irradiance(r_um: float, z_um: float, half_angle_deg: float) -> float:
-    """The formula of `docs/references.md`, per emitted photon: the solid angle of a unit area, times T."""
+    """Per emitted photon (`docs/references.md`): the solid angle of a unit area, times T."""
     solid_angle = z_um / (z_um**2 + r_um**2) ** 1.5
     return solid_angle / (4 * math.pi) * transmission(math.atan2(r_um, z_um), half_angle_deg)
 
@@ -72,7 +72,7 @@ def variance_px2(image: Kernel) -> NDArray[np.float64]:
 @pytest.mark.parametrize("half_angle_deg", HALF_ANGLES_DEG)
 def test_the_energy_fraction_is_the_closed_form(half_angle_deg: float) -> None:
     expected = cone_fraction(math.pi / 2, half_angle_deg)
-    found = AngleSelectivePsf(half_angle_deg=half_angle_deg).energy_fraction()
+    found = AngleSelectivePsf(half_angle_deg=half_angle_deg).collection_efficiency()
     assert found == pytest.approx(expected, rel=1e-6)
 
 

@@ -64,7 +64,7 @@ def test_the_energy_fraction_is_the_integral_over_all_angles(name: str) -> None:
     # Where the light ends abruptly, between two entries of the table, it is known less well.
     tolerance = 2e-4 if rays.last < math.pi / 2 else 1e-6
     for z_um in (0.0, 300.0):
-        assert rays.psf.energy_fraction(z_um) == pytest.approx(rays.share[-1], rel=tolerance)
+        assert rays.psf.collection_efficiency(z_um) == pytest.approx(rays.share[-1], rel=tolerance)
 
 
 @every_grating
@@ -77,7 +77,7 @@ def test_the_energy_radius_holds_the_energy_and_hardly_more(name: str, energy: f
     beyond = min(math.acos(1 - u**2), rays.last)
     for z_um in DEPTHS_UM:
         least, most = np.interp([theta, beyond], rays.theta, rays.radius_um(z_um))
-        found = rays.psf.energy_radius_um(z_um, energy)
+        found = rays.psf.encircled_radius_um(z_um, energy)
         assert least * (1 - 1e-3) <= found <= most * (1 + 1e-6)
 
 
@@ -89,7 +89,7 @@ def test_the_second_moment_is_that_of_the_light_within_the_radius(name: str, ene
     for z_um in DEPTHS_UM:
         moment = (rays.passing * rays.radius_um(z_um) ** 2 / 2)[inside]
         expected = integrate.simpson(moment, x=rays.theta[inside]) / rays.share[inside][-1]
-        assert rays.psf.second_moment_um2(z_um, energy) == pytest.approx(expected, rel=2e-2)
+        assert rays.psf.variance_um2(z_um, energy) == pytest.approx(expected, rel=2e-2)
 
 
 @every_grating
@@ -122,7 +122,7 @@ def test_a_window_sums_to_what_lands_within_it(name: str, z_um: float) -> None:
 def test_kernels_tend_to_the_energy_fraction(psf: Psf, z_um: float, energy: float) -> None:
     found = psf.kernel(np.array(z_um), PITCH_UM, energy=energy).sum()
     # Blurs are added as Gaussians, and the one on the pixel grid has a slightly longer tail.
-    assert energy * (1 - 3e-5) <= found / psf.energy_fraction(z_um) <= 1 + 1e-5
+    assert energy * (1 - 3e-5) <= found / psf.collection_efficiency(z_um) <= 1 + 1e-5
 
 
 def test_part_of_the_pixels_catches_part_of_the_light() -> None:
@@ -139,14 +139,14 @@ def test_part_of_the_pixels_catches_part_of_the_light() -> None:
 def test_a_gaussian_holds_what_a_gaussian_holds(z_um: float, energy: float) -> None:
     psf = GaussianPsf(spread=0.2, base_blur_um=30.0, tissue=Tissue(reduced_scattering_per_mm=0.5))
     sigma2 = 30.0**2 + (0.2 * z_um) ** 2 + 0.5e-3 * z_um**3 / 3
-    radius_um = psf.energy_radius_um(z_um, energy)
+    radius_um = psf.encircled_radius_um(z_um, energy)
     inside, _ = integrate.quad(lambda r: r / sigma2 * math.exp(-r * r / 2 / sigma2), 0, radius_um)
     assert inside == pytest.approx(energy, rel=1e-9)
     moment, _ = integrate.quad(
         lambda r: r**3 / 2 / sigma2 * math.exp(-r * r / 2 / sigma2), 0, radius_um
     )
-    assert psf.second_moment_um2(z_um, energy) == pytest.approx(moment / energy, rel=1e-6)
-    assert psf.energy_fraction(z_um) == pytest.approx(0.035)
+    assert psf.variance_um2(z_um, energy) == pytest.approx(moment / energy, rel=1e-6)
+    assert psf.collection_efficiency(z_um) == pytest.approx(0.035)
 
 
 def test_a_measured_psf_holds_what_was_measured() -> None:
@@ -156,22 +156,22 @@ def test_a_measured_psf_holds_what_was_measured() -> None:
     psf = MeasuredPsf.from_stack(stack, depth_um, PITCH_UM)
     for z_um in (0.0, 100.0, 250.0, 900.0):
         expected = 0.1 * (1 - z_um / 2000)
-        assert psf.energy_fraction(z_um) == pytest.approx(expected, rel=1e-3)
+        assert psf.collection_efficiency(z_um) == pytest.approx(expected, rel=1e-3)
         assert psf.kernel(np.array(z_um), PITCH_UM).sum() == pytest.approx(expected, rel=1e-3)
-        assert psf.energy_radius_um(z_um, 0.99) == pytest.approx(24.5 * PITCH_UM)
+        assert psf.encircled_radius_um(z_um, 0.99) == pytest.approx(24.5 * PITCH_UM)
         variance = (0.3 * z_um) ** 2
-        assert psf.second_moment_um2(z_um) == pytest.approx(variance, rel=3e-2, abs=300.0)
+        assert psf.variance_um2(z_um) == pytest.approx(variance, rel=3e-2, abs=300.0)
 
 
 def test_fractions_come_back_as_they_were_asked_for() -> None:
     psf = AngleSelectivePsf(tissue=Tissue(attenuation_per_mm=2.0))
-    whole = psf.energy_fraction()
+    whole = psf.collection_efficiency()
     assert isinstance(whole, float)
-    several = psf.energy_fraction(np.array([0.0, 500.0], np.float32))
+    several = psf.collection_efficiency(np.array([0.0, 500.0], np.float32))
     assert isinstance(several, np.ndarray)
     assert several.dtype == np.float32
     assert several == pytest.approx([whole, whole * math.exp(-1)], rel=1e-6)
-    assert torch.is_tensor(psf.energy_fraction(torch.tensor([1.0, 2.0], dtype=torch.float64)))
+    assert torch.is_tensor(psf.collection_efficiency(torch.tensor([1.0, 2.0], dtype=torch.float64)))
 
 
 @pytest.mark.parametrize("energy", [0.0, 1.0, -0.5, math.nan])

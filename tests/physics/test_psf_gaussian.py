@@ -62,7 +62,7 @@ def test_its_variance_is_the_formula() -> None:
     psf = GaussianPsf(base_blur_um=12.0, spread=0.25)
     z_um = torch.tensor([0.0, 100.0, 400.0], dtype=torch.float64)
     expected = [144.0, 144.0 + 625.0, 144.0 + 10_000.0]
-    assert psf.variance_um2(z_um).tolist() == pytest.approx(expected)
+    assert psf.sigma2_um2(z_um).tolist() == pytest.approx(expected)
     # The pixel adds its own width to the kernel's.
     kernel = psf.kernel(np.array(400.0), PITCH_UM, radius_px=15)
     position_um = PITCH_UM * np.arange(-15, 16)

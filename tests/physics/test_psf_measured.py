@@ -130,7 +130,7 @@ def test_a_few_noisy_kernels_stay_sensible() -> None:
     for z_um in (0.0, 150.0, 400.0, 700.0, 1000.0):
         found = kernel(psf, z_um, 12)
         assert np.isfinite(found).all()
-        assert found.sum() == pytest.approx(psf.energy_fraction(z_um), rel=2e-2)
+        assert found.sum() == pytest.approx(psf.collection_efficiency(z_um), rel=2e-2)
 
 
 def test_base_blur_and_tissue_come_on_top() -> None:

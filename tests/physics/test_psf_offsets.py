@@ -81,7 +81,7 @@ def test_an_emitter_on_the_sensor_lights_the_pixels_that_it_touches(
     psf = PSFS[name].with_(base_blur_um=0.0, fill_factor=1.0)
     expected = np.zeros((7, 7))
     for (y, x), share in lit.items():
-        expected[3 + y, 3 + x] = share * psf.energy_fraction()
+        expected[3 + y, 3 + x] = share * psf.collection_efficiency()
     found = kernel(psf, 0.0, radius_px=3, offset_um=offset_um)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
@@ -105,9 +105,9 @@ def test_no_light_is_lost_between_pixels(name: str, offset_um: tuple[float, floa
     psf = PSFS[name]
     if isinstance(psf, GaussianPsf):
         psf = psf.with_(fill_factor=1.0)
-    radius_px = math.ceil(psf.energy_radius_um(60.0, 0.9999) / PITCH_UM) + 3
+    radius_px = math.ceil(psf.encircled_radius_um(60.0, 0.9999) / PITCH_UM) + 3
     found = kernel(psf, 60.0, radius_px, offset_um=offset_um)
-    assert found.sum() == pytest.approx(psf.energy_fraction(60.0), rel=1e-4)
+    assert found.sum() == pytest.approx(psf.collection_efficiency(60.0), rel=1e-4)
 
 
 @pytest.mark.parametrize("z_um", [300.0, 800.0])

@@ -109,7 +109,7 @@ def error(
     widest_deg = min(90.0, 4 * psf.half_angle_deg)
     if psf.leakage or psf.cover_um:
         widest_deg = 90.0
-    reach_um = psf.energy_radius_um(z_um, 0.999) + math.hypot(*(offset_um or (0, 0)))
+    reach_um = psf.encircled_radius_um(z_um, 0.999) + math.hypot(*(offset_um or (0, 0)))
     widest_px = WIDEST_PX if offset_um is None else WIDEST_OFFSET_PX
     radius_px = min(math.ceil(reach_um / PITCH_UM + 0.5), widest_px)
     counted = count_rays(

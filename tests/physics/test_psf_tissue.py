@@ -70,7 +70,7 @@ def smeared(sharp: Psf, z_um: float, sigma_um: float, radius_px: int) -> Image:
 
 
 def window(psf: Psf, z_um: float) -> int:
-    return min(math.ceil(psf.energy_radius_um(z_um, 0.999) / PITCH_UM + 0.5), WIDEST_PX)
+    return min(math.ceil(psf.encircled_radius_um(z_um, 0.999) / PITCH_UM + 0.5), WIDEST_PX)
 
 
 def l1(found: Image, expected: Image) -> float:
@@ -124,8 +124,8 @@ def test_scattered_light_is_not_lost() -> None:
     psf = AngleSelectivePsf(tissue=Tissue(reduced_scattering_per_mm=0.5))
     for z_um in (0.0, *DEPTHS_UM):
         found = psf.kernel(np.array(z_um), PITCH_UM, energy=0.999).sum()
-        assert psf.energy_fraction(z_um) == AngleSelectivePsf().energy_fraction()
-        assert 0.998 <= found / psf.energy_fraction(z_um) <= 1 + 1e-4
+        assert psf.collection_efficiency(z_um) == AngleSelectivePsf().collection_efficiency()
+        assert 0.998 <= found / psf.collection_efficiency(z_um) <= 1 + 1e-4
 
 
 @pytest.mark.parametrize("z_um", DEPTHS_UM)
@@ -148,7 +148,7 @@ def test_scattering_adds_its_variance(z_um: float) -> None:
     assert float(tissue.variance_um2(torch.tensor(z_um))) == pytest.approx(expected, rel=1e-6)
     if expected > (PITCH_UM / 2) ** 2:  # what moves within a pixel shows in no kernel
         assert variances[1] - variances[0] == pytest.approx(expected, rel=1e-2)
-    added = psf.second_moment_um2(z_um) - sharp.second_moment_um2(z_um)
+    added = psf.variance_um2(z_um) - sharp.variance_um2(z_um)
     assert added == pytest.approx(expected, rel=1e-6)
 
 
@@ -160,7 +160,7 @@ def test_attenuation_is_exponential(kind: type[Psf], attenuation_per_mm: float) 
     share = np.exp(-attenuation_per_mm * depth_um / 1000)
     kernels = [p.kernel(depth_um, PITCH_UM, radius_px=8) for p in (clear, dim)]
     np.testing.assert_allclose(kernels[1], share[:, None, None] * kernels[0], rtol=1e-12)
-    fractions = [p.energy_fraction(depth_um) for p in (clear, dim)]
+    fractions = [p.collection_efficiency(depth_um) for p in (clear, dim)]
     np.testing.assert_allclose(fractions[1], share * fractions[0], rtol=1e-12)
     grid, z = (41, 36), torch.from_numpy(depth_um)
     transfers = [

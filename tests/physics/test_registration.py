@@ -60,7 +60,7 @@ def test_a_shift_is_that_of_the_kernels(shift_um: tuple[float, float], boundary:
         else:
             expected += fftconvolve(np.pad(layer, radius_px), kernel, mode="valid")
     # What the projector cuts off beyond 99.9 % of the light, and the series over depth.
-    whole = imager.psf.energy_fraction()
+    whole = imager.psf.collection_efficiency()
     assert np.abs(found[1] - expected).max() < 2 * (1e-3 + 2e-4) * whole
     assert np.abs(found[1] - expected).mean() < 5e-4 * expected.mean()
 
@@ -161,7 +161,7 @@ def test_tissue_goes_on_beyond_a_turned_frame() -> None:
     registration = Registration(rotation_deg=20.0, scale=0.9, shift_um=(60.0, 0.0))
     layers = np.ones((1, 24, 30))
     found = captures(layers, [150.0], registration=registration, boundary="reflect")
-    expected = Imager.reference().psf.energy_fraction() / 0.9**2
+    expected = Imager.reference().psf.collection_efficiency() / 0.9**2
     assert found[1] == pytest.approx(expected, rel=2e-3)
 
 

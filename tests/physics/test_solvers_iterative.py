@@ -50,7 +50,7 @@ def noisy_captures(instrument: Imager, depth_um: Matrix, seed: int = 0) -> Matri
 @pytest.mark.parametrize("non_negative", [True, False])
 def test_on_the_sensor_the_layer_is_the_shrunk_capture(solver: Solver, non_negative: bool) -> None:
     # At depth 0 a single sensor's A is its response times the identity.
-    alone, response = imager(sensors=1), Imager.reference().psf.energy_fraction(0.0)
+    alone, response = imager(sensors=1), Imager.reference().psf.collection_efficiency(0.0)
     y = np.random.default_rng(1).normal(0, 1, (1, *FRAME))
     solution = solver(
         y, np.array([0.0]), alone, sparsity=0.2, non_negative=non_negative,

@@ -93,7 +93,7 @@ class Spots:
 
 def window_px(psf: Psf, distance_um: Float64Array, pixel_pitch_um: float) -> int:
     """Return the radius in pixels of the window that the light of the farthest plane needs."""
-    reach_um = psf.energy_radius_um(float(distance_um.max()), BEAD_WINDOW_ENERGY)
+    reach_um = psf.encircled_radius_um(float(distance_um.max()), BEAD_WINDOW_ENERGY)
     return math.ceil(reach_um / pixel_pitch_um + 1.5)
 
 
@@ -122,7 +122,7 @@ def find_beads(
     sharpest = int(distance_um.argmin())
     sound = ~hot_pixels(planes, distance_um, psf=psf, pixel_pitch_um=pixel_pitch_um)
     image = np.where(sound, planes[sharpest], _neighbours_median(planes[sharpest]))
-    spot_um = math.sqrt(psf.second_moment_um2(float(distance_um[sharpest])))
+    spot_um = math.sqrt(psf.variance_um2(float(distance_um[sharpest])))
     spread_px = max(0.6, spot_um / pixel_pitch_um)
     contrast = _band_pass(image, spread_px)
     noise = robust_std(contrast)

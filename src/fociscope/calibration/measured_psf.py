@@ -50,7 +50,7 @@ def measured_psf(
     """
     psf = model.fit_model.at(*(float(v) for v in found.parameters[:2]))
     radius_px = min(
-        math.ceil(psf.energy_radius_um(gap_um, KERNEL_ENERGY) / pixel_pitch_um + 0.5),
+        math.ceil(psf.encircled_radius_um(gap_um, KERNEL_ENERGY) / pixel_pitch_um + 0.5),
         LARGEST_MEASURED_RADIUS_PX,
     )
     groups = _groups(model, found)
@@ -104,7 +104,7 @@ def _kernel(psf: Psf, distance_um: float, pitch_um: float, radius_px: int) -> Fl
 
 def _width_um(psf: Psf, distance_um: float, pitch_um: float) -> float:
     """Return the standard deviation of the light along x on pixels."""
-    return math.sqrt(psf.second_moment_um2(distance_um) + pitch_um**2 / 12)
+    return math.sqrt(psf.variance_um2(distance_um) + pitch_um**2 / 12)
 
 
 def _shares(

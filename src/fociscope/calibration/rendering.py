@@ -39,8 +39,8 @@ class RenderGrid:
         cls, psf: Psf, distance_um: float, pitch_um: float, *, energy: float, most_px: int
     ) -> RenderGrid:
         """Return what a plane needs for kernels of an energy, at most so wide."""
-        reach_um = psf.energy_radius_um(distance_um, energy)
-        width_px = math.sqrt(psf.second_moment_um2(distance_um)) / pitch_um
+        reach_um = psf.encircled_radius_um(distance_um, energy)
+        width_px = math.sqrt(psf.variance_um2(distance_um)) / pitch_um
         steps = next((steps for below_px, steps in OVERSAMPLING if width_px < below_px), 1)
         return cls(min(math.ceil(SLACK * reach_um / pitch_um + 2), most_px), steps)
 

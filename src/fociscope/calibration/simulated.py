@@ -86,7 +86,7 @@ def _drawn(
     """Return (depth, y, x) the light of points at (y, x) pixels from the frame's middle."""
     planes = np.zeros((len(distance_um), *frame_px))
     for plane, distance in zip(planes, distance_um, strict=True):
-        radius = math.ceil(psf.energy_radius_um(float(distance), DRAWN_ENERGY) / pitch_um + 1)
+        radius = math.ceil(psf.encircled_radius_um(float(distance), DRAWN_ENERGY) / pitch_um + 1)
         padded = np.zeros([side + 2 * radius for side in frame_px])
         for point, bright in zip(points_px, brightness, strict=True):
             place = point + (np.array(frame_px) - 1) / 2

@@ -200,7 +200,7 @@ def _residual(axes: Axes, plane: PlaneFit, calibration: Calibration) -> Any:
 
 
 def _width_um(calibration: Calibration, distance_um: float) -> float:
-    return math.sqrt(calibration.fitted.second_moment_um2(max(distance_um, 0.0)))
+    return math.sqrt(calibration.fitted.variance_um2(max(distance_um, 0.0)))
 
 
 def _widths(axes: Axes, calibration: Calibration) -> None:

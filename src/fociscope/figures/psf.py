@@ -55,8 +55,8 @@ def draw_psf(
             axes.set_title(f"{depth_um:g} µm")
             draw_scale_bar(axes, pitch_um, kernel.shape[1])
             axes.set_xlabel(
-                f"lands: {100 * float(psf.energy_fraction(float(depth_um))):.2g} %\n"
-                f"width: {psf.second_moment_um2(float(depth_um)) ** 0.5:.0f} µm rms",
+                f"lands: {100 * float(psf.collection_efficiency(float(depth_um))):.2g} %\n"
+                f"width: {psf.variance_um2(float(depth_um)) ** 0.5:.0f} µm rms",
                 fontsize=8,
             )
         bar = figure.colorbar(shown, cax=figure.add_subplot(grid[0, count]))

@@ -10,11 +10,10 @@ from pydantic import BeforeValidator, Field, ValidationInfo
 
 from fociscope.configuration import Configuration, changed, parse_toml, warn_of_former_name
 from fociscope.errors import ImagerError
-from fociscope.files.ome.tiff import write_ome_tiff
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.limits import read_description
 from fociscope.imager.camera import Camera
-from fociscope.imager.psf import AngleSelectivePsf, AnyPsf, MeasuredPsf
+from fociscope.imager.psf import AngleSelectivePsf, AnyPsf
 from fociscope.imager.registration import Registration
 
 __all__ = ["Boundary", "Imager"]
@@ -139,17 +138,6 @@ class Imager(Configuration):
         path = Path(path)
         with atomic_path(path, overwrite=overwrite) as part:
             content = self.model_dump(mode="json", exclude_none=True)
-            kernels = path.with_name(f"{path.stem}.psf.ome.tif")
-            if isinstance(self.psf, MeasuredPsf):
-                del content["psf"]["stack"]
-                content["psf"]["file"] = kernels.name
+            content["psf"] = self.psf.file_fields(path)
             part.write_text(tomli_w.dumps(content), encoding="utf-8")
-            if isinstance(self.psf, MeasuredPsf):  # last, so that it does not stay alone
-                write_ome_tiff(
-                    kernels,
-                    self.psf.stack,
-                    pixel_pitch_um=self.psf.pixel_pitch_um,
-                    depth_um=self.psf.depth_um,
-                    channel_name="point spread function",
-                    overwrite=overwrite,
-                )
+            self.psf.write_files(path, overwrite=overwrite)  # last, so that none stays alone

@@ -151,7 +151,7 @@ def photon_budget(imager: Imager, *, cell_photons_per_s: float, depth_um: float)
 
 def _sensor_budget(imager: Imager, name: str, distance_um: float, emitted: float) -> SensorBudget:
     camera = imager.camera
-    reach_px = imager.psf.energy_radius_um(distance_um, BUDGET_ENERGY) / imager.pixel_pitch_um
+    reach_px = imager.psf.encircled_radius_um(distance_um, BUDGET_ENERGY) / imager.pixel_pitch_um
     kernel = torch.as_tensor(
         imager.psf.kernel(
             torch.tensor(distance_um, dtype=torch.float64),

@@ -233,7 +233,7 @@ class Projection:
 @lru_cache(maxsize=64)
 def _reach_um(psf: Psf, distance_um: float) -> float:
     """Return how far nearly all light of a point gets; captures that come one by one ask often."""
-    return psf.energy_radius_um(distance_um, KERNEL_ENERGY)
+    return psf.encircled_radius_um(distance_um, KERNEL_ENERGY)
 
 
 def _within(value: Tensor, bounds: tuple[float, float]) -> bool:

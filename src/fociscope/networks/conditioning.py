@@ -49,7 +49,7 @@ def optics_features(imager: Imager) -> Tensor:
     """
     nearest_um, farthest_um = imager.psf.depth_range_um
     radius_px = [
-        imager.psf.energy_radius_um(
+        imager.psf.encircled_radius_um(
             min(max(share * imager.gap_um, nearest_um), farthest_um), energy
         )
         / imager.pixel_pitch_um
@@ -79,7 +79,7 @@ class TabulatedOptics:
                 [
                     psf.with_(
                         half_angle_deg=half_angle_deg[0] + n * self._step_deg, base_blur_um=0.0
-                    ).energy_radius_um(share * imager.gap_um, energy)
+                    ).encircled_radius_um(share * imager.gap_um, energy)
                     / imager.pixel_pitch_um
                     for share in DISTANCE_SHARES
                     for energy in ENERGIES

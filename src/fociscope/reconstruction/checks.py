@@ -133,7 +133,7 @@ def _half_light_px(imager: Imager, share: float) -> float:
     """Return the radius of the circle with half of the light, at a share of the gap."""
     least, most = imager.psf.depth_range_um
     distance_um = min(max(share * imager.gap_um, least), most)
-    return imager.psf.energy_radius_um(distance_um, ENERGIES[0]) / imager.pixel_pitch_um
+    return imager.psf.encircled_radius_um(distance_um, ENERGIES[0]) / imager.pixel_pitch_um
 
 
 @lru_cache(maxsize=8)

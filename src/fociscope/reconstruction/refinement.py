@@ -62,7 +62,7 @@ def refined_light(
     """
     imager = projector.imager
     depth_um = depth_um.clamp(*depth_bounds_um(imager))
-    collected = float(imager.psf.energy_fraction())
+    collected = float(imager.psf.collection_efficiency())
     weight = torch.ones_like(captures) if good is None else good.expand_as(captures)
     projection = projector.at(depth_um, (captures.shape[-2], captures.shape[-1]))
 

@@ -42,7 +42,7 @@ def surround_margin_px(imager: Imager) -> int:
     if imager.boundary == "zero":
         return 0
     farthest_um = min(imager.gap_um, imager.psf.depth_range_um[1])
-    reach_um = imager.psf.energy_radius_um(farthest_um, SURROUND_ENERGY)
+    reach_um = imager.psf.encircled_radius_um(farthest_um, SURROUND_ENERGY)
     margin = min(round(reach_um / imager.pixel_pitch_um), max(imager.frame_px))
     if imager.sensors == 1:
         return margin

@@ -136,7 +136,7 @@ def conditioned_batch(recipe: Recipe, scenes: SimulatedScenes) -> TrainingBatch:
     count, layers = scenes.depth_um.shape
     mask, light, depth = for_all_slots(
         torch.from_numpy(scenes.mask).float(),
-        torch.from_numpy(scenes.layers) * recipe.imager.psf.energy_fraction(),
+        torch.from_numpy(scenes.layers) * recipe.imager.psf.collection_efficiency(),
         torch.from_numpy(scenes.depth_um) / recipe.imager.gap_um,
         recipe.network.layers,
     )

@@ -288,7 +288,7 @@ class FileBatches(IterableDataset[TrainingBatch]):
                 s.captures,
                 *for_all_slots(
                     s.mask,
-                    s.light * psf.energy_fraction(),
+                    s.light * psf.collection_efficiency(),
                     s.depth_um / gap_um,
                     recipe.network.layers,
                 ),

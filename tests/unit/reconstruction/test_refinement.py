@@ -22,7 +22,7 @@ def light() -> Tensor:
 
 
 def seen(layers: Tensor) -> Tensor:
-    return torch.as_tensor(PROJECTOR.A(layers / IMAGER.psf.energy_fraction(), DEPTH_UM))
+    return torch.as_tensor(PROJECTOR.A(layers / IMAGER.psf.collection_efficiency(), DEPTH_UM))
 
 
 def test_light_that_explains_the_captures_stays_as_it_is() -> None:
@@ -33,7 +33,7 @@ def test_light_that_explains_the_captures_stays_as_it_is() -> None:
 
 def test_it_comes_nearer_to_the_captures_and_to_the_truth() -> None:
     scene = simulate(1, seed=31_101, layers=3, imager=IMAGER, peak_snr_db=None)
-    truth = torch.from_numpy(scene.layers) * IMAGER.psf.energy_fraction()
+    truth = torch.from_numpy(scene.layers) * IMAGER.psf.collection_efficiency()
     depth_um = torch.from_numpy(scene.depth_um)
     captures = torch.from_numpy(scene.captures) * GAIN
     # Smoothed and dimmer where it is bright, as the mean of what is possible.
@@ -44,7 +44,7 @@ def test_it_comes_nearer_to_the_captures_and_to_the_truth() -> None:
     assert (fitted / 3 - truth).norm() < 0.8 * (rough - truth).norm()
 
     def apart(light: Tensor) -> Tensor:
-        again = torch.as_tensor(PROJECTOR.A(light / IMAGER.psf.energy_fraction(), depth_um))
+        again = torch.as_tensor(PROJECTOR.A(light / IMAGER.psf.collection_efficiency(), depth_um))
         return (again[:, 0] - captures[:, 0]).norm()
 
     assert apart(fitted) < 0.2 * apart(3 * rough)

@@ -41,7 +41,7 @@ def test_a_pass_holds_every_scene_once(folder: Path) -> None:
 
 def test_captures_are_those_of_the_layers_with_noise_of_the_family(folder: Path) -> None:
     batch = next(iter(FileBatches(recipe(), folder)))
-    share = recipe().grating.energy_fraction()
+    share = recipe().grating.collection_efficiency()
     truth = simulate(SCENES, seed=5, peak_snr_db=None)
     found = batch.depth[:, :4].numpy()
     order = [int(np.abs(truth.depth_um / 1000 - d).sum(1).argmin()) for d in found]

@@ -143,7 +143,7 @@ def exact(boundary: str, half_angle_deg: float, base_blur_px: float) -> Recipe:
 def projected(chunk: SceneTensors, half_angle_deg: float, base_blur_px: float) -> Tensor:
     psf = AngleSelectivePsf(half_angle_deg=half_angle_deg, base_blur_um=55.0 * base_blur_px)
     imager = Imager(frame_px=(32, 32), psf=psf)
-    light = chunk.intensity / psf.energy_fraction()
+    light = chunk.intensity / psf.collection_efficiency()
     captures = LayerProjector(imager).A(light, chunk.depth * imager.gap_um)
     assert isinstance(captures, Tensor)
     return captures

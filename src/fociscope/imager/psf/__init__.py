@@ -1,40 +1,46 @@
-"""Point spread functions: distance of an emitter -> the share of its light in each pixel."""
+"""Point spread functions: distance of an emitter -> the share of its light in each pixel.
 
-from typing import Annotated, Any
+A kind of PSF is a subclass of `Psf` under its name in `PSF_KINDS`. Kinds of users and plug-ins,
+registered there, work wherever the kinds of this package do: in imager files, in projections,
+simulations, calibrations and figures.
+"""
 
-from pydantic import Discriminator, Tag
+from typing import TYPE_CHECKING, TypeAlias
 
+from fociscope.configuration import any_kind
+from fociscope.errors import ImagerError
 from fociscope.imager.psf.angle_selective import AngleSelectivePsf
-from fociscope.imager.psf.base import KERNEL_ENERGY, Psf
+from fociscope.imager.psf.base import KERNEL_ENERGY, FitParameter, Psf
 from fociscope.imager.psf.gaussian import GaussianPsf
 from fociscope.imager.psf.measured import MeasuredPsf
+from fociscope.imager.psf.pixels import OuterEnergy, radial_pixel_response
 from fociscope.imager.psf.tissue import Tissue
+from fociscope.registry import Registry
 
 __all__ = [
     "KERNEL_ENERGY",
+    "PSF_KINDS",
     "AngleSelectivePsf",
     "AnyPsf",
+    "FitParameter",
     "GaussianPsf",
     "MeasuredPsf",
+    "OuterEnergy",
     "Psf",
     "Tissue",
+    "radial_pixel_response",
 ]
 
+PSF_KINDS: Registry[type[Psf]] = Registry(
+    "kind of PSF", group="fociscope.psf_kinds", error=ImagerError
+)
+"""Kinds by the name that an imager's file gives as `kind`."""
+PSF_KINDS.register("angle-selective", AngleSelectivePsf)
+PSF_KINDS.register("gaussian", GaussianPsf)
+PSF_KINDS.register("measured", MeasuredPsf)
 
-def _kind(value: Any) -> str:
-    """Return the kind that a description names; one without a kind is angle-selective."""
-    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
-    return "angle-selective" if kind is None else str(kind)
-
-
-AnyPsf = Annotated[
-    Annotated[AngleSelectivePsf, Tag("angle-selective")]
-    | Annotated[GaussianPsf, Tag("gaussian")]
-    | Annotated[MeasuredPsf, Tag("measured")],
-    Discriminator(
-        _kind,
-        custom_error_type="unknown_kind",
-        custom_error_message="its kind must be angle-selective, gaussian or measured",
-    ),
-]
-"""Any of the kinds, told apart by `kind`."""
+if TYPE_CHECKING:
+    AnyPsf: TypeAlias = Psf
+else:
+    AnyPsf = any_kind(PSF_KINDS, Psf, default="angle-selective")
+    """Type of a field that holds a PSF of any registered kind; angle-selective if it names none."""

@@ -16,7 +16,6 @@ outside r is what left outside theta_t: `transmission.outer_energy_table`.
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -27,7 +26,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor, like
-from fociscope.imager.psf.base import Psf
+from fociscope.imager.psf.base import Blur, FitParameter, Psf
 from fociscope.imager.psf.pixels import radial_pixel_response
 from fociscope.imager.psf.tissue import scattered
 from fociscope.imager.psf.transmission import (
@@ -74,7 +73,13 @@ class AngleSelectivePsf(Psf):
     fill_factor: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of a pixel's area that is sensitive, a square in its middle."""
 
+    label: ClassVar[str] = "angle-selective"
+    fit_parameters: ClassVar[tuple[FitParameter, ...]] = (
+        FitParameter("half_angle_deg", 4.0, 60.0, 0.02, "deg", label="half angle", largest_std=2.0),
+    )
     batched_parameters: ClassVar[tuple[str, ...]] = ("half_angle_deg", "base_blur_um")
+    # Where scattering is less than a pixel, no blur on the grid is like it.
+    integrated_blurs: ClassVar[tuple[Blur, ...]] = ("scattering",)
 
     @model_validator(mode="before")
     @classmethod
@@ -127,34 +132,24 @@ class AngleSelectivePsf(Psf):
         """Return the fraction of light that lands anywhere, for half angles (...)."""
         return self.outer_energy(half_angle_deg)[..., 0]
 
-    def _landing(self, distance_um: Tensor) -> Tensor:
+    def bare_collection_efficiency(self, distance_um: Tensor) -> Tensor:
+        """Return the share of light that lands; see `Psf.bare_collection_efficiency`."""
         return _table(self)[0].expand(distance_um.shape)
 
-    def _bare_radius_um(self, distance_um: float, energy: float) -> float:
+    def bare_encircled_radius_um(self, distance_um: float, energy: float) -> float:
+        """Return the radius that holds `energy`; see `Psf.bare_encircled_radius_um`."""
         outer = _table(self)
         outside = outer > (1 - energy) * outer[0]
         u = _STEPS[min(int(outside.sum()), TABLE_INTERVALS - 1)]
-        spread_um2 = self.tissue.variance_um2(torch.tensor(distance_um, dtype=torch.float64))
-        return math.sqrt(
-            float(self._landing_radius_um(u, distance_um)) ** 2
-            - 2 * math.log(1 - energy) * float(spread_um2)
-        )
+        return float(self._landing_radius_um(u, distance_um))
 
-    def _bare_variance_um2(self, distance_um: float, energy: float) -> float:
+    def bare_variance_um2(self, distance_um: float, energy: float) -> float:
+        """Return the variance along x within that radius; see `Psf.bare_variance_um2`."""
         outer = _table(self)
         inside = outer >= (1 - energy) * outer[0]
         r2 = self._landing_radius_um(_STEPS[inside], distance_um) ** 2
         shell = -outer[inside].diff()
-        spread_um2 = self.tissue.variance_um2(torch.tensor(distance_um, dtype=torch.float64))
-        return float((shell * (r2[1:] + r2[:-1]) / 2).sum() / shell.sum() / 2 + spread_um2)
-
-    def _grid_variance_um2(
-        self, distance_um: Tensor, base_blur_um: Tensor | float | None = None
-    ) -> Tensor:
-        # Scattering is in `pixel_response`: where it is less than a pixel, no blur on the grid is
-        # like it.
-        base_blur_um = self.base_blur_um if base_blur_um is None else base_blur_um
-        return torch.zeros_like(distance_um) + base_blur_um**2
+        return float((shell * (r2[1:] + r2[:-1]) / 2).sum() / shell.sum() / 2)
 
     def _landing_radius_um(self, u: Tensor, distance_um: float) -> Tensor:
         """Return where a ray lands that leaves the emitter at u = sqrt(1 - cos theta)."""
@@ -221,11 +216,11 @@ class AngleSelectivePsf(Psf):
         pixel_pitch_um: float,
         radius_px: int,
         offset_um: tuple[float, float] | None = None,
-        **per_sample: Tensor,
+        **parameters_of_scenes: Tensor,
     ) -> Tensor:
         """Return what each pixel collects; see `Psf.pixel_response`."""
         return radial_pixel_response(
-            *self._light(distance_um, per_sample.get("half_angle_deg")),
+            *self._light(distance_um, parameters_of_scenes.get("half_angle_deg")),
             pixel_pitch_um=pixel_pitch_um,
             radius_px=radius_px,
             offset_um=offset_um,

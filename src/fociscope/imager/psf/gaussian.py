@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from fociscope.imager.psf.base import Psf
+from fociscope.imager.psf.base import KERNEL_ENERGY, Blur, FitParameter, Psf
 from fociscope.imager.psf.pixels import radial_pixel_response
 
 __all__ = ["GaussianPsf"]
@@ -33,35 +33,46 @@ class GaussianPsf(Psf):
     fill_factor: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of a pixel's area that is sensitive, a square in its middle."""
 
+    label: ClassVar[str] = "Gaussian"
+    fit_parameters: ClassVar[tuple[FitParameter, ...]] = (
+        FitParameter("spread", 0.02, 3.0, 0.0003, "um/um", label="spread", largest_std=0.04),
+    )
     batched_parameters: ClassVar[tuple[str, ...]] = ("spread", "base_blur_um")
-    grid_parameters: ClassVar[tuple[str, ...]] = ()
+    integrated_blurs: ClassVar[tuple[Blur, ...]] = ("base_blur", "scattering")
 
-    def variance_um2(self, distance_um: Tensor) -> Tensor:
-        """Return sigma^2 at distances (...)."""
-        return self._variance_um2(distance_um, self.base_blur_um, self.spread)
+    def sigma2_um2(self, distance_um: Tensor) -> Tensor:
+        """Return the Gaussian's variance per axis in um^2, all of it, at distances (...) in um."""
+        return self._sigma2_um2(distance_um, self.base_blur_um, self.spread)
 
-    def _variance_um2(
+    def _sigma2_um2(
         self, distance_um: Tensor, base_blur_um: Tensor | float, spread: Tensor | float
     ) -> Tensor:
         scattered = self.tissue.variance_um2(distance_um)
         return base_blur_um**2 + (spread * distance_um) ** 2 + scattered
 
-    def _grid_variance_um2(
-        self, distance_um: Tensor, base_blur_um: Tensor | float | None = None
-    ) -> Tensor:
-        return torch.zeros_like(distance_um)  # all of it is in sigma
-
-    def _landing(self, distance_um: Tensor) -> Tensor:
+    def bare_collection_efficiency(self, distance_um: Tensor) -> Tensor:
+        """Return the share of light that lands; see `Psf.bare_collection_efficiency`."""
         return torch.full_like(distance_um, self.collected_fraction)
 
-    def _bare_radius_um(self, distance_um: float, energy: float) -> float:
-        variance = float(self.variance_um2(torch.tensor(distance_um, dtype=torch.float64)))
-        return math.sqrt(-2 * math.log(1 - energy) * variance)
+    def bare_encircled_radius_um(self, distance_um: float, energy: float) -> float:
+        """Return the radius that holds `energy`; see `Psf.bare_encircled_radius_um`."""
+        return math.sqrt(-2 * math.log(1 - energy)) * self.spread * distance_um
 
-    def _bare_variance_um2(self, distance_um: float, energy: float) -> float:
-        variance = float(self.variance_um2(torch.tensor(distance_um, dtype=torch.float64)))
-        lost = 1 - energy
-        return variance * (1 + lost * math.log(lost) / energy)
+    def bare_variance_um2(self, distance_um: float, energy: float) -> float:
+        """Return the variance along x within that radius; see `Psf.bare_variance_um2`."""
+        return _truncated((self.spread * distance_um) ** 2, energy)
+
+    # Blurs of a Gaussian make a Gaussian: both are exact, where sums in quadrature are estimates.
+    def encircled_radius_um(self, distance_um: float, energy: float) -> float:
+        """Return the radius that holds `energy`, blurs included; see `Psf.encircled_radius_um`."""
+        return math.sqrt(-2 * math.log(1 - energy) * self._sigma2(distance_um))
+
+    def variance_um2(self, distance_um: float, energy: float = KERNEL_ENERGY) -> float:
+        """Return the variance along x within that radius; see `Psf.variance_um2`."""
+        return _truncated(self._sigma2(distance_um), energy)
+
+    def _sigma2(self, distance_um: float) -> float:
+        return float(self.sigma2_um2(torch.tensor(distance_um, dtype=torch.float64)))
 
     def _light(self, variance_um2: Tensor) -> tuple[Any, Tensor]:
         # A touching emitter has no width: its light stays with the pixel underneath.
@@ -79,13 +90,13 @@ class GaussianPsf(Psf):
         pixel_pitch_um: float,
         radius_px: int,
         offset_um: tuple[float, float] | None = None,
-        **per_sample: Tensor,
+        **parameters_of_scenes: Tensor,
     ) -> Tensor:
         """Return what each pixel collects; see `Psf.pixel_response`."""
-        variance_um2 = self._variance_um2(
+        variance_um2 = self._sigma2_um2(
             distance_um,
-            per_sample.get("base_blur_um", self.base_blur_um),
-            per_sample.get("spread", self.spread),
+            parameters_of_scenes.get("base_blur_um", self.base_blur_um),
+            parameters_of_scenes.get("spread", self.spread),
         )
         return radial_pixel_response(
             *self._light(variance_um2),
@@ -94,3 +105,9 @@ class GaussianPsf(Psf):
             offset_um=offset_um,
             fill_factor=self.fill_factor,
         )
+
+
+def _truncated(variance_um2: float, energy: float) -> float:
+    """Return the variance along x of a Gaussian within the circle that holds `energy` of it."""
+    lost = 1 - energy
+    return variance_um2 * (1 + lost * math.log(lost) / energy)

@@ -34,6 +34,7 @@ from torch import Tensor
 from fociscope.configuration import plain_errors
 from fociscope.errors import FociscopeError, ImagerError
 from fociscope.files.images.reader import read_image
+from fociscope.files.ome.tiff import write_ome_tiff
 from fociscope.imager.psf.base import Psf
 from fociscope.typing import Float64Array
 
@@ -84,7 +85,9 @@ class MeasuredPsf(Psf):
     file: str | None = None
     """Where the stack was read from: a `.tif` or `.npy` beside the imager's own file."""
 
+    label: ClassVar[str] = "measured"
     symmetric: ClassVar[bool] = False
+    radial: ClassVar[bool] = False
     differentiable: ClassVar[bool] = False
 
     @model_validator(mode="before")
@@ -146,6 +149,23 @@ class MeasuredPsf(Psf):
         """The first and the last measured depth."""
         return self.depth_um[0], self.depth_um[-1]
 
+    def file_fields(self, imager_file: Path) -> dict[str, Any]:
+        """Return the fields with the name of the kernels' file in place of the kernels."""
+        fields = super().file_fields(imager_file)
+        del fields["stack"]
+        return {**fields, "file": _kernels_file(imager_file).name}
+
+    def write_files(self, imager_file: Path, *, overwrite: bool = False) -> None:
+        """Write the kernels into an OME-TIFF beside the imager's file, in float32."""
+        write_ome_tiff(
+            _kernels_file(imager_file),
+            self.stack,
+            pixel_pitch_um=self.pixel_pitch_um,
+            depth_um=self.depth_um,
+            channel_name="point spread function",
+            overwrite=overwrite,
+        )
+
     def _neighbours(self, distance_um: float) -> tuple[int, float]:
         """Return the measured depth before, and how far on to the next it is, 0 ... 1."""
         before = min(max(bisect_right(self.depth_um, distance_um) - 1, 0), len(self.depth_um) - 2)
@@ -156,17 +176,18 @@ class MeasuredPsf(Psf):
         before, share = self._neighbours(distance_um)
         return float((1 - share) * values[before] + share * values[before + 1])
 
-    def _landing(self, distance_um: Tensor) -> Tensor:
+    def bare_collection_efficiency(self, distance_um: Tensor) -> Tensor:
+        """Return the share of light that lands; see `Psf.bare_collection_efficiency`."""
         sums = self.stack.sum(axis=(1, 2))
         fractions = [self._between(sums, float(z)) for z in distance_um.reshape(-1)]
         return torch.tensor(fractions, dtype=distance_um.dtype).reshape(distance_um.shape)
 
-    def _bare_radius_um(self, distance_um: float, energy: float) -> float:
+    def bare_encircled_radius_um(self, distance_um: float, energy: float) -> float:
         """Return the farthest pixel border that the measurement covers: it knows no more."""
         return float(self.stack.shape[-1] / 2) * self.pixel_pitch_um
 
-    def _bare_variance_um2(self, distance_um: float, energy: float) -> float:
-        """Return the variance within `WIDTHS` standard deviations: beyond there is mostly noise."""
+    def bare_variance_um2(self, distance_um: float, energy: float) -> float:
+        """Return the variance within `CUT_WIDTHS` standard deviations; beyond is mostly noise."""
         middle, pitch_um = self.stack.shape[-1] // 2, self.pixel_pitch_um
         position_um = np.arange(-middle, middle + 1) * pitch_um
         r2 = position_um[:, None] ** 2 + position_um[None, :] ** 2
@@ -181,7 +202,7 @@ class MeasuredPsf(Psf):
         pixel_pitch_um: float,
         radius_px: int,
         offset_um: tuple[float, float] | None = None,
-        **per_sample: Tensor,
+        **parameters_of_scenes: Tensor,
     ) -> Tensor:
         """Return what each pixel collects (`Psf.pixel_response`); no derivative in distance."""
         offset_um = offset_um or (0.0, 0.0)
@@ -221,6 +242,10 @@ class MeasuredPsf(Psf):
         spline = CubicSpline(measured_um, summed, bc_type="clamped")
         inside = np.clip(borders_um, measured_um[0], measured_um[-1])
         return np.asarray(np.diff(spline(inside), axis=0))
+
+
+def _kernels_file(imager_file: Path) -> Path:
+    return imager_file.with_name(f"{imager_file.stem}.psf.ome.tif")
 
 
 def _gaussian_pixel_response(borders_um: Float64Array, sigma_um: float) -> Float64Array:
