@@ -1,0 +1,177 @@
+"""Each public name has a docstring that stands alone, with an example that runs."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import inspect
+import re
+import textwrap
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+API_PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+
+#: Names whose docstrings are not yet complete. Never add to it.
+INCOMPLETE: frozenset[str] = frozenset(
+    {
+        "fociscope.Imager",
+        "fociscope.Reconstruction",
+        "fociscope.calibration.Calibration",
+        "fociscope.calibration.Estimate",
+        "fociscope.calibration.MeasuredStack",
+        "fociscope.calibration.calibrate_beads",
+        "fociscope.calibration.calibrate_target",
+        "fociscope.calibration.fit_similarity",
+        "fociscope.calibration.match_points",
+        "fociscope.calibration.read_depths",
+        "fociscope.calibration.read_stack",
+        "fociscope.calibration.simulated_stack",
+        "fociscope.errors.FociscopeError",
+        "fociscope.errors.FociscopeWarning",
+        "fociscope.evaluation.Interval",
+        "fociscope.evaluation.MaskScores",
+        "fociscope.evaluation.bootstrap_mean",
+        "fociscope.evaluation.bootstrap_of_means",
+        "fociscope.evaluation.expected_calibration_error",
+        "fociscope.evaluation.mask_scores",
+        "fociscope.files.CaptureSeries",
+        "fociscope.files.ImagesDepth",
+        "fociscope.files.Limits",
+        "fociscope.files.open_captures",
+        "fociscope.files.read_captures",
+        "fociscope.files.read_image",
+        "fociscope.files.read_images_depth",
+        "fociscope.files.write_images_depth",
+        "fociscope.files.write_ome_tiff",
+        "fociscope.imager.AngleSelectivePsf",
+        "fociscope.imager.Camera",
+        "fociscope.imager.FixedPattern",
+        "fociscope.imager.GaussianPsf",
+        "fociscope.imager.LayerProjector",
+        "fociscope.imager.MeasuredPsf",
+        "fociscope.imager.PhotonBudget",
+        "fociscope.imager.Psf",
+        "fociscope.imager.Registration",
+        "fociscope.imager.Tissue",
+        "fociscope.imager.photon_budget",
+        "fociscope.load_model",
+        "fociscope.networks.Architecture",
+        "fociscope.networks.LayerNet",
+        "fociscope.networks.LayerNetOutput",
+        "fociscope.reconstruction.ChipCorrection",
+        "fociscope.reconstruction.Model",
+        "fociscope.reconstruction.find_bad_pixels",
+        "fociscope.results.Focus",
+        "fociscope.results.find_foci",
+        "fociscope.simulate",
+        "fociscope.simulation.Lines",
+        "fociscope.simulation.MicroFoci",
+        "fociscope.simulation.PerlinFoci",
+        "fociscope.simulation.ResolutionTarget",
+        "fociscope.simulation.Rings",
+        "fociscope.simulation.Scenes",
+        "fociscope.simulation.SingleCells",
+        "fociscope.simulation.Surface",
+        "fociscope.simulation.UserLayers",
+        "fociscope.simulation.draw_depths",
+        "fociscope.simulation.load_specimen",
+        "fociscope.solvers.GridSolution",
+        "fociscope.solvers.LayerSpectrum",
+        "fociscope.solvers.Solution",
+        "fociscope.solvers.admm",
+        "fociscope.solvers.proximal_gradient",
+        "fociscope.solvers.read_layers",
+        "fociscope.solvers.richardson_lucy",
+        "fociscope.solvers.single_layer_depth",
+        "fociscope.solvers.solve_on_grid",
+        "fociscope.solvers.tikhonov",
+    }
+)
+
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def _listed_names() -> list[str]:
+    """Return the names that mkdocstrings documents, in the order of the page."""
+    return re.findall(r"^::: (\S+)$", API_PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def _find_object(name: str) -> Any:
+    """Return what a dotted name stands for, `fociscope.imager.Imager.preset` included."""
+    module, *attributes = name.split(".")
+    value: Any = import_module(module)
+    for attribute in attributes:
+        value = getattr(value, attribute)
+    return value
+
+
+def _named(names: list[str]) -> list[Any]:
+    pending = pytest.mark.xfail(reason="its docstring is not complete yet")
+    return [pytest.param(n, marks=pending if n in INCOMPLETE else (), id=n) for n in names]
+
+
+def _documented(name: str) -> Any:
+    """Return the object of a name, or skip: data are documented by their type."""
+    value = _find_object(name)
+    if not (inspect.isroutine(value) or inspect.isclass(value)):
+        pytest.skip("is data, documented by its type")
+    return value
+
+
+@pytest.mark.parametrize("name", _named(_listed_names()))
+def test_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    value = _documented(name)
+    tests = doctest.DocTestFinder(recurse=False).find(value, name, globs={"__name__": "__main__"})
+    examples = [test for test in tests if test.examples]
+    assert examples, f"{name} has no `Example:` with >>> in its docstring"
+    assert "Example:" in (inspect.getdoc(value) or ""), "the heading of examples is `Example:`"
+
+    monkeypatch.chdir(tmp_path)
+    report: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=OPTIONS)
+    for test in examples:
+        runner.run(test, out=report.append)
+
+    assert runner.failures == 0, "".join(report)
+
+
+@pytest.mark.parametrize("name", _named(_listed_names()))
+def test_sections_are_complete(name: str) -> None:
+    value = _documented(name)
+    text = inspect.getdoc(value) or ""
+    assert text, f"{name} has no docstring"
+    if inspect.isclass(value):
+        return
+    missing = [p for p in _parameters(value) if not re.search(rf"^ +\*{{0,2}}{p}\b.*:", text, re.M)]
+    assert not missing, f"no line under `Args:` for {', '.join(missing)}"
+    assert "Args:" in text or not _parameters(value)
+    assert "Returns:" in text or "Yields:" in text or _returns_nothing(value)
+    assert "Raises:" in text or not _raises(value)
+
+
+def test_names_are_short_paths() -> None:
+    """A user imports from a room, never from a file within it."""
+    rooms = [name.rpartition(".")[0] for name in _listed_names()]
+
+    assert [room for room in rooms if room.count(".") > 1] == []
+
+
+def test_no_complete_name_is_listed_as_incomplete() -> None:
+    assert INCOMPLETE.difference(_listed_names()) == set()
+
+
+def _parameters(function: Any) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
+
+
+def _returns_nothing(function: Any) -> bool:
+    return inspect.signature(function).return_annotation in (None, "None")
+
+
+def _raises(function: Any) -> bool:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    return any(isinstance(node, ast.Raise) and node.exc is not None for node in ast.walk(tree))
