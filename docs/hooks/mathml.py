@@ -1,6 +1,6 @@
 r"""Formulas of pages and docstrings, from LaTeX to MathML while the site is built.
 
-`pymdownx.arithmatex` marks `$...$` and `$$...$$`; this hook replaces what it marked by MathML, which
+`pymdownx.arithmatex` marks `$...$` and `$$...$$`; this hook replaces these marks by MathML, which
 browsers draw themselves. So the site holds no script for mathematics, and works offline. A command
 that the converter does not know stops the build.
 """
