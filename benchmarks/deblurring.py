@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fociscope import load_model, simulate
 from fociscope.imager import Imager
 from fociscope.simulation.scene import Scenes
-from fociscope.solvers import proximal_gradient, richardson_lucy, tikhonov
+from fociscope.solvers import fista, richardson_lucy, tikhonov
 
 VALIDATION_SEED, TEST_SEED = 9710, 9711
 VALIDATION_SCENES, TEST_SCENES = 150, 400
@@ -51,7 +51,7 @@ def settings() -> Iterator[Setting]:
     for penalty in ({"sparsity": 1e-5}, {"sparsity": 1e-4}, {"sparsity": 1e-3}, {"tv": 1e-4}):
         for iterations in (100, 300):
             options = penalty | {"iterations": iterations, "tolerance": 0}
-            yield Setting("FISTA", proximal_gradient, options)
+            yield Setting("FISTA", fista, options)
 
 
 def errors(layers: Any, scenes: Scenes) -> Floats:

@@ -14,6 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from fociscope.solvers import SOLVERS
+
 COMMANDS = """\
 fociscope evaluate layers-ab --suite reference --baselines all -o REPORTS/layers-ab
 fociscope evaluate layers-a --suite reference -o REPORTS/layers-a
@@ -25,7 +27,7 @@ done
 python benchmarks/networks.py REPORTS > benchmarks/networks.md"""
 MODELS = ("layers-ab", "layers-a", "single-a")
 REFINED = ("layers-ab+refined", "single-a+refined")
-SOLVERS = ("tikhonov", "richardson-lucy", "fista", "admm")
+
 #: What a deblurring is to reach, as a share of the best solver's squared error.
 WANTED_SHARE = 0.7
 TARGETS = """\

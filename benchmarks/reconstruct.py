@@ -29,13 +29,13 @@ from torch import Tensor, nn
 from fociscope import load_model, simulate
 from fociscope.devices import has_bfloat16_units
 from fociscope.evaluation.batches import Batch
-from fociscope.evaluation.methods.models import find_method
+from fociscope.evaluation.methods import find_method
 from fociscope.evaluation.suite import VALIDATION
 from fociscope.imager import Imager
 from fociscope.networks.inference import InferenceNet
 from fociscope.networks.layer_net import LayerNetOutput
 from fociscope.reconstruction.tiling import TILE_PX
-from fociscope.solvers import proximal_gradient
+from fociscope.solvers import fista
 
 MODEL, LAYERS, SEED = "layers-ab", 4, 9000
 SCENES, GROUP, SOLVED = 50, 8, 24
@@ -298,7 +298,7 @@ def classical() -> None:
         spent_ms /= SOLVED
         rows.append((what, spent_ms, 100 * float((estimate.mask == batch.mask).mean())))
     solver_ms = median_ms(
-        lambda: proximal_gradient(
+        lambda: fista(
             scenes.captures, scenes.depth_um, Imager.reference(), iterations=100, tolerance=0
         ),
         3,

@@ -25,7 +25,7 @@ from fociscope.imager import Imager, LayerProjector
 from fociscope.solvers import (
     Solution,
     admm,
-    proximal_gradient,
+    fista,
     read_layers,
     richardson_lucy,
     single_layer_depth,
@@ -97,10 +97,10 @@ def all_solvers(imager: Imager, count: int) -> None:
         ("Richardson-Lucy, 30 iterations", richardson_lucy, {"iterations": 30, "tolerance": 0}),
         ("Richardson-Lucy, 100 iterations", richardson_lucy, {"iterations": 100, "tolerance": 0}),
         ("Richardson-Lucy, defaults", richardson_lucy, {}),
-        ("proximal gradient, 100 iterations", proximal_gradient,
+        ("proximal gradient, 100 iterations", fista,
          {"iterations": 100, "tolerance": 0}),
-        ("proximal gradient, defaults", proximal_gradient, {}),
-        ("proximal gradient, tv 1e-4, 100 iterations", proximal_gradient,
+        ("proximal gradient, defaults", fista, {}),
+        ("proximal gradient, tv 1e-4, 100 iterations", fista,
          {"tv": 1e-4, "iterations": 100, "tolerance": 0}),
         ("ADMM, 30 iterations", admm, {"iterations": 30, "tolerance": 0}),
         ("ADMM, defaults", admm, {}),
@@ -183,7 +183,7 @@ def beside_peers(imager: Imager, repeats: int) -> None:
     )
     assert isinstance(kernels, Tensor)
     ours = partial(
-        proximal_gradient, y, depth_um, imager,
+        fista, y, depth_um, imager,
         sparsity=SPARSITY, iterations=ITERATIONS, tolerance=0,
     )  # fmt: skip
     first = ours()
@@ -200,7 +200,7 @@ def beside_peers(imager: Imager, repeats: int) -> None:
         return float(value.mean())
 
     peers, absent = installed_peers()
-    named: dict[str, Callable[[], Tensor]] = {"`proximal_gradient`": lambda: ours().layers}
+    named: dict[str, Callable[[], Tensor]] = {"`fista`": lambda: ours().layers}
     for name, convolve in {"`scipy.signal.fftconvolve`": scipy_at_once, **peers}.items():
         operators = Operators(convolve, kernels)
         named[f"plain FISTA on {name}"] = partial(plain_fista, operators, y, step, sparsity)
@@ -236,7 +236,7 @@ def unknown_depths(imager: Imager, count: int) -> None:
     for name, solver, options in (
         ("Richardson-Lucy, 50 iterations", richardson_lucy, {"iterations": 50, "tolerance": 0}),
         ("Richardson-Lucy, 200 iterations", richardson_lucy, {"iterations": 200, "tolerance": 0}),
-        ("proximal gradient, 100 iterations", proximal_gradient,
+        ("proximal gradient, 100 iterations", fista,
          {"iterations": 100, "tolerance": 0}),
         ("Tikhonov, clipped", tikhonov, {"regularisation": 1e-5, "non_negative": True}),
     ):  # fmt: skip

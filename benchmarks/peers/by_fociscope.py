@@ -6,7 +6,7 @@ import torch
 from restored import Given, Restoration
 from torch import Tensor
 
-from fociscope.solvers import proximal_gradient
+from fociscope.solvers import fista
 
 __all__ = ["RESTORATIONS"]
 
@@ -14,9 +14,7 @@ ITERATIONS = 100
 
 
 def _fista(given: Given, **penalty: float) -> Tensor:
-    found = proximal_gradient(
-        given.captures, given.depth_um, given.imager, iterations=ITERATIONS, **penalty
-    )
+    found = fista(given.captures, given.depth_um, given.imager, iterations=ITERATIONS, **penalty)
     return torch.as_tensor(found.layers)
 
 
@@ -34,15 +32,15 @@ _VARIATIONS = tuple({"tv": value} for value in (1e-5, 1e-4, 1e-3, 1e-2))
 
 RESTORATIONS = (
     Restoration(
-        "fociscope", "fociscope", "`proximal_gradient`, x >= 0, L1", "A, B",
+        "fociscope", "fociscope", "`fista`, x >= 0, L1", "A, B",
         _fista, _SPARSITIES, at_once=True,
     ),
     Restoration(
-        "fociscope", "fociscope", "`proximal_gradient`, x >= 0, TV", "A, B",
+        "fociscope", "fociscope", "`fista`, x >= 0, TV", "A, B",
         _fista_tv, _VARIATIONS, at_once=True,
     ),
     Restoration(
-        "fociscope", "fociscope", "`proximal_gradient`, x >= 0, L1", "A",
+        "fociscope", "fociscope", "`fista`, x >= 0, L1", "A",
         _fista_of_a, _SPARSITIES, at_once=True,
     ),
 )  # fmt: skip

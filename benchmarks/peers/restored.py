@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fociscope.evaluation.batches import Batch, Prediction
-from fociscope.evaluation.methods.solvers import MaskReadout
+from fociscope.evaluation.methods import MaskReadout
 from fociscope.evaluation.metrics import relative_squared_error
 from fociscope.evaluation.suite import VALIDATION, Condition
 from fociscope.imager import Imager, LayerProjector

@@ -75,6 +75,18 @@ class Registry(Mapping[str, Member], Generic[Member]):
             )
         self._members[name] = member
 
+    def unregister(self, name: str) -> None:
+        """Remove a member, such as one that a test has added.
+
+        Args:
+            name: Name of the member.
+
+        Raises:
+            FociscopeError: If there is no such member.
+        """
+        self[name]
+        del self._members[name]
+
     def __getitem__(self, name: str) -> Member:
         """Return the member of a name.
 

@@ -83,11 +83,10 @@ INCOMPLETE: frozenset[str] = frozenset(
         "fociscope.solvers.LayerSpectrum",
         "fociscope.solvers.Solution",
         "fociscope.solvers.admm",
-        "fociscope.solvers.proximal_gradient",
+        "fociscope.solvers.fista",
         "fociscope.solvers.read_layers",
         "fociscope.solvers.richardson_lucy",
         "fociscope.solvers.single_layer_depth",
-        "fociscope.solvers.solve_on_grid",
         "fociscope.solvers.tikhonov",
     }
 )

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 from fociscope import simulate
 from fociscope.imager import Boundary, Imager, LayerProjector
-from fociscope.solvers import Solution, admm, proximal_gradient, richardson_lucy
+from fociscope.solvers import Solution, admm, fista, richardson_lucy
 from fociscope.solvers.penalties import Penalty, differences, differences_adjoint
 
 FRAME = (8, 10)
@@ -46,7 +46,7 @@ def noisy_captures(instrument: Imager, depth_um: Matrix, seed: int = 0) -> Matri
 # --- closed forms -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("solver", [proximal_gradient, admm])
+@pytest.mark.parametrize("solver", [fista, admm])
 @pytest.mark.parametrize("non_negative", [True, False])
 def test_on_the_sensor_the_layer_is_the_shrunk_capture(solver: Solver, non_negative: bool) -> None:
     # At depth 0 a single sensor's A is its response times the identity.
@@ -105,7 +105,7 @@ def test_differences_have_their_adjoint() -> None:
 # --- the minimum --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("solver", [proximal_gradient, admm])
+@pytest.mark.parametrize("solver", [fista, admm])
 @pytest.mark.parametrize("boundary", ["zero", "reflect"])
 def test_the_minimum_is_that_of_scipy(solver: Solver, boundary: Boundary) -> None:
     instrument = imager(boundary)
@@ -145,7 +145,7 @@ def test_with_total_variation_both_reach_the_smoothed_minimum(boundary: Boundary
     y = noisy_captures(instrument, DEPTHS[:2], seed=4)
     options = {"sparsity": 1e-3, "tv": 1e-2, "iterations": 3000, "tolerance": 1e-9}
     found = [
-        proximal_gradient(y, DEPTHS[:2], instrument, inner=30, **options),
+        fista(y, DEPTHS[:2], instrument, inner=30, **options),
         admm(y, DEPTHS[:2], instrument, **options),
     ]
     a = torch.from_numpy(dense(instrument, DEPTHS[:2]))
@@ -178,8 +178,8 @@ def test_any_projection_is_solved_without_the_fast_operator() -> None:
     turned = imager(registration={"rotation_deg": 1e-6})
     y = noisy_captures(imager(), DEPTHS, seed=5)
     options = {"sparsity": 1e-3, "iterations": 500, "tolerance": 0.0}
-    found = proximal_gradient(y, DEPTHS, turned, **options)
-    expected = proximal_gradient(y, DEPTHS, imager(), **options)
+    found = fista(y, DEPTHS, turned, **options)
+    expected = fista(y, DEPTHS, imager(), **options)
     assert float(found.objective) == pytest.approx(float(expected.objective), rel=1e-2)
 
 
@@ -245,7 +245,7 @@ def test_damping_leaves_alone_what_the_noise_explains() -> None:
 
 def test_without_noise_the_layers_fit_the_captures() -> None:
     scenes = simulate(1, seed=9011, peak_snr_db=None)
-    for solver, most in ((richardson_lucy, 0.02), (proximal_gradient, 0.005), (admm, 0.005)):
+    for solver, most in ((richardson_lucy, 0.02), (fista, 0.005), (admm, 0.005)):
         options: dict[str, Any] = {} if solver is richardson_lucy else {"sparsity": 1e-6}
         solution = solver(
             scenes.captures, scenes.depth_um, imager(), iterations=300, tolerance=0, **options

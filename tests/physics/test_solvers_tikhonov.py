@@ -104,7 +104,7 @@ def test_uneven_and_displaced_kernels_agree_with_even_ones() -> None:
 
 def test_a_turned_sensor_has_no_closed_form() -> None:
     turned = imager(registration={"rotation_deg": 1.0})
-    with pytest.raises(SolverError, match="proximal_gradient"):
+    with pytest.raises(SolverError, match="fista"):
         tikhonov(captures(4, 2, *FRAME), DEPTHS, turned)
 
 

@@ -80,8 +80,7 @@ class ComparePanel:
             return
         methods = methods_for(capture_input.sensors)
         for method in methods:
-            usual = method.kind == "network" or method.name in ("tikhonov", "richardson-lucy")
-            self._chosen.setdefault(method.key, usual and method.name != "single-a")
+            self._chosen.setdefault(method.key, method.recommended)
         self._choices.clear()
         with self._choices:
             for method in methods:

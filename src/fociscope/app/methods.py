@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from threading import Lock
 from typing import Literal
 
@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
-from fociscope.evaluation.methods.solvers import SOLVERS, SolverMethod
+from fociscope.evaluation.methods import SolverMethod
 from fociscope.imager import Imager, LayerProjector
 from fociscope.networks.store import find_model, read_model, shipped_models
 from fociscope.reconstruction import Model, load_model
 from fociscope.results.result import Reconstruction
+from fociscope.solvers import SOLVERS
 from fociscope.typing import Float32Array
 
 __all__ = ["Answer", "Method", "answer", "default_model", "methods_for", "model_for", "models_for"]
@@ -24,12 +25,6 @@ __all__ = ["Answer", "Method", "answer", "default_model", "methods_for", "model_
 
 #: Layers of the reference conditions lie at least this far apart; solvers are told so.
 SEPARATION_UM = 250.0
-SOLVER_LABELS = {
-    "tikhonov": "Tikhonov",
-    "richardson-lucy": "Richardson-Lucy",
-    "fista": "FISTA",
-    "admm": "ADMM",
-}
 
 
 @dataclass(frozen=True)
@@ -48,8 +43,15 @@ class Method:
     @property
     def label(self) -> str:
         """What stands above its map."""
-        what = self.name if self.kind == "network" else SOLVER_LABELS.get(self.name, self.name)
+        what = self.name if self.kind == "network" else SOLVERS[self.name].label
         return f"{what}, {'A and B' if self.sensors == 2 else 'A alone'}"
+
+    @property
+    def recommended(self) -> bool:
+        """Whether comparisons begin with it: a network of several layers, or a robust solver."""
+        if self.kind == "network":
+            return self.name != "single-a"
+        return SOLVERS[self.name].recommended
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ def methods_for(sensors: int) -> list[Method]:
     """Return all methods that a capture of as many sensors allows."""
     numbers = range(sensors, 0, -1)
     networks = [Method("network", name, n) for n in numbers for name in models_for(n)]
-    return [*networks, *(Method("solver", name, n) for name in SOLVERS for n in numbers)]
+    solvers = [name for name, spec in SOLVERS.items() if not spec.needs_depths]
+    return [*networks, *(Method("solver", name, n) for name in solvers for n in numbers)]
 
 
 def answer(
@@ -169,7 +172,7 @@ def _prepared(name: str) -> SolverMethod:
         return _fitted_solver(name)
 
 
-@lru_cache(maxsize=len(SOLVERS))
+@cache
 def _fitted_solver(name: str) -> SolverMethod:
     solver = SolverMethod(name)
     solver.prepare()

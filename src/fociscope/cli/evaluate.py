@@ -59,7 +59,7 @@ def evaluate(
     """Score a model or solver on unseen scenes, and write a report with tables and pictures."""
     from fociscope.errors import FociscopeError
     from fociscope.evaluation import results as files
-    from fociscope.evaluation.methods.models import find_methods
+    from fociscope.evaluation.methods import find_methods
     from fociscope.files import atomic_folder
     from fociscope.report.page import write_report
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fociscope.evaluation.evaluate import evaluate
-from fociscope.evaluation.methods.models import ModelMethod
+from fociscope.evaluation.methods import ModelMethod
 from fociscope.evaluation.suite import SEPARATION_UM, Condition
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.imager.geometry import Imager

@@ -13,7 +13,7 @@ import numpy as np
 from fociscope.errors import FociscopeError, FociscopeWarning
 from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
 from fociscope.evaluation.limits.suite import depth_limit
-from fociscope.evaluation.methods.models import ModelMethod, ReconstructionMethod
+from fociscope.evaluation.methods import ModelMethod, ReconstructionMethod
 from fociscope.evaluation.results import Results, header
 from fociscope.evaluation.scores import ScoreAccumulator
 from fociscope.evaluation.suite import VALIDATION, Condition, Suite

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from fociscope.evaluation.methods.solvers import ORACLE
+from fociscope.solvers import SOLVERS
+
 __all__ = [
     "CONDITION_LABELS",
+    "ORACLE",
     "candidate_label",
     "condition_label",
     "conditions_by_name",
@@ -33,7 +37,6 @@ CONDITION_LABELS = {
     "single-layer": "single layer",
     "data": "data set",
 }
-ORACLE = "-oracle"
 UNITS = {"deg": "°", "px": " px", "dB": " dB", "%": " %", "": ""}
 
 
@@ -43,9 +46,13 @@ def evaluated(results: Results) -> str:
 
 
 def candidate_label(results: Results, name: str) -> str:
-    """Return a candidate's name for a legend, which says of a limit that it is one."""
-    limit = results["candidates"][name]["kind"] == "limit"
-    return f"limit: {name}" if limit else name
+    """Return a method's name for a legend: a solver's label, and whether it is a limit."""
+    if results["candidates"][name]["kind"] == "limit":
+        return f"limit: {name}"
+    solver = name.removesuffix(ORACLE)
+    if solver not in SOLVERS:
+        return name
+    return SOLVERS[solver].label + (", true depths" if name != solver else "")
 
 
 def pictured(results: Results) -> list[str]:

@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fociscope.report.labels import evaluated
+from fociscope.report.labels import ORACLE, evaluated
+from fociscope.solvers import SOLVERS
 
 __all__ = [
     "PAGE_INCH",
@@ -31,12 +32,6 @@ Results = dict[str, Any]
 PAGE_INCH = 7.5
 
 EVALUATED, CONSTANT = "#0072B2", "#7f7f7f"
-SOLVERS = {
-    "tikhonov": ("#E69F00", "s"),
-    "richardson-lucy": ("#009E73", "^"),
-    "fista": ("#D55E00", "D"),
-    "admm": ("#CC79A7", "v"),
-}
 LIMIT = ("#000000", "*")
 OTHER = ("#56B4E9", "P")
 
@@ -49,7 +44,10 @@ def candidate_style(results: Results, name: str) -> dict[str, Any]:
         return {"color": EVALUATED, "marker": "o", "linestyle": "-"}
     if results["candidates"][name]["kind"] == "limit":
         return {"color": LIMIT[0], "marker": LIMIT[1], "linestyle": "--"}
-    colour, marker = SOLVERS.get(name.removesuffix("-oracle"), OTHER)
+    solver = name.removesuffix(ORACLE)
+    colour, marker = OTHER
+    if solver in SOLVERS:
+        colour, marker = SOLVERS[solver].colour, SOLVERS[solver].marker
     if results["candidates"][name]["oracle"]:
         return {"color": colour, "marker": marker, "linestyle": "--", "markerfacecolor": "white"}
     return {"color": colour, "marker": marker, "linestyle": "-"}

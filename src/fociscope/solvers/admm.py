@@ -47,7 +47,7 @@ def admm(
     tolerance: float = 1e-4,
     progress: Progress | None = None,
 ) -> Solution:
-    """Minimise what `proximal_gradient` minimises, by the alternating direction method.
+    """Minimise what `fista` minimises, by the alternating direction method.
 
     It takes frames and kernels that matrix products transform (see `operators`): even kernels,
     sensor B where A is, and at most about 100 pixels along a side. Penalty parameters are balanced
@@ -81,7 +81,7 @@ def admm(
         if not isinstance(operator, SpectralOperator):
             raise SolverError(
                 "admm needs even kernels, sensor B where A is and a frame of at most about 100 "
-                f"pixels; got {problem.frame_px} pixels; use proximal_gradient"
+                f"pixels; got {problem.frame_px} pixels; use fista"
             )
         squares = LeastSquares.from_captures(
             problem, operator, scenes, sparsity=sparsity, tv=tv, non_negative=non_negative

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,9 @@ from torch import Tensor
 from fociscope.arrays import ArrayLike, as_tensor, like
 from fociscope.errors import SolverError
 from fociscope.imager import Imager
+from fociscope.solvers.fista import fista
 from fociscope.solvers.problem import Solution, check_option
-from fociscope.solvers.proximal_gradient import proximal_gradient
+from fociscope.solvers.registry import SOLVERS, Solver
 
 __all__ = ["GridSolution", "LayersRead", "plane_depths_um", "read_layers", "solve_on_grid"]
 
@@ -59,21 +59,39 @@ def solve_on_grid(
     imager: Imager,
     *,
     planes: int = 20,
-    solver: Callable[..., Solution] = proximal_gradient,
+    solver: Solver | str = fista,
     **options: Any,
 ) -> GridSolution:
     """Solve for the light of every plane of a depth grid.
 
     Args:
-        captures: (..., sensor, y, x).
-        imager: the instrument.
-        planes: how many.
-        solver: any of this package that takes captures, depths and the imager.
-        options: of the solver.
+        captures: Captures, (..., sensor, y, x), in any unit of light.
+        imager: Instrument that took the captures.
+        planes: Number of planes.
+        solver: Function as `Solver` describes it, or a name of `SOLVERS`, with the options that
+            stand there.
+        options: Options of the solver.
+
+    Returns:
+        The light of each plane, (..., plane, y, x) in the unit of the captures, and the depths of
+        the planes in um, (plane,).
 
     Raises:
-        CaptureError, SolverError: as the solver's.
+        CaptureError: If the captures do not fit the imager.
+        SolverError: If the name is unknown, there are no planes, or the solver refuses an option.
+
+    Example:
+        >>> from fociscope import simulate
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.solvers import solve_on_grid
+        >>> captures = simulate(1, seed=9000).captures
+        >>> grid = solve_on_grid(captures, Imager.reference(), planes=5, solver="tikhonov")
+        >>> grid.volume.shape, grid.plane_um
+        ((1, 5, 51, 51), array([100., 300., 500., 700., 900.]))
     """
+    if isinstance(solver, str):
+        spec = SOLVERS[solver]
+        solver, options = spec.solve, {**spec.options, **options}
     depth_um = plane_depths_um(imager, planes)
     solution = solver(captures, depth_um, imager, **options)
     return GridSolution(solution.layers, like(depth_um, captures), solution)

@@ -72,21 +72,16 @@ def iterate(
         raise SolverError(f"iterations must be at least 1; got {iterations}")
     check_option("tolerance", tolerance)
     total = len(problem) * iterations
-    chunks, residuals = [], []
-    with torch.inference_mode():
-        for scenes in problem.chunks():
-            operator = problem.operator(scenes)
 
-            def report(done: int, start: int = scenes.start) -> None:
-                if progress is not None:
-                    progress(start * iterations + done, total)
+    def solve(operator: Operator, scenes: slice) -> ChunkSolution:
+        def report(done: int) -> None:
+            if progress is not None:
+                progress(scenes.start * iterations + done, total)
 
-            state = initial_state(operator, scenes)
-            count = scenes.stop - scenes.start
-            chunk = _solve_chunk(state, count, iterations, tolerance, report)
-            chunks.append(chunk)
-            residuals.append(problem.relative_residual(operator, chunk.layers, scenes))
-        return problem.solution(chunks, residuals)
+        state = initial_state(operator, scenes)
+        return _solve_chunk(state, scenes.stop - scenes.start, iterations, tolerance, report)
+
+    return problem.map_chunks(solve)
 
 
 def _solve_chunk(

@@ -1,4 +1,4 @@
-"""The penalised least-squares problem that `proximal_gradient` and `admm` minimise.
+"""The penalised least-squares problem that `fista` and `admm` minimise.
 
     1/2 sum over sensors w |A x - y|^2 + sparsity |x|_1 + tv TV(x),     x >= 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,6 @@ __all__ = ["ChunkSolution", "Problem", "Progress", "Solution", "check_option", "
 CHUNK_SCENES = 8
 #: On a GPU more of them are needed to keep it busy.
 GPU_CHUNK_SCENES = 256
-
-
 #: Of the captures' noise; a level of 0 would ask for a solution that explains every digit.
 LEAST_NOISE = 1e-12
 
@@ -49,17 +47,72 @@ class Solution:
 
 @dataclass(frozen=True)
 class ChunkSolution:
-    """What is found for some scenes."""
+    """What a solver returns for some scenes, which `Problem.map_chunks` joins to a `Solution`.
+
+    Example:
+        >>> import torch
+        >>> from fociscope.solvers import ChunkSolution
+        >>> chunk = ChunkSolution.uniform(torch.ones(3, 1, 9, 9), torch.zeros(3), iterations=20)
+        >>> chunk.iterations
+        tensor([20, 20, 20])
+    """
 
     layers: Tensor
+    """(scene, layer, y, x)."""
     objective: Tensor
+    """(scene,) what is minimised, at `layers`."""
     iterations: Tensor
+    """(scene,) of integers; 1 for a closed form."""
     converged: Tensor
+    """(scene,) bool."""
     regularisation: dict[str, Tensor]
+    """Name -> (scene,) absolute weight in the objective."""
+
+    @classmethod
+    def uniform(
+        cls,
+        layers: Tensor,
+        objective: Tensor,
+        *,
+        iterations: int = 1,
+        converged: bool = True,
+        regularisation: dict[str, Tensor] | None = None,
+    ) -> ChunkSolution:
+        """Return the solution of scenes that all took the same number of iterations.
+
+        Args:
+            layers: Layers, (scene, layer, y, x).
+            objective: What is minimised at these layers, (scene,).
+            iterations: Number of iterations; 1 for a closed form.
+            converged: Whether the stopping rule was met; True for a closed form.
+            regularisation: Name -> absolute weight, (scene,); None for none.
+        """
+        count = torch.full((len(layers),), iterations, dtype=torch.int64, device=layers.device)
+        met = torch.full_like(count, converged, dtype=torch.bool)
+        return cls(layers, objective, count, met, regularisation or {})
 
 
 class Problem:
-    """Captures and depths of scenes along one axis."""
+    """Captures and depths, checked and flattened to one axis of scenes, and their projection.
+
+    A solver makes one of its arguments, solves chunks of scenes, and returns what `map_chunks`
+    joins (`Solver` has an example).
+
+    Attributes:
+        captures: Captures, a tensor (scene, sensor, y, x).
+        depth_um: Depths of the layers in um, a tensor (scene, layer).
+        noise_std: Standard deviation of the noise, (scene, sensor, 1, 1) in the unit of the
+            captures; None if it is unknown.
+        frame_px: Height and width of a capture in pixels.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.solvers import Problem
+        >>> problem = Problem(np.ones((5, 2, 9, 9)), [300.0, 700.0], Imager.reference())
+        >>> len(problem), tuple(problem.depth_um.shape), problem.frame_px
+        (5, (5, 2), (9, 9))
+    """
 
     def __init__(
         self,
@@ -71,15 +124,16 @@ class Problem:
         """Check and flatten.
 
         Args:
-            captures: (..., sensor, y, x).
-            depth_um: (..., layer), or (layer,) for all scenes.
-            imager: the instrument; the frame is the captures'.
-            noise_std: of the captures' noise, in their units: a number, (sensor,) or (..., sensor).
+            captures: Captures, (..., sensor, y, x), in any unit of light.
+            depth_um: Depths of the layers in um, (..., layer), or (layer,) for all scenes.
+            imager: Instrument that took the captures; the frame is that of the captures.
+            noise_std: Standard deviation of the noise, in the unit of the captures: a number,
+                (sensor,) or (..., sensor); None if it is unknown.
 
         Raises:
-            CaptureError: captures of another shape than the imager's, or not finite.
-            ImagerError: depths outside the imager.
-            SolverError: depths or noise that do not belong to the captures.
+            CaptureError: If the captures have another shape than those of the imager, or are not
+                finite.
+            SolverError: If the depths or the noise do not belong to the captures.
         """
         y = as_tensor(captures)
         if y.ndim < 3 or y.shape[-3] != imager.sensors or y.numel() == 0:
@@ -144,6 +198,25 @@ class Problem:
     def operator(self, scenes: slice) -> Operator:
         """Return A of some scenes."""
         return operator_at(self.imager, self.depth_um[scenes], self.frame_px)
+
+    def map_chunks(self, solve: Callable[[Operator, slice], ChunkSolution]) -> Solution:
+        """Solve all scenes, as many at a time as a cache holds, and join what is found.
+
+        Args:
+            solve: Function of the projection of some scenes and of their slice, along the axis of
+                `captures` and `depth_um`.
+
+        Returns:
+            The solution, in the shape and kind of the captures.
+        """
+        chunks, residuals = [], []
+        with torch.inference_mode():
+            for scenes in self.chunks():
+                operator = self.operator(scenes)
+                chunks.append(solve(operator, scenes))
+                residual = self.relative_residual(operator, chunks[-1].layers, scenes)
+                residuals.append(residual)
+            return self.solution(chunks, residuals)
 
     def relative_residual(self, operator: Operator, layers: Tensor, scenes: slice) -> Tensor:
         """Return (scene, sensor): |A layers - captures| / |captures|, 0 where a capture is dark."""

@@ -104,7 +104,7 @@ def _by_fft(projection: Projection, mirrored: bool) -> Circular:
     if projection.resampling is not None:
         raise SolverError(
             "sensor B is turned or scaled, so that frequencies mix and there is no closed form; "
-            "use proximal_gradient, or bring B's captures to A's pixels first"
+            "use fista, or bring B's captures to A's pixels first"
         )
     height, width = projection.frame_px
     grid_y, grid_x = (

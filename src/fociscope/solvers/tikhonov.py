@@ -94,36 +94,33 @@ def tikhonov(
     if exact and spectrum is not None:
         raise SolverError("exact is for a flat spectrum; leave out either exact or spectrum")
     problem = Problem(captures, depth_um, imager, noise_std)
-    chunks, residuals = [], []
-    with torch.inference_mode():
-        for scenes in problem.chunks():
-            operator = problem.operator(scenes)
-            circular = circular_of(operator, imager)
-            y = problem.captures[scenes]
-            noise = y.new_ones(*y.shape[:2], 1, 1)
-            if problem.noise_std is not None:
-                noise = problem.noise_std[scenes]
-            prior = circular.prior(spectrum, imager.pixel_pitch_um)
-            influence = Influence(circular, y, noise, prior)
-            if regularisation == "gcv":
-                weight = influence.gcv()
-            elif regularisation == "discrepancy":
-                weight = influence.discrepancy(y[0].numel())
-            else:
-                weight = y.new_full((len(y),), regularisation)
-            if exact:
-                layers, objective = _exact(operator, influence, y, noise, weight)
-            else:
-                layers = circular.synthesised(influence.coefficients(weight))
-                objective = influence.objective(weight)
-            if non_negative:
-                layers = layers.clamp(min=0)
-            once = torch.ones(len(y), dtype=torch.int64, device=y.device)
-            chunks.append(ChunkSolution(layers, objective, once, once.bool(), {"tikhonov": weight}))
-            residuals.append(problem.relative_residual(operator, layers, scenes))
-            if progress is not None:
-                progress(scenes.stop, len(problem))
-        return problem.solution(chunks, residuals)
+
+    def solve(operator: Operator, scenes: slice) -> ChunkSolution:
+        circular = circular_of(operator, imager)
+        y = problem.captures[scenes]
+        noise = y.new_ones(*y.shape[:2], 1, 1)
+        if problem.noise_std is not None:
+            noise = problem.noise_std[scenes]
+        prior = circular.prior(spectrum, imager.pixel_pitch_um)
+        influence = Influence(circular, y, noise, prior)
+        if regularisation == "gcv":
+            weight = influence.gcv()
+        elif regularisation == "discrepancy":
+            weight = influence.discrepancy(y[0].numel())
+        else:
+            weight = y.new_full((len(y),), regularisation)
+        if exact:
+            layers, objective = _exact(operator, influence, y, noise, weight)
+        else:
+            layers = circular.synthesised(influence.coefficients(weight))
+            objective = influence.objective(weight)
+        if non_negative:
+            layers = layers.clamp(min=0)
+        if progress is not None:
+            progress(scenes.stop, len(problem))
+        return ChunkSolution.uniform(layers, objective, regularisation={"tikhonov": weight})
+
+    return problem.map_chunks(solve)
 
 
 class Influence:

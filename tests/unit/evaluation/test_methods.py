@@ -3,15 +3,17 @@ import pytest
 
 from fociscope.errors import FociscopeError
 from fociscope.evaluation.batches import Batch, ReconstructionTask
-from fociscope.evaluation.methods import oracle as map_limit
-from fociscope.evaluation.methods.models import (
+from fociscope.evaluation.methods import (
     ConstantBaseline,
+    MaskReadout,
     ModelMethod,
+    SolverMethod,
     baseline_names,
     find_method,
     find_methods,
+    solver_names,
 )
-from fociscope.evaluation.methods.solvers import MaskReadout, SolverMethod, solver_names
+from fociscope.evaluation.methods import oracle as map_limit
 from fociscope.evaluation.suite import SUITES, VALIDATION
 from fociscope.imager import Imager, Registration
 

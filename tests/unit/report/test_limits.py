@@ -117,4 +117,6 @@ def test_pictures_show_a_solver_once():
     assert shown == ["model", "fista", "admm-oracle", "map-oracle"]
     assert pictured(results("fista-oracle", "fista")) == ["fista-oracle", "fista"]
     assert candidate_label(results(*names), "map-oracle") == "limit: map-oracle"
-    assert candidate_label(results(*names), "fista") == "fista"
+    assert candidate_label(results(*names), "fista") == "FISTA"
+    assert candidate_label(results(*names), "admm-oracle") == "ADMM, true depths"
+    assert candidate_label(results(*names), "model") == "model"

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from fociscope.evaluation.evaluate import evaluate_suite
-from fociscope.evaluation.methods.models import find_methods
+from fociscope.evaluation.methods import find_methods
 from fociscope.evaluation.suite import SUITES, selected
 from fociscope.report.cells import Table
 from fociscope.report.labels import condition_label

@@ -1,4 +1,4 @@
-"""What all solvers share: shapes, kinds of arrays, batches, stopping, progress and complaints."""
+"""What the solvers of this package share beyond the contract: stopping, progress, operators."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,13 +8,12 @@ import pytest
 import torch
 
 from fociscope import simulate
-from fociscope.errors import CaptureError, ImagerError
 from fociscope.imager import Boundary, Imager, LayerProjector
 from fociscope.solvers import (
     Solution,
     SolverError,
     admm,
-    proximal_gradient,
+    fista,
     richardson_lucy,
     tikhonov,
 )
@@ -27,77 +26,19 @@ IMAGER = Imager.reference()
 ALL: list[tuple[Solver, dict[str, Any]]] = [
     (tikhonov, {}),
     (richardson_lucy, {"iterations": 5}),
-    (proximal_gradient, {"iterations": 5, "tv": 1e-3}),
+    (fista, {"iterations": 5, "tv": 1e-3}),
     (admm, {"iterations": 5, "tv": 1e-3}),
 ]
-ITERATIVE = ALL[1:]
 NAMES = [solver.__name__ for solver, _ in ALL]
-
-
-@pytest.mark.parametrize(("solver", "options"), ALL, ids=NAMES)
-def test_shapes_and_kinds(solver: Solver, options: dict[str, Any]) -> None:
-    captures = SCENES.captures[:2].reshape(2, 1, 2, 51, 51)
-    depth_um = SCENES.depth_um[:2].reshape(2, 1, 4)
-    solution = solver(captures, depth_um, IMAGER, **options)
-    assert isinstance(solution.layers, np.ndarray)
-    assert solution.layers.shape == (2, 1, 4, 51, 51)
-    assert solution.layers.dtype == np.float32
-    assert solution.residual.shape == (2, 1, 2)
-    for values in (solution.objective, solution.iterations, solution.converged):
-        assert values.shape == (2, 1)
-    assert all(weight.shape == (2, 1) for weight in solution.regularisation.values())
-    tensors = solver(torch.from_numpy(captures), depth_um, IMAGER, **options)
-    assert isinstance(tensors.layers, torch.Tensor)
-    np.testing.assert_array_equal(tensors.layers.numpy(), solution.layers)
-
-
-@pytest.mark.parametrize(("solver", "options"), ALL, ids=NAMES)
-def test_double_precision_stays(solver: Solver, options: dict[str, Any]) -> None:
-    double = solver(SCENES.captures[0].astype(np.float64), SCENES.depth_um[0], IMAGER, **options)
-    assert double.layers.dtype == np.float64
-    single = solver(SCENES.captures[0], SCENES.depth_um[0], IMAGER, **options)
-    error = np.linalg.norm(single.layers - double.layers)
-    assert error < 1e-2 * np.linalg.norm(double.layers)
-
-
-@pytest.mark.parametrize(("solver", "options"), ALL, ids=NAMES)
-def test_a_batch_is_its_scenes(solver: Solver, options: dict[str, Any]) -> None:
-    captures = SCENES.captures.astype(np.float64)
-    together = solver(captures, SCENES.depth_um, IMAGER, **options)
-    for n in range(3):
-        alone = solver(captures[n], SCENES.depth_um[n], IMAGER, **options)
-        np.testing.assert_allclose(together.layers[n], alone.layers, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize(("solver", "options"), ALL, ids=NAMES)
-def test_brightness_changes_nothing_else(solver: Solver, options: dict[str, Any]) -> None:
-    captures, depth_um = SCENES.captures[0].astype(np.float64), SCENES.depth_um[0]
-    one, many = (solver(gain * captures, depth_um, IMAGER, **options) for gain in (1.0, 1000.0))
-    np.testing.assert_allclose(many.layers, 1000 * one.layers, rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize(("solver", "options"), ALL, ids=NAMES)
-def test_a_dark_capture_has_dark_layers(solver: Solver, options: dict[str, Any]) -> None:
-    solution = solver(np.zeros((2, 16, 16)), SCENES.depth_um[0], IMAGER, **options)
-    assert np.isfinite(solution.objective)
-    np.testing.assert_allclose(solution.layers, 0, atol=1e-12)
-
-
-@pytest.mark.parametrize(("solver", "options"), ALL, ids=NAMES)
-def test_one_set_of_depths_is_everyones(solver: Solver, options: dict[str, Any]) -> None:
-    captures, depth_um = SCENES.captures.astype(np.float64), SCENES.depth_um[0]
-    shared = solver(captures, depth_um, IMAGER, **options)
-    own = solver(captures, np.tile(depth_um, (3, 1)), IMAGER, **options)
-    np.testing.assert_allclose(shared.layers, own.layers)
 
 
 # --- stopping and progress ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("solver", [richardson_lucy, proximal_gradient, admm])
+@pytest.mark.parametrize("solver", [richardson_lucy, fista, admm])
 def test_a_scene_stops_when_it_has_converged(solver: Solver) -> None:
     captures, depth_um = SCENES.captures.astype(np.float64), SCENES.depth_um
-    tolerance = {richardson_lucy: 0.2, proximal_gradient: 1e-3, admm: 3e-2}[solver]
+    tolerance = {richardson_lucy: 0.2, fista: 1e-3, admm: 3e-2}[solver]
     solution = solver(captures, depth_um, IMAGER, iterations=300, tolerance=tolerance)
     assert solution.converged.all()
     assert (solution.iterations < 300).all()
@@ -126,15 +67,13 @@ def test_progress_is_told(solver: Solver, options: dict[str, Any]) -> None:
 
 def test_a_start_is_where_it_starts() -> None:
     captures, depth_um = SCENES.captures, SCENES.depth_um
-    far = proximal_gradient(captures, depth_um, IMAGER, iterations=200, tolerance=0)
-    near = proximal_gradient(
-        captures, depth_um, IMAGER, start=far.layers, iterations=1, tolerance=0
-    )
+    far = fista(captures, depth_um, IMAGER, iterations=200, tolerance=0)
+    near = fista(captures, depth_um, IMAGER, start=far.layers, iterations=1, tolerance=0)
     assert (near.objective <= far.objective * (1 + 1e-4)).all()
 
 
 def test_sparsity_of_1_is_darkness() -> None:
-    for solver in (proximal_gradient, admm):
+    for solver in (fista, admm):
         solution = solver(
             SCENES.captures[0], SCENES.depth_um[0], IMAGER, sparsity=1.001, iterations=50
         )
@@ -184,27 +123,13 @@ def test_the_norm_bounds_every_image(boundary: Boundary, rotation_deg: float) ->
 
 def test_a_large_frame_goes_another_way() -> None:
     captures = np.random.default_rng(0).uniform(0, 1, (2, 120, 90)).astype(np.float32)
-    solution = proximal_gradient(captures, [100.0, 600.0], IMAGER, iterations=10)
+    solution = fista(captures, [100.0, 600.0], IMAGER, iterations=10)
     assert solution.layers.shape == (2, 120, 90)
-    with pytest.raises(SolverError, match="proximal_gradient"):
+    with pytest.raises(SolverError, match="fista"):
         admm(captures, [100.0, 600.0], IMAGER)
 
 
 # --- at the door --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("solver", "options"), ALL, ids=NAMES)
-def test_what_does_not_fit_is_named(solver: Solver, options: dict[str, Any]) -> None:
-    captures, depth_um = SCENES.captures[0], SCENES.depth_um[0]
-    for given in (captures[:1], captures[0], captures[:, :0]):
-        with pytest.raises(CaptureError, match="2 sensor"):
-            solver(given, depth_um, IMAGER, **options)
-    with pytest.raises(CaptureError, match="NaN"):
-        solver(np.full_like(captures, np.nan), depth_um, IMAGER, **options)
-    with pytest.raises(SolverError, match=r"\(3, 'layer'\)"):
-        solver(SCENES.captures, SCENES.depth_um[:2], IMAGER, **options)
-    with pytest.raises(ImagerError, match="0 to 1000"):
-        solver(captures, depth_um + 1000, IMAGER, **options)
 
 
 @pytest.mark.parametrize(
@@ -215,11 +140,11 @@ def test_what_does_not_fit_is_named(solver: Solver, options: dict[str, Any]) -> 
         (tikhonov, {"regularisation": "discrepancy"}, "noise_std"),
         (tikhonov, {"noise_std": 0.0}, "noise_std"),
         (tikhonov, {"noise_std": [1.0, 2.0, 3.0]}, r"\(2,\)"),
-        (proximal_gradient, {"sparsity": -1.0}, "sparsity"),
-        (proximal_gradient, {"tv": float("nan")}, "tv"),
-        (proximal_gradient, {"iterations": 0}, "iterations"),
-        (proximal_gradient, {"inner": 0}, "inner"),
-        (proximal_gradient, {"start": np.zeros((4, 9, 9))}, "start"),
+        (fista, {"sparsity": -1.0}, "sparsity"),
+        (fista, {"tv": float("nan")}, "tv"),
+        (fista, {"iterations": 0}, "iterations"),
+        (fista, {"inner": 0}, "inner"),
+        (fista, {"start": np.zeros((4, 9, 9))}, "start"),
         (admm, {"tolerance": -1.0}, "tolerance"),
         (richardson_lucy, {"damping": -1.0}, "damping"),
         (richardson_lucy, {"photons_per_unit": 0.0}, "photons_per_unit"),

@@ -9,9 +9,8 @@ told them, and shows what the solver could do if only it knew.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -22,47 +21,38 @@ from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
 from fociscope.evaluation.suite import VALIDATION
 from fociscope.imager.geometry import Imager
 from fociscope.solvers import (
+    SOLVERS,
     SingleLayerDepth,
-    Solution,
-    admm,
-    proximal_gradient,
     read_layers,
-    richardson_lucy,
     single_layer_depth,
     solve_on_grid,
-    tikhonov,
 )
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 
-__all__ = ["SOLVERS", "MaskReadout", "SolverMethod", "solver_names"]
+__all__ = ["MaskReadout", "SolverMethod", "solver_names"]
 
 
 #: Planes of the depth grid: 50 um apart in 1000 um.
 GRID_PLANES = 20
 ORACLE = "-oracle"
-
-
-class _Method(NamedTuple):
-    """A solver with its options."""
-
-    solve: Callable[..., Solution]
-    options: dict[str, Any]
-    turns: bool
-    """It can handle a sensor B that is turned."""
-
-
-SOLVERS = {
-    "tikhonov": _Method(tikhonov, {"non_negative": True}, turns=False),
-    "richardson-lucy": _Method(richardson_lucy, {"iterations": 100}, turns=True),
-    "fista": _Method(proximal_gradient, {"iterations": 100}, turns=True),
-    "admm": _Method(admm, {"iterations": 100}, turns=False),
-}
 VALIDATION_SCENES = 24
+#: Widths, in pixels, to which light is smoothed before it is held against a threshold.
+SMOOTHINGS_PX = (0.0, 0.7, 1.0, 1.5, 2.0, 3.0, 4.5)
+#: Light below the faintest autofluorescence is all alike; 1 is the mean where cells are.
+FAINTEST_LIGHT = 0.05
+THRESHOLDS = 200
 
 
 def solver_names() -> list[str]:
-    """Return the names of the solvers, each with its oracle."""
-    return [name + suffix for name in SOLVERS for suffix in ("", ORACLE)]
+    """Return the names of the solvers, each with its oracle, which knows the true depths.
+
+    A solver that needs known depths is there as an oracle alone.
+    """
+    return [
+        name + suffix
+        for name, spec in SOLVERS.items()
+        for suffix in (("", ORACLE) if not spec.needs_depths else (ORACLE,))
+    ]
 
 
 class SolverMethod:
@@ -73,7 +63,7 @@ class SolverMethod:
     def __init__(self, name: str) -> None:
         """Take a solver by its name, one of `solver_names`."""
         self.name, self.oracle = name, name.endswith(ORACLE)
-        self._method = SOLVERS[name.removesuffix(ORACLE)]
+        self._spec = SOLVERS[name.removesuffix(ORACLE)]
         depths = "the true depths" if self.oracle else "the number of layers, their least distance"
         self.inputs = f"the captures, the imager and its gains, {depths}"
         self._readout: MaskReadout | None = None
@@ -82,7 +72,7 @@ class SolverMethod:
         """Return why it cannot answer such scenes; None if it can."""
         if self.oracle and not task.depths_known:
             return "needs the true depths, which are not known"
-        if task.imager.registration.is_rotated_or_scaled and not self._method.turns:
+        if task.imager.registration.is_rotated_or_scaled and self._spec.closed_form:
             return "has no closed form for a sensor B that is turned"
         return None
 
@@ -107,7 +97,7 @@ class SolverMethod:
 
     def _found(self, batch: Batch, task: ReconstructionTask) -> _Found:
         """Solve at the true depths, at that of a single layer, or on a grid of depths."""
-        solve, options = self._method.solve, self._method.options
+        solve, options = self._spec.solve, self._spec.options
         captures = batch.captures[:, : task.imager.sensors]
         if self.oracle:
             assert batch.depth_um is not None
@@ -179,12 +169,6 @@ class MaskReadout(NamedTuple):
         """Return (scene, layer, y, x): how likely there are cells."""
         light = _log_light(layers, self.smoothing_px)
         return np.asarray(expit(self.scale * light + self.shift), dtype=np.float32)
-
-
-SMOOTHINGS_PX = (0.0, 0.7, 1.0, 1.5, 2.0, 3.0, 4.5)
-#: Light below the faintest autofluorescence is all alike; 1 is the mean where cells are.
-FAINTEST_LIGHT = 0.05
-THRESHOLDS = 200
 
 
 def _log_light(layers: Float32Array, smoothing_px: float) -> Float32Array:

@@ -1,4 +1,4 @@
-"""Accelerated proximal gradient: FISTA with adaptive restart, each scene with a step of its own."""
+"""FISTA: accelerated proximal gradient with adaptive restart, each scene with its own step."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from fociscope.solvers.least_squares import LeastSquares, starting_layers
 from fociscope.solvers.operators import Operator
 from fociscope.solvers.problem import Problem, Progress, Solution, per_scene
 
-__all__ = ["proximal_gradient"]
+__all__ = ["fista"]
 
 
-def proximal_gradient(
+def fista(
     captures: ArrayLike,
     depth_um: ArrayLike,
     imager: Imager,
