@@ -13,12 +13,11 @@ from typing import Literal
 from fociscope.app.scene import SceneSettings, simulate_scene
 from fociscope.errors import FileFormatError
 from fociscope.figures.reconstruction import Truth
-from fociscope.files import IMAGE_SUFFIXES, Limits, open_captures, read_captures, read_images_depth
+from fociscope.files import Limits, list_suffixes, open_captures, read_captures, read_images_depth
 from fociscope.imager import Imager
 from fociscope.typing import Float32Array
 
 __all__ = [
-    "SUFFIXES",
     "UPLOAD_BYTES",
     "UPLOAD_LIMITS",
     "CaptureInput",
@@ -26,14 +25,17 @@ __all__ = [
     "safe_name",
     "shipped_example",
     "simulated",
+    "upload_suffixes",
 ]
 
 #: The most that may be sent at a time, and what it may grow to in memory.
 UPLOAD_BYTES = 256 * 2**20
 UPLOAD_LIMITS = Limits(max_frame_px=4096, max_pages=20_000, max_bytes=2**30)
 
-DATA_SUFFIXES = (".mat", ".h5", ".hdf5", ".npz")
-SUFFIXES = (*IMAGE_SUFFIXES, *DATA_SUFFIXES)
+
+def upload_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of files that a visitor may send: every format that is one file."""
+    return list_suffixes("file")
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,11 @@ def safe_name(given: str) -> str:
         FileFormatError: a kind of file that nothing here reads.
     """
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", re.split(r"[/\\]", given)[-1]).lstrip(".-")[-100:]
-    if not name.lower().endswith(SUFFIXES):
+    suffixes = upload_suffixes()
+    if not name.lower().endswith(suffixes):
         shown = name or "a file without a name"
         raise FileFormatError(
-            f"{shown}: not a kind of file that is read here; expected {', '.join(SUFFIXES)}."
+            f"{shown}: not a kind of file that is read here; expected {', '.join(suffixes)}."
         )
     return name
 
@@ -159,7 +162,7 @@ def _is_reference(imager: Imager) -> bool:
 
 def _truths(path: Path) -> tuple[Truth, ...]:
     """Return what a file of the published layout says of its samples; () of any other."""
-    if path.suffix.lower() not in DATA_SUFFIXES:
+    if path.suffix.lower() not in list_suffixes("dataset"):
         return ()
     try:
         data = read_images_depth(path, UPLOAD_LIMITS)

@@ -12,13 +12,13 @@ import numpy as np
 from nicegui import events, ui
 
 from fociscope.app.capture_input import (
-    SUFFIXES,
     UPLOAD_BYTES,
     CaptureInput,
     from_upload,
     safe_name,
     shipped_example,
     simulated,
+    upload_suffixes,
 )
 from fociscope.app.controls import card, labelled_slider, plot, say, section
 from fociscope.app.methods import models_for
@@ -182,7 +182,7 @@ class CapturePanel:
             max_total_size=UPLOAD_BYTES,
             on_multi_upload=self._dropped,
             on_rejected=self._rejected,
-        ).props(f'flat accept="{",".join(SUFFIXES)}" aria-label="{DROP}"')
+        ).props(f'flat accept="{",".join(upload_suffixes())}" aria-label="{DROP}"')
         ui.label(
             "TIFF, PNG or NPY; stacks for series; or one .mat of the published layout. "
             f"Up to {UPLOAD_BYTES // 2**20} MiB, gone when you leave."
@@ -251,7 +251,7 @@ class CapturePanel:
 
     def _rejected(self) -> None:
         say(
-            f"not taken: one or two files are expected, {', '.join(SUFFIXES)}, of at most "
+            f"not taken: one or two files are expected, {', '.join(upload_suffixes())}, of at most "
             f"{UPLOAD_BYTES // 2**20} MiB together",
             wrong=True,
         )

@@ -45,8 +45,7 @@ def info(
     """Say what something is, what it claims, and whether it is sound; verify checksums."""
     from fociscope.cli.info_result import JOURNAL, describe_result
     from fociscope.errors import FociscopeError, OutputExistsError
-    from fociscope.files import IMAGE_SUFFIXES
-    from fociscope.files.arrays.zarr_store import is_zarr
+    from fociscope.files import is_store, list_suffixes
     from fociscope.simulation.dataset_check import check_dataset, dataset_files
     from fociscope.simulation.dataset_record import RECORD_NAME
 
@@ -57,7 +56,7 @@ def info(
     suffix = path.suffix.lower()
     sheet: list[Path] = []
     problem, found_imager = None, read_imager(imager)
-    if path.is_dir() and not is_zarr(path):
+    if path.is_dir() and not is_store(path):
         if (path / RECORD_NAME).exists():
             with progress_bar("Verifying checksums") as progress:
                 state = check_dataset(path, progress)
@@ -76,7 +75,7 @@ def info(
         _describe_imager(path)
     elif suffix == ".safetensors" or not path.exists():
         _describe_model(path)
-    elif suffix in IMAGE_SUFFIXES:
+    elif suffix in list_suffixes("image"):
         _describe_image(path)
     else:
         _describe_layout(path)

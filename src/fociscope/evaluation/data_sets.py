@@ -11,8 +11,7 @@ import numpy as np
 from fociscope.errors import FileFormatError, printable
 from fociscope.evaluation.batches import Batch, ReconstructionTask
 from fociscope.evaluation.suite import SEPARATION_UM
-from fociscope.files import ImagesDepth, ImagesDepthFile
-from fociscope.files.arrays.zarr_store import is_zarr
+from fociscope.files import ImagesDepth, ImagesDepthFile, is_store
 from fociscope.files.published.images_depth import DEPTH, DEPTH_MAP, RAW
 from fociscope.imager.geometry import Imager
 from fociscope.simulation.dataset_check import dataset_files
@@ -42,7 +41,7 @@ class DataSet:
             FileFormatError: no such file, or there is no truth in them.
         """
         path = Path(path)
-        is_set = path.is_dir() and not is_zarr(path)
+        is_set = path.is_dir() and not is_store(path)
         self.files = dataset_files(path) if is_set else [path]
         self.name = path.resolve().name
         self._cells_per_pixel: float | None = None

@@ -2,40 +2,58 @@
 
 Files are hostile until checked: each reader reads the header, holds it against `Limits`, and only
 then decodes; what goes wrong is a `FileFormatError` of one line. Writers leave a complete file or
-none.
+none. The formats stand in one table, `FORMATS`, to which a plug-in may add.
 """
 
+import warnings
+
+import fociscope.files.builtin_formats  # noqa: F401 (fills FORMATS)
 from fociscope.files.arrays.mat import is_mat
 from fociscope.files.captures.reader import list_images, open_captures, read_captures
 from fociscope.files.captures.series import CaptureSeries
-from fociscope.files.images.reader import IMAGE_SUFFIXES, read_image
+from fociscope.files.formats.sources import ArraySource, Part
+from fociscope.files.formats.stacks import Stack
+from fociscope.files.formats.table import FORMATS, Format, find_format, is_store, list_suffixes
+from fociscope.files.images.reader import read_image
 from fociscope.files.images.tiff import read_pixel_size_um
 from fociscope.files.ome.tiff import write_ome_tiff
 from fociscope.files.published.images_depth import (
     ImagesDepth,
     ImagesDepthFile,
-    is_images_depth,
     read_images_depth,
 )
 from fociscope.files.published.writer import LayoutFormat, write_images_depth
 from fociscope.files.safe.atomic import atomic_folder, atomic_path, atomic_tree
-from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, require_file
+from fociscope.files.safe.limits import (
+    DEFAULT_LIMITS,
+    Limits,
+    check_claim,
+    decoding,
+    require_file,
+)
 
 __all__ = [
     "DEFAULT_LIMITS",
-    "IMAGE_SUFFIXES",
+    "FORMATS",
+    "ArraySource",
     "CaptureSeries",
+    "Format",
     "ImagesDepth",
     "ImagesDepthFile",
     "LayoutFormat",
     "Limits",
+    "Part",
+    "Stack",
     "atomic_folder",
     "atomic_path",
     "atomic_tree",
     "check_claim",
-    "is_images_depth",
+    "decoding",
+    "find_format",
     "is_mat",
+    "is_store",
     "list_images",
+    "list_suffixes",
     "open_captures",
     "read_captures",
     "read_image",
@@ -45,3 +63,13 @@ __all__ = [
     "write_images_depth",
     "write_ome_tiff",
 ]
+
+
+def __getattr__(name: str) -> tuple[str, ...]:
+    """Return what a former public name stood for, for one version."""
+    if name == "IMAGE_SUFFIXES":
+        warnings.warn(
+            'IMAGE_SUFFIXES is now list_suffixes("image")', DeprecationWarning, stacklevel=2
+        )
+        return list_suffixes("image")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fociscope.errors import FociscopeError, FociscopeWarning
-from fociscope.files import ImagesDepthFile, open_captures, read_images_depth
+from fociscope.files import ImagesDepthFile, list_suffixes, open_captures, read_images_depth
 from fociscope.imager.geometry import Imager
 from fociscope.napari_plugin.saved_map import SUMMARY, is_saved_map, is_saved_plane, read_saved_map
 from fociscope.napari_plugin.saved_series import is_saved_series, read_saved_series
@@ -147,7 +147,7 @@ def _is_saved_series(paths: Sequence[Path]) -> bool:
 
 
 def _is_data_set(paths: Sequence[Path]) -> bool:
-    if len(paths) != 1 or paths[0].suffix.lower() not in (".mat", ".h5", ".hdf5", ".zarr"):
+    if len(paths) != 1 or paths[0].suffix.lower() not in list_suffixes("dataset"):
         return False
     try:
         with ImagesDepthFile.open(paths[0]):
@@ -157,9 +157,8 @@ def _is_data_set(paths: Sequence[Path]) -> bool:
 
 
 def _are_captures(paths: Sequence[Path]) -> bool:
-    if is_saved_plane(paths[0]) or any(
-        path.suffix.lower() not in (".tif", ".tiff", ".png", ".npy") for path in paths
-    ):
+    images = list_suffixes("image")
+    if is_saved_plane(paths[0]) or any(path.suffix.lower() not in images for path in paths):
         return False
     try:
         with open_captures(paths):

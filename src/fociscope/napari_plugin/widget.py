@@ -14,6 +14,7 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QTimer
 
 from fociscope.errors import CaptureError, FociscopeError
+from fociscope.files import list_suffixes
 from fociscope.imager.geometry import Imager
 from fociscope.napari_plugin.reader import capture_layers
 from fociscope.napari_plugin.result_layers import result_layers
@@ -146,7 +147,7 @@ class ReconstructWidget(Container):
         self.files = FileEdit(
             mode="rm",
             label="open captures",
-            filter="Captures (*.tif *.tiff *.png *.npy);;All files (*)",
+            filter=f"Captures ({' '.join(f'*{s}' for s in list_suffixes('image'))});;All files (*)",
             tooltip="Sensor A's image, or A's and B's, in this order",
         )
         self.sensor_a = ComboBox(label="sensor A", choices=self._images, nullable=True)

@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 
-from fociscope.files import list_images
-from fociscope.files.arrays.zarr_store import is_zarr
+from fociscope.files import is_store, list_images
 from fociscope.files.safe.checksum import sha256
 from fociscope.imager.geometry import Imager
 from fociscope.networks.layer_net import LayerNet, former_name
@@ -51,7 +50,7 @@ def inputs(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """
     files: list[Path] = []
     for path in paths:
-        is_folder = path.is_dir() and not is_zarr(path)
+        is_folder = path.is_dir() and not is_store(path)
         files += list_images(path) if is_folder else [path]
     if len(files) <= MOST_INPUTS_LISTED:
         return [{"name": path.name, "sha256": sha256(path)} for path in files]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fociscope.errors import CaptureError, FileFormatError, FociscopeError, one_line, printable
-from fociscope.files import IMAGE_SUFFIXES
+from fociscope.files import list_suffixes
 from fociscope.files.captures.pairing import natural_order, sensor_of
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.preparation import Preparation
@@ -28,7 +28,6 @@ from fociscope.series.growing_file import (
 
 __all__ = ["FolderWatcher", "StackWatcher", "Watcher", "watch_paths"]
 
-_STACKS = (".tif", ".tiff")
 _GOES_ON = "what has been written stays, and --resume (resume=True) goes on"
 
 
@@ -84,7 +83,8 @@ def watch_paths(
     settings = ReadSettings(sensors, preparation, allow_non_finite, pages)
     if all(path.is_dir() for path in paths):
         return FolderWatcher(paths, known, settings)
-    if all(path.suffix.lower() in _STACKS and not path.is_dir() for path in paths):
+    growing = list_suffixes("growing")
+    if all(path.suffix.lower() in growing and not path.is_dir() for path in paths):
         return StackWatcher(paths, known, settings)
     raise CaptureError(
         f"{printable(paths[0])}: neither a folder nor a TIFF stack, so there is nothing to follow; "
@@ -198,8 +198,9 @@ class FolderWatcher:
         new, gone = changes
         for name in gone:
             self._forget(folder.path / name, side)
+        images = list_suffixes("image")
         for name in new:
-            if Path(name).suffix.lower() not in IMAGE_SUFFIXES or name.startswith("."):
+            if Path(name).suffix.lower() not in images or name.startswith("."):
                 continue
             its_side, key = self._place(as_written(name), side)
             if key in self._over:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 from fociscope.errors import FileFormatError, printable
+from fociscope.files import list_suffixes
 from fociscope.files.safe.checksum import sha256, total_bytes
 from fociscope.simulation.dataset_record import RECORD_NAME, DatasetRecord, FileRecord, read_record
 
 __all__ = ["FileState", "SetState", "check_dataset", "dataset_files", "file_state"]
 
-SUFFIXES = (".mat", ".h5", ".hdf5", ".zarr")
 FileState = Literal["whole", "damaged", "missing"]
 
 
@@ -55,7 +55,7 @@ def dataset_files(folder: Path) -> list[Path]:
     if not paths:
         raise FileFormatError(
             f"{printable(folder)}: no file of the published layout here, expected "
-            f"{', '.join(SUFFIXES)}."
+            f"{', '.join(list_suffixes('dataset'))}."
         )
     return paths
 
@@ -99,5 +99,10 @@ def file_state(folder: Path, file: FileRecord) -> FileState:
 
 def _layout_files(folder: Path) -> list[Path]:
     """Return what looks like a file of the layout, by numbers where names are numbers."""
-    found = [p for p in folder.iterdir() if p.suffix in SUFFIXES and not p.name.startswith(".")]
+    suffixes = list_suffixes("dataset")
+    found = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    ]
     return sorted(found, key=lambda p: (len(p.stem) if p.stem.isdigit() else 99, p.name))

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from fociscope.errors import FileFormatError, RecipeError, printable
+from fociscope.files import is_store
 from fociscope.files.published.images_depth import DEPTH, DEPTH_MAP, RAW, SENSOR_B, ImagesDepthFile
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits
 from fociscope.simulation.dataset_check import dataset_files
@@ -194,7 +195,7 @@ class FileScenes(IterableDataset[SceneSample]):
 
 def _is_set(path: Path) -> bool:
     """Whether a path is a folder of files, and no Zarr store."""
-    return path.is_dir() and path.suffix != ".zarr" and not (path / "zarr.json").exists()
+    return path.is_dir() and not is_store(path)
 
 
 class FileBatches(IterableDataset[TrainingBatch]):

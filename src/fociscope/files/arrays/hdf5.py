@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays.hdf5_heap import LocalHeaps
-from fociscope.files.arrays.sources import Claims, Part
+from fociscope.files.formats.sources import Claims, Part
 from fociscope.files.safe.limits import Limits, decoding
 
 __all__ = ["SAMPLES_FIRST", "Hdf5Source", "is_hdf5"]

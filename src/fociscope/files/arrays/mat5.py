@@ -21,7 +21,7 @@ import numpy.typing as npt
 import scipy.io
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.arrays.sources import Claims, Part
+from fociscope.files.formats.sources import Claims, Part
 from fociscope.files.safe.limits import decoding
 
 __all__ = ["HEADER_TEXT_BYTES", "SAMPLES_FIRST_TEXT", "Mat5Source", "header_text", "is_mat5"]

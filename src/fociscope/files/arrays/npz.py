@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.arrays.sources import Claims, Part
+from fociscope.files.formats.sources import Claims, Part
 from fociscope.files.safe.limits import Limits, check_claim, decoding, unbounded
 
 __all__ = ["NpzSource", "is_npz", "read_npy_header"]

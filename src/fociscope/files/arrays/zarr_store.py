@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays.hdf5 import SAMPLES_FIRST
-from fociscope.files.arrays.sources import Claims, Part
 from fociscope.files.arrays.zarr_array import DESCRIPTION, KIND, ZarrArray, read_json, refuse_links
+from fociscope.files.formats.sources import Claims, Part
 from fociscope.files.safe.limits import Limits, decoding
 
 __all__ = ["ZarrSource", "is_zarr"]
@@ -63,6 +63,29 @@ class ZarrSource:
         with decoding(path, KIND):
             source = cls(path, limits)
         yield source
+
+    def names(self) -> list[str]:
+        """Return the names of the arrays and groups at the root."""
+        found = (entry for entry in self.path.iterdir() if entry.is_dir())
+        return sorted(entry.name for entry in found if (entry / DESCRIPTION).is_file())
+
+    def arrays(self) -> list[str]:
+        """Return the names of the arrays at the root."""
+        descriptions = {name: self.path / name / DESCRIPTION for name in self.names()}
+        with decoding(self.path, KIND):
+            return [
+                name
+                for name, file in descriptions.items()
+                if read_json(self.path, file).get("node_type") == "array"
+            ]
+
+    def is_matlab(self, name: str) -> bool:
+        """Return False: the first axis counts the frames."""
+        return False
+
+    def pixel_size_um(self, name: str) -> float | None:
+        """Return None: the pixel sizes of OME-Zarr are read with its axes, in `open_zarr`."""
+        return None
 
     def claims(self, names: tuple[str, ...]) -> Claims:
         """Return shape and dtype of those of `names` that are there; no chunk is read.

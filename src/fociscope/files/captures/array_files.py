@@ -8,26 +8,23 @@ and B (`x_A` and `x_B`) are a pair.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.arrays.hdf5 import Hdf5Source, is_hdf5
 from fociscope.files.arrays.mat import find_order
-from fociscope.files.arrays.mat5 import Mat5Source, is_mat5
-from fociscope.files.arrays.npz import NpzSource, is_npz
-from fociscope.files.arrays.sources import Claims, Part
 from fociscope.files.captures.pairing import sensor_of
-from fociscope.files.images.reader import ARRAY_LEADING
-from fociscope.files.images.stacks import Stack, size
-from fociscope.files.safe.limits import Limits, check_claim, require_file, unbounded
+from fociscope.files.formats.sources import ArraySource, Part
+from fociscope.files.formats.stacks import ARRAY_LEADING, Stack, size
+from fociscope.files.formats.table import Format
+from fociscope.files.safe.limits import Limits, check_claim, unbounded
 from fociscope.typing import Float32Array
 
-__all__ = ["is_array_file", "open_arrays", "pick_arrays", "root_names"]
+__all__ = ["open_named_arrays", "pick_arrays"]
 
 _FRAMES_LAST = {3: (2, 0, 1), 4: (3, 2, 0, 1)}
 """How axes are put in order where the last one counts the frames."""
@@ -36,73 +33,28 @@ _SMALLEST_SIDE_PX = 2
 _LISTED_AT_MOST = 6
 
 
-class ArraySource(Protocol):
-    """An open file of named arrays."""
-
-    samples_first: bool
-
-    def names(self) -> list[str]:
-        """Return what lies at the root, arrays or not."""
-
-    def arrays(self) -> list[str]:
-        """Return the names of all that may be arrays."""
-
-    def claims(self, names: tuple[str, ...]) -> Claims:
-        """Return shape and dtype of those of `names` that are there."""
-
-    def is_matlab(self, name: str) -> bool:
-        """Return whether the last axis may count the frames."""
-
-    def is_sliceable(self, name: str) -> bool:
-        """Return whether a part can be read without decoding the whole."""
-
-    def pixel_size_um(self, name: str) -> float | None:
-        """Return the pixel size that the file states for an array."""
-
-    def read(self, name: str, part: Part | None = None) -> npt.NDArray[Any]:
-        """Return an array, or a part of it."""
-
-
-def is_array_file(path: Path) -> bool:
-    """Return whether `path` is an HDF5, MAT v5 or NPZ file, by its content.
-
-    Raises:
-        FileFormatError: the file is missing, empty or not readable.
-    """
-    path = require_file(path)
-    return is_hdf5(path) or is_mat5(path) or is_npz(path)
-
-
-def root_names(path: Path, limits: Limits) -> list[str]:
-    """Return what lies at the root of a file for which `is_array_file` holds, links too.
-
-    Raises:
-        FileFormatError: it is damaged.
-    """
-    with _opened(path, limits) as source:
-        return source.names()
-
-
-def _opened(path: Path, limits: Limits) -> AbstractContextManager[ArraySource]:
-    """Open a file by its content."""
-    if is_hdf5(path):
-        return Hdf5Source.open(path, limits)
-    return Mat5Source.open(path) if is_mat5(path) else NpzSource.open(path, limits)
-
-
 @contextmanager
-def open_arrays(path: Path, inner: str | None, limits: Limits) -> Iterator[tuple[Stack, ...]]:
-    """Open the captures in a file: one stack, or sensor A's and sensor B's.
+def open_named_arrays(
+    form: Format, path: Path, inner: str | None, limits: Limits
+) -> Iterator[tuple[Stack, ...]]:
+    """Open the captures in a file of named arrays: one stack, or sensor A's and sensor B's.
 
     Args:
-        path: the file.
-        inner: the array's name; None for the only one that fits.
-        limits: what the file may claim; memory counts only for what is read.
+        form: Format of the file, with `open_arrays`.
+        path: File, or folder such as a Zarr store.
+        inner: Name of the array; None for the only one that fits.
+        limits: What the file may claim; memory counts only for what is read.
 
     Raises:
-        FileFormatError: damaged or unsafe; no array of this name, none that fits, or several.
+        FileFormatError: If the file is damaged or unsafe, or holds no array of this name, none
+            that fits, or several.
     """
-    with _opened(path, limits) as source:
+    if form.open_named is not None:
+        with form.open_named(path, inner, limits) as stacks:
+            yield stacks
+        return
+    assert form.open_arrays is not None  # images are opened elsewhere
+    with form.open_arrays(path, limits) as source:
         names = _pick(path, source, inner)
         yield tuple(_stack(path, source, name, limits) for name in names)
 

@@ -18,18 +18,18 @@ import numpy.typing as npt
 import tifffile
 
 from fociscope.errors import FileFormatError, ImagerError, printable
-from fociscope.files import (
+from fociscope.files.arrays.mat import is_mat
+from fociscope.files.formats.sources import ArraySource
+from fociscope.files.formats.table import find_format, first_bytes, list_suffixes
+from fociscope.files.images.reader import read_image
+from fociscope.files.images.tiff import is_tiff, read_pixel_size_um
+from fociscope.files.safe.limits import (
     DEFAULT_LIMITS,
     Limits,
     check_claim,
-    is_mat,
-    read_image,
-    read_pixel_size_um,
+    decoding,
     require_file,
 )
-from fociscope.files.arrays.hdf5 import Hdf5Source, is_hdf5
-from fociscope.files.arrays.mat5 import Mat5Source
-from fociscope.files.safe.limits import decoding
 from fociscope.typing import Float64Array
 
 __all__ = ["MeasuredStack", "read_depths", "read_stack"]
@@ -207,8 +207,9 @@ def _read_one(
     path: Path, depth_um: Float64Array | None, variable: str | None, limits: Limits
 ) -> tuple[Float64Array, Float64Array | None, float | None]:
     """Return (sensor, depth, y, x) of one file, the depths and the pitch that it names."""
-    if path.suffix.lower() == ".mat" or (path.suffix == "" and is_mat(path)):
-        counts, named = _read_mat(require_file(path), depth_um, variable, limits)
+    suffix = path.suffix.lower()
+    if suffix in list_suffixes("dataset") or (suffix == "" and is_mat(path)):
+        counts, named = _read_arrays(require_file(path), depth_um, variable, limits)
         return counts, named, None
     image = read_image(path, limits)
     if image.ndim == 4:
@@ -224,7 +225,7 @@ def _read_one(
 
 def _ome_depths(path: Path) -> Float64Array | None:
     """Return the PositionZ of an OME-TIFF's planes in um; the reader has checked its XML."""
-    if path.suffix.lower() not in (".tif", ".tiff"):
+    if not is_tiff(first_bytes(path)):
         return None
     with decoding(path, "TIFF image"), tifffile.TiffFile(path) as tiff:
         text = tiff.ome_metadata
@@ -240,25 +241,23 @@ def _ome_depths(path: Path) -> Float64Array | None:
     return found if found.size and np.isfinite(found).all() else None
 
 
-def _read_mat(
+def _read_arrays(
     path: Path, depth_um: Float64Array | None, variable: str | None, limits: Limits
 ) -> tuple[Float64Array, Float64Array | None]:
-    """Return (sensor, depth, y, x) and the depths that the MAT file names."""
-    if is_hdf5(path):
-        with Hdf5Source.open(path, limits) as source:
-            return _pick(path, source, depth_um, variable, limits)
-    if not is_mat(path):
+    """Return (sensor, depth, y, x) and the depths that a MAT or HDF5 file names."""
+    form = find_format(path)
+    if form is None or form.open_arrays is None:
         raise FileFormatError(
             f"{printable(path)}: not a MAT v5 or v7.3 file, expected one as its name says; save it "
             "from MATLAB with -v7 or -v7.3."
         )
-    with Mat5Source.open(path) as walked:
-        return _pick(path, walked, depth_um, variable, limits)
+    with form.open_arrays(path, limits) as source:
+        return _pick(path, source, depth_um, variable, limits)
 
 
 def _pick(
     path: Path,
-    source: Hdf5Source | Mat5Source,
+    source: ArraySource,
     depth_um: Float64Array | None,
     variable: str | None,
     limits: Limits,
@@ -294,7 +293,7 @@ def _pick(
     return (np.moveaxis(array, -1, 0) if last else array)[None], named
 
 
-def _numeric_shape(source: Hdf5Source | Mat5Source, name: str) -> tuple[int, ...]:
+def _numeric_shape(source: ArraySource, name: str) -> tuple[int, ...]:
     """Return the shape of a plain numeric variable, () of any other."""
     try:
         return source.claims((name,))[name][0]

@@ -16,14 +16,13 @@ from typing import Literal
 import numpy as np
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.arrays.zarr_store import is_zarr
-from fociscope.files.captures.array_files import is_array_file, open_arrays, root_names
+from fociscope.files.captures.array_files import open_named_arrays
 from fociscope.files.captures.pairing import Pairs, check_sides, pair_by_name, pair_sets, sensor_of
 from fociscope.files.captures.series import CaptureSeries, refusing_non_finite
 from fociscope.files.captures.sets import InputPath, list_images, resolve, set_stack
-from fociscope.files.captures.zarr import open_zarr
-from fociscope.files.images.reader import IMAGE_SUFFIXES, open_image
-from fociscope.files.images.stacks import Stack, size
+from fociscope.files.formats.stacks import Stack, size
+from fociscope.files.formats.table import Format, find_format, is_store, list_suffixes
+from fociscope.files.images.reader import open_image
 from fociscope.files.published.images_depth import SENSOR_A, SENSOR_B, ImagesDepthFile
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits
 from fociscope.typing import Float32Array
@@ -180,19 +179,29 @@ def _opened(
     path, inner = given.path, given.inner
     if given.is_set:
         return (set_stack(path, given.files, limits, of_pairs=True),)
-    if is_zarr(path):
-        if inner is None and (path / SENSOR_A).is_dir():
-            return (_published(opened.enter_context(ImagesDepthFile.open(path, limits))),)
-        return opened.enter_context(open_zarr(path, inner, limits))
-    if path.suffix.lower() in IMAGE_SUFFIXES and inner is None:
+    suffix, is_folder = path.suffix.lower(), is_store(path)
+    if inner is None and not is_folder and suffix in list_suffixes("image"):
         return (opened.enter_context(open_image(path, limits, growing=growing)),)
-    if not is_array_file(path):
-        if path.suffix.lower() == ".mat":
-            opened.enter_context(ImagesDepthFile.open(path, limits))  # says what it is not
-        return (opened.enter_context(open_image(path, limits)),)
-    if inner is None and SENSOR_A in root_names(path, limits):
-        return (_published(opened.enter_context(ImagesDepthFile.open(path, limits))),)
-    return opened.enter_context(open_arrays(path, inner, limits))
+    form = find_format(path)
+    if form is not None and form.open_arrays is not None:
+        if inner is None and _is_published(form, path, limits):
+            return (_published(opened.enter_context(ImagesDepthFile.open(path, limits))),)
+        return opened.enter_context(open_named_arrays(form, path, inner, limits))
+    if form is not None and form.open is not None and is_folder:
+        return (opened.enter_context(form.open(path, limits)),)
+    if suffix in list_suffixes("dataset"):
+        opened.enter_context(ImagesDepthFile.open(path, limits))  # says what it is not
+    return (opened.enter_context(open_image(path, limits)),)
+
+
+def _is_published(form: Format, path: Path, limits: Limits) -> bool:
+    """Return whether a file of named arrays is of the published layout, by sensor A's name."""
+    if form.is_folder or form.open_arrays is None:
+        return form.holds_layout and (path / SENSOR_A).is_dir()
+    if not form.holds_layout:
+        return False
+    with form.open_arrays(path, limits) as source:
+        return SENSOR_A in source.names()
 
 
 def _published(file: ImagesDepthFile) -> Stack:

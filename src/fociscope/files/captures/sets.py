@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.arrays.zarr_store import is_zarr
 from fociscope.files.captures.pairing import natural_order
-from fociscope.files.images.reader import IMAGE_SUFFIXES, open_image
-from fociscope.files.images.stacks import Stack, size
+from fociscope.files.formats.stacks import Stack, size
+from fociscope.files.formats.table import is_store, list_suffixes
+from fociscope.files.images.reader import open_image
 from fociscope.files.safe.limits import Limits, check_claim
 from fociscope.typing import Float32Array
 
@@ -47,11 +47,12 @@ def list_images(folder: Path) -> list[Path]:
     Raises:
         FileFormatError: the folder holds no image, or may not be read.
     """
+    suffixes = list_suffixes("image")
     try:
         found = [
             entry
             for entry in folder.iterdir()
-            if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")
+            if entry.suffix.lower() in suffixes and not entry.name.startswith(".")
         ]
     except OSError as error:
         raise FileFormatError(
@@ -59,8 +60,7 @@ def list_images(folder: Path) -> list[Path]:
         ) from error
     if not found:
         raise FileFormatError(
-            f"{printable(folder)}: no image in this folder, expected {', '.join(IMAGE_SUFFIXES)} "
-            "files."
+            f"{printable(folder)}: no image in this folder, expected {', '.join(suffixes)} files."
         )
     return sorted(found, key=natural_order)
 
@@ -75,14 +75,14 @@ def resolve(path: Path, limits: Limits) -> InputPath:
         exists, is_folder = path.exists(), path.is_dir()
     except (OSError, ValueError):  # a name that no file can have; whoever opens it says so
         exists, is_folder = True, False
-    if is_folder and not is_zarr(path):
+    if is_folder and not is_store(path):
         return _counted(InputPath(path, tuple(list_images(path)), is_set=True), limits)
     if exists:
         return InputPath(path, (path,))
     text = str(path)
     for place in (at for at in range(len(text)) if text.startswith(":/", at)):
         file = Path(text[:place])
-        if file.is_file() or is_zarr(file):
+        if file.is_file() or is_store(file):
             return InputPath(file, (file,), inner=text[place + 2 :])
     if any(mark in text for mark in _WILDCARDS):
         return _matching(path, limits)
@@ -97,12 +97,13 @@ def _matching(pattern: Path, limits: Limits) -> InputPath:
         return (
             resolve(matches[0], limits) if matches[0] != pattern else InputPath(pattern, (pattern,))
         )
-    images = [m for m in matches if m.suffix.lower() in IMAGE_SUFFIXES and m.is_file()]
+    suffixes = list_suffixes("image")
+    images = [m for m in matches if m.suffix.lower() in suffixes and m.is_file()]
     if not images:
         other = f"{len(matches)} other files and folders" if matches else "nothing"
         raise FileFormatError(
             f"{printable(pattern)}: this pattern matches {other}, expected images "
-            f"({', '.join(IMAGE_SUFFIXES)}), or one file of another kind; check it."
+            f"({', '.join(suffixes)}), or one file of another kind; check it."
         )
     return _counted(
         InputPath(pattern, tuple(sorted(images, key=natural_order)), is_set=True), limits

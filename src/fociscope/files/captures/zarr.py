@@ -26,8 +26,7 @@ from fociscope.files.arrays.zarr_array import (
     refuse_links,
 )
 from fociscope.files.captures.array_files import pick_arrays
-from fociscope.files.images.reader import ARRAY_LEADING
-from fociscope.files.images.stacks import Stack, size
+from fociscope.files.formats.stacks import ARRAY_LEADING, Stack, size
 from fociscope.files.safe.limits import Limits, check_claim, decoding, unbounded
 from fociscope.typing import Float32Array
 

@@ -3,16 +3,19 @@
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from fociscope.errors import FileFormatError, one_line, printable
+from fociscope.files.formats.stacks import Stack
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, decoding
 from fociscope.typing import Float32Array
 
-__all__ = ["is_png", "read_png"]
+__all__ = ["is_png", "open_png", "read_png"]
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 _GREY = 0
@@ -84,6 +87,17 @@ def read_png(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
             "greyscale."
         )
     return grey.astype(np.float32)
+
+
+@contextmanager
+def open_png(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Stack]:
+    """Open an image as a stack of one plane, which is decoded here.
+
+    Raises:
+        FileFormatError: As for `read_png`.
+    """
+    image = read_png(path, limits)
+    yield Stack(path, "", (), (image.shape[0], image.shape[1]), lambda start, stop: image[None])
 
 
 def _held_bytes(path: Path, most: int) -> int:

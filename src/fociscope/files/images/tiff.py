@@ -18,7 +18,7 @@ import numpy.typing as npt
 import tifffile
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.images.stacks import Stack
+from fociscope.files.formats.stacks import Stack
 from fociscope.files.images.tiff_lzw import PREDICTORS, decoded_lzw
 from fociscope.files.images.tiff_metadata import check_axes, page_axes, pixel_size_um
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, decoding, require_file

@@ -14,21 +14,18 @@ anwar-lab-ucb/3D-Reconstruction-of-Cellular-Images. Only these files use mm; mem
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.arrays.hdf5 import Hdf5Source, is_hdf5
 from fociscope.files.arrays.mat import Placed, Role, find_order
-from fociscope.files.arrays.mat5 import Mat5Source, is_mat5
-from fociscope.files.arrays.sources import Claims, Part
-from fociscope.files.arrays.zarr_store import ZarrSource, is_zarr
-from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, require_file
+from fociscope.files.formats.sources import ArraySource, Part
+from fociscope.files.formats.table import find_format
+from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim
 from fociscope.typing import Float32Array
 
 __all__ = [
@@ -42,7 +39,6 @@ __all__ = [
     "ImagesDepth",
     "ImagesDepthFile",
     "checked",
-    "is_images_depth",
     "read_images_depth",
 ]
 
@@ -181,22 +177,6 @@ class ImagesDepth:
                 raise ValueError(f"{name} has the shape {array.shape}, expected {expected}")
 
 
-class LayoutSource(Protocol):
-    """An open file of one of the formats; arrays come in MATLAB's order of axes."""
-
-    samples_first: bool
-    """The file itself says that its samples are counted along the first axis."""
-
-    def claims(self, names: tuple[str, ...]) -> Claims:
-        """Return shape and dtype of those of `names` that are there; nothing is decoded."""
-
-    def is_sliceable(self, name: str) -> bool:
-        """Return whether a part can be read without decoding the whole variable."""
-
-    def read(self, name: str, part: Part | None = None) -> npt.NDArray[Any]:
-        """Return one array that `claims` accepted, or a part of it."""
-
-
 class ImagesDepthFile:
     """An open file of the layout, of which any run of samples can be read.
 
@@ -208,7 +188,7 @@ class ImagesDepthFile:
             v5 with compression.
     """
 
-    def __init__(self, path: Path, source: LayoutSource, limits: Limits) -> None:
+    def __init__(self, path: Path, source: ArraySource, limits: Limits) -> None:
         """Check all claims of an open source; use `ImagesDepthFile.open`."""
         self.path = path
         self._source = source
@@ -237,20 +217,14 @@ class ImagesDepthFile:
             FileFormatError: as for `read_images_depth`, as far as it shows before data are read.
         """
         path = Path(path)
-        opened: AbstractContextManager[LayoutSource]
-        if is_zarr(path):
-            opened = ZarrSource.open(path, limits)
-        elif is_hdf5(path := require_file(path)):
-            opened = Hdf5Source.open(path, limits)
-        elif is_mat5(path):
-            opened = Mat5Source.open(path)
-        else:
+        form = find_format(path)
+        if form is None or form.open_arrays is None or not form.holds_layout:
             raise FileFormatError(
                 f"{printable(path)}: not a MAT v5 or v7.3 file, expected one of the published "
                 "images_depth layout (or HDF5, or a Zarr v3 group); save it from MATLAB with -v7 "
                 "or -v7.3."
             )
-        with opened as source:
+        with form.open_arrays(path, limits) as source:
             yield cls(path, source, limits)
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -317,18 +291,6 @@ class ImagesDepthFile:
 
 def _captures(images: Mapping[str, Float32Array]) -> Float32Array:
     return np.stack([images[name] for name in (SENSOR_A, SENSOR_B) if name in images], axis=1)
-
-
-def is_images_depth(path: Path) -> bool:
-    """Return whether `path` is of one of the formats that hold the layout, by its content.
-
-    Raises:
-        FileFormatError: the file is missing, empty or not readable.
-    """
-    if is_zarr(Path(path)):
-        return True
-    path = require_file(path)
-    return is_hdf5(path) or is_mat5(path)
 
 
 def read_images_depth(path: Path, limits: Limits = DEFAULT_LIMITS) -> ImagesDepth:

@@ -14,12 +14,14 @@ from pathlib import Path
 from fociscope.errors import FileFormatError, printable
 from fociscope.typing import Float32Array
 
-__all__ = ["Leading", "Stack", "size"]
-
+__all__ = ["ARRAY_LEADING", "Leading", "Stack", "size"]
 
 Leading = str
 """What stands before (y, x): "" nothing, "P" pages of unknown meaning, "F" frames, "S" sensors,
 "FS" frames of all sensors."""
+
+ARRAY_LEADING: dict[int, Leading] = {2: "", 3: "P", 4: "FS"}
+"""What the leading axes of a plain array are, by its number of axes."""
 
 
 @dataclass(frozen=True)

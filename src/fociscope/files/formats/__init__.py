@@ -1,0 +1,1 @@
+"""What a file format must give: its suffixes, how its bytes look, and what opens it."""
