@@ -1,4 +1,4 @@
-"""The learning curves of the shipped models, from the validations of their last runs.
+"""The learning curves of the shipped models, from the validations of their runs.
 
     python benchmarks/curves.py RUNS
 
@@ -24,15 +24,26 @@ WANTED = {"layers-ab": (95.0, 12.0), "single-a": (None, 8.0), "layers-a": (85.0,
 
 
 def keep(run: Path) -> None:
-    """Keep the validations of a run."""
-    with (run / "curves" / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["val/accuracy"]]
+    """Keep the validations of a run, of all its stages one after the other."""
+    rows: list[dict[str, str]] = []
+    first = 0
+    for path in curves(run):
+        with path.open(newline="", encoding="utf-8") as file:
+            stage = [row for row in csv.DictReader(file) if row["val/accuracy"]]
+        rows += [row | {"step": str(first + int(row["step"]))} for row in stage]
+        first = int(rows[-1]["step"]) + 1
     with (KEPT / f"{run.name}.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in rows:
             values = (f"{float(row[name]):.5g}" for name in COLUMNS[1:])
             writer.writerow([int(row["step"]) + 1, *values])
+
+
+def curves(run: Path) -> list[Path]:
+    """Return the files of the curves of a run, stage by stage."""
+    stages = sorted(run.glob("stages/*/curves/metrics.csv"))
+    return stages or [path for path in [run / "curves" / "metrics.csv"] if path.is_file()]
 
 
 def draw(paths: list[Path]) -> None:
@@ -70,7 +81,7 @@ def main() -> None:
     runs = parser.parse_args().runs
     KEPT.mkdir(exist_ok=True)
     for name in WANTED:
-        if (runs / name / "curves" / "metrics.csv").is_file():
+        if curves(runs / name):
             keep(runs / name)
     draw([path for name in WANTED if (path := KEPT / f"{name}.csv").is_file()])
 

@@ -82,7 +82,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     asked.runs.mkdir(parents=True, exist_ok=True)
-    recipe = Recipe.load(asked.recipe)
+    recipe = Recipe.load(asked.recipe).stage_recipes()[-1]
     networks = [trained(recipe, asked.steps, name, asked.runs) for name in FRONT_ENDS]
     print(f"# Told the imager or not, and how: `{asked.recipe}`, {asked.steps} steps\n")
     print(f"```sh\npython benchmarks/front_end.py RUNS {asked.recipe} --steps {asked.steps}\n```\n")

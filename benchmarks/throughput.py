@@ -56,7 +56,7 @@ def main() -> None:
                 )
 
     model = load_model("layers-ab", device="cpu")
-    recipe = Recipe.load("layers-ab")
+    recipe = Recipe.load("layers-ab").stage_recipes()[-1]
     stream, module = LiveScenes(recipe), TrainingModule(recipe)
     pool = [stream.chunk(n) for n in range(2)]
     optimizer = torch.optim.AdamW(module.parameters())

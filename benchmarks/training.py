@@ -42,7 +42,7 @@ CASES = (
 
 def seconds(recipe: Recipe, steps: int, processes: int, folder: Path) -> float:
     """Return how long a whole run takes."""
-    plan = recipe.model_dump(mode="json", exclude_none=True)
+    plan = recipe.model_dump(mode="json", exclude_none=True, exclude={"stages"})
     plan["optimisation"] |= {"steps": steps, "threads": 1, "warmup_steps": 1}
     plan["validation"] |= {"scenes": 2 * processes, "every_steps": steps}
     plan["stream"]["pool_chunks"] = 4
@@ -62,7 +62,7 @@ def main() -> None:
     plain: dict[str, float] = {}
     for row in [int(n) for n in sys.argv[1:]] or range(len(CASES)):
         name, precision, compiled = CASES[row]
-        recipe = DEFAULTS if name == "defaults" else Recipe.load(name)
+        recipe = DEFAULTS if name == "defaults" else Recipe.load(name).stage_recipes()[-1]
         chosen = {"precision": precision, "compiled": compiled}
         recipe = recipe.model_copy(
             update={"optimisation": recipe.optimisation.model_copy(update=chosen)}

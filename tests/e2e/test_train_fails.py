@@ -143,7 +143,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_it_and_the_run_goes_on(
     with monkeypatch.context() as patched:
         patched.setattr(Path, method, full)
         ran = fociscope("train", recipe, "-o", run, "--device", "cpu")
-    says(ran, "the disk is full; free some space", "--resume")
+    says(ran, "the disk is full; free some space", "resume the run")
     last = run / "checkpoints" / "last.ckpt"
     assert read_checkpoint(last)["global_step"] == 2
     assert not list(run.rglob(".*"))

@@ -46,10 +46,8 @@ def train(
     """Train a model on live simulation or on files, calibrate it, and score it on unseen scenes."""
     from fociscope.devices import pick_device
     from fociscope.evaluation.card import write_card
-    from fociscope.training.checkpoint import read_checkpoint
     from fociscope.training.export import export_model
     from fociscope.training.hardware import ComputeSettings
-    from fociscope.training.module import SECONDS
     from fociscope.training.recipe import Recipe
     from fociscope.training.run import RUN_ORIGIN
     from fociscope.training.run import train as run
@@ -65,22 +63,30 @@ def train(
         compute=ComputeSettings(pick_device(device).type, devices, nodes),
         tensorboard=tensorboard,
         show_progress=err.is_terminal,
+        report=lambda line: err.print(line, markup=False, highlight=False),
     )
     if not trained.is_first_process:
         return
-    if trained.stopped_early:
-        err.print(
-            f"stopped early at step {trained.steps} of {plan.optimisation.steps}: "
-            f"{plan.validation.patience} validations without a better one",
-            highlight=False,
-        )
+    for stage in trained.stages:
+        if stage.stopped_early:
+            where = f"{stage.name}: " if stage.name else ""
+            err.print(
+                f"{where}stopped early at step {stage.steps} of {stage.recipe.optimisation.steps}: "
+                f"{stage.recipe.validation.patience} validations without a better one",
+                markup=False,
+                highlight=False,
+            )
+    if plan.stages:
+        err.print("export: calibration and limits", highlight=False)
     model = export_model(plan, trained.best, output / "model.safetensors")
+    if plan.stages:
+        err.print("export: scores of the card", highlight=False)
     card = write_card(
         model,
         plan,
         output / "card.md",
         origin=RunOrigin.read(output / RUN_ORIGIN),
-        hours=read_checkpoint(trained.best).get(SECONDS, 0.0) / 3600,
+        hours=[stage.hours for stage in trained.stages],
     )
     for line in (
         card,

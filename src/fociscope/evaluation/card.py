@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ Scores = dict[str, Any]
 
 
 def _conditions(recipe: Recipe) -> Iterator[Condition]:
-    """Yield the reference conditions first, then one change at a time; the imager is told."""
+    """Yield the reference conditions first, then one change at a time; the imager is known."""
     imager, psf = recipe.reference_imager, recipe.grating
     scored, most = recipe.scored_scenes, recipe.network.layers
     highest_db = imager.camera.highest_peak_snr_db()
@@ -128,36 +128,62 @@ def _condition_lines(rows: list[tuple[str, Scores]]) -> list[str]:
     return lines
 
 
-def _training(recipe: Recipe, origin: RunOrigin, hours: float | None) -> str:
-    """Say in a paragraph what the weights come from."""
-    run, seeds = recipe.optimisation, recipe.seeds
+def _training(recipe: Recipe, origin: RunOrigin, hours: Sequence[float]) -> list[str]:
+    """Describe in a paragraph, and a table of the stages if there are any, how it was trained."""
+    stages, seeds = recipe.stage_recipes(), recipe.seeds
+    run = stages[-1].optimisation
     source = "Live simulation only"
     if origin.data is not None:
         source = f"{origin.data.scenes} scenes from {origin.data.files} file(s)"
     batch = f"{run.batch_scenes} scenes"
     if origin.processes > 1:
         batch = f"{origin.processes} x {batch}"
-    text = (
-        f"{source}: {run.steps} steps of {batch}, by the recipe `{recipe.name}` (seeds: weights "
-        f"{seeds.weights}, training {seeds.training}, selection {seeds.validation}, calibration "
-        f"{seeds.calibration}, test {seeds.test})."
-    )
-    if origin.model is not None:
-        text += (
-            f" It started from the weights of another `{origin.model.name}` (SHA-256 "
-            f"{origin.model.sha256[:16]}...)."
+    others = f"selection {seeds.validation}, calibration {seeds.calibration}, test {seeds.test})"
+    if recipe.stages:
+        text = (
+            f"{source}: {len(stages)} stages, by the recipe `{recipe.name}` (seeds: weights "
+            f"{seeds.weights}, training below, {others}; each stage from the best weights of the "
+            "stage before, the first one from "
+            + ("random weights." if origin.model is None else _model(origin) + ".")
         )
-    if hours is not None:
-        text += f" It took {hours:.1f} hours."
-    return text
+    else:
+        text = (
+            f"{source}: {run.steps} steps of {batch}, by the recipe `{recipe.name}` (seeds: "
+            f"weights {seeds.weights}, training {seeds.training}, {others}."
+        )
+        if origin.model is not None:
+            text += f" It started from {_model(origin)}."
+    if hours:
+        text += f" It took {sum(hours):.1f} hours."
+    if not recipe.stages:
+        return [text]
+    known = [f"{h:.1f}" for h in hours] or ["unknown"] * len(stages)
+    return [
+        text,
+        "",
+        "| stage | steps | scenes a step | learning rate | training seed | hours |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {named.name} | at most {stage.optimisation.steps} "
+            f"| {origin.processes * stage.optimisation.batch_scenes} "
+            f"| {stage.optimisation.learning_rate:g} | {stage.seeds.training} | {h} |"
+            for named, stage, h in zip(recipe.stages, stages, known, strict=True)
+        ),
+    ]
 
 
-def _about(network: LayerNet, info: ModelInfo, recipe: Recipe, training: str) -> list[str]:
+def _model(origin: RunOrigin) -> str:
+    assert origin.model is not None
+    return f"the weights of another `{origin.model.name}` (SHA-256 {origin.model.sha256[:16]}...)"
+
+
+def _about(network: LayerNet, info: ModelInfo, recipe: Recipe, training: list[str]) -> list[str]:
+    is_staged, recipe = bool(recipe.stages), recipe.stage_recipes()[-1]
     family, scenes = recipe.family, recipe.scenes
     most, usual = info.architecture.layers, recipe.validation.layers
     parameters = sum(p.numel() for p in network.parameters())
     sensors = "sensors A and B" if info.architecture.sensors == 2 else "sensor A alone"
-    layers = "one layer" if most == 1 else f"one to {most} layers ({usual} unless told otherwise)"
+    layers = "one layer" if most == 1 else f"one to {most} layers ({usual} by default)"
 
     gap_px = info.imager.gap_um / info.imager.pixel_pitch_um
     unusual = 100 * sum(other.share for other in scenes.others)
@@ -167,22 +193,22 @@ def _about(network: LayerNet, info: ModelInfo, recipe: Recipe, training: str) ->
         "",
         "## Training",
         "",
-        training,
+        *training,
         "",
-        "Drawn for every scene:",
+        f"Drawn for every scene{' of the last stage' if is_staged else ''}:",
         "",
         f"- the imager: acceptance half angle {_span(family.half_angle_deg, 'degrees')}, base blur "
         f"{_span(family.base_blur_px, 'pixels')}, at {gap_px:.1f} "
-        f"pixels of gap; told exactly in {100 * family.exact_fraction:g} % of the scenes, in the "
-        f"others with errors of {family.conditioning_half_angle_std_deg:g} degrees and "
+        f"pixels of gap; the conditioning is exact in {100 * family.exact_fraction:g} % of the scenes, in "
+        f"the others it has errors of {family.conditioning_half_angle_std_deg:g} degrees and "
         f"{family.conditioning_base_blur_std_px:g} pixels (standard deviations); boundaries "
         f"{', '.join(family.boundaries)} in turn;",
         *_focus_in_words(family),
         *(
             [
                 f"- sensor B, in {100 * family.misregistered_fraction:g} % of the scenes, up to "
-                f"{family.shift_px:g} pixel(s) and {family.rotation_deg:g} degrees from where it "
-                "is said to be;"
+                f"{family.shift_px:g} pixel(s) and {family.rotation_deg:g} degrees from its "
+                "nominal place;"
             ]
             if info.architecture.sensors == 2
             else []
@@ -200,11 +226,11 @@ def _span(values: tuple[float, float], unit: str) -> str:
 
 
 def _focus_in_words(family: ImagerDistribution) -> list[str]:
-    """Say what is drawn more often than the rest."""
+    """Describe what is drawn more often than the rest."""
     if (focus := family.focus) is None:
         return []
     return [
-        f"- {100 * focus.share:g} % of them from the family's core: half angle "
+        f"- {100 * focus.share:g} % of them from the family's focus: half angle "
         f"{_span(focus.half_angle_deg, 'degrees')}, base "
         f"blur {_span(focus.base_blur_px, 'pixels')} (in {100 * focus.zero_blur_fraction:g} % the "
         f"least), peak SNR {_span(focus.peak_snr_db, 'dB')};"
@@ -246,20 +272,24 @@ def write_card(
     path: Path,
     *,
     origin: RunOrigin | None = None,
-    hours: float | None = None,
+    hours: Sequence[float] = (),
 ) -> str:
-    """Score a model on the recipe's test seed, write its card as Markdown, and return the text.
+    """Score a model on the recipe's test seed and write its card as Markdown.
 
     Args:
-        model_path: of the model.
-        recipe: by which it was trained.
-        path: of the card.
-        origin: what training started from; without it, from random weights on live simulation.
-        hours: that training took, if that is known.
+        model_path: Path of the model.
+        recipe: Recipe by which it was trained; the scenes of the card are those of its last stage.
+        path: Path of the card.
+        origin: What training started from; without it, from random weights on live simulation.
+        hours: Duration of each stage; empty if unknown.
+
+    Returns:
+        The text of the card.
     """
+    last = recipe.stage_recipes()[-1]
     network, info = read_model(model_path)
     candidate = ModelMethod(model_path, device="cpu")
-    results = evaluate(list(_conditions(recipe)), [candidate], {"name": "card"}).results
+    results = evaluate(list(_conditions(last)), [candidate], {"name": "card"}).results
     rows = [(c["name"], c["scores"][candidate.name]) for c in results["conditions"]]
     text = "\n".join(
         [
@@ -268,17 +298,17 @@ def write_card(
             *_about(network, info, recipe, _training(recipe, origin or RunOrigin(), hours)),
             "",
             f"## Scores under the reference conditions ({TEST_SCENES} unseen scenes, "
-            f"{REFERENCE_PEAK_SNR_DB:g} dB, `{recipe.reference_imager.boundary}` boundary)",
+            f"{REFERENCE_PEAK_SNR_DB:g} dB, `{last.reference_imager.boundary}` boundary)",
             "",
             "In brackets: 95 % intervals over scenes (bootstrap).",
             "",
             *_reference_lines(rows[0][1]),
             "",
-            "## Scores around them (the imager and the number of layers are told)",
+            "## Scores around them (with the true imager and number of layers)",
             "",
             *_condition_lines(rows),
             "",
-            *_limits(recipe),
+            *_limits(last),
             "",
         ]
     )

@@ -1,4 +1,4 @@
-"""Learning curves: always a CSV file, and TensorBoard where it is asked for."""
+"""Learning curves: always a CSV file, and TensorBoard on request."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["CurvesFile", "tensorboard_logger"]
 
 
 class CurvesFile(Logger):
-    """The curves of a run as one CSV file, whole at any moment.
+    """The curves of a stage as one CSV file, complete at any moment.
 
-    A run that goes on drops the rows after its checkpoint and writes them anew, so that the file is
-    the one that an uninterrupted run would have written. The file is written as a whole each time,
-    beside and renamed, because it is small: a row every 50 steps.
+    A run that is resumed drops the rows after its checkpoint and writes them anew, so that the file
+    is the one that an uninterrupted run would have written. The file is written as a whole each
+    time, beside and renamed, because it is small: a row every 50 steps.
     """
 
     def __init__(self, path: Path, first_step: int = 0) -> None:
-        """Start a file, or go on with the one that is there.
+        """Start a file, or continue the existing one.
 
         Args:
-            path: of the file.
-            first_step: keep the rows of the steps before this one.
+            path: Path of the file.
+            first_step: Step before which existing rows are kept.
         """
         super().__init__()
         self.path = path
@@ -61,8 +61,12 @@ class CurvesFile(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add a row and write the file.
 
+        Args:
+            metrics: Name -> value.
+            step: Training step.
+
         Raises:
-            FociscopeError: the disk refuses.
+            FociscopeError: if the disk refuses.
         """
         figures = {key: repr(value) for key, value in metrics.items() if key != "epoch"}
         self._rows.append({"step": str(step), **figures})
@@ -79,17 +83,18 @@ def tensorboard_logger(out: Path, first_step: int = 0) -> Logger:
     """Return a logger into the folder `tensorboard` of a run.
 
     Args:
-        out: folder of the run.
-        first_step: what TensorBoard has of this step and later ones is hidden.
+        out: Folder of the run or of the stage.
+        first_step: Step from which on earlier curves are hidden.
 
     Raises:
-        FociscopeError: TensorBoard is not installed.
+        FociscopeError: if TensorBoard is not installed.
     """
     if find_spec("tensorboard") is None:
         raise FociscopeError(
             "TensorBoard is not installed here; install it with "
-            "pip install 'fociscope[tensorboard]', or leave --tensorboard out "
-            "(curves/metrics.csv is written in any case)"
+            "pip install 'fociscope[tensorboard]', or do without "
+            "(curves/metrics.csv is written in any case)",
+            fields=("tensorboard",),
         )
     purge_step = first_step or None
     return TensorBoardLogger(out, name="", version="tensorboard", purge_step=purge_step)

@@ -30,7 +30,7 @@ from fociscope.training.batches import (
     conditioning_noise,
     reference_scenes,
 )
-from fociscope.training.checkpoint import read_checkpoint
+from fociscope.training.checkpoint import network_weights, read_checkpoint
 from fociscope.training.live_scenes import LiveScenes
 from fociscope.training.recipe import Recipe
 
@@ -38,7 +38,6 @@ __all__ = ["export_model"]
 
 #: Pixels of one sensor that are predicted at a time, and that are calibrated on in all.
 EXPORT_BATCH_PIXELS, FITTED_PIXELS = 100 * 51 * 51, 1000 * 51 * 51
-_PREFIX = "network."
 #: Added to the calibration seed for the PSF-width estimator's scenes.
 _PSF_WIDTH_SEED_OFFSET = 1_000_000
 _CHIP = 1  # random stream under the calibration seed; scenes have streams of their own
@@ -192,11 +191,9 @@ def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
     Returns:
         `path`.
     """
-    state = read_checkpoint(checkpoint)["state_dict"]
+    recipe = recipe.stage_recipes()[-1]
     network = LayerNet(recipe.network)
-    network.load_state_dict(
-        {key.removeprefix(_PREFIX): v for key, v in state.items() if key.startswith(_PREFIX)}
-    )
+    network.load_state_dict(network_weights(read_checkpoint(checkpoint)))
     network.eval()
     if recipe.network.sensors > 1:
         network.psf_width = _fit_psf_width(recipe, network, recipe.calibration.psf_width_scenes)

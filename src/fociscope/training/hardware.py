@@ -27,7 +27,12 @@ _ABLE = {
 
 @dataclass(frozen=True)
 class ComputeSettings:
-    """Nodes with equally many devices each; every device is one process."""
+    """Nodes with equally many devices each; every device is one process.
+
+    Example:
+        >>> ComputeSettings("cpu", devices=2, nodes=2).processes
+        4
+    """
 
     accelerator: str = "auto"
     """`cpu`, `cuda`, `mps`, or `auto`: the best there is."""
@@ -37,7 +42,7 @@ class ComputeSettings:
 
     @property
     def processes(self) -> int:
-        """That train together."""
+        """Number of processes that train together."""
         return self.devices * self.nodes
 
     @property
@@ -46,19 +51,25 @@ class ComputeSettings:
         return pick_device("auto").type if self.accelerator == "auto" else self.accelerator
 
     def check(self, precision: str) -> None:
-        """Refuse what is not there.
+        """Refuse what this machine cannot do.
+
+        Args:
+            precision: `optimisation.precision` of the recipe.
 
         Raises:
-            FociscopeError: fewer devices here than asked for, or a launcher that has started
-                another number of processes.
-            RecipeError: the device cannot compute in the recipe's precision.
+            FociscopeError: if the machine has fewer devices, or a launcher has started another
+                number of processes.
+            RecipeError: if the device cannot compute in the precision.
         """
         kind = self.kind
         there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
         if self.devices > there.get(kind, self.devices):
             raise FociscopeError(
-                f"--devices {self.devices}: this machine has {there[kind]} of kind {kind}; "
-                "ask for fewer, or for --device cpu"
+                f"{self.devices} devices are asked for, but this machine has {there[kind]} of kind "
+                f"{kind}; ask for fewer, or for the CPU",
+                fields=("devices", "device"),
+                value=self.devices,
+                most=there[kind],
             )
         able = [p for p in _ABLE[kind] if kind != "cuda" or p != "bf16-mixed" or _cuda_has_bf16()]
         if precision not in able:
@@ -69,8 +80,9 @@ class ComputeSettings:
         started = os.environ.get("WORLD_SIZE", "1") if TorchElasticEnvironment.detect() else None
         if started is not None and int(started) != self.processes:
             raise FociscopeError(
-                f"torchrun started {started} process(es), but --devices {self.devices} --nodes "
-                f"{self.nodes} asks for {self.processes}; give both the same numbers"
+                f"torchrun started {started} process(es), but the run asks for {self.processes} "
+                f"(devices: {self.devices}, nodes: {self.nodes}); give both the same numbers",
+                fields=("devices", "nodes"),
             )
 
     def prepare(self, threads: int) -> None:
@@ -106,11 +118,11 @@ def is_lost_contact(error: BaseException) -> bool:
 
 
 def end_other_processes(launcher: Any, grace_s: float = 3.0) -> None:
-    """End the processes that this one has started; without it, they would wait for it for long.
+    """End the processes that this one has started; they would otherwise wait for it for long.
 
     Args:
-        launcher: Lightning's, or None where it has started none.
-        grace_s: for them to say why they end.
+        launcher: Lightning's launcher, or None if it has started no process.
+        grace_s: Time for them to end by themselves, in seconds.
     """
     processes = list(getattr(launcher, "procs", []))
     if processes:

@@ -1,4 +1,8 @@
-"""Training recipes: one TOML file says all that a run depends on."""
+"""Training recipes: one TOML file names all that a run depends on.
+
+A recipe may name stages, `[[stages]]`, which are trained one after the other from random weights to
+the model; each changes some of the recipe's sections.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from fociscope.configuration import Configuration, Range, parse_toml
+from fociscope.configuration import Configuration, Range, parse_toml, plain_errors
 from fociscope.errors import ImagerError, RecipeError
 from fociscope.files.safe.limits import read_description
 from fociscope.imager.geometry import Boundary, Imager
@@ -24,6 +28,7 @@ __all__ = [
     "OtherSpecimen",
     "Recipe",
     "SceneDistribution",
+    "Stage",
     "shipped_recipes",
 ]
 
@@ -198,8 +203,38 @@ class Seeds(Configuration):
         return self
 
 
+class Stage(Configuration):
+    """A stage of training: what it changes of the recipe's own sections.
+
+    A stage starts from the best weights of the stage before it, the first one from random weights,
+    each with an optimiser and a schedule of its own. What a stage does not name is as in the
+    recipe.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9 -]*$", max_length=40)]
+    family: dict[str, Any] = Field(default_factory=dict)
+    scenes: dict[str, Any] = Field(default_factory=dict)
+    stream: dict[str, Any] = Field(default_factory=dict)
+    optimisation: dict[str, Any] = Field(default_factory=dict)
+    validation: dict[str, Any] = Field(default_factory=dict)
+    seeds: dict[str, Any] = Field(default_factory=dict)
+    """A training seed of its own; the other seeds are the same in all stages."""
+
+    def changes(self) -> dict[str, dict[str, Any]]:
+        """Return section -> changes of its fields."""
+        return {section: changes for section, changes in self if section != "name" and changes}
+
+
 class Recipe(Configuration):
-    """All that a training run depends on."""
+    """All that a training run depends on.
+
+    Example:
+        >>> recipe = Recipe.load("single-a")
+        >>> recipe.network.sensors, recipe.network.layers
+        (1, 1)
+        >>> [stage.name for stage in recipe.stages]
+        ['optics and depth', 'focus']
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     imager: Imager = Imager()
@@ -211,9 +246,11 @@ class Recipe(Configuration):
     validation: Validation = Validation()
     calibration: CalibrationScenes = CalibrationScenes()
     seeds: Seeds = Seeds()
+    stages: tuple[Stage, ...] = ()
+    """Trained one after the other; without any, the recipe is a single stage."""
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _layers_fit(self) -> Self:
         if self.imager.sensors != self.network.sensors:
             raise ValueError(
                 f"the imager has {self.imager.sensors} sensor(s), "
@@ -236,6 +273,10 @@ class Recipe(Configuration):
             )
         if self.scenes.min_separation_um[0] < 0:
             raise ValueError("scenes.min_separation_um must not be negative")
+        return self
+
+    @model_validator(mode="after")
+    def _imagers_fit(self) -> Self:
         grating = self.grating
         pitch_um = self.imager.pixel_pitch_um
         for half_angle_deg, blur_px in zip(
@@ -256,12 +297,20 @@ class Recipe(Configuration):
                 )
         if min(self.imager.frame_px) < SMALLEST_FRAME_PX:
             raise ValueError(f"imager.frame_px needs sides of at least {SMALLEST_FRAME_PX} pixels")
+        return self
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> Self:
         every, steps = self.validation.every_steps, self.optimisation.steps
         if steps > every and steps % every:
             raise ValueError(
                 f"optimisation.steps ({steps}) must be a multiple of validation.every_steps "
                 f"({every}), so that the last weights are scored"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _noise_and_focus_fit(self) -> Self:
         highest_db = self.imager.camera.highest_peak_snr_db()
         if highest_db < REFERENCE_PEAK_SNR_DB:
             raise ValueError(
@@ -281,6 +330,42 @@ class Recipe(Configuration):
                 f"family.peak_snr_db must lie within the camera's 0 ... {highest_db:.1f} dB"
             )
         return self
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Self:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise ValueError("two stages have the same name")
+        for recipe, name in zip(self.stage_recipes() if names else (), names, strict=True):
+            kept = recipe.seeds.model_copy(update={"training": self.seeds.training})
+            if kept != self.seeds:
+                raise ValueError(f"stage {name!r}: of the seeds, a stage may change training alone")
+        return self
+
+    def stage_recipes(self) -> tuple[Self, ...]:
+        """Return the recipe of each stage in the order in which they are trained.
+
+        Returns:
+            One recipe without stages for each stage; for a recipe without stages, itself.
+
+        Example:
+            >>> recipe = Recipe.load("layers-ab")
+            >>> [stage.optimisation.steps for stage in recipe.stage_recipes()]
+            [30000, 20000]
+        """
+        if not self.stages:
+            return (self,)
+        return tuple(self._stage_recipe(n, stage) for n, stage in enumerate(self.stages, start=1))
+
+    def _stage_recipe(self, number: int, stage: Stage) -> Self:
+        values = dict(self) | {"stages": ()}
+        for section, changes in stage.changes().items():
+            values[section] = _merged(values[section].model_dump(), changes)
+        try:
+            return type(self).model_validate(values)
+        except ValidationError as error:
+            where = f"stage {number}, {stage.name!r}"
+            raise ValueError(f"{where}: {plain_errors(error)}") from None
 
     @property
     def grating(self) -> AngleSelectivePsf:
@@ -310,11 +395,21 @@ class Recipe(Configuration):
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Self:
-        """Read a recipe: one of the shipped ones by its name, or a TOML file.
+        """Read a recipe.
+
+        Args:
+            name_or_path: Name of a shipped recipe, or path of a TOML file.
+
+        Returns:
+            The recipe, checked.
 
         Raises:
-            RecipeError: it is neither, or it does not hold together.
-            FileFormatError: there is no such file.
+            RecipeError: if the name is unknown, or the recipe does not hold together.
+            FileFormatError: if the file does not exist.
+
+        Example:
+            >>> Recipe.load("layers-ab").validation.layers
+            4
         """
         shipped = shipped_recipes()
         if str(name_or_path) in shipped:
@@ -330,8 +425,29 @@ class Recipe(Configuration):
 
 
 def shipped_recipes() -> list[str]:
-    """Return the names of the recipes in the package."""
+    """Return the names of the recipes in the package.
+
+    Returns:
+        The names, in alphabetical order.
+
+    Example:
+        >>> shipped_recipes()
+        ['layers-a', 'layers-ab', 'single-a']
+    """
     folder = resources.files("fociscope.training") / "recipes"
     return sorted(
         f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
     )
+
+
+def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a table with changes, table by table; one of another kind is replaced as a whole."""
+    merged = dict(values)
+    for key, change in changes.items():
+        old = values.get(key)
+        if isinstance(old, dict) and isinstance(change, dict):
+            is_same_kind = change.get("kind", old.get("kind")) == old.get("kind")
+            merged[key] = _merged(old, change) if is_same_kind else change
+        else:
+            merged[key] = change
+    return merged

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import tomli_w
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EMAWeightAveraging, RichProgressBar
 from lightning.pytorch.loggers import Logger
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from fociscope.configuration import parse_toml
@@ -24,6 +25,7 @@ from fociscope.training.batches import validation_loader
 from fociscope.training.checkpoint import (
     BestAndLastCheckpoint,
     SafetensorsCheckpoint,
+    network_weights,
     read_checkpoint,
     stopped_early,
 )
@@ -31,27 +33,63 @@ from fociscope.training.curves import CurvesFile, tensorboard_logger
 from fociscope.training.file_scenes import FileBatches
 from fociscope.training.hardware import ComputeSettings, end_other_processes, is_lost_contact
 from fociscope.training.live_scenes import LiveScenes
-from fociscope.training.module import TrainingModule
+from fociscope.training.module import SECONDS, TrainingModule
 from fociscope.training.recipe import Recipe
 from fociscope.training.run_origin import DataRecord, RunOrigin, initial_weights
 
-__all__ = ["RUN_ORIGIN", "TrainingOutcome", "train"]
+__all__ = ["RUN_ORIGIN", "STAGES", "StageOutcome", "TrainingOutcome", "train"]
 
-RECIPE, RUN_ORIGIN, CURVES = "recipe.toml", "start.json", "curves"
+RECIPE, RUN_ORIGIN, CURVES, STAGES = "recipe.toml", "start.json", "curves", "stages"
+#: What the folder of a run or of a stage may hold that has not reached its first checkpoint.
+_BEFORE_CHECKPOINT = (RECIPE, RUN_ORIGIN, CURVES, "tensorboard")
 _LOG_EVERY_STEPS = 50
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """How a stage has ended."""
+
+    name: str
+    """Empty for a recipe without stages."""
+    recipe: Recipe
+    """The stage's own, without stages."""
+    best: Path
+    """The checkpoint with the best weights by validation."""
+    steps: int
+    hours: float
+    """Duration of its training until the last validation, all parts of the run together."""
+    stopped_early: bool
+    """Whether `validation.patience` was over before `optimisation.steps` were."""
 
 
 @dataclass(frozen=True)
 class TrainingOutcome:
     """How a run has ended."""
 
-    best: Path
-    """The checkpoint with the best weights by validation."""
-    steps: int
-    stopped_early: bool
-    """Whether `validation.patience` was over before `optimisation.steps` were."""
+    stages: tuple[StageOutcome, ...]
+    """In the order in which they were trained; one for a recipe without stages."""
     is_first_process: bool
     """Whether this process is the one that writes and prints."""
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the best weights of the last stage."""
+        return self.stages[-1].best
+
+    @property
+    def steps(self) -> int:
+        """Steps of the last stage."""
+        return self.stages[-1].steps
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the last stage stopped early."""
+        return self.stages[-1].stopped_early
+
+    @property
+    def hours(self) -> float:
+        """Duration of all stages together."""
+        return sum(stage.hours for stage in self.stages)
 
 
 def train(
@@ -64,80 +102,144 @@ def train(
     compute: ComputeSettings | None = None,
     tensorboard: bool = False,
     show_progress: bool = False,
+    report: Callable[[str], None] | None = None,
 ) -> TrainingOutcome:
-    """Train by a recipe.
+    """Train by a recipe, stage by stage.
 
     The folder receives `recipe.toml`, `start.json` (what the run starts from beside the recipe),
     `curves/metrics.csv`, and under `checkpoints/` the last state and the best one by mean pixel
-    accuracy on the validation scenes, both without pickle. With several processes, each of them
-    runs this function; the first one writes.
+    accuracy on the validation scenes, both without pickle. Where the recipe names stages, each of
+    them has these in a folder of its own, `stages/1-NAME` and so on, and starts from the best
+    weights of the stage before it. With several processes, each of them runs this function; the
+    first one writes.
 
     Args:
-        recipe: what to train, and how.
-        out: folder of the run.
-        resume: go on from the last checkpoint in `out`, as if nothing had happened.
-        data: files to train on, in place of live simulation; selection and calibration simulate
+        recipe: Recipe to train by.
+        out: Folder of the run.
+        resume: Whether to continue from the last checkpoint in `out`, in whatever stage it is; the
+            run ends as if it had not been interrupted.
+        data: Files to train on, in place of live simulation; selection and calibration simulate
             their scenes in any case.
-        start_from: a model whose weights to start from, in place of random ones.
-        compute: where to compute; without them, in one process on the best device.
-        tensorboard: write the curves for TensorBoard, too.
-        show_progress: draw a progress bar.
+        start_from: Model whose weights the first stage starts from, in place of random ones.
+        compute: Devices and processes; by default one process on the best device.
+        tensorboard: Whether to write the curves for TensorBoard, too.
+        show_progress: Whether to draw a progress bar.
+        report: Receives one line at the start of each stage, in the first process.
+
+    Returns:
+        The best checkpoint, steps and hours of each stage.
 
     Raises:
-        OutputExistsError: there is a run already, and `resume` was not asked for.
-        RecipeError: nothing to resume, another run's folder, files or a model that do not fit, a
-            precision that the device cannot, or the loss became NaN.
-        FileFormatError: a file of `data` cannot be read.
-        FociscopeError: no such device, or the disk refuses.
+        OutputExistsError: if there is a run in `out` and `resume` is false.
+        RecipeError: if there is nothing to resume, `out` holds another run, files or model do not
+            fit the recipe, the device cannot compute in a stage's precision, or the loss became
+            NaN.
+        FileFormatError: if a file of `data` cannot be read.
+        FociscopeError: if a device does not exist, or the disk refuses.
     """
     compute = compute or ComputeSettings()
+    recipes = recipe.stage_recipes()
+    for stage in recipes:
+        compute.check(stage.optimisation.precision)
+    run = _Run(out, data, start_from, compute, tensorboard, show_progress, report or _silent)
+    if not recipe.stages:
+        outcome, is_first = _train_stage(_Stage(recipe, out), run, resume=resume)
+        return TrainingOutcome((outcome,), is_first)
+    _check_staged_run(recipe, out, resume=resume)
+    outcomes: list[StageOutcome] = []
+    is_first = True
+    for number, (named, stage_recipe) in enumerate(zip(recipe.stages, recipes, strict=True), 1):
+        stage = _Stage(
+            stage_recipe,
+            out / STAGES / f"{number}-{named.name.replace(' ', '-')}",
+            whole=recipe,
+            number=number,
+            before=outcomes[-1] if outcomes else None,
+        )
+        is_begun = stage.selection.last.is_file()
+        # Of a run that ended between two stages, the next one is yet to begin.
+        outcome, is_first = _train_stage(stage, run, resume=resume and (is_begun or number == 1))
+        outcomes.append(outcome)
+    return TrainingOutcome(tuple(outcomes), is_first)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all stages of a run share."""
+
+    out: Path
+    data: Path | None
+    start_from: str | Path | None
+    compute: ComputeSettings
+    tensorboard: bool
+    show_progress: bool
+    report: Callable[[str], None]
+    launchers: list[Any] = field(default_factory=list)
+    """Lightning's; the first one has started the other processes of all stages."""
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A stage, or the whole of a recipe without stages."""
+
+    recipe: Recipe
+    folder: Path
+    whole: Recipe | None = None
+    """The recipe that names the stage."""
+    number: int = 1
+    before: StageOutcome | None = None
+
+    @property
+    def name(self) -> str:
+        return "" if self.whole is None else self.whole.stages[self.number - 1].name
+
+    @property
+    def selection(self) -> BestAndLastCheckpoint:
+        return BestAndLastCheckpoint(self.folder / "checkpoints", self.recipe.validation.patience)
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def _train_stage(stage: _Stage, run: _Run, *, resume: bool) -> tuple[StageOutcome, bool]:
+    """Train a stage; return how it ended, and whether this is the first process."""
+    recipe, folder, selection = stage.recipe, stage.folder, stage.selection
     settings = recipe.optimisation
-    compute.check(settings.precision)
-    selection = BestAndLastCheckpoint(out / "checkpoints", recipe.validation.patience)
-    checkpoint = _checkpoint_to_resume(recipe, out, selection.last) if resume else None
+    checkpoint = _checkpoint_to_resume(recipe, folder, selection.last) if resume else None
     if checkpoint is None:
-        _refuse_another_run(out)
+        _refuse_another_run(folder)
     first_step = 0 if checkpoint is None else int(checkpoint["global_step"])
-    loggers: list[Logger] = [CurvesFile(out / CURVES / "metrics.csv", first_step)]
-    if tensorboard:
-        loggers.append(tensorboard_logger(out, first_step))
-    compute.prepare(settings.threads)
+    loggers: list[Logger] = [CurvesFile(folder / CURVES / "metrics.csv", first_step)]
+    if run.tensorboard:
+        loggers.append(tensorboard_logger(folder, first_step))
+    run.compute.prepare(settings.threads)
     module = TrainingModule(recipe)
     trainer = _trainer(
         recipe,
-        compute,
+        run.compute,
         callbacks=[
             selection,
             EMAWeightAveraging(decay=settings.ema_decay, use_buffers=True),
-            *([RichProgressBar()] if show_progress else []),
+            *([RichProgressBar()] if run.show_progress else []),
         ],
         logger=loggers,
-        enable_progress_bar=show_progress,
+        enable_progress_bar=run.show_progress,
     )
     place = {"rank": trainer.global_rank, "world_size": trainer.world_size}
-    batches = None if data is None else FileBatches(recipe, data, first_step, **place)
-    weights, model = (None, None) if start_from is None else initial_weights(start_from, recipe)
-    start = RunOrigin(
-        model=model,
-        data=None
-        if batches is None or data is None
-        else DataRecord.from_files(data, batches.scenes),
-        processes=trainer.world_size,
-    )
+    batches = None if run.data is None else FileBatches(recipe, run.data, first_step, **place)
+    origin, weights = _origin(stage, run, batches, trainer.world_size)
     if checkpoint is not None:
-        RunOrigin.read(out / RUN_ORIGIN).check_resumable(start, out)
+        RunOrigin.read(folder / RUN_ORIGIN).check_resumable(origin, run.out)
     elif weights is not None:
-        module.network.load_state_dict(weights.state_dict())
+        module.network.load_state_dict(weights)
     if checkpoint is None or not _is_over(recipe, checkpoint):
         validation = validation_loader(recipe, **place)
         if trainer.is_global_zero:
-            discard_leftovers([out / RECIPE, out / RUN_ORIGIN, selection.best, selection.last])
-            if checkpoint is None:
-                start.write(out / RUN_ORIGIN)
-                _write_recipe(recipe, out / RECIPE)
+            _begin(stage, run, selection, origin if checkpoint is None else None)
         device = trainer.strategy.root_device if recipe.stream.device == "network" else "cpu"
         stream = LiveScenes(recipe, first_step, device, **place) if batches is None else batches
-        with _plain_ends(trainer, out, selection.last):
+        with _plain_ends(trainer, stage, run):
             trainer.fit(
                 module,
                 train_dataloaders=_loader(stream, workers=recipe.stream.workers),
@@ -145,49 +247,116 @@ def train(
                 ckpt_path=None if checkpoint is None else selection.last,
             )
         first_step = trainer.global_step
-    return TrainingOutcome(
+    outcome = StageOutcome(
+        name=stage.name,
+        recipe=recipe,
         best=selection.best,
         steps=first_step,
+        hours=read_checkpoint(selection.last).get(SECONDS, 0.0) / 3600,
         stopped_early=first_step < settings.steps,
-        is_first_process=trainer.is_global_zero,
     )
+    return outcome, bool(trainer.is_global_zero)
 
 
-def _checkpoint_to_resume(recipe: Recipe, out: Path, last: Path) -> dict[str, Any]:
+def _origin(
+    stage: _Stage, run: _Run, batches: FileBatches | None, processes: int
+) -> tuple[RunOrigin, dict[str, Tensor] | None]:
+    """Return what a stage starts from, and the weights if they are not random."""
+    weights: dict[str, Tensor] | None = None
+    model = None
+    if stage.before is not None:
+        weights = network_weights(read_checkpoint(stage.before.best))
+    elif run.start_from is not None:
+        network, model = initial_weights(run.start_from, stage.recipe)
+        weights = network.state_dict()
+    origin = RunOrigin(
+        model=model,
+        stage=None if stage.before is None else stage.before.name,
+        data=None
+        if batches is None or run.data is None
+        else DataRecord.from_files(run.data, batches.scenes),
+        processes=processes,
+    )
+    return origin, weights
+
+
+def _begin(
+    stage: _Stage, run: _Run, selection: BestAndLastCheckpoint, origin: RunOrigin | None
+) -> None:
+    """Write what a stage starts from, if it is not resumed; tidy what a kill may have left."""
+    folder = stage.folder
+    discard_leftovers([folder / RECIPE, folder / RUN_ORIGIN, selection.best, selection.last])
+    if stage.whole is not None:
+        discard_leftovers([run.out / RECIPE, run.out / RUN_ORIGIN])
+        steps = stage.recipe.optimisation.steps
+        count = len(stage.whole.stages)
+        run.report(f"stage {stage.number} of {count}, {stage.name}: {steps} steps")
+    if origin is None:
+        return
+    if stage.whole is not None and stage.number == 1:
+        origin.write(run.out / RUN_ORIGIN)
+        _write_recipe(stage.whole, run.out / RECIPE)
+    origin.write(folder / RUN_ORIGIN)
+    _write_recipe(stage.recipe, folder / RECIPE)
+
+
+def _check_staged_run(recipe: Recipe, out: Path, *, resume: bool) -> None:
+    """Refuse the folder of another run, or one that there is nothing to resume in."""
+    if resume:
+        _refuse_another_recipe(recipe, out)
+        return
+    _refuse_another_run(out, known=(*_BEFORE_CHECKPOINT, STAGES))
+    stages = out / STAGES
+    for folder in sorted(stages.iterdir()) if stages.is_dir() else ():
+        _refuse_another_run(folder, out)
+
+
+def _checkpoint_to_resume(recipe: Recipe, folder: Path, last: Path) -> dict[str, Any]:
     if not last.is_file():
-        raise RecipeError(f"{out}: nothing to resume; there is no {last.relative_to(out)}")
-    path = out / RECIPE
-    if not path.is_file():
-        raise RecipeError(f"{out}: cannot be resumed; its {RECIPE} is missing")
-    if parse_toml(Recipe, path.read_bytes(), source=path, error=RecipeError) != recipe:
-        raise RecipeError(f"{out}: the run there follows another recipe; give that one")
+        raise RecipeError(f"{folder}: nothing to resume; there is no {last.relative_to(folder)}")
+    _refuse_another_recipe(recipe, folder)
     return read_checkpoint(last)
 
 
-def _refuse_another_run(out: Path) -> None:
+def _refuse_another_recipe(recipe: Recipe, folder: Path) -> None:
+    path = folder / RECIPE
+    if not path.is_file():
+        raise RecipeError(f"{folder}: cannot be resumed; its {RECIPE} is missing")
+    theirs = parse_toml(Recipe, path.read_bytes(), source=path, error=RecipeError)
+    names = [[stage.name for stage in each.stages] for each in (theirs, recipe)]
+    if names[0] != names[1] or theirs.stage_recipes() != recipe.stage_recipes():
+        raise RecipeError(f"{folder}: the run there follows another recipe; give that one")
+
+
+def _refuse_another_run(
+    folder: Path, out: Path | None = None, *, known: tuple[str, ...] = _BEFORE_CHECKPOINT
+) -> None:
     """Refuse a folder that holds more than a run leaves that ended before its first checkpoint."""
-    known = (RECIPE, RUN_ORIGIN, CURVES, "tensorboard")
-    held = out.exists() if not out.is_dir() else any(
-        entry.name not in known and not entry.name.startswith(".") for entry in out.iterdir()
+    held = folder.exists() if not folder.is_dir() else any(
+        entry.name not in known and not entry.name.startswith(".") for entry in folder.iterdir()
     )  # fmt: skip
     if held:
-        raise OutputExistsError(f"{out}: not empty; add --resume to go on, or name another folder")
+        raise OutputExistsError(
+            f"{out or folder}: not empty; resume the run there, or name another folder",
+            fields=("resume",),
+        )
 
 
 def _write_recipe(recipe: Recipe, path: Path) -> None:
+    left_out = None if recipe.stages else {"stages"}
     with atomic_path(path, overwrite=True) as part:
-        text = tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
-        part.write_text(text, encoding="utf-8")
+        values = recipe.model_dump(mode="json", exclude_none=True, exclude=left_out)
+        part.write_text(tomli_w.dumps(values), encoding="utf-8")
 
 
 def _is_over(recipe: Recipe, checkpoint: dict[str, Any]) -> bool:
-    """Whether a run needs no further step."""
+    """Whether a stage needs no further step."""
     done = int(checkpoint["global_step"]) >= recipe.optimisation.steps
     return done or stopped_early(checkpoint, recipe.validation.patience)
 
 
 def _trainer(recipe: Recipe, compute: ComputeSettings, **more: Any) -> L.Trainer:
-    """Return Lightning's trainer; it says nothing but that a process has died."""
+    """Return Lightning's trainer; it prints nothing but that a process has died."""
     for noisy in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     launcher = "lightning.pytorch.strategies.launchers.subprocess_script"
@@ -226,32 +395,43 @@ def _loader(stream: LiveScenes | FileBatches, workers: int) -> DataLoader[Any]:
 
 
 @contextmanager
-def _plain_ends(trainer: L.Trainer, out: Path, last: Path) -> Iterator[None]:
-    """End a run that fails in one plain line, of one process, that says how to go on."""
+def _plain_ends(trainer: L.Trainer, stage: _Stage, run: _Run) -> Iterator[None]:
+    """End a run that fails in one plain line, of one process, with how to continue it."""
+    run.launchers.append(trainer.strategy.launcher)
     try:
         yield
     except BaseException as error:
-        end_other_processes(trainer.strategy.launcher)
-        after = (
-            f"--resume -o {out} goes on from the last checkpoint before it"
-            if last.is_file()
-            else "no checkpoint had been written yet, so the same command starts again"
-        )
+        for launcher in run.launchers:
+            end_other_processes(launcher)
+        can_resume = True
+        if stage.selection.last.is_file():
+            after = f"resume the run in {run.out} to continue from the last checkpoint before it"
+        elif stage.before is not None:
+            after = f"resume the run in {run.out} to begin the stage {stage.name!r} again"
+        else:
+            after = "no checkpoint had been written yet, so the same command starts again"
+            can_resume = False
+        fields = ("resume",) if can_resume else ()
         if isinstance(error, SystemExit | FloatingPointError) and not trainer.is_global_zero:
-            raise SystemExit(0) from None  # all processes end so; the first one says it
+            raise SystemExit(0) from None  # all processes end so; the first one prints
         if isinstance(error, SystemExit):  # how Lightning answers Ctrl-C
-            raise FociscopeError(f"stopped at step {trainer.global_step}; {after}") from None
+            raise FociscopeError(
+                f"stopped at step {trainer.global_step}; {after}", fields=fields
+            ) from None
         if isinstance(error, FloatingPointError):
-            raise RecipeError(f"{out}: {error}; lower the learning rate") from None
+            raise RecipeError(f"{run.out}: {error}; lower the learning rate") from None
         if trainer.world_size > 1 and is_lost_contact(error):
             if not trainer.is_global_zero:
                 raise SystemExit(1) from None
             raise FociscopeError(
                 f"one of the {trainer.world_size} processes has ended at step "
                 f"{trainer.global_step}, killed perhaps for want of memory if it said nothing; "
-                f"{after}"
+                f"{after}",
+                fields=fields,
             ) from None
         process = f"process {trainer.global_rank}: " if trainer.global_rank else ""
         if isinstance(error, FociscopeError):
-            raise type(error)(f"{process}{str(error).rstrip('.')}; {after}") from error
+            raise type(error)(
+                f"{process}{str(error).rstrip('.')}; {after}", fields=(*error.fields, *fields)
+            ) from error
         raise

@@ -1,7 +1,7 @@
 """What a run starts from beside its recipe: a model's weights, files, processes; in `start.json`.
 
-A run that goes on is held against it, because other data or other weights would make it another run
-under the same name.
+A run that is resumed is compared with it, because other data or other weights would make it another
+run under the same name.
 """
 
 from __future__ import annotations
@@ -56,17 +56,19 @@ class RunOrigin(Configuration):
     """What a run starts from."""
 
     model: ModelRecord | None = None
-    """None: from random weights."""
+    """None: from random weights, or from a stage."""
+    stage: str | None = None
+    """Name of the stage before, in the same run, whose best weights this one starts from."""
     data: DataRecord | None = None
     """None: live simulation."""
     processes: int = Field(default=1, ge=1)
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote; a run without the file started from nothing.
+        """Read what `write` wrote; a run without the file started from random weights.
 
         Raises:
-            RecipeError: the file is damaged.
+            RecipeError: if the file is damaged.
         """
         if not path.is_file():
             return cls()
@@ -83,35 +85,38 @@ class RunOrigin(Configuration):
             part.write_text(self.model_dump_json(indent=2, exclude_none=True) + "\n")
 
     def check_resumable(self, asked: RunOrigin, out: Path) -> None:
-        """Hold what a run started from against what it is asked to go on with.
+        """Compare what a run started from with what it is to be resumed with.
 
         Args:
-            asked: of the resumed part; it need not name the model again.
-            out: folder of the run, for the message.
+            asked: Origin of the resumed part; it need not name the model again.
+            out: Folder of the run, for the message.
 
         Raises:
-            RecipeError: it would be another run.
+            RecipeError: if it would be another run.
 
         Warns:
-            FociscopeWarning: another number of processes: the scenes to come are others.
+            FociscopeWarning: if the number of processes differs: the scenes to come are others.
         """
         if asked.model is not None and (
             self.model is None or asked.model.sha256 != self.model.sha256
         ):
             began = "random weights" if self.model is None else f"another {self.model.name}"
             raise RecipeError(
-                f"{out}: the run there started from {began}, not from {asked.model.name}; leave "
-                "--from out to go on with it, or name another folder"
+                f"{out}: the run there started from {began}, not from {asked.model.name}; name "
+                "no model to resume it, or name another folder",
+                fields=("start_from",),
             )
         if self.data is None and asked.data is not None:
             raise RecipeError(
-                f"{out}: the run there trains on live simulation; leave --data out to go on with "
-                "it, or name another folder"
+                f"{out}: the run there trains on live simulation; name no files to resume it, or "
+                "name another folder",
+                fields=("data",),
             )
         if self.data is not None and (asked.data is None or not self.data.is_same_as(asked.data)):
             raise RecipeError(
                 f"{out}: the run there trains on the {self.data.scenes} scenes of "
-                f"{self.data.folder}; give the same files with --data to go on with it"
+                f"{self.data.folder}; name the same files to resume it",
+                fields=("data",),
             )
         if self.processes != asked.processes:
             warnings.warn(
@@ -126,14 +131,17 @@ def initial_weights(name_or_path: str | Path, recipe: Recipe) -> tuple[LayerNet,
     """Read a model for its weights.
 
     Args:
-        name_or_path: a shipped model, or a `.safetensors` file.
-        recipe: whose network it must be; one that sees sensor A alone may start from one that sees
-            both, whose weights for sensor B are left out.
+        name_or_path: Name of a shipped model, or path of a `.safetensors` file.
+        recipe: Recipe whose network the model must have. A network that sees sensor A alone may
+            start from one that sees both; the weights for sensor B are left out.
+
+    Returns:
+        The network, and the record of its model.
 
     Raises:
-        ModelError: no such model, or a damaged one.
-        FileFormatError: there is no such file.
-        RecipeError: its network is another one.
+        ModelError: if the model is unknown or damaged.
+        FileFormatError: if the file does not exist.
+        RecipeError: if its network is another one.
     """
     path = find_model(name_or_path)
     network, info = read_model(path)

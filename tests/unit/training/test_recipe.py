@@ -130,3 +130,60 @@ def test_what_would_fail_only_after_training_is_refused_before(
 def test_a_core_outside_its_family_is_refused(tmp_path: Path) -> None:
     focus = "[family.focus]\nshare = 0.5\nhalf_angle_deg = [8.0, 20.0]\n"
     refused(tmp_path, LEAST + focus, "family.focus.half_angle_deg", "8 to 20", "9 to 30")
+
+
+# --- stages -------------------------------------------------------------------------------------
+
+TWO = LEAST + '[[stages]]\nname = "wide"\n[[stages]]\nname = "in focus"\n'
+
+
+def test_a_recipe_without_stages_is_a_single_stage(tmp_path: Path) -> None:
+    recipe = load(tmp_path, LEAST)
+    assert recipe.stage_recipes() == (recipe,)
+
+
+def test_a_stage_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+    more = "[stages.family.focus]\nshare = 0.5\n[stages.optimisation]\nsteps = 9\n"
+    first, second = load(tmp_path, TWO + more + "[stages.seeds]\ntraining = 7\n").stage_recipes()
+    assert first == load(tmp_path, LEAST)
+    assert second == load(
+        tmp_path,
+        'name = "mine"\n[optimisation]\nsteps = 9\n[family.focus]\nshare = 0.5\n'
+        "[seeds]\ntraining = 7\n",
+    )
+
+
+def test_a_table_of_another_kind_replaces_the_whole_table(tmp_path: Path) -> None:
+    base = LEAST + '[scenes.specimen]\nkind = "perlin-foci"\ncoverage = [0.1, 0.2]\n'
+    stage = '[[stages]]\nname = "x"\n[stages.scenes.specimen]\n'
+    (same,) = load(tmp_path, base + stage + "feature_um = 500.0\n").stage_recipes()
+    assert same.scenes.specimen.coverage == (0.1, 0.2)  # type: ignore[attr-defined]
+    (other,) = load(tmp_path, base + stage + 'kind = "rings"\n').stage_recipes()
+    assert other.scenes.specimen.kind == "rings"
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("[stages.family]\nhalf_angle = [1, 2]", ["stage 2, 'in focus'", "half_angle"]),
+        ("[stages.optimisation]\nsteps = 0", ["stage 2", "optimisation.steps"]),
+        ("[stages.network]\nlayers = 3", ["network", "not permitted"]),
+        ("[stages.seeds]\ntest = 999", ["'in focus'", "training alone"]),
+        ("[stages.seeds]\ntraining = 404", ["stage 2", "different seeds"]),
+        ('[[stages]]\nname = "wide"', ["two stages"]),
+        ('[[stages]]\nname = "../up"', ["stages.2.name"]),
+    ],
+)
+def test_a_stage_that_does_not_hold_together_is_refused_in_one_line(
+    tmp_path: Path, more: str, words: list[str]
+) -> None:
+    refused(tmp_path, TWO + more, *words)
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_a_shipped_recipe_names_every_stage_from_random_weights_on(name: str) -> None:
+    recipe = Recipe.load(name)
+    first, *_, last = recipe.stage_recipes()
+    assert first.family.focus is None
+    assert last.family.focus is not None
+    assert first.seeds.training != last.seeds.training
