@@ -199,7 +199,8 @@ def _about(network: LayerNet, info: ModelInfo, recipe: Recipe, training: list[st
         "",
         f"- the imager: acceptance half angle {_span(family.half_angle_deg, 'degrees')}, base blur "
         f"{_span(family.base_blur_px, 'pixels')}, at {gap_px:.1f} "
-        f"pixels of gap; the conditioning is exact in {100 * family.exact_fraction:g} % of the scenes, in "
+        f"pixels of gap; the conditioning is exact in {100 * family.exact_fraction:g} % of the "
+        "scenes, in "
         f"the others it has errors of {family.conditioning_half_angle_std_deg:g} degrees and "
         f"{family.conditioning_base_blur_std_px:g} pixels (standard deviations); boundaries "
         f"{', '.join(family.boundaries)} in turn;",
