@@ -139,8 +139,8 @@ def train(
     """
     compute = compute or ComputeSettings()
     recipes = recipe.stage_recipes()
-    for stage in recipes:
-        compute.check(stage.optimisation.precision)
+    for each in recipes:
+        compute.check(each.optimisation.precision)
     run = _Run(out, data, start_from, compute, tensorboard, show_progress, report or _silent)
     if not recipe.stages:
         outcome, is_first = _train_stage(_Stage(recipe, out), run, resume=resume)
