@@ -1,11 +1,21 @@
 """An imager from measurements: beads at known depths, or a known target.
 
-stack = read_stack("beads.tif", depth_um=read_depths("depths.csv"))
-calibration = calibrate_beads(stack)
-calibration.imager.to_toml("imager.toml")
+    calibration = calibrate("beads.tif", "imager.toml", depth_um="depths.csv")
+
+does the whole of it. Step by step, with arrays in place of files:
+
+    stack = read_stack("beads.tif", depth_um=read_depths("depths.csv"))
+    calibration = calibrate_beads(stack)
+    calibration.imager.to_toml("imager.toml")
 """
 
 from fociscope.calibration.from_beads import calibrate_beads
+from fociscope.calibration.from_files import (
+    Drawing,
+    calibrate,
+    check_output,
+    save_calibration,
+)
 from fociscope.calibration.from_target import calibrate_target
 from fociscope.calibration.psf_fit import Estimate
 from fociscope.calibration.result import Calibration, PlaneFit
@@ -15,15 +25,19 @@ from fociscope.imager.registration import Similarity, fit_similarity, match_poin
 
 __all__ = [
     "Calibration",
+    "Drawing",
     "Estimate",
     "MeasuredStack",
     "PlaneFit",
     "Similarity",
+    "calibrate",
     "calibrate_beads",
     "calibrate_target",
+    "check_output",
     "fit_similarity",
     "match_points",
     "read_depths",
     "read_stack",
+    "save_calibration",
     "simulated_stack",
 ]

@@ -16,6 +16,7 @@ import numpy as np
 from fociscope.calibration.beads import Bead, Spots
 from fociscope.calibration.psf_fit import PsfFitModel
 from fociscope.calibration.rendering import BeadRendering, RenderGrid
+from fociscope.imager.psf import KERNEL_ENERGY
 from fociscope.typing import Float64Array
 
 __all__ = ["BeadModel", "Places"]
@@ -29,8 +30,6 @@ OFFSET_STEP_PX = 0.01
 FARTHEST_ZERO_UM = 500.0
 """The zero of the depths may be wrong by so much."""
 DEPTH_STEP_UM = 0.5
-KERNEL_ENERGY = 0.999
-"""Share of the light beyond which a kernel is taken as dark, to save time."""
 NEIGHBOUR_SHARE = 1e-3
 """A neighbour counts in planes where it lights the window by this share of its peak."""
 
@@ -47,8 +46,8 @@ class _Seen:
 class BeadModel:
     """All beads of all sensors, for `separable.fit`.
 
-    Parameters: spread and base blur variance of the family, an offset of all depths where it is
-    free, then (y, x) in pixels of each bead from its window's middle.
+    Parameters: those of the PSF (`PsfFitModel`), an offset of all depths if it is free, then (y, x)
+    in pixels of each bead from its window's middle.
     """
 
     def __init__(
@@ -136,7 +135,7 @@ class BeadModel:
     @property
     def shared(self) -> int:
         """How many parameters all blocks share; the beads' positions follow."""
-        return 2 + self.free_depth
+        return self.fit_model.count + self.free_depth
 
     def positions_px(self, parameters: Float64Array) -> Float64Array:
         """Return (bead, 2): (y, x) on the sensor's frame."""
@@ -145,7 +144,7 @@ class BeadModel:
 
     def distance_um(self, parameters: Float64Array, sensor: int) -> Float64Array:
         """Return (depth,) the distances from a sensor, with the depth offset where it is free."""
-        offset_um = float(parameters[2]) if self.free_depth else 0.0
+        offset_um = float(parameters[self.shared - 1]) if self.free_depth else 0.0
         return np.maximum(self.distances_um[sensor] + offset_um * (1 - 2 * sensor), 0.0)
 
     def columns(self, parameters: Float64Array) -> Float64Array:
@@ -174,7 +173,7 @@ class BeadModel:
         """
         key = (farther_um, *(float(v) for v in parameters[: self.shared]))
         if key not in self._drawn:
-            psf = self.fit_model.at(parameters[0], parameters[1])
+            psf = self.fit_model.at(parameters)
             every = [
                 (float(z) + farther_um, self.pitches_um[sensor])
                 for sensor in range(len(self.distances_um))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -18,15 +17,30 @@ from fociscope.calibration.beads import (
     window_px,
 )
 from fociscope.calibration.measured_psf import measured_psf
-from fociscope.calibration.outcome import BeadFit, bead_chi_square, calibration_of, notes_of
-from fociscope.calibration.psf_fit import Model, PsfFitModel, check_depths, distances, start_model
+from fociscope.calibration.outcome import (
+    BeadFit,
+    assemble_calibration,
+    bead_chi_square,
+    beads_of,
+    notes_of,
+    same_light,
+)
+from fociscope.calibration.planes import bead_planes
+from fociscope.calibration.psf_fit import (
+    MEASURED,
+    Estimate,
+    PsfFitModel,
+    check_depths,
+    distances,
+    start_model,
+)
 from fociscope.calibration.result import Calibration
 from fociscope.calibration.separable import ROUNDS, Fit, fit
 from fociscope.errors import FociscopeWarning
 from fociscope.files.captures.calibration_stack import MeasuredStack
 from fociscope.imager.geometry import Imager
 from fociscope.imager.registration import Similarity, fit_similarity, match_points
-from fociscope.typing import Float64Array
+from fociscope.typing import Progress
 
 __all__ = ["calibrate_beads"]
 
@@ -48,39 +62,58 @@ def calibrate_beads(
     stack: MeasuredStack,
     *,
     imager: Imager | None = None,
-    model: Model = "angle-selective",
+    model: str = "angle-selective",
     saturation_counts: float | None = None,
     fit_depth_offset: bool = False,
     radial: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Calibration:
     """Calibrate from point emitters at known depths.
 
     Args:
-        stack: of one or two sensors.
-        imager: gives the pixel pitch, the gap, start values, and all that is not fitted; the
-            reference imager without it.
-        model: of the PSF; `measured` is the angle-selective one corrected by what is measured.
-        saturation_counts: from where on a pixel counts as saturated; without it, see
-            `saturation.saturated`.
-        fit_depth_offset: fit one offset of all depths as well.
-        radial: average a measured PSF over all directions.
-        progress: called with the steps done and their number.
+        stack: Captures of one or two sensors, (sensor, depth, y, x) counts.
+        imager: Imager that gives the pixel pitch, the gap, start values and all that is not fitted;
+            the reference imager by default.
+        model: Kind of PSF to fit, one of `fociscope.imager.psf.PSF_KINDS` that declares fit
+            parameters; "measured" for the angle-selective one, corrected by what is measured.
+        saturation_counts: Counts at which a pixel is saturated; by default judged from the stack,
+            see `noise.saturated`.
+        fit_depth_offset: Whether one offset of all depths is fitted as well.
+        radial: Whether a measured PSF is averaged over all directions.
+        progress: Called with the steps done and their number.
+
+    Returns:
+        The imager with its uncertainties.
 
     Raises:
-        CaptureError: no bead, no lone bead, or saturated beads.
-        ImagerError: too few depths, or depths outside the imager.
+        CaptureError: If there is no bead, none apart from others, or beads are saturated.
+        ImagerError: If the depths are too few or outside the imager, or the model is unknown.
+
+    Example:
+        >>> from fociscope.calibration import calibrate_beads, simulated_stack
+        >>> from fociscope.imager import Imager
+        >>> imager = Imager(sensors=1, frame_px=(31, 31))
+        >>> stack = simulated_stack(imager, [[10.0, -15.0]], [50.0, 150.0, 300.0])
+        >>> calibration = calibrate_beads(stack, imager=imager)
+        >>> abs(calibration.estimates["half_angle_deg"].value - 18.0) < 1.0
+        True
     """
     start = imager or Imager.reference()
     sensors = len(stack.counts)
     check_depths(stack.depth_um, model, start, sensors)
     gap_um = max(start.gap_um, float(stack.depth_um.max()))
     start = start.with_(sensors=sensors, frame_px=stack.counts.shape[2:], gap_um=gap_um)
-    done = _fit(stack, start, start_model(start, model), saturation_counts, fit_depth_offset,
-                progress)  # fmt: skip
-    notes = notes_of(done, sensors, model)
-    calibration = calibration_of(stack, start, done, notes)
-    if model == "measured":
+    search = _Search(
+        stack,
+        start,
+        start_model(start, model),
+        saturation_counts=saturation_counts,
+        free_depth=fit_depth_offset,
+        progress=progress,
+    )
+    done = search.run()
+    calibration = _calibration(stack, start, done, notes_of(done, sensors, model))
+    if model == MEASURED:
         psf = measured_psf(
             done.model,
             done.found,
@@ -89,102 +122,143 @@ def calibrate_beads(
             radial=radial,
         )
         calibration = replace(calibration, imager=calibration.imager.with_(psf=psf))
-    for note in notes:
+    for note in calibration.notes:
         warnings.warn(note, FociscopeWarning, stacklevel=2)
-    return replace(calibration, notes=tuple(notes))
+    return calibration
 
 
-def _fit(
-    stack: MeasuredStack,
-    imager: Imager,
-    fit_model: PsfFitModel,
-    saturation_counts: float | None,
-    free_depth: bool,
-    progress: Callable[[int, int], None] | None,
-) -> BeadFit:
-    """Fit, and fit again where windows, the beads or sensor B's pixels turn out otherwise."""
-    sensors, pitch = len(stack.counts), imager.pixel_pitch_um
-    distances_um = distances(stack.depth_um, imager.gap_um, sensors)
-    farthest = np.concatenate(distances_um)
-    widest_px = (min(imager.frame_px) - 1) // 2
-    radius_px, scale, offset_um = 0, 1.0, 0.0
-    moved = unplaced = True
-    spots: list[Spots] = []
-    places: dict[tuple[int, Bead], tuple[float, float]] = {}
+def _calibration(
+    stack: MeasuredStack, start: Imager, done: BeadFit, notes: list[str]
+) -> Calibration:
+    model, found = done.model, done.found
+    depth_offset = None
+    if model.free_depth:
+        at = model.shared - 1
+        std = float(found.covariance[at, at] ** 0.5)
+        depth_offset = Estimate(float(found.parameters[at]), std, "um")
+    return assemble_calibration(
+        start,
+        model,
+        found,
+        source="beads",
+        planes=bead_planes(model, found, stack.depth_um),
+        notes=notes,
+        registration=done.registration,
+        shared_blocks=same_light(model, done.pairs) if done.pairs else None,
+        depth_offset=depth_offset,
+        beads=beads_of(model, found),
+        excluded=tuple(one for spots in done.spots for one in spots.excluded),
+    )
 
-    def one_pass(*, roughly: bool) -> tuple[BeadModel, Fit]:
+
+class _Search:
+    """Fits again where windows, the beads or the size of sensor B's pixels turn out otherwise."""
+
+    def __init__(
+        self,
+        stack: MeasuredStack,
+        imager: Imager,
+        fit_model: PsfFitModel,
+        *,
+        saturation_counts: float | None,
+        free_depth: bool,
+        progress: Progress | None,
+    ) -> None:
+        self.stack, self.fit_model = stack, fit_model
+        self.pitch_um = imager.pixel_pitch_um
+        self.saturation_counts, self.free_depth = saturation_counts, free_depth
+        self.progress = progress
+        self.distances_um = distances(stack.depth_um, imager.gap_um, len(stack.counts))
+        self.widest_px = (min(imager.frame_px) - 1) // 2
+        self.radius_px, self.scale, self.offset_um = 0, 1.0, 0.0
+        self.spots: list[Spots] = []
+        self.places: dict[tuple[int, Bead], tuple[float, float]] = {}
+
+    def run(self) -> BeadFit:
+        """Fit roughly until all is settled, then well, without spots that turn out no points."""
+        self._settle()
+        for _ in range(MOST_PASSES):
+            model, found = self._fit(roughly=False)
+            worse = _not_points(model, found)
+            if not worse:
+                break
+            self.spots = [_without(spots, worse, sensor) for sensor, spots in enumerate(self.spots)]
+        return BeadFit(model, found, self.spots, *_registration(model, found, self.pitch_um))
+
+    def _settle(self) -> None:
+        """Fit roughly until windows, neighbours' places and the size of B's pixels are known."""
+        farthest = np.concatenate(self.distances_um)
+        moved = unplaced = True
+        for number in range(MOST_PASSES):
+            asked_px = min(window_px(self.fit_model.psf, farthest, self.pitch_um), self.widest_px)
+            settled = abs(asked_px - self.radius_px) <= WINDOW_CHANGE * self.radius_px
+            if settled and number > 0 and not moved and not unplaced:
+                break
+            if not settled:
+                self.radius_px = asked_px
+                self.spots = self._find()
+            unplaced = self._has_unplaced_neighbours()
+            model, found = self._fit(roughly=True)
+            self.fit_model = self.fit_model.moved(found.parameters)
+            if self.free_depth:
+                self.offset_um = float(found.parameters[model.shared - 1])
+            places = model.positions_px(found.parameters)
+            for one, place in zip(model.seen_beads, places, strict=True):
+                self.places[one.sensor, one.bead] = (float(place[0]), float(place[1]))
+            registration, _ = _registration(model, found, self.pitch_um)
+            scale = _scale(registration)
+            moved = abs(scale - self.scale) > LARGE_SCALE_CHANGE
+            self.scale = scale
+
+    def _fit(self, *, roughly: bool) -> tuple[BeadModel, Fit]:
+        pitches_um = (self.pitch_um, self.pitch_um / self.scale)
         model = BeadModel(
-            list(stack.counts),
-            distances_um,
-            spots,
-            fit_model=fit_model,
-            pitches_um=(pitch, pitch / scale)[:sensors],
-            radius_px=radius_px,
-            free_depth=free_depth,
-            depth_offset_um=offset_um,
-            places=places,
+            list(self.stack.counts),
+            self.distances_um,
+            self.spots,
+            fit_model=self.fit_model,
+            pitches_um=pitches_um[: len(self.stack.counts)],
+            radius_px=self.radius_px,
+            free_depth=self.free_depth,
+            depth_offset_um=self.offset_um,
+            places=self.places,
         )
-        return model, fit(
-            model, rounds=1 if roughly else ROUNDS, roughly=roughly, progress=progress
+        rounds = 1 if roughly else ROUNDS
+        return model, fit(model, rounds=rounds, roughly=roughly, progress=self.progress)
+
+    def _has_unplaced_neighbours(self) -> bool:
+        """Return whether a bead sends light into another's window from a place not fitted yet."""
+        return any(
+            (sensor, other) not in self.places
+            for sensor, spots in enumerate(self.spots)
+            for bead in spots.beads
+            for other in spots.neighbours(bead, 2 * self.radius_px)
+            if other in spots.beads
         )
 
-    # Roughly first, until windows, neighbours' places and the size of B's pixels are known.
-    for number in range(MOST_PASSES):
-        asked_px = min(window_px(fit_model.psf, farthest, pitch), widest_px)
-        settled = abs(asked_px - radius_px) <= WINDOW_CHANGE * radius_px
-        if settled and number > 0 and not moved and not unplaced:
-            break
-        if not settled:
-            radius_px = asked_px
-            spots = _find(stack, distances_um, fit_model, pitch, radius_px, saturation_counts)
-        unplaced = any(
-            (sensor, other) not in places
-            for sensor, found in enumerate(spots)
-            for bead in found.beads
-            for other in found.neighbours(bead, 2 * radius_px)
-            if other in found.beads
-        )
-        model, done = one_pass(roughly=True)
-        fit_model = fit_model.moved(*(float(v) for v in done.parameters[:2]))
-        offset_um = float(done.parameters[2]) if free_depth else 0.0
-        for one, place in zip(model.seen_beads, model.positions_px(done.parameters), strict=True):
-            places[one.sensor, one.bead] = (float(place[0]), float(place[1]))
-        registration, _ = _registration(model, done, pitch)
-        moved = abs(_scale(registration) - scale) > LARGE_SCALE_CHANGE
-        scale = _scale(registration)
-    for _ in range(MOST_PASSES):
-        model, done = one_pass(roughly=False)
-        worse = _not_points(model, done)
-        if not worse:
-            break
-        spots = [_without(found, worse, sensor) for sensor, found in enumerate(spots)]
-    return BeadFit(model, done, spots, *_registration(model, done, pitch))
-
-
-def _find(
-    stack: MeasuredStack,
-    distances_um: list[Float64Array],
-    fit_model: PsfFitModel,
-    pitch_um: float,
-    radius_px: int,
-    saturation_counts: float | None,
-) -> list[Spots]:
-    """Return each sensor's spots, none of them saturated."""
-    spots = []
-    for sensor, (planes, distance) in enumerate(zip(stack.counts, distances_um, strict=True)):
-        found = find_beads(
-            planes,
-            distance,
-            psf=fit_model.psf,
-            pixel_pitch_um=pitch_um,
-            radius_px=radius_px,
-            sensor=sensor,
-        )
-        check_saturation(
-            planes, stack.depth_um, found, sensor=sensor, saturation_counts=saturation_counts
-        )
-        spots.append(found)
-    return spots
+    def _find(self) -> list[Spots]:
+        """Return each sensor's spots, none of them saturated."""
+        every = []
+        for sensor, (planes, distance) in enumerate(
+            zip(self.stack.counts, self.distances_um, strict=True)
+        ):
+            spots = find_beads(
+                planes,
+                distance,
+                psf=self.fit_model.psf,
+                pixel_pitch_um=self.pitch_um,
+                radius_px=self.radius_px,
+                sensor=sensor,
+            )
+            check_saturation(
+                planes,
+                self.stack.depth_um,
+                spots,
+                sensor=sensor,
+                saturation_counts=self.saturation_counts,
+            )
+            every.append(spots)
+        return every
 
 
 def _without(spots: Spots, dropped: list[Excluded], sensor: int) -> Spots:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
 
-from fociscope.calibration import outcome as estimates
 from fociscope.calibration.noise import robust_std, saturated
+from fociscope.calibration.outcome import (
+    POOR_CHI_SQUARE,
+    assemble_calibration,
+    registration_estimates,
+)
 from fociscope.calibration.planes import target_planes
-from fociscope.calibration.psf_fit import Model, PsfFitModel, check_depths, distances, start_model
+from fociscope.calibration.psf_fit import (
+    MEASURED,
+    PsfFitModel,
+    check_depths,
+    distances,
+    start_model,
+)
 from fociscope.calibration.rendering import RenderGrid, render_oversampled
 from fociscope.calibration.result import Calibration
 from fociscope.calibration.separable import ROUNDS, Fit, fit
@@ -23,14 +32,13 @@ from fociscope.files.captures.calibration_stack import MeasuredStack
 from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import Psf
 from fociscope.imager.registration import Similarity
-from fociscope.typing import Float64Array
+from fociscope.typing import Float64Array, Progress
 
 __all__ = ["calibrate_target"]
 
 
 START_ROTATIONS_DEG = (0.0, -2.0, 2.0, -4.0, 4.0)
 POOREST_CORRELATION = 0.3
-POOR_CHI_SQUARE = 1.5
 
 
 def calibrate_target(
@@ -38,31 +46,53 @@ def calibrate_target(
     target: npt.ArrayLike,
     *,
     imager: Imager | None = None,
-    model: Model = "angle-selective",
+    model: str = "angle-selective",
     saturation_counts: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Calibration:
     """Calibrate from a target that is known, at known depths.
 
     Args:
-        stack: captures of one or two sensors.
-        target: (y, x) light emitted at each point; points lie one pixel pitch apart, the middle of
-            the target above the middle of the frame, roughly.
-        imager: gives the pixel pitch, the gap, start values, and all that is not fitted.
-        model: of the PSF, angle-selective or gaussian.
-        saturation_counts: from where on a pixel counts as saturated.
-        progress: called with the steps done and their number.
+        stack: Captures of one or two sensors, (sensor, depth, y, x) counts.
+        target: (y, x) light emitted at each point. Points lie one pixel pitch apart, the middle of
+            the target roughly above the middle of the frame.
+        imager: Imager that gives the pixel pitch, the gap, start values and all that is not fitted;
+            the reference imager by default.
+        model: Kind of PSF to fit, one of `fociscope.imager.psf.PSF_KINDS` that declares fit
+            parameters.
+        saturation_counts: Counts at which a pixel is saturated; by default judged from the stack.
+        progress: Called with the steps done and their number.
+
+    Returns:
+        The imager with its uncertainties.
 
     Raises:
-        CaptureError: the target is no picture or not to be found, or captures are saturated.
-        ImagerError: too few depths, or depths outside the imager.
+        CaptureError: If the target is no image of light or not found in the captures, the captures
+            are saturated, or the model is "measured".
+        ImagerError: If the depths are too few or outside the imager, or the model is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.calibration import calibrate_target, simulated_stack
+        >>> from fociscope.imager import Imager
+        >>> imager = Imager(sensors=1, frame_px=(31, 31))
+        >>> points_px = np.array([[-8, -5], [6, 7], [3, -9], [-4, 8]])
+        >>> target = np.zeros((31, 31))
+        >>> target[tuple((points_px + 15).T)] = 1.0
+        >>> stack = simulated_stack(imager, points_px * 55.0, [50.0, 150.0, 300.0])
+        >>> calibration = calibrate_target(stack, target, imager=imager)
+        >>> abs(calibration.estimates["half_angle_deg"].value - 18.0) < 1.0
+        True
     """
     start = imager or Imager.reference()
     sensors = len(stack.counts)
     emitted = _checked(target)
-    if model == "measured":
+    if model == MEASURED:
         raise CaptureError(
-            "a target gives a parametric PSF; take --model angle-selective or gaussian, or beads"
+            "a target gives a parametric PSF, not a measured one; fit another PSF model, such as "
+            "angle-selective or gaussian, or measure beads",
+            fields=("model",),
+            value=model,
         )
     check_depths(stack.depth_um, model, start, sensors)
     for sensor in range(sensors):
@@ -113,7 +143,7 @@ def _fit(
     target: Float64Array,
     imager: Imager,
     fit_model: PsfFitModel,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> tuple[TargetModel, Fit]:
     """Place the target roughly, then fit; once more from there, on the grid of its true scale."""
     pitch = imager.pixel_pitch_um
@@ -132,7 +162,7 @@ def _fit(
             placed=placed,
         )
         found = fit(problem, rounds=ROUNDS if last else 1, roughly=not last, progress=progress)
-        fit_model = fit_model.moved(*(float(v) for v in found.parameters[:2]))
+        fit_model = fit_model.moved(found.parameters)
         placed = [problem.similarity(found.parameters, sensor) for sensor in range(len(placed))]
     return problem, found
 
@@ -192,56 +222,43 @@ def _place(
 def _result(
     stack: MeasuredStack, start: Imager, model: TargetModel, found: Fit, notes: list[str]
 ) -> Calibration:
-    """Put the imager and its uncertainties together."""
-    values = model.fit_model.estimates(found.parameters[:2], found.covariance[:2, :2])
-    values |= estimates.background(model, found)
-    fitted = model.fit_model.at(*(float(v) for v in found.parameters[:2]))
-    changes: dict[str, Any] = {"psf": fitted}
-    on_a = model.similarity(found.parameters, 0)
-    values |= {
-        f"target_{name}": value
-        for name, value in estimates.registration(_with_covariance(model, found, 0)).items()
-    }
+    placement = registration_estimates(_with_covariance(model, found, 0))
+    registration = shared_blocks = None
     if len(stack.counts) == 2:
-        on_b = model.similarity(found.parameters, 1)
-        between = on_b.after(on_a.inverse())
-        values |= estimates.registration(_between(model, found, between))
+        registration = _between(model, found)
         planes = np.arange(len(stack.depth_um))
-        values["gain_b"] = estimates.gain(found, model, planes, planes + len(planes))
-        changes["registration"] = estimates.registration_field(between)
-        changes["sensor_gains"] = (1.0, values["gain_b"].value)
-    imager = estimates.with_black_level(
-        start.with_(**changes), values["background_a_counts"], notes
-    )
-    return Calibration(
-        imager=imager,
+        shared_blocks = planes, planes + len(planes)
+    return assemble_calibration(
+        start,
+        model,
+        found,
         source="target",
-        fitted=fitted,
-        estimates=values,
         planes=target_planes(model, found, stack.depth_um),
-        beads=(),
-        excluded=(),
-        notes=tuple(notes),
-        reduced_chi_square=found.reduced_chi_square,
-        outlier_share=1 - float(found.used.sum() / found.used.size),
+        notes=notes,
+        registration=registration,
+        shared_blocks=shared_blocks,
+        placement={f"target_{name}": value for name, value in placement.items()},
     )
 
 
 def _with_covariance(model: TargetModel, found: Fit, sensor: int) -> Similarity:
     """Return what takes the target to a sensor, with its covariance in um, degrees and 1."""
     at = model.similarity(found.parameters, sensor)
-    which = slice(2 + 4 * sensor, 6 + 4 * sensor)
+    which = model.placement(sensor)
     unit = np.array([model.pixel_pitch_um, model.pixel_pitch_um, 1, 1])
     covariance = found.covariance[which, which] * np.outer(unit, unit)
-    return Similarity(at.shift_um, at.rotation_deg, at.scale, covariance)
+    return replace(at, covariance=covariance)
 
 
-def _between(model: TargetModel, found: Fit, between: Similarity) -> Similarity:
+def _between(model: TargetModel, found: Fit) -> Similarity:
     """Return the registration of B to A with the covariance that both placings leave."""
 
-    def values(parameters: Float64Array) -> Float64Array:
+    def between(parameters: Float64Array) -> Similarity:
         on_a, on_b = (model.similarity(parameters, sensor) for sensor in (0, 1))
-        s = on_b.after(on_a.inverse())
+        return on_b.after(on_a.inverse())
+
+    def values(parameters: Float64Array) -> Float64Array:
+        s = between(parameters)
         return np.array([*s.shift_um, s.rotation_deg, s.scale])
 
     at = values(found.parameters)
@@ -251,4 +268,4 @@ def _between(model: TargetModel, found: Fit, between: Similarity) -> Similarity:
         moved[n] += step
         toward[:, n] = (values(moved) - at) / step
     covariance = toward @ found.covariance @ toward.T
-    return Similarity(between.shift_um, between.rotation_deg, between.scale, covariance)
+    return replace(between(found.parameters), covariance=covariance)

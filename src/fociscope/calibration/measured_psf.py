@@ -48,7 +48,7 @@ def measured_psf(
         gap_um: the greatest distance that is asked for.
         radial: average over all directions, and along distance; else only over beads.
     """
-    psf = model.fit_model.at(*(float(v) for v in found.parameters[:2]))
+    psf = model.fit_model.at(found.parameters)
     radius_px = min(
         math.ceil(psf.encircled_radius_um(gap_um, KERNEL_ENERGY) / pixel_pitch_um + 0.5),
         LARGEST_MEASURED_RADIUS_PX,

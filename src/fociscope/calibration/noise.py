@@ -1,4 +1,7 @@
-"""Which pixels are cut off at the top, although a file rarely says where its converter ends."""
+"""Noise read from the residuals of a fit, outliers, and pixels cut off at the top of their range.
+
+The noise of a sensor is not known beforehand; a file rarely says where its converter ends.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,9 @@ CLIP_STD = 4.0
 LEAST_KEPT = 0.5
 """Pixels whose noise the fit takes up by more than the rest of this tell little about it."""
 _MAD_TO_STD = 1.4826  # of a normal distribution
+FLAT_PIXELS = 3
+"""So many pixels at the very maximum, side by side, are no chance."""
+FULL_SCALES = tuple(float(2**bits - 1) for bits in (8, 10, 12, 14, 16))
 
 
 def robust_std(values: Float64Array) -> float:
@@ -95,6 +101,27 @@ def from_residuals(
     return std
 
 
+def saturated(planes: Float64Array, saturation_counts: float | None) -> BoolArray:
+    """Return which pixels of a sensor's stack are saturated.
+
+    Without `saturation_counts` the very maximum of the stack counts as saturation where several
+    pixels share it and it is the full scale of a converter, or they lie side by side or in
+    successive planes.
+
+    Args:
+        planes: (depth, y, x) counts; minus infinity where a pixel does not count.
+        saturation_counts: from where on a pixel is saturated, if that is known.
+    """
+    if saturation_counts is not None:
+        return np.asarray(planes >= saturation_counts)
+    top = float(planes.max())
+    at_top = np.asarray(planes == top)
+    runs, _ = ndimage.label(at_top)
+    flat = int(np.bincount(runs.ravel())[1:].max()) >= FLAT_PIXELS
+    full_scale = top in FULL_SCALES and int(at_top.sum()) >= FLAT_PIXELS
+    return at_top if flat or full_scale else np.zeros_like(at_top)
+
+
 def _clipped_std(values: Float64Array) -> float:
     """Return the root mean square without outliers; a median would be as coarse as the counts."""
     inlier = values[np.abs(values) <= OUTLIER_STD * robust_std(values)]
@@ -122,29 +149,3 @@ def _at_least_something(std: Float64Array) -> Float64Array:
     """Give planes without any noise that of the noisiest, for weights to stay finite."""
     most = float(std.max())
     return np.where(std > 0, std, most if most > 0 else 1e-12)
-
-
-FLAT_PIXELS = 3
-"""So many pixels at the very maximum, side by side, are no chance."""
-FULL_SCALES = tuple(float(2**bits - 1) for bits in (8, 10, 12, 14, 16))
-
-
-def saturated(planes: Float64Array, saturation_counts: float | None) -> BoolArray:
-    """Return which pixels of a sensor's stack are saturated.
-
-    Without `saturation_counts` the very maximum of the stack counts as saturation where several
-    pixels share it and it is the full scale of a converter, or they lie side by side or in
-    successive planes.
-
-    Args:
-        planes: (depth, y, x) counts; minus infinity where a pixel does not count.
-        saturation_counts: from where on a pixel is saturated, if that is known.
-    """
-    if saturation_counts is not None:
-        return np.asarray(planes >= saturation_counts)
-    top = float(planes.max())
-    at_top = np.asarray(planes == top)
-    runs, _ = ndimage.label(at_top)
-    flat = int(np.bincount(runs.ravel())[1:].max()) >= FLAT_PIXELS
-    full_scale = top in FULL_SCALES and int(at_top.sum()) >= FLAT_PIXELS
-    return at_top if flat or full_scale else np.zeros_like(at_top)

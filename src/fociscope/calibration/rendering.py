@@ -52,7 +52,7 @@ def render_oversampled(
 
     Args:
         target: (y, x) emission.
-        psf: radial.
+        psf: PSF; kernels of a radial one are mirrored, of others each is computed.
         distance_um: of the target.
         pitch_um: of the target's points and of the sensor's pixels.
         render_grid: how finely and how widely.
@@ -67,27 +67,16 @@ def render_oversampled(
     spectrum = fft.rfft2(target, s=size)
     fine = np.empty((steps * full[0], steps * full[1]))
     half = steps // 2
-    for a in range(half + 1):
-        for b in range(a, half + 1):
-            offset = (-a / steps * pitch_um, -b / steps * pitch_um)
-            kernel = np.asarray(
-                psf.kernel(np.float64(distance_um), pitch_um, radius_px=radius_px, offset_um=offset)
-            )
-            # Radial light: the other offsets are mirror images of these.
-            for row, column, seen in _mirrored(a, b, kernel):
-                picture = fft.irfft2(spectrum * fft.rfft2(seen, s=size), s=size)
-                fine[half + row :: steps, half + column :: steps] = picture[: full[0], : full[1]]
+    for row, column in _offsets(half, radial=psf.radial):
+        offset = (-row / steps * pitch_um, -column / steps * pitch_um)
+        kernel = np.asarray(
+            psf.kernel(np.float64(distance_um), pitch_um, radius_px=radius_px, offset_um=offset)
+        )
+        images = _mirrored(row, column, kernel) if psf.radial else [(row, column, kernel)]
+        for down, right, seen in images:
+            picture = fft.irfft2(spectrum * fft.rfft2(seen, s=size), s=size)
+            fine[half + down :: steps, half + right :: steps] = picture[: full[0], : full[1]]
     return np.asarray(ndimage.spline_filter(fine, order=SPLINE_ORDER, mode="mirror"))
-
-
-def _mirrored(a: int, b: int, kernel: Float64Array) -> list[tuple[int, int, Float64Array]]:
-    """Return a kernel at the offset (a, b) and its mirror images at the offsets they belong to."""
-    images = {}
-    for row, column, seen in ((a, b, kernel), (b, a, kernel.T)):
-        for down in (1, -1):
-            for right in (1, -1):
-                images[(down * row, right * column)] = seen[::down, ::right]
-    return [(row, column, seen) for (row, column), seen in images.items()]
 
 
 class BeadRendering:
@@ -127,3 +116,21 @@ class BeadRendering:
     def illuminates(self, window: Float64Array, share: float) -> bool:
         """Whether a window holds a pixel with this share of the light right below the emitter."""
         return bool(window.max() > share * self.at((0.0, 0.0), 0)[0, 0])
+
+
+def _offsets(half: int, *, radial: bool) -> list[tuple[int, int]]:
+    """Return the offsets at which kernels are computed; radial light's others are mirror images."""
+    if radial:
+        return [(a, b) for a in range(half + 1) for b in range(a, half + 1)]
+    every = range(-half, half + 1)
+    return [(a, b) for a in every for b in every]
+
+
+def _mirrored(a: int, b: int, kernel: Float64Array) -> list[tuple[int, int, Float64Array]]:
+    """Return a kernel at the offset (a, b) and its mirror images at the offsets they belong to."""
+    images = {}
+    for row, column, seen in ((a, b, kernel), (b, a, kernel.T)):
+        for down in (1, -1):
+            for right in (1, -1):
+                images[(down * row, right * column)] = seen[::down, ::right]
+    return [(row, column, seen) for (row, column), seen in images.items()]

@@ -16,7 +16,6 @@ from fociscope.calibration.psf_fit import distances
 from fociscope.files.captures.calibration_stack import MeasuredStack
 from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import Psf
-from fociscope.imager.registration import Similarity
 from fociscope.typing import Float64Array
 
 __all__ = ["simulated_stack"]
@@ -55,10 +54,9 @@ def simulated_stack(
     bright = np.broadcast_to(np.asarray(brightness, dtype=np.float64), len(points))
     pitch = imager.pixel_pitch_um
     there = imager.registration
-    to_b = Similarity(there.shift_um, there.rotation_deg, there.scale)
     light = []
     for sensor, distance in enumerate(distances(depth, imager.gap_um, imager.sensors)):
-        seen = points if sensor == 0 else to_b.apply(points)
+        seen = points if sensor == 0 else there.similarity.apply(points)
         own_pitch = pitch if sensor == 0 else pitch / there.scale
         planes = _drawn(imager.psf, seen / pitch, distance, bright, imager.frame_px, own_pitch)
         light.append(planes * imager.sensor_gains[sensor])

@@ -48,7 +48,7 @@ def sample_rendering(
 class TargetModel:
     """A target in all planes of all sensors, for `separable.fit`.
 
-    Parameters: spread and base blur variance of the family; then for each sensor the shift (y, x)
+    Parameters: those of the PSF (`PsfFitModel`); then for each sensor the shift (y, x)
     in pixels, the rotation in degrees and the scale that take the target to the sensor.
     """
 
@@ -97,8 +97,8 @@ class TargetModel:
         self.upper = np.concatenate([fit_model.upper, *([*r, LARGEST_SCALE] for r in reach)])
         steps = [0.01, 0.01, 0.02, 2e-4]
         self.step = np.concatenate([fit_model.step(pixel_pitch_um), *(steps for _ in placed)])
-        shared = np.broadcast_to([0, 1], (len(self.data), 2))
-        own = 2 + 4 * self.sensor[:, None] + np.arange(4)
+        shared = np.broadcast_to(np.arange(fit_model.count), (len(self.data), fit_model.count))
+        own = fit_model.count + 4 * self.sensor[:, None] + np.arange(4)
         self.moved_by = np.concatenate([shared, own], axis=1).astype(np.intp)
         self._slope = self._background_columns()
         self._point_pitch_um = pixel_pitch_um * placed[0].scale
@@ -117,9 +117,14 @@ class TargetModel:
         ]
         self._pictures: dict[tuple[float, ...], list[Float64Array]] = {}
 
+    def placement(self, sensor: int) -> slice:
+        """Return which of the parameters take the target to a sensor."""
+        first = self.fit_model.count + 4 * sensor
+        return slice(first, first + 4)
+
     def similarity(self, parameters: Float64Array, sensor: int) -> Similarity:
         """Return what takes the target to a sensor."""
-        y, x, rotation_deg, scale = (float(v) for v in parameters[2 + 4 * sensor : 6 + 4 * sensor])
+        y, x, rotation_deg, scale = (float(v) for v in parameters[self.placement(sensor)])
         pitch = self.pixel_pitch_um
         return Similarity((y * pitch, x * pitch), rotation_deg, scale)
 
@@ -149,9 +154,9 @@ class TargetModel:
 
     def _fine(self, sensor: int, parameters: Float64Array, farther_um: float) -> list[Float64Array]:
         """Return the fine pictures of all planes; they do not depend on where the target lies."""
-        key = (sensor, float(parameters[0]), float(parameters[1]), farther_um)
+        key = (sensor, *(float(v) for v in parameters[: self.fit_model.count]), farther_um)
         if key not in self._pictures:
-            psf = self.fit_model.at(parameters[0], parameters[1])
+            psf = self.fit_model.at(parameters)
             self._pictures[key] = [
                 render_oversampled(
                     self.target,

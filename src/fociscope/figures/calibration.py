@@ -18,7 +18,6 @@ from matplotlib.gridspec import GridSpec
 
 from fociscope.calibration import Calibration, Estimate, PlaneFit
 from fociscope.figures.style import SMALL_STYLE, as_read
-from fociscope.imager.psf import MeasuredPsf
 from fociscope.typing import Float64Array
 
 __all__ = ["draw_calibration"]
@@ -30,8 +29,6 @@ FITTED, MEASURED, OTHER = "#0072B2", "#D55E00", "#009E73"
 RESIDUAL_MAP = "PuOr"
 RESIDUAL_STD = 4.0
 LABELS = {
-    "half_angle_deg": "half angle",
-    "spread": "spread",
     "base_blur_um": "base blur",
     "depth_offset_um": "depth offset",
     "gain_b": "gain of B / A",
@@ -57,8 +54,11 @@ def draw_calibration(calibration: Calibration, title: str = "") -> Figure:
     the values found with one standard deviation.
 
     Args:
-        calibration: to draw.
-        title: a line above the picture, such as the file's name.
+        calibration: Calibration to draw.
+        title: Line above the picture, such as the file's name.
+
+    Returns:
+        A matplotlib figure, 9.6 inches wide.
     """
     shown = _chosen(calibration.planes)
     beads = calibration.source == "beads"
@@ -144,7 +144,7 @@ def _profile(axes: Axes, plane: PlaneFit, calibration: Calibration) -> None:
         label="measured",
     )
     psf = calibration.imager.psf
-    if isinstance(psf, MeasuredPsf):
+    if psf != calibration.fitted:  # measured, beside the fitted one
         kernel = np.asarray(psf.kernel(np.float64(plane.distance_um), pitch_um))
         axis = (np.arange(len(kernel)) - len(kernel) // 2) * pitch_um
         away = np.hypot(axis[:, None], axis[None]).ravel()
@@ -265,11 +265,12 @@ def _values(axes: Axes, calibration: Calibration) -> None:
     """Write the values found."""
     axes.axis("off")
     axes.set_title("Found (± one standard deviation)", loc="left")
+    labels = LABELS | {one.name: one.label for one in calibration.fitted.fit_parameters}
     lines = list(calibration.estimates.items())
     step = min(0.1, 0.96 / max(len(lines), 1))
     for number, (name, value) in enumerate(lines):
         y = 0.95 - number * step
-        axes.text(0.0, y, LABELS.get(name, name), transform=axes.transAxes, va="center")
+        axes.text(0.0, y, labels.get(name, name), transform=axes.transAxes, va="center")
         axes.text(1.0, y, _written(value), transform=axes.transAxes, va="center", ha="right")
 
 
@@ -291,8 +292,9 @@ def _headline(calibration: Calibration) -> str:
         if calibration.source == "beads"
         else "known target; captures on a square-root grey scale"
     )
+    psf = calibration.imager.psf
     return (
         f"{what}; {len(depths)} depths from {depths[0]:g} to {depths[-1]:g} µm, {sensors} "
-        f"sensor(s); PSF {calibration.imager.psf.kind}; reduced chi square "
+        f"sensor(s); PSF {psf.label or psf.kind}; reduced chi square "
         f"{calibration.reduced_chi_square:.2f}"
     )

@@ -29,10 +29,20 @@ def draw_psf(
     """Draw the kernels of an imager's PSF at depths, and their light along a row of pixels.
 
     Args:
-        imager: the instrument.
-        depths_um: distances of the emitter from sensor A.
-        title: a line above the picture.
-        radius_px: pixels to either side of the middle one.
+        imager: Imager with a PSF of any kind.
+        depths_um: Distances of the emitter from sensor A.
+        title: Line above the picture; the kind's label by default.
+        radius_px: Pixels to either side of the middle one.
+
+    Returns:
+        A matplotlib figure.
+
+    Example:
+        >>> from fociscope.figures.psf import draw_psf
+        >>> from fociscope.imager import Imager
+        >>> figure = draw_psf(Imager.reference(), depths_um=(100.0, 300.0))
+        >>> len(figure.axes)  # two kernels, their colour bar, and profiles
+        4
     """
     psf, pitch_um = imager.psf, imager.pixel_pitch_um
     kernels = np.asarray(psf.kernel(np.array(depths_um), pitch_um, radius_px=radius_px))
@@ -45,7 +55,7 @@ def draw_psf(
             layout="constrained",
         )
         FigureCanvasAgg(figure)
-        figure.suptitle(as_read(title or psf.kind), x=0.012, ha="left", fontsize=11)
+        figure.suptitle(as_read(title or psf.label or psf.kind), x=0.012, ha="left", fontsize=11)
         grid = figure.add_gridspec(
             1, count + 2, width_ratios=[1.0] * count + [0.06, PROFILE_INCH / PANEL_INCH]
         )

@@ -5,13 +5,29 @@ from fociscope.imager.fixed_pattern import FixedPattern
 from fociscope.imager.geometry import Boundary, Imager
 from fociscope.imager.photon_budget import PhotonBudget, SensorBudget, photon_budget
 from fociscope.imager.projector import LayerProjector
-from fociscope.imager.psf import AngleSelectivePsf, GaussianPsf, MeasuredPsf, Psf, Tissue
-from fociscope.imager.registration import Registration
+from fociscope.imager.psf import (
+    PSF_KINDS,
+    AngleSelectivePsf,
+    FitParameter,
+    GaussianPsf,
+    MeasuredPsf,
+    Psf,
+    Tissue,
+    radial_pixel_response,
+)
+from fociscope.imager.registration import (
+    Registration,
+    Similarity,
+    fit_similarity,
+    match_points,
+)
 
 __all__ = [
+    "PSF_KINDS",
     "AngleSelectivePsf",
     "Boundary",
     "Camera",
+    "FitParameter",
     "FixedPattern",
     "GaussianPsf",
     "Imager",
@@ -21,6 +37,10 @@ __all__ = [
     "Psf",
     "Registration",
     "SensorBudget",
+    "Similarity",
     "Tissue",
+    "fit_similarity",
+    "match_points",
     "photon_budget",
+    "radial_pixel_response",
 ]

@@ -13,8 +13,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from fociscope.errors import ImagerError
 from fociscope.imager.geometry import Imager
-from fociscope.imager.psf import AngleSelectivePsf
 
 __all__ = ["OPTICS_FEATURES", "TabulatedOptics", "optics_features", "radii_px"]
 
@@ -28,8 +28,8 @@ OPTICS_FEATURES = len(DISTANCE_SHARES) * len(ENERGIES)
 _CENTRE_OCTAVES, _SPREAD_OCTAVES = 1.5, 1.0
 #: Widths well below a pixel are all alike.
 _FLOOR_PX = 0.5
-#: Half angles at which a family's bare widths are tabulated.
-_TABLE_DEG = 0.5
+#: Steps of the table of widths: of an angle, and parts of another parameter's range.
+_TABLE_DEG, _TABLE_STEPS = 0.5, 40
 
 
 def _as_features(radius_px: Tensor) -> Tensor:
@@ -60,25 +60,46 @@ def optics_features(imager: Imager) -> Tensor:
 
 
 class TabulatedOptics:
-    """The features of many imagers of a family at once: one half angle and base blur for each."""
+    """The features of many imagers at once: one PSF parameter and base blur for each.
 
-    def __init__(self, imager: Imager, half_angle_deg: tuple[float, float]) -> None:
-        """Tabulate the widths of an imager's grating over half angles.
+    Example:
+        >>> import torch
+        >>> from fociscope.imager import Imager
+        >>> tabulated = TabulatedOptics(Imager.reference(), (14.0, 22.0))
+        >>> tabulated(torch.tensor([15.0, 18.0, 21.0]), torch.zeros(3)).shape
+        torch.Size([3, 16])
+    """
+
+    def __init__(
+        self, imager: Imager, bounds: tuple[float, float], parameter: str = "half_angle_deg"
+    ) -> None:
+        """Tabulate the widths of an imager's PSF over one of its parameters.
 
         Args:
-            imager: what all of the family share; its PSF is angle-selective.
-            half_angle_deg: least and greatest; beyond them, the widths of the ends are given.
+            imager: What all the imagers share.
+            bounds: Least and greatest value of the parameter; beyond them, the widths of the ends
+                are returned.
+            parameter: One of the PSF's `batched_parameters`.
+
+        Raises:
+            ImagerError: If the PSF does not take the parameter scene by scene.
         """
         psf = imager.psf
-        assert isinstance(psf, AngleSelectivePsf)
-        self._low_deg = half_angle_deg[0]
-        steps = max(1, math.ceil((half_angle_deg[1] - half_angle_deg[0]) / _TABLE_DEG))
-        self._step_deg = max((half_angle_deg[1] - half_angle_deg[0]) / steps, 1e-6)
+        if parameter not in psf.batched_parameters:
+            raise ImagerError(
+                f"a PSF of kind {psf.kind} takes no {parameter} scene by scene, only "
+                f"{', '.join(psf.batched_parameters)}; choose one of these",
+                value=parameter,
+                choices=psf.batched_parameters,
+            )
+        width = bounds[1] - bounds[0]
+        steps = max(1, math.ceil(width / _table_step(parameter, width)))
+        self._low, self._step = bounds[0], max(width / steps, 1e-6)
         self._bare_px = torch.tensor(
             [
                 [
                     psf.with_(
-                        half_angle_deg=half_angle_deg[0] + n * self._step_deg, base_blur_um=0.0
+                        **{parameter: bounds[0] + n * self._step, "base_blur_um": 0.0}
                     ).encircled_radius_um(share * imager.gap_um, energy)
                     / imager.pixel_pitch_um
                     for share in DISTANCE_SHARES
@@ -91,11 +112,24 @@ class TabulatedOptics:
             [math.sqrt(-2 * math.log(1 - e)) for _ in DISTANCE_SHARES for e in ENERGIES]
         )
 
-    def __call__(self, half_angle_deg: Tensor, base_blur_px: Tensor) -> Tensor:
-        """(batch,), (batch,) -> (batch, feature)."""
-        position = (half_angle_deg - self._low_deg) / self._step_deg
+    def __call__(self, values: Tensor, base_blur_px: Tensor) -> Tensor:
+        """Return the features of imagers.
+
+        Args:
+            values: (batch,) of the parameter.
+            base_blur_px: (batch,) standard deviation of the base blur in pixels.
+
+        Returns:
+            (batch, feature).
+        """
+        position = (values - self._low) / self._step
         position = position.clamp(0, len(self._bare_px) - 1)
         before = position.floor().long().clamp(max=len(self._bare_px) - 2)
         share = (position - before)[:, None]
         bare_px = (1 - share) * self._bare_px[before] + share * self._bare_px[before + 1]
         return _as_features(torch.hypot(bare_px, base_blur_px[:, None] * self._blur_radius))
+
+
+def _table_step(parameter: str, width: float) -> float:
+    """Return the step of the table: half a degree of an angle, else a part of the range."""
+    return _TABLE_DEG if parameter.endswith("_deg") else max(width / _TABLE_STEPS, 1e-6)
