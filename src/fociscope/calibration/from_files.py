@@ -123,7 +123,7 @@ def calibrate(
             measured, fit_depth_offset=fit_depth_offset, radial=radial, **options
         )
     else:
-        calibration = calibrate_target(measured, read_image(target), **options)
+        calibration = calibrate_target(measured, read_image(Path(target)), **options)
     if output is not None:
         inputs = [Path(path) for path in (stack, sensor_b, target) if path is not None]
         save_calibration(calibration, output, inputs=inputs, draw=draw, overwrite=overwrite)

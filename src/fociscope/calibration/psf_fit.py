@@ -209,7 +209,7 @@ def start_psf(
         psf: Psf = imager.psf
     else:
         try:
-            psf = kind()
+            psf = kind.model_validate({})
         except ValidationError as error:
             raise ImagerError(
                 f"a search for a PSF of kind {model!r} needs an imager that has one to begin with "
