@@ -78,7 +78,6 @@ INCOMPLETE: frozenset[str] = frozenset(
         "fociscope.simulation.Surface",
         "fociscope.simulation.UserLayers",
         "fociscope.simulation.draw_depths",
-        "fociscope.simulation.load_specimen",
         "fociscope.solvers.GridSolution",
         "fociscope.solvers.LayerSpectrum",
         "fociscope.solvers.Solution",

@@ -6,8 +6,8 @@ import torch
 from numpy.typing import NDArray
 
 from fociscope.imager import Imager
-from fociscope.simulation import Lines, PerlinFoci, SingleCells, Specimen
-from fociscope.simulation.frame import DrawnFrame, project
+from fociscope.simulation import DrawnFrame, Lines, PerlinFoci, SingleCells, Specimen
+from fociscope.simulation.frame import project
 from fociscope.simulation.surfaces import project_surfaces
 
 Image = NDArray[np.float32]
@@ -17,7 +17,7 @@ DRAWN = DrawnFrame.around(REFERENCE)
 
 def light_of(specimen: Specimen) -> Image:
     rng = np.random.default_rng(0)
-    return specimen.draw(rng, 1, frame_px=(51, 51), pixel_pitch_um=55.0).light[None]
+    return specimen.draw(rng, 1, DrawnFrame((51, 51), 55.0)).light[None]
 
 
 def tilted(middle_um: float, across_um: float, size: int = 51) -> Image:

@@ -67,16 +67,10 @@ def simulate_scene(settings: SceneSettings) -> SimulatedScene:
     imager = settings.imager
     depths = sorted(min(depth, imager.gap_um) for depth in settings.depth_um)
     depth_um = np.array(depths, dtype=np.float32)
-    drawn, pitch_um = DrawnFrame.around(imager), imager.pixel_pitch_um
+    drawn = DrawnFrame.around(imager)
     specimen = PerlinFoci(coverage=(settings.coverage, settings.coverage))
     layers = [
-        specimen.draw(
-            np.random.default_rng([settings.seed, layer]),
-            1,
-            frame_px=drawn.size_px,
-            pixel_pitch_um=pitch_um,
-            margin_px=drawn.margin_px,
-        )
+        specimen.draw(np.random.default_rng([settings.seed, layer]), 1, drawn)
         for layer in range(len(depth_um))
     ]
     light = np.concatenate([layer.light for layer in layers])
@@ -86,7 +80,7 @@ def simulate_scene(settings: SceneSettings) -> SimulatedScene:
     captures = exposure.expose(
         project(imager, light[None], depth_um[None], drawn=drawn)[0],
         imager,
-        cells_per_unit_light=specimen.cells_per_unit_light(pitch_um),
+        cells_per_unit_light=specimen.cells_per_unit_light(imager.pixel_pitch_um),
         seed=settings.seed,
     )
     return SimulatedScene(

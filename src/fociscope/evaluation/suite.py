@@ -21,8 +21,9 @@ from fociscope.imager.registration import Registration
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.frame import chunk_scenes
 from fociscope.simulation.scene import Scenes, simulate
-from fociscope.simulation.specimens import SPECIMEN_KINDS, Specimen
-from fociscope.simulation.tissue import PerlinFoci
+from fociscope.simulation.specimens import AnySpecimen
+from fociscope.simulation.targets import Lines, ResolutionTarget, Rings
+from fociscope.simulation.tissue import MicroFoci, PerlinFoci, SingleCells
 
 __all__ = [
     "SUITES",
@@ -40,6 +41,8 @@ MAIN_SCENES, SIDE_SCENES, SINGLE_LAYER_SCENES = 500, 100, 400
 #: Iterative solvers on a depth grid take a hundred times as long as a network.
 SLOW_REFERENCE_SCENES, SLOW_MAIN_SCENES, SLOW_SIDE_SCENES = 60, 30, 10
 QUICK_SCENES, SLOW_QUICK_SCENES = 6, 2
+#: Beside the usual one; a list of its own, for a suite never changes under its version.
+OTHER_SPECIMENS = (MicroFoci(), SingleCells(), Rings(), Lines(), ResolutionTarget())
 #: Least distance between neighbours that leaves so many layers room within 1000 um.
 SEPARATION_UM = {1: 0.0, 2: 250.0, 3: 250.0, 4: 250.0, 5: 200.0, 6: 150.0}
 
@@ -61,7 +64,7 @@ class Condition(Configuration):
     min_separation_um: float = 250.0
     peak_snr_db: float | None = REFERENCE_PEAK_SNR_DB
     """None for captures without noise."""
-    specimen: Specimen = PerlinFoci()
+    specimen: AnySpecimen = PerlinFoci()
     imager: Imager = Imager()
     """The one that takes the captures."""
     assumed: Imager | None = None
@@ -207,8 +210,8 @@ def _reference() -> Iterator[Condition]:
         )
     imager = Imager(boundary="reflect")
     yield made("surround", "surround", "", 2200, imager=imager)
-    for number, kind in enumerate(kind for kind in SPECIMEN_KINDS if kind != "perlin-foci"):
-        specimen = SPECIMEN_KINDS[kind]
+    for number, specimen in enumerate(OTHER_SPECIMENS):
+        kind = specimen.kind
         yield made(f"specimen-{kind}", "specimen", kind, 2300 + number, specimen=specimen)
     yield made(
         "single-layer",

@@ -24,11 +24,11 @@ from fociscope.figures.style import (
     draw_scale_bar,
 )
 from fociscope.imager.geometry import Imager
+from fociscope.simulation.base import DrawnLayers, Specimen
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.frame import DrawnFrame, project
-from fociscope.simulation.specimens import Specimen
 from fociscope.simulation.surfaces import Surface, project_surfaces
-from fociscope.simulation.tissue import DrawnLayers, PerlinFoci
+from fociscope.simulation.tissue import PerlinFoci
 
 __all__ = ["draw_specimen", "draw_surface"]
 
@@ -64,7 +64,7 @@ def draw_specimen(
     """
     imager = imager or Imager.reference()
     drawn = DrawnFrame.around(imager)
-    light, mask = _one_layer(specimen, imager, drawn, seed)
+    light, mask = _one_layer(specimen, drawn, seed)
     captures = []
     for depth_um in depths_um:
         clean = project(imager, light[None], np.array([[depth_um]], np.float32), drawn=drawn)
@@ -103,13 +103,12 @@ def draw_surface(
     """
     imager = imager or Imager.reference()
     drawn = DrawnFrame.around(imager)
-    light, mask = _one_layer(specimen or PerlinFoci(), imager, drawn, seed)
+    light, mask = _one_layer(specimen or PerlinFoci(), drawn, seed)
     middle = np.array([depth_um], np.float32)
     depth = surface.draw(
         np.random.default_rng(seed),
         middle,
         drawn=drawn,
-        pixel_pitch_um=imager.pixel_pitch_um,
         deepest_um=imager.gap_um,
     )
     curved = project_surfaces(imager, light[None], depth[None], drawn=drawn)
@@ -129,14 +128,8 @@ def draw_surface(
     return figure
 
 
-def _one_layer(specimen: Specimen, imager: Imager, drawn: DrawnFrame, seed: int) -> DrawnLayers:
-    return specimen.draw(
-        np.random.default_rng(seed),
-        1,
-        frame_px=drawn.size_px,
-        pixel_pitch_um=imager.pixel_pitch_um,
-        margin_px=drawn.margin_px,
-    )
+def _one_layer(specimen: Specimen, drawn: DrawnFrame, seed: int) -> DrawnLayers:
+    return specimen.draw(np.random.default_rng(seed), 1, drawn)
 
 
 def _noisy(clean: torch.Tensor, imager: Imager, peak_snr_db: float, seed: int) -> Image:

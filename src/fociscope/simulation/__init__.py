@@ -1,7 +1,9 @@
 """What is imaged, and its picture: specimens, scenes and data sets."""
 
+from fociscope.simulation.base import DrawnLayers, Specimen
+from fociscope.simulation.frame import DrawnFrame
 from fociscope.simulation.scene import Scenes, draw_depths, simulate
-from fociscope.simulation.specimens import SPECIMEN_KINDS, Specimen, load_specimen
+from fociscope.simulation.specimens import SPECIMEN_KINDS, AnySpecimen, load_specimen
 from fociscope.simulation.surfaces import Surface
 from fociscope.simulation.targets import Lines, ResolutionTarget, Rings
 from fociscope.simulation.tissue import MicroFoci, PerlinFoci, SingleCells
@@ -9,6 +11,9 @@ from fociscope.simulation.user_layers import UserLayers
 
 __all__ = [
     "SPECIMEN_KINDS",
+    "AnySpecimen",
+    "DrawnFrame",
+    "DrawnLayers",
     "Lines",
     "MicroFoci",
     "PerlinFoci",

@@ -18,7 +18,7 @@ from fociscope.files.published.writer import LayoutFormat
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.limits import require_file
 from fociscope.imager.geometry import Imager
-from fociscope.simulation.specimens import Specimen
+from fociscope.simulation.specimens import AnySpecimen
 from fociscope.simulation.tissue import PerlinFoci
 
 __all__ = [
@@ -57,7 +57,7 @@ class DatasetPlan(Configuration):
     peak_snr_db: float | None = None
     """Of the captures; None for no noise, as in the published set."""
     imager: Imager = Imager()
-    specimen: Specimen = PerlinFoci()
+    specimen: AnySpecimen = PerlinFoci()
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

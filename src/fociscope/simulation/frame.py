@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from types import EllipsisType
-from typing import NamedTuple
 
 import torch
 
@@ -20,21 +20,53 @@ CHUNK_PIXELS, CHUNK_SCENES = 2**20, 50
 SURROUND_ENERGY = 0.99
 
 
-class DrawnFrame(NamedTuple):
-    """The frame in which tissue is drawn: the imager's, and a margin that is cut off in the end."""
+@dataclass(frozen=True)
+class DrawnFrame:
+    """The frame in which a scene is drawn: the imager's, and a margin that is cut off in the end.
 
-    margin_px: int
+    Attributes:
+        size_px: Pixels (y, x) to draw, the margin at both edges included.
+        pixel_pitch_um: Side of a pixel, in um.
+        margin_px: Pixels at each edge that lie outside the imager's frame.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.simulation import DrawnFrame
+        >>> frame = DrawnFrame((61, 71), pixel_pitch_um=55.0, margin_px=5)
+        >>> frame.imager_px
+        (51, 61)
+        >>> np.zeros((4, 61, 71))[frame.inside].shape
+        (4, 51, 61)
+    """
+
     size_px: tuple[int, int]
-    inside: tuple[EllipsisType, slice, slice]
-    """Cuts (..., y, x) down to the imager's frame."""
+    pixel_pitch_um: float
+    margin_px: int = 0
 
     @classmethod
     def around(cls, imager: Imager) -> DrawnFrame:
-        """Return the drawn frame of an imager and its boundary."""
+        """Return the frame to draw for an imager.
+
+        Args:
+            imager: Instrument; with the boundary `reflect`, tissue beyond its frame lights it.
+
+        Returns:
+            The imager's frame with the margin that its boundary needs.
+        """
         margin = surround_margin_px(imager)
-        inner = slice(margin, -margin or None)
         height, width = imager.frame_px
-        return cls(margin, (height + 2 * margin, width + 2 * margin), (..., inner, inner))
+        return cls((height + 2 * margin, width + 2 * margin), imager.pixel_pitch_um, margin)
+
+    @property
+    def imager_px(self) -> tuple[int, int]:
+        """Pixels (y, x) of the imager's frame."""
+        return self.size_px[0] - 2 * self.margin_px, self.size_px[1] - 2 * self.margin_px
+
+    @property
+    def inside(self) -> tuple[EllipsisType, slice, slice]:
+        """Index that cuts (..., y, x) down to the imager's frame."""
+        inner = slice(self.margin_px, -self.margin_px or None)
+        return ..., inner, inner
 
 
 def surround_margin_px(imager: Imager) -> int:

@@ -11,16 +11,15 @@ import numpy as np
 
 from fociscope.errors import SceneError
 from fociscope.imager.geometry import Imager
+from fociscope.simulation.base import Specimen
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB, Exposure
 from fociscope.simulation.frame import DrawnFrame, chunk_scenes, project
-from fociscope.simulation.specimens import Specimen
 from fociscope.simulation.surfaces import Surface, project_surfaces
 from fociscope.simulation.tissue import PerlinFoci
 from fociscope.typing import BoolArray, Float32Array
 
 __all__ = [
     "Scenes",
-    "Specimen",
     "draw_depths",
     "simulate",
 ]
@@ -173,29 +172,18 @@ def _simulate_chunk(
 ) -> Scenes:
     """Simulate one scene for each generator; all that is random in a scene comes from its own."""
     drawn = DrawnFrame.around(imager)
-    pitch_um = imager.pixel_pitch_um
 
     depths, lights, masks, surfaces = [], [], [], []
     for rng in rngs:
         depth_um = draw_depths(
             rng, layers, min_separation_um=min_separation_um, deepest_um=imager.gap_um
         )
-        light, mask = specimen.draw(
-            rng,
-            layers,
-            frame_px=drawn.size_px,
-            pixel_pitch_um=pitch_um,
-            margin_px=drawn.margin_px,
-        )
+        light, mask = specimen.draw(rng, layers, drawn)
         depths.append(depth_um)
         lights.append(light)
         masks.append(mask)
         if surface is not None:
-            surfaces.append(
-                surface.draw(
-                    rng, depth_um, drawn=drawn, pixel_pitch_um=pitch_um, deepest_um=imager.gap_um
-                )
-            )
+            surfaces.append(surface.draw(rng, depth_um, drawn=drawn, deepest_um=imager.gap_um))
     light, mask, depth_um = np.stack(lights), np.stack(masks), np.stack(depths)
     surface_um = None
     if surfaces:
@@ -206,7 +194,7 @@ def _simulate_chunk(
     else:
         captures = project(imager, light, depth_um, drawn=drawn)
     if exposure.exposes:
-        unit = specimen.cells_per_unit_light(pitch_um)
+        unit = specimen.cells_per_unit_light(imager.pixel_pitch_um)
         pattern = imager.camera.fixed_pattern(imager.sensors, imager.frame_px)
         for rng, capture in zip(rngs, captures, strict=True):
             capture.copy_(

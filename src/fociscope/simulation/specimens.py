@@ -3,62 +3,79 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pydantic import Discriminator, Tag, model_validator
+from pydantic import ValidationError, model_validator
 
-from fociscope.configuration import Configuration, parse_toml
+from fociscope.configuration import Configuration, any_kind, parse_toml, plain_errors
 from fociscope.errors import SceneError
 from fociscope.files.safe.limits import read_description
+from fociscope.registry import Registry
+from fociscope.simulation.base import Specimen
 from fociscope.simulation.targets import Lines, ResolutionTarget, Rings
 from fociscope.simulation.tissue import MicroFoci, PerlinFoci, SingleCells
 from fociscope.simulation.user_layers import UserLayers
 
-__all__ = ["SPECIMEN_KINDS", "Specimen", "load_specimen"]
+__all__ = ["SPECIMEN_KINDS", "AnySpecimen", "load_specimen"]
+
+SPECIMEN_KINDS: Registry[type[Specimen]] = Registry(
+    "kind of specimen", group="fociscope.specimens", error=SceneError
+)
+"""Kinds of specimens by name, each a subclass of `Specimen`."""
+SPECIMEN_KINDS.register("perlin-foci", PerlinFoci)
+SPECIMEN_KINDS.register("micro-foci", MicroFoci)
+SPECIMEN_KINDS.register("single-cells", SingleCells)
+SPECIMEN_KINDS.register("rings", Rings)
+SPECIMEN_KINDS.register("lines", Lines)
+SPECIMEN_KINDS.register("resolution-target", ResolutionTarget)
+SPECIMEN_KINDS.register("user-layers", UserLayers)
+
+if TYPE_CHECKING:
+    AnySpecimen: TypeAlias = Specimen
+else:
+    AnySpecimen = any_kind(SPECIMEN_KINDS, Specimen, default="perlin-foci")
+"""Field of a configuration that holds a specimen of any registered kind; a table in a file names
+its `kind`, and is of the kind `perlin-foci` without one."""
 
 
-def _kind(values: Any) -> Any:
-    """Return the kind of a specimen; the first kind there was goes without saying."""
-    if isinstance(values, dict):
-        return values.get("kind", "perlin-foci")
-    return getattr(values, "kind", None)
+def load_specimen(name_or_path: str | Path) -> Specimen:
+    """Return a specimen: a kind with its defaults by its name, or one from a TOML file.
 
+    Args:
+        name_or_path: Name in `SPECIMEN_KINDS`, or path of a `.toml` file that holds `kind` and the
+            fields that differ from the defaults of that kind.
 
-Specimen: TypeAlias = Annotated[
-    Annotated[PerlinFoci, Tag("perlin-foci")]
-    | Annotated[MicroFoci, Tag("micro-foci")]
-    | Annotated[SingleCells, Tag("single-cells")]
-    | Annotated[Rings, Tag("rings")]
-    | Annotated[Lines, Tag("lines")]
-    | Annotated[ResolutionTarget, Tag("resolution-target")]
-    | Annotated[UserLayers, Tag("user-layers")],
-    Discriminator(
-        _kind,
-        custom_error_type="specimen_kind",
-        custom_error_message="no such kind of specimen; expected perlin-foci, micro-foci, "
-        "single-cells, rings, lines, resolution-target or user-layers",
-    ),
-]
-"""What the layers look like; its field `kind` tells which, and is `perlin-foci` where absent."""
+    Returns:
+        The specimen.
 
-#: Each kind that needs no more than its name, with its defaults.
-SPECIMEN_KINDS: dict[str, Specimen] = {
-    specimen.kind: specimen
-    for specimen in (
-        PerlinFoci(),
-        MicroFoci(),
-        SingleCells(),
-        Rings(),
-        Lines(),
-        ResolutionTarget(),
-    )
-}
+    Raises:
+        SceneError: If it is neither, or if the fields describe no possible specimen.
+        FileFormatError: If the file cannot be read.
+
+    Example:
+        >>> from fociscope.simulation import load_specimen
+        >>> load_specimen("micro-foci").cells_per_focus
+        (2, 8)
+    """
+    name = str(name_or_path)
+    if name in SPECIMEN_KINDS:
+        return _with_defaults(name)
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        raise SceneError(
+            f"{name_or_path}: neither a .toml file nor a kind of specimen "
+            f"({', '.join(SPECIMEN_KINDS)})",
+            value=name,
+            choices=tuple(SPECIMEN_KINDS),
+        )
+    content = read_description(path)
+    return parse_toml(_SpecimenFile, content, source=path, error=SceneError).specimen
 
 
 class _SpecimenFile(Configuration):
     """A file that holds the fields of one specimen."""
 
-    specimen: Specimen
+    specimen: AnySpecimen
 
     @model_validator(mode="before")
     @classmethod
@@ -66,24 +83,12 @@ class _SpecimenFile(Configuration):
         return {"specimen": values}
 
 
-def load_specimen(name_or_path: str | Path) -> Specimen:
-    """Return a specimen: a kind with its defaults by its name, or one from a TOML file.
-
-    Args:
-        name_or_path: a name of `SPECIMEN_KINDS`, or a `.toml` file that holds `kind` and whatever
-            fields of it differ from the defaults.
-
-    Raises:
-        SceneError: it is neither, or it describes no possible specimen.
-        FileFormatError: there is no such file.
-    """
-    if str(name_or_path) in SPECIMEN_KINDS:
-        return SPECIMEN_KINDS[str(name_or_path)]
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
+def _with_defaults(name: str) -> Specimen:
+    """Return the specimen of a kind; some kinds need more than their name."""
+    try:
+        return SPECIMEN_KINDS[name].model_validate({})
+    except ValidationError as error:
         raise SceneError(
-            f"{name_or_path}: neither a .toml file nor a kind of specimen "
-            f"({', '.join(SPECIMEN_KINDS)})"
-        )
-    content = read_description(path)
-    return parse_toml(_SpecimenFile, content, source=path, error=SceneError).specimen
+            f"{name}: this kind of specimen needs more than its name ({plain_errors(error)}); "
+            f'write these fields and kind = "{name}" into a .toml file'
+        ) from None

@@ -56,7 +56,6 @@ class Surface(Configuration):
         depth_um: Depths,
         *,
         drawn: DrawnFrame,
-        pixel_pitch_um: float,
         deepest_um: float,
     ) -> Depths:
         """Draw the depth of each pixel of a scene's layers.
@@ -68,7 +67,6 @@ class Surface(Configuration):
             rng: source of all that is random.
             depth_um: (layer,) increasing depths of the middles.
             drawn: the drawn frame; the middle is that of the imager's.
-            pixel_pitch_um: side of a pixel.
             deepest_um: gap of the imager.
 
         Returns:
@@ -79,11 +77,10 @@ class Surface(Configuration):
         azimuth = rng.uniform(0, 2 * math.pi, layers)
         bend = rng.uniform(-1, 1, layers)
 
-        height, width = drawn.size_px
+        (height, width), pixel_pitch_um = drawn.size_px, drawn.pixel_pitch_um
         y_um = ((np.arange(height) - (height - 1) / 2) * pixel_pitch_um)[:, None]
         x_um = ((np.arange(width) - (width - 1) / 2) * pixel_pitch_um)[None, :]
-        inner = [n - 2 * drawn.margin_px for n in drawn.size_px]
-        corner_um = max(math.hypot(*inner) * pixel_pitch_um / 2, pixel_pitch_um)
+        corner_um = max(math.hypot(*drawn.imager_px) * pixel_pitch_um / 2, pixel_pitch_um)
         per_mm2 = self.sagitta_um / corner_um**2
         if self.radius_mm is not None:
             per_mm2 = 1 / (2000 * self.radius_mm)

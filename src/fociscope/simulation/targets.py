@@ -15,7 +15,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from fociscope.errors import SceneError
-from fociscope.simulation.tissue import DrawnLayers, FilledTissue, ShareRange
+from fociscope.simulation.base import DrawnLayers, ShareRange
+from fociscope.simulation.frame import DrawnFrame
+from fociscope.simulation.tissue import FilledTissue
 from fociscope.typing import Float64Array
 
 __all__ = ["Lines", "ResolutionTarget", "Rings", "bar_coverage", "sampled_coverage"]
@@ -80,32 +82,16 @@ class Target(FilledTissue):
     autofluorescence: ShareRange = (0.0, 0.0)
 
     @abstractmethod
-    def coverage(
-        self,
-        rng: np.random.Generator,
-        size: tuple[int, int],
-        pixel_pitch_um: float,
-        margin_px: int = 0,
-    ) -> Image:
+    def coverage(self, rng: np.random.Generator, frame: DrawnFrame) -> Image:
         """Draw one layer's (y, x) share of each pixel of the drawn frame that the target covers."""
 
-    def draw(
-        self,
-        rng: np.random.Generator,
-        layers: int,
-        *,
-        frame_px: tuple[int, int],
-        pixel_pitch_um: float,
-        margin_px: int = 0,
-    ) -> DrawnLayers:
+    def draw(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:
         """Draw a target for each layer, placed by the imager's frame."""
-        share = np.stack(
-            [self.coverage(rng, frame_px, pixel_pitch_um, margin_px) for _ in range(layers)]
-        )
+        share = np.stack([self.coverage(rng, frame) for _ in range(layers)])
         masks = share >= 0.5
         if self.emission == "cells":
-            return DrawnLayers(self.filled(rng, masks, pixel_pitch_um), masks)
-        light = share + self.haze(rng, (layers, *frame_px))
+            return DrawnLayers(self.filled(rng, masks, frame.pixel_pitch_um), masks)
+        light = share + self.draw_autofluorescence(rng, share.shape)
         return DrawnLayers(light.astype(np.float32), masks)
 
 
@@ -132,25 +118,20 @@ class Rings(Target):
             )
         return self
 
-    def coverage(
-        self,
-        rng: np.random.Generator,
-        size: tuple[int, int],
-        pixel_pitch_um: float,
-        margin_px: int = 0,
-    ) -> Image:
+    def coverage(self, rng: np.random.Generator, frame: DrawnFrame) -> Image:
         """Draw the rings around any place of the frame, or around its centre."""
         away_y, away_x = 0.0, 0.0
         if self.placement == "random":
-            away_y, away_x = rng.uniform(-0.5, 0.5, 2) * (np.array(size) - 2 * margin_px)
+            away_y, away_x = rng.uniform(-0.5, 0.5, 2) * np.array(frame.imager_px)
 
         def distance(y: Image, x: Image) -> Image:
-            radius_um = pixel_pitch_um * np.hypot(y - away_y, x - away_x)
+            radius_um = frame.pixel_pitch_um * np.hypot(y - away_y, x - away_x)
             rings_in = np.round((self.radius_um - radius_um) / self.period_um)
             middle_um = self.radius_um - np.clip(rings_in, 0, self.ring_count - 1) * self.period_um
-            return np.asarray(np.abs(radius_um - middle_um) - self.width_um / 2) / pixel_pitch_um
+            away_um = np.abs(radius_um - middle_um) - self.width_um / 2
+            return np.asarray(away_um) / frame.pixel_pitch_um
 
-        return sampled_coverage(distance, size)
+        return sampled_coverage(distance, frame.size_px)
 
 
 class Lines(Target):
@@ -170,26 +151,21 @@ class Lines(Target):
             raise ValueError("lines run together; width_um must be below period_um")
         return self
 
-    def coverage(
-        self,
-        rng: np.random.Generator,
-        size: tuple[int, int],
-        pixel_pitch_um: float,
-        margin_px: int = 0,
-    ) -> Image:
+    def coverage(self, rng: np.random.Generator, frame: DrawnFrame) -> Image:
         """Draw the lines at any shift, or with the middle of one through the frame's centre."""
         angle_deg, shift = self.angle_deg or 0.0, 0.0
         if self.placement == "random":
             drawn_deg, shift = rng.uniform(0, 180), rng.uniform()
             angle_deg = drawn_deg if self.angle_deg is None else self.angle_deg
         down, right = math.cos(math.radians(angle_deg)), -math.sin(math.radians(angle_deg))
-        period_px, width_px = self.period_um / pixel_pitch_um, self.width_um / pixel_pitch_um
+        period_px = self.period_um / frame.pixel_pitch_um
+        width_px = self.width_um / frame.pixel_pitch_um
 
         def distance(y: Image, x: Image) -> Image:
             periods = (down * y + right * x) / period_px + shift
             return np.asarray(np.abs(periods - np.round(periods)) * period_px - width_px / 2)
 
-        return sampled_coverage(distance, size)
+        return sampled_coverage(distance, frame.size_px)
 
 
 class ResolutionTarget(Target):
@@ -233,16 +209,10 @@ class ResolutionTarget(Target):
             top += (length + GROUP_GAP_PERIODS) * period
         return np.asarray(bars)
 
-    def coverage(
-        self,
-        rng: np.random.Generator,
-        size: tuple[int, int],
-        pixel_pitch_um: float,
-        margin_px: int = 0,
-    ) -> Image:
+    def coverage(self, rng: np.random.Generator, frame: DrawnFrame) -> Image:
         """Draw the whole target; upright if it is centred, and lying where only that fits."""
-        whole, size = size, (size[0] - 2 * margin_px, size[1] - 2 * margin_px)
-        bars = self.bars_um() / pixel_pitch_um
+        whole, size = frame.size_px, frame.imager_px
+        bars = self.bars_um() / frame.pixel_pitch_um
         needs = (float(bars[:, 1].max()), float(bars[:, 3].max()))
         fitting = [
             turns
@@ -250,7 +220,7 @@ class ResolutionTarget(Target):
             if needs[turns % 2] <= size[0] and needs[1 - turns % 2] <= size[1]
         ]
         if not fitting:
-            needs_um, has_um = ([round(n * pixel_pitch_um) for n in s] for s in (needs, size))
+            needs_um, has_um = ([round(n * frame.pixel_pitch_um) for n in s] for s in (needs, size))
             raise SceneError(
                 f"a resolution target of {needs_um[0]} x {needs_um[1]} um does not fit into the "
                 f"frame of {has_um[0]} x {has_um[1]} um; give shorter or fewer period_um"
@@ -261,6 +231,6 @@ class ResolutionTarget(Target):
             share_y, share_x = rng.uniform(size=2)
         if turns % 2:
             whole, size = whole[::-1], size[::-1]
-        down = margin_px + share_y * (size[0] - needs[0])
-        right = margin_px + share_x * (size[1] - needs[1])
+        down = frame.margin_px + share_y * (size[0] - needs[0])
+        right = frame.margin_px + share_x * (size[1] - needs[1])
         return np.rot90(bar_coverage(bars + np.array([down, down, right, right]), whole), turns)

@@ -8,18 +8,19 @@ The defaults of `PerlinFoci` follow the statistics measured on the published sam
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from fociscope.configuration import Configuration, Range
-from fociscope.simulation.cells import autofluorescence_light, render_cells, render_discs
+from fociscope.configuration import Configuration
+from fociscope.simulation.base import DrawnLayers, ShareRange, Specimen
+from fociscope.simulation.cells import render_cells, render_discs
+from fociscope.simulation.frame import DrawnFrame
 from fociscope.simulation.perlin import foci_masks
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 
-__all__ = ["DrawnLayers", "MicroFoci", "PerlinFoci", "ShareRange", "SingleCells", "SpecimenBase"]
+__all__ = ["FilledTissue", "MicroFoci", "PerlinFoci", "SingleCells"]
 
 #: How often a place is sought for a micro-focus before it is left out.
 PLACING_TRIES = 200
@@ -28,74 +29,21 @@ PLACING_TRIES = 200
 LARGEST_PACKING = 0.3
 
 
-def _within_one(bounds: tuple[float, float]) -> tuple[float, float]:
-    if bounds[0] < 0 or bounds[1] > 1:
-        raise ValueError("both numbers must lie within 0 ... 1")
-    return bounds
-
-
-ShareRange = Annotated[Range, AfterValidator(_within_one)]
-"""Least and greatest share, within 0 ... 1."""
 Diameter = Annotated[float, Field(ge=0, le=1000)]
 #: Cells of 10 um that touch are about 10 000 per mm^2.
 Density = Annotated[float, Field(gt=0, le=100_000)]
 CellCount = Annotated[int, Field(ge=1, le=1000)]
 
 
-class DrawnLayers(NamedTuple):
-    """The layers of one scene."""
-
-    light: Float32Array
-    """(layer, y, x) emitted light per pixel; about 1 where there are cells."""
-    mask: BoolArray
-    """(layer, y, x) True where there are cells."""
-
-
-class SpecimenBase(Configuration):
-    """What all specimens have: cells that glow, and autofluorescence."""
+class _Cells(Configuration):
+    """The fields of specimens that are made of cells."""
 
     brightness_sigma: Annotated[float, Field(ge=0, le=4)] = 1.1
     """Standard deviation of the logarithm of a cell's brightness."""
     cell_diameter_um: Diameter = 15.0
-    autofluorescence: ShareRange = (0.05, 0.10)
-    """Least and greatest mean light outside the cells, relative to the mean where they are."""
-    autofluorescence_cv: Annotated[float, Field(ge=0, le=10)] = 0.3
-
-    @abstractmethod
-    def draw(
-        self,
-        rng: np.random.Generator,
-        layers: int,
-        *,
-        frame_px: tuple[int, int],
-        pixel_pitch_um: float,
-        margin_px: int = 0,
-    ) -> DrawnLayers:
-        """Draw the layers of one scene.
-
-        Args:
-            rng: source of all that is random.
-            layers: how many.
-            frame_px: (y, x) to draw.
-            pixel_pitch_um: side of a pixel.
-            margin_px: how much of the drawn frame, at each edge, lies outside the imager's.
-
-        Raises:
-            SceneError: the specimen does not fit the frame or the number of layers.
-        """
-
-    @abstractmethod
-    def cells_per_unit_light(self, pixel_pitch_um: float) -> float:
-        """Return how many mean cells emit what a pixel of light 1 emits."""
-
-    def haze(self, rng: np.random.Generator, shape: tuple[int, int, int]) -> Float64Array:
-        """Draw (layer, y, x) of autofluorescence."""
-        return autofluorescence_light(
-            rng, shape, level=self.autofluorescence, variation=self.autofluorescence_cv
-        )
 
 
-class FilledTissue(SpecimenBase):
+class FilledTissue(Specimen, _Cells):
     """A specimen whose masks are filled with cells."""
 
     cells_per_mm2: Density = 300.0
@@ -144,28 +92,20 @@ class PerlinFoci(FilledTissue):
             return {"cell_diameter_um": 4 * values["spread_um"], **former}
         return values
 
-    def draw(
-        self,
-        rng: np.random.Generator,
-        layers: int,
-        *,
-        frame_px: tuple[int, int],
-        pixel_pitch_um: float,
-        margin_px: int = 0,
-    ) -> DrawnLayers:
+    def draw(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:
         """Draw the masks, and cells inside them."""
         masks = foci_masks(
             rng,
             coverage=rng.uniform(*self.coverage, layers),
-            frame_px=frame_px,
-            feature_px=self.feature_um / pixel_pitch_um,
+            frame_px=frame.size_px,
+            feature_px=self.feature_um / frame.pixel_pitch_um,
             octaves=self.octaves,
             persistence=self.persistence,
         )
-        return DrawnLayers(self.filled(rng, masks, pixel_pitch_um), masks)
+        return DrawnLayers(self.filled(rng, masks, frame.pixel_pitch_um), masks)
 
 
-class _PlacedCells(SpecimenBase):
+class _PlacedCells(Specimen, _Cells):
     """A specimen of cells that are drawn one by one; a mean cell's light is 1 where it lies."""
 
     def cells_per_unit_light(self, pixel_pitch_um: float) -> float:
@@ -179,24 +119,25 @@ class _PlacedCells(SpecimenBase):
         self,
         rng: np.random.Generator,
         places_px: list[Float64Array],
-        frame_px: tuple[int, int],
-        pixel_pitch_um: float,
+        frame: DrawnFrame,
     ) -> DrawnLayers:
         """Draw cells at the (cell, 2) places of each layer, and autofluorescence."""
         layer = np.repeat(np.arange(len(places_px)), [len(places) for places in places_px])
         y_px, x_px = np.concatenate(places_px).T
         sigma = self.brightness_sigma
         brightness = rng.lognormal(-(sigma**2) / 2, sigma, len(layer))
-        shape = (len(places_px), *frame_px)
+        shape = (len(places_px), *frame.size_px)
         light, mask = render_discs(
             layer,
             y_px,
             x_px,
-            brightness * self._cell_light(pixel_pitch_um),
+            brightness * self._cell_light(frame.pixel_pitch_um),
             shape=shape,
-            diameter_px=self.cell_diameter_um / pixel_pitch_um,
+            diameter_px=self.cell_diameter_um / frame.pixel_pitch_um,
         )
-        return DrawnLayers((light + self.haze(rng, shape)).astype(np.float32), mask)
+        return DrawnLayers(
+            (light + self.draw_autofluorescence(rng, shape)).astype(np.float32), mask
+        )
 
 
 class SingleCells(_PlacedCells):
@@ -205,19 +146,11 @@ class SingleCells(_PlacedCells):
     kind: Literal["single-cells"] = "single-cells"
     cells_per_mm2: Density = 5.0
 
-    def draw(
-        self,
-        rng: np.random.Generator,
-        layers: int,
-        *,
-        frame_px: tuple[int, int],
-        pixel_pitch_um: float,
-        margin_px: int = 0,
-    ) -> DrawnLayers:
+    def draw(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:
         """Draw cells anywhere in the frame."""
-        per_layer = self.cells_per_mm2 * math.prod(frame_px) * (pixel_pitch_um / 1000) ** 2
-        places = [rng.uniform(0, frame_px, (rng.poisson(per_layer), 2)) for _ in range(layers)]
-        return self._placed(rng, places, frame_px, pixel_pitch_um)
+        per_layer = _mean_count(self.cells_per_mm2, frame)
+        places = [rng.uniform(0, frame.size_px, (rng.poisson(per_layer), 2)) for _ in range(layers)]
+        return self._placed(rng, places, frame)
 
 
 class MicroFoci(_PlacedCells):
@@ -245,44 +178,40 @@ class MicroFoci(_PlacedCells):
             )
         return self
 
-    def draw(
-        self,
-        rng: np.random.Generator,
-        layers: int,
-        *,
-        frame_px: tuple[int, int],
-        pixel_pitch_um: float,
-        margin_px: int = 0,
-    ) -> DrawnLayers:
+    def draw(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:
         """Draw foci anywhere in the frame; one that finds no place between others is left out."""
-        per_layer = self.foci_per_mm2 * math.prod(frame_px) * (pixel_pitch_um / 1000) ** 2
+        per_layer = _mean_count(self.foci_per_mm2, frame)
         places = []
         for _ in range(layers):
-            centres = self._centres(rng, rng.poisson(per_layer), frame_px, pixel_pitch_um)
+            centres = self._centres(rng, rng.poisson(per_layer), frame)
             fewest, most = self.cells_per_focus
             centre = np.repeat(centres, rng.integers(fewest, most + 1, len(centres)), axis=0)
             # The square root spreads the cells evenly over the area.
             distance = (
-                self.focus_radius_um / pixel_pitch_um * np.sqrt(rng.uniform(size=len(centre)))
+                self.focus_radius_um / frame.pixel_pitch_um * np.sqrt(rng.uniform(size=len(centre)))
             )
             azimuth = rng.uniform(0, 2 * math.pi, len(centre))
             towards = np.stack([np.sin(azimuth), np.cos(azimuth)], axis=-1)
             places.append(centre + distance[:, None] * towards)
-        return self._placed(rng, places, frame_px, pixel_pitch_um)
+        return self._placed(rng, places, frame)
 
     def _centres(
         self,
         rng: np.random.Generator,
         count: int,
-        frame_px: tuple[int, int],
-        pixel_pitch_um: float,
+        frame: DrawnFrame,
     ) -> Float64Array:
         """Place (focus, 2) centres one after another, each away from those before it."""
-        apart_px2 = (self.separation_um / pixel_pitch_um) ** 2
+        apart_px2 = (self.separation_um / frame.pixel_pitch_um) ** 2
         centres = np.empty((0, 2))
         for _ in range(count):
-            tries = rng.uniform(0, frame_px, (PLACING_TRIES, 2))
+            tries = rng.uniform(0, frame.size_px, (PLACING_TRIES, 2))
             between = ((tries[:, None] - centres) ** 2).sum(-1)
             free = tries[(between >= apart_px2).all(-1)]
             centres = np.concatenate([centres, free[:1]])
         return centres
+
+
+def _mean_count(per_mm2: float, frame: DrawnFrame) -> float:
+    """Return the mean number of objects in a layer of the frame, of a density per mm^2."""
+    return per_mm2 * math.prod(frame.size_px) * (frame.pixel_pitch_um / 1000) ** 2

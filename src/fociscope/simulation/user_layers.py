@@ -10,7 +10,9 @@ from pydantic import Field
 
 from fociscope.errors import SceneError, printable
 from fociscope.files.images.reader import read_image
-from fociscope.simulation.tissue import DrawnLayers, FilledTissue, ShareRange
+from fociscope.simulation.base import DrawnLayers, ShareRange
+from fociscope.simulation.frame import DrawnFrame
+from fociscope.simulation.tissue import FilledTissue
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 
 __all__ = ["UserLayers"]
@@ -29,47 +31,37 @@ class UserLayers(FilledTissue):
     """Images (y, x) or stacks (layer, y, x), from sensor A down, as many planes as a scene has
     layers. A relative path is looked up from the working directory."""
     masks: Annotated[tuple[Path, ...], Field(max_length=64)] = ()
-    """Where there are cells, not 0; as many planes as `files`. Without it, `threshold` tells."""
+    """Where there are cells, not 0; as many planes as `files`. Without it, `threshold` decides."""
     threshold: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """There are cells where a plane is above this share of its maximum."""
     emission: Literal["image", "cells"] = "image"
     """`image`: light as in the plane, with a mean of 1 where there are cells; `cells`: the plane
-    only tells where there are cells, and these are drawn."""
+    only says where there are cells, and these are drawn."""
     autofluorescence: ShareRange = (0.0, 0.0)
 
-    def draw(
-        self,
-        rng: np.random.Generator,
-        layers: int,
-        *,
-        frame_px: tuple[int, int],
-        pixel_pitch_um: float,
-        margin_px: int = 0,
-    ) -> DrawnLayers:
+    def draw(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:
         """Read the files; draw cells and autofluorescence where they are asked for."""
-        image = _planes(self.files, layers, frame_px, margin_px)
+        image = _planes(self.files, layers, frame)
         if self.masks:
-            masks = _planes(self.masks, layers, frame_px, margin_px) > 0
+            masks = _planes(self.masks, layers, frame) > 0
         else:
             masks = image > self.threshold * image.max(axis=(-2, -1), keepdims=True)
         if self.emission == "cells":
-            return DrawnLayers(self.filled(rng, masks, pixel_pitch_um), masks)
+            return DrawnLayers(self.filled(rng, masks, frame.pixel_pitch_um), masks)
         light = np.stack(
             [_normalised(*plane) for plane in enumerate(zip(image, masks, strict=True))]
         )
-        light += self.haze(rng, (layers, *frame_px))
+        light += self.draw_autofluorescence(rng, (layers, *frame.size_px))
         return DrawnLayers(light.astype(np.float32), masks)
 
 
-def _planes(
-    files: tuple[Path, ...], layers: int, frame_px: tuple[int, int], margin_px: int
-) -> Float64Array:
+def _planes(files: tuple[Path, ...], layers: int, frame: DrawnFrame) -> Float64Array:
     """Return (layer, y, x) of the drawn frame, from files that must fit it."""
-    inner = (frame_px[0] - 2 * margin_px, frame_px[1] - 2 * margin_px)
+    inner, margin_px = frame.imager_px, frame.margin_px
     planes: list[Float32Array] = []
     for file in files:
         stack = read_image(file)
-        if stack.ndim > 3 or stack.shape[-2:] not in (inner, frame_px):
+        if stack.ndim > 3 or stack.shape[-2:] not in (inner, frame.size_px):
             raise SceneError(
                 f"{printable(file)}: an image of {'x'.join(map(str, stack.shape))} pixels, "
                 f"expected {inner[0]}x{inner[1]} like the imager's frame; images are not resampled"
@@ -78,10 +70,10 @@ def _planes(
             raise SceneError(
                 f"{printable(file)}: holds negative values or NaN; expected light from 0 up"
             )
-        if stack.shape[-2:] != frame_px:
+        if stack.shape[-2:] != frame.size_px:
             margin = ((0, 0), (margin_px, margin_px), (margin_px, margin_px))
             stack = np.pad(stack.reshape(-1, *inner), margin, mode="symmetric")
-        planes.extend(stack.reshape(-1, *frame_px))
+        planes.extend(stack.reshape(-1, *frame.size_px))
     if len(planes) != layers:
         raise SceneError(
             f"the files hold {len(planes)} layer(s) and the scene has {layers}; "

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from fociscope.simulation.base import Specimen
 from fociscope.simulation.frame import DrawnFrame, project
 from fociscope.simulation.scene import draw_depths
-from fociscope.simulation.specimens import Specimen
 from fociscope.training.augmentation import exposed, oriented
 from fociscope.training.batches import Conditioning, SceneTensors, TrainingBatch
 from fociscope.training.recipe import Recipe
@@ -80,13 +80,7 @@ class LiveScenes(IterableDataset[TrainingBatch]):
         mask = np.zeros(light.shape, dtype=np.bool_)
         for n, there in enumerate(layers):
             depth_um[n, :there] = self._depths(rng, int(there))
-            light[n, :there], mask[n, :there] = self._specimen(rng).draw(
-                rng,
-                int(there),
-                frame_px=frame.size_px,
-                pixel_pitch_um=imager.pixel_pitch_um,
-                margin_px=frame.margin_px,
-            )
+            light[n, :there], mask[n, :there] = self._specimen(rng).draw(rng, int(there), frame)
         half_angle_deg, base_blur_px = self._imagers(rng, count)
         captures = project(
             imager,

@@ -19,7 +19,7 @@ from fociscope.imager.geometry import Boundary, Imager
 from fociscope.imager.psf import AngleSelectivePsf
 from fociscope.networks.layer_net import SMALLEST_FRAME_PX, Architecture
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
-from fociscope.simulation.specimens import Specimen
+from fociscope.simulation.specimens import AnySpecimen
 from fociscope.simulation.tissue import PerlinFoci
 
 __all__ = [
@@ -92,7 +92,7 @@ class OtherSpecimen(Configuration):
 
     share: Annotated[float, Field(gt=0, le=1)]
     """Of all scenes."""
-    specimen: Specimen
+    specimen: AnySpecimen
 
 
 class SceneDistribution(Configuration):
@@ -100,7 +100,7 @@ class SceneDistribution(Configuration):
 
     min_separation_um: Range = (250.0, 250.0)
     """Of neighbouring layers; less where so many layers would leave no quarter of the gap free."""
-    specimen: Specimen = PerlinFoci()
+    specimen: AnySpecimen = PerlinFoci()
     """The usual one; models are chosen, calibrated and scored on it."""
     others: tuple[OtherSpecimen, ...] = ()
     layer_counts: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(max_length=6)] = ()

@@ -52,7 +52,7 @@ def test_what_varies_is_what_the_name_says(reference):
     assert by_name(reference, "shift-2").imager.registration.shift_um == (110.0, 0.0)
     assert by_name(reference, "surround").imager.boundary == "reflect"
     kinds = {c.value for c in reference.conditions if c.group == "specimen"}
-    assert kinds == set(SPECIMEN_KINDS) - {"perlin-foci"}
+    assert kinds == set(SPECIMEN_KINDS) - {"perlin-foci", "user-layers"}
     layers = {c.layers for c in reference.conditions}
     assert layers == {1, 2, 3, 4, 5, 6}
 

@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy import stats
 
-from fociscope.simulation import Surface
-from fociscope.simulation.frame import DrawnFrame
+from fociscope.simulation import DrawnFrame, Surface
 
 PITCH_UM, GAP_UM = 50.0, 20_000.0
-INSIDE = (..., slice(None), slice(None))
-DRAWN = DrawnFrame(0, (41, 61), INSIDE)
+DRAWN = DrawnFrame((41, 61), PITCH_UM)
 #: Far apart, so that nothing is pressed flat.
 FREE_UM = np.array([5000.0, 15_000.0], np.float32)
 
@@ -32,7 +30,6 @@ def draw(
         np.random.default_rng(rng),
         depth_um,
         drawn=drawn,
-        pixel_pitch_um=PITCH_UM,
         deepest_um=gap_um,
     )
 
@@ -99,8 +96,7 @@ def test_layers_neither_cross_nor_leave_the_gap() -> None:
 
 def test_the_middle_is_that_of_the_frame_whatever_lies_around_it() -> None:
     margin = 7
-    inner = slice(margin, -margin)
-    wide = DrawnFrame(margin, (41 + 14, 61 + 14), (..., inner, inner))
+    wide = DrawnFrame((41 + 14, 61 + 14), PITCH_UM, margin)
     surface = Surface(tilt_deg=5.0, sagitta_um=50.0)
     np.testing.assert_allclose(
         draw(surface, 3, drawn=wide)[wide.inside], draw(surface, 3), rtol=1e-5

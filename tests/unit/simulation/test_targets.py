@@ -7,15 +7,19 @@ import pytest
 from numpy.typing import NDArray
 
 from fociscope.errors import SceneError
-from fociscope.simulation import Lines, ResolutionTarget, Rings
+from fociscope.simulation import DrawnFrame, Lines, ResolutionTarget, Rings
 from fociscope.simulation.targets import Target, bar_coverage, sampled_coverage
 
 Image = NDArray[np.float64]
 SIZE, PITCH_UM = (101, 121), 20.0
 
 
-def coverage(target: Target, seed: int = 0, **settings: int) -> Image:
-    return target.coverage(np.random.default_rng(seed), SIZE, PITCH_UM, **settings)
+FRAME = DrawnFrame(SIZE, PITCH_UM)
+
+
+def coverage(target: Target, seed: int = 0, margin_px: int = 0) -> Image:
+    frame = DrawnFrame(SIZE, PITCH_UM, margin_px)
+    return target.coverage(np.random.default_rng(seed), frame)
 
 
 def test_a_disc_covers_its_area_wherever_it_lies() -> None:
@@ -136,13 +140,13 @@ def test_the_target_is_whole_wherever_it_lies() -> None:
 
 def test_a_target_that_fits_only_lying_lies() -> None:
     tall = ResolutionTarget(period_um=(320.0, 226.0, 160.0, 113.0, 80.0))
-    share = tall.coverage(np.random.default_rng(0), (36, 80), 55.0)
+    share = tall.coverage(np.random.default_rng(0), DrawnFrame((36, 80), 55.0))
     assert np.ptp(np.argwhere(share > 0), axis=0).tolist() == [31, 49]  # of 1760 x 2657 um
 
 
 def test_a_target_that_does_not_fit_is_refused() -> None:
     with pytest.raises(SceneError, match=r"2657 x 1760 um does not fit .* 550 x 550 um"):
-        ResolutionTarget().coverage(np.random.default_rng(0), (10, 10), 55.0)
+        ResolutionTarget().coverage(np.random.default_rng(0), DrawnFrame((10, 10), 55.0))
 
 
 # --- light --------------------------------------------------------------------------------------
@@ -150,7 +154,7 @@ def test_a_target_that_does_not_fit_is_refused() -> None:
 
 def test_an_even_glow_is_the_share_that_is_covered() -> None:
     rng = np.random.default_rng(0)
-    light, mask = RINGS.draw(rng, 2, frame_px=SIZE, pixel_pitch_um=PITCH_UM)
+    light, mask = RINGS.draw(rng, 2, FRAME)
     share = coverage(RINGS)
     np.testing.assert_allclose(light, np.stack([share, share]), atol=1e-6)
     assert np.array_equal(mask[0], share >= 0.5)
@@ -159,7 +163,7 @@ def test_an_even_glow_is_the_share_that_is_covered() -> None:
 def test_cells_lie_along_the_target_and_are_as_bright_on_average() -> None:
     grainy = RINGS.model_copy(update={"emission": "cells"})
     rng = np.random.default_rng(0)
-    light, mask = grainy.draw(rng, 40, frame_px=SIZE, pixel_pitch_um=PITCH_UM)
+    light, mask = grainy.draw(rng, 40, FRAME)
     assert (light[~mask] == 0).all()
     assert light[mask].mean() == pytest.approx(1.0, abs=0.05)
     assert light[mask].std() > 1
@@ -168,5 +172,5 @@ def test_cells_lie_along_the_target_and_are_as_bright_on_average() -> None:
 
 def test_layers_have_targets_of_their_own() -> None:
     rng = np.random.default_rng(0)
-    light, _ = Rings().draw(rng, 3, frame_px=SIZE, pixel_pitch_um=PITCH_UM)
+    light, _ = Rings().draw(rng, 3, FRAME)
     assert len({layer.tobytes() for layer in light}) == 3

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, label
 
-from fociscope.simulation import MicroFoci, SingleCells
-from fociscope.simulation.tissue import DrawnLayers, SpecimenBase
+from fociscope.simulation import DrawnFrame, DrawnLayers, MicroFoci, SingleCells, Specimen
 
 FRAME_PX, PITCH_UM = (120, 90), 50.0
 AREA_MM2 = 120 * 90 * 0.05**2
 DARK = {"autofluorescence": (0.0, 0.0)}
 
 
-def draw(specimen: SpecimenBase, layers: int, seed: int = 0) -> DrawnLayers:
+def draw(specimen: Specimen, layers: int, seed: int = 0) -> DrawnLayers:
     rng = np.random.default_rng(seed)
-    return specimen.draw(rng, layers, frame_px=FRAME_PX, pixel_pitch_um=PITCH_UM)
+    return specimen.draw(rng, layers, DrawnFrame(FRAME_PX, PITCH_UM))
 
 
 def test_single_cells_have_their_density_and_a_mean_light_of_one() -> None:
