@@ -45,6 +45,15 @@ class FociscopeError(Exception):
         least: The smallest value allowed, if there is a bound.
         most: The largest value allowed, if there is a bound.
         choices: The values allowed, if they can be listed.
+
+    Example:
+        >>> import fociscope
+        >>> from fociscope.errors import FociscopeError
+        >>> try:
+        ...     fociscope.load_model("no-such-model")
+        ... except FociscopeError as error:
+        ...     print(type(error).__name__)
+        ModelError
     """
 
     def __init__(
@@ -105,7 +114,14 @@ class OutputExistsError(FociscopeError):
 
 
 class FociscopeWarning(UserWarning):
-    """Something a user should know although the work goes on."""
+    """Something a user should know although the work goes on.
+
+    Example:
+        >>> import warnings
+        >>> from fociscope.errors import FociscopeWarning
+        >>> warnings.simplefilter("error", FociscopeWarning)  # stop at the first one
+        >>> warnings.resetwarnings()
+    """
 
 
 def printable(path: Path | str) -> str:

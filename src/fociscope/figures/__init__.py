@@ -1,1 +1,53 @@
-"""Pictures of captures, maps, point spread functions, specimens and calibrations."""
+"""Pictures of captures, maps, point spread functions, specimens and calibrations.
+
+Each function returns a matplotlib `Figure` that needs no display. Colours are perceptually even and
+safe for colour-blind readers; every picture carries a scale bar, and every colour bar its unit.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fociscope.figures.calibration import draw_calibration as draw_calibration
+    from fociscope.figures.contact_sheet import draw_contact_sheet as draw_contact_sheet
+    from fociscope.figures.psf import draw_psf as draw_psf
+    from fociscope.figures.reconstruction import Truth as Truth
+    from fociscope.figures.reconstruction import draw_comparison as draw_comparison
+    from fociscope.figures.reconstruction import draw_reconstruction as draw_reconstruction
+    from fociscope.figures.specimens import draw_specimen as draw_specimen
+    from fociscope.figures.specimens import draw_surface as draw_surface
+
+#: Each is imported when it is first used: a map's figure needs no calibration.
+_HOME = {
+    "Truth": "reconstruction",
+    "draw_calibration": "calibration",
+    "draw_comparison": "reconstruction",
+    "draw_contact_sheet": "contact_sheet",
+    "draw_psf": "psf",
+    "draw_reconstruction": "reconstruction",
+    "draw_specimen": "specimens",
+    "draw_surface": "specimens",
+}
+
+__all__ = [
+    "Truth",
+    "draw_calibration",
+    "draw_comparison",
+    "draw_contact_sheet",
+    "draw_psf",
+    "draw_reconstruction",
+    "draw_specimen",
+    "draw_surface",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"fociscope.figures.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'fociscope.figures' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

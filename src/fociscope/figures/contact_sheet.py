@@ -50,15 +50,28 @@ def draw_contact_sheet(
 ) -> Figure:
     """Draw one row per sample: its layers before blur, what the sensors saw, and the depth map.
 
-    Each kind of picture has one scale for the whole sheet. What a file lacks is left out.
+    Each kind of picture has one scale for the whole sheet. Variables that a file lacks are left
+    out.
 
     Args:
-        data: of the samples to show.
-        names: of the samples, one for each.
-        title: a line above the picture.
-        line: a smaller one below it.
-        pixel_pitch_um: for the scale bar; none without it.
-        deepest_um: end of the depth scale; without it, the deepest layer shown.
+        data: Samples to show.
+        names: Name of each sample.
+        title: Line above the picture.
+        line: Smaller line below the title.
+        pixel_pitch_um: Pixel pitch, um, for the scale bar; None for no bar.
+        deepest_um: End of the depth scale, um; None for the deepest layer shown.
+
+    Returns:
+        Figure, to be saved with `savefig`.
+
+    Example:
+        >>> from importlib import resources
+        >>> from fociscope.figures import draw_contact_sheet
+        >>> from fociscope.files import read_images_depth
+        >>> with resources.as_file(resources.files("fociscope.demo") / "truth.mat") as path:
+        ...     data = read_images_depth(path)
+        >>> figure = draw_contact_sheet(data, ["the demo"], pixel_pitch_um=55.0)
+        >>> figure.savefig("sheet.png")
     """
     samples, sensors, height, width = data.captures.shape
     groups: list[tuple[str, int]] = [] if data.raw is None else [("raw", data.raw.shape[1])]
@@ -97,9 +110,16 @@ def draw_contact_sheet(
 
 
 def spread_samples(paths: Sequence[Path], count: int) -> tuple[ImagesDepth, list[str]]:
-    """Return samples that are spread evenly over files, and a name for each.
+    """Read samples that are spread evenly over files.
 
-    Files after the first that lack one of its variables, or have other shapes, are passed over.
+    Files after the first that lack one of its variables, or have other shapes, are skipped.
+
+    Args:
+        paths: Files of the published layout.
+        count: Number of samples in all.
+
+    Returns:
+        The samples, and a name for each.
     """
     parts: list[ImagesDepth] = []
     names: list[str] = []

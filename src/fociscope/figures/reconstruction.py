@@ -1,4 +1,4 @@
-"""All drawing: a reconstruction as one picture that anybody can read, alone or beside the truth.
+"""A reconstruction as one picture, alone or beside the truth.
 
 Colours are perceptually even and safe for colour-blind readers; every picture carries a scale bar,
 and every colour bar its unit.
@@ -43,12 +43,20 @@ HEAD_INCH = 0.78
 
 @dataclass(frozen=True)
 class Truth:
-    """What a simulated scene is really like."""
+    """The true layers of a simulated scene.
+
+    Example:
+        >>> import fociscope
+        >>> from fociscope.figures import Truth
+        >>> scenes = fociscope.simulate(1, seed=0)
+        >>> Truth(mask=scenes.mask[0], depth_um=scenes.depth_um[0]).mask.shape
+        (4, 51, 51)
+    """
 
     mask: BoolArray
-    """(layer, y, x)."""
+    """(layer, y, x) True where there are cells."""
     depth_um: Float32Array
-    """(layer,)."""
+    """(layer,) depth of each layer, um."""
 
 
 def _where_cells(mask: BoolArray, depth_um: float) -> Any:
@@ -157,12 +165,26 @@ def _check_single(result: Reconstruction) -> None:
 def draw_reconstruction(result: Reconstruction, title: str = "") -> Figure:
     """Draw one capture and its layered map.
 
-    Top row: what the sensors saw, the map from above (what lies nearest to A), and from the side.
+    Top row: the captures, the map from above (the cells nearest to sensor A), and from the side.
     Below: each layer's probability and its depth map, in the order of depth.
 
     Args:
-        result: of one capture (no leading axes).
-        title: a line above the picture, such as the file's name.
+        result: Reconstruction of one capture, without leading axes.
+        title: Line above the picture, such as the file's name.
+
+    Returns:
+        Figure, to be saved with `savefig`.
+
+    Raises:
+        ValueError: If the reconstruction has leading axes.
+
+    Example:
+        >>> import fociscope
+        >>> from fociscope.figures import draw_reconstruction
+        >>> scenes = fociscope.simulate(1, seed=0)
+        >>> result = fociscope.load_model("layers-ab", device="cpu").reconstruct(scenes.captures[0])
+        >>> figure = draw_reconstruction(result, "a simulated capture")
+        >>> figure.savefig("map.png")
     """
     _check_single(result)
     layers, height, width = result.probability.shape
@@ -206,9 +228,24 @@ def draw_comparison(result: Reconstruction, truth: Truth, title: str = "") -> Fi
     Rows: the captures; the true layers; the reconstructed ones; where the two differ.
 
     Args:
-        result: of one simulated capture (no leading axes).
-        truth: of the same scene.
-        title: a line above the picture.
+        result: Reconstruction of one simulated capture, without leading axes.
+        truth: Layers of the same scene, as many as the reconstruction has.
+        title: Line above the picture.
+
+    Returns:
+        Figure, to be saved with `savefig`.
+
+    Raises:
+        ValueError: If the reconstruction has leading axes.
+
+    Example:
+        >>> import fociscope
+        >>> from fociscope.figures import Truth, draw_comparison
+        >>> scenes = fociscope.simulate(1, seed=0)
+        >>> result = fociscope.load_model("layers-ab", device="cpu").reconstruct(scenes.captures[0])
+        >>> truth = Truth(mask=scenes.mask[0], depth_um=scenes.depth_um[0])
+        >>> figure = draw_comparison(result, truth)
+        >>> figure.savefig("comparison.png")
     """
     _check_single(result)
     layers, height, width = result.probability.shape
