@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -43,163 +44,32 @@ _PSF_WIDTH_SEED_OFFSET = 1_000_000
 _CHIP = 1  # random stream under the calibration seed; scenes have streams of their own
 
 
-def _output(network: LayerNet, batch: TrainingBatch) -> LayerNetOutput:
-    output = network(batch.captures, batch.optics, batch.most_layers)
-    assert isinstance(output, LayerNetOutput)
-    return output
-
-
-@torch.no_grad()
-def _calibrate(
-    recipe: Recipe, network: LayerNet, scenes: int, presence: tuple[float, float]
-) -> OutputCalibration:
-    """Fit to reference scenes; of large frames, to as many of their pixels as memory allows."""
-    height, width = recipe.imager.frame_px
-    at_once = max(1, EXPORT_BATCH_PIXELS // (height * width))
-    step = max(1, scenes * height * width // FITTED_PIXELS)
-    said, masks, depths = [], [], []
-    for first in range(0, scenes, at_once):
-        count = min(at_once, scenes - first)
-        drawn = reference_scenes(recipe, count, recipe.seeds.calibration, first=first)
-        batch = conditioned_batch(recipe, drawn)
-        output = _output(network, batch)
-        kept = output._replace(
-            logit=output.logit.flatten(2)[..., ::step, None].clone(), intensity=torch.empty(0)
-        )
-        there = drawn.mask.shape[1]
-        said.append(kept)
-        masks.append(batch.mask[:, :there].flatten(2)[..., ::step, None].clone())
-        depths.append(batch.depth[:, :there])
-    whole = LayerNetOutput(*(torch.cat(field) for field in zip(*said, strict=True)))
-    return fit_calibration(whole, torch.cat(masks), torch.cat(depths), presence=presence)
-
-
-class _ConditionedScenes(NamedTuple):
-    """Captures of the training family, and what is told of their imagers."""
-
-    batch: TrainingBatch
-    projector: LayerProjector
-    psf: dict[str, Tensor]
-    """(scene,) PSF parameters as they are told, for the projector."""
-    optics: Tensor
-    """(scene, feature) of the true imagers."""
-
-
-class _DistributionScenes:
-    """Valid captures of the whole training family, told as well as users may know their imager."""
-
-    def __init__(self, recipe: Recipe, seed: int) -> None:
-        """Draw from a seed, evenly from the family."""
-        seeds = recipe.seeds.model_copy(update={"training": seed})
-        family = recipe.family.model_copy(update={"focus": None})
-        told = family.model_copy(update={"exact_fraction": 1.0})
-        self.recipe = recipe.model_copy(update={"seeds": seeds, "family": family})
-        # Errors are drawn here, because the projector must be told the same ones as the network.
-        self.live = LiveScenes(self.recipe.model_copy(update={"family": told}))
-
-    def batches(
-        self, scenes: int, *, mismatched_fraction: float = 0.0
-    ) -> Iterator[_ConditionedScenes]:
-        """Yield what the network is told.
-
-        Args:
-            scenes: how many.
-            mismatched_fraction: share of them that are told of any other imager of the family.
-        """
-        recipe, family = self.recipe, self.recipe.family
-        psf_family = ("half_angle_deg", family.half_angle_deg)
-        for number in range(-(-scenes // recipe.stream.chunk_scenes)):
-            drawn = self.live.chunk(number)
-            rng = np.random.default_rng([recipe.seeds.training, number, _CHIP])
-            seen = exposed(drawn.captures, recipe, rng, fixed_pattern=self.live.fixed_pattern)
-            angle_error_deg, blur_error_px = conditioning_noise(family, rng, len(seen))
-            half_angle_deg = (drawn.half_angle_deg + angle_error_deg).clamp(*family.half_angle_deg)
-            blur_px = (drawn.base_blur_px + blur_error_px).clamp(*family.base_blur_px)
-            if mismatched_fraction:
-                is_mismatched = torch.from_numpy(rng.random(len(seen)) < mismatched_fraction)
-                half_angle_deg, blur_px = (
-                    torch.where(is_mismatched, torch.from_numpy(other).float(), value)
-                    for value, other in (
-                        (half_angle_deg, rng.uniform(*family.half_angle_deg, len(seen))),
-                        (blur_px, rng.uniform(*family.base_blur_px, len(seen))),
-                    )
-                )
-            told = drawn._replace(half_angle_deg=half_angle_deg, base_blur_px=blur_px)
-            boundary = family.boundaries[number % len(family.boundaries)]
-            yield _ConditionedScenes(
-                self.live.conditioning.batch(seen, told, rng),
-                LayerProjector(recipe.imager.with_(boundary=boundary), parameter_range=psf_family),
-                {
-                    "half_angle_deg": half_angle_deg,
-                    "base_blur_um": blur_px * recipe.imager.pixel_pitch_um,
-                },
-                self.live.conditioning.optics(drawn.half_angle_deg, drawn.base_blur_px),
-            )
-
-
-@torch.no_grad()
-def _fit_psf_width(recipe: Recipe, network: LayerNet, scenes: int) -> PsfWidthEstimator:
-    """Fit the PSF-width estimator; half of the scenes are conditioned on a wrong imager."""
-    contexts, features, widths = [], [], []
-    # Its own scenes: the limit of what it may say is fitted on others.
-    family = _DistributionScenes(recipe, recipe.seeds.calibration + _PSF_WIDTH_SEED_OFFSET)
-    for told in family.batches(scenes, mismatched_fraction=0.5):
-        output = _output(network, told.batch)
-        # Its features do not hang on the reprojection.
-        found = capture_statistics(told.batch.captures, told.batch.captures, told.batch.optics)
-        contexts.append(output.context)
-        features.append(found.features)
-        widths.append(width_features(told.optics))
-    return fit_psf_width_estimator(
-        torch.cat(contexts), torch.cat(features), torch.cat(widths), seed=recipe.seeds.weights
-    )
-
-
-@torch.no_grad()
-def _fit_presence_and_limits(
-    recipe: Recipe, network: LayerNet, scenes: int
-) -> tuple[tuple[float, float], OutOfDistributionLimits]:
-    """Fit both to scenes of the training family."""
-    logits, truths, found = [], [], []
-    slots = torch.arange(recipe.network.layers)
-    family = _DistributionScenes(recipe, recipe.seeds.calibration)
-    for batch, projector, psf, _optics in family.batches(scenes):
-        output = _output(network, batch)
-        asked = slots < batch.most_layers[:, None]
-        logits.append(output.presence_logit[asked])
-        truths.append((slots < batch.layers[:, None])[asked].float())
-        light, depth_um = light_and_depth(
-            output, output.present, batch.captures, recipe.imager.gap_um
-        )
-        seen = reproject(projector, light, depth_um, batch.captures, **psf)
-        measured = capture_statistics(batch.captures, seen, batch.optics)
-        if network.psf_width is not None:
-            measured = with_psf_mismatch(measured, output.context, network.psf_width)
-        found.append(measured)
-    together = CaptureStatistics(*(torch.cat(field) for field in zip(*found, strict=True)))
-    return fit_presence(torch.cat(logits), torch.cat(truths)), fit_out_of_distribution(together)
-
-
 def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
-    """Write the model of a checkpoint, calibrated on scenes of the recipe's calibration seed.
+    """Calibrate the network of a checkpoint and write it as a model file.
+
+    Probabilities and depth deviations are calibrated on scenes under the reference conditions; the
+    presence, the limits of the out-of-distribution check and, for two sensors, the PSF-width
+    estimator are fitted to scenes of the training family. All are drawn from the recipe's
+    calibration seed.
 
     Args:
-        recipe: the run's.
-        checkpoint: with the averaged weights of `LayerNet` under `state_dict`.
-        path: of the model file; one that is there is replaced.
+        recipe: Recipe of the run; of one with stages, the last stage counts.
+        checkpoint: Checkpoint of a run, with averaged weights.
+        path: Path of the model file; an existing one is replaced.
 
     Returns:
         `path`.
+
+    Raises:
+        RecipeError: if the checkpoint is missing or damaged.
     """
     recipe = recipe.stage_recipes()[-1]
     network = LayerNet(recipe.network)
     network.load_state_dict(network_weights(read_checkpoint(checkpoint)))
     network.eval()
     if recipe.network.sensors > 1:
-        network.psf_width = _fit_psf_width(recipe, network, recipe.calibration.psf_width_scenes)
-    presence, plausibility = _fit_presence_and_limits(
-        recipe, network, recipe.calibration.family_scenes
-    )
+        network.psf_width = _fit_psf_width(recipe, network)
+    presence, limits = _fit_presence_and_limits(recipe, network)
     info = ModelInfo(
         name=recipe.name,
         architecture=recipe.network,
@@ -208,8 +78,180 @@ def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
         half_angle_deg=recipe.family.half_angle_deg,
         base_blur_px=recipe.family.base_blur_px,
         peak_snr_db=recipe.family.peak_snr_db,
-        calibration=_calibrate(recipe, network, recipe.calibration.scenes, presence),
-        out_of_distribution=plausibility,
+        calibration=_calibrate(recipe, network, presence),
+        out_of_distribution=limits,
     )
     write_model(path, network, info, overwrite=True)
     return path
+
+
+@dataclass(frozen=True)
+class _Scenes:
+    """Scenes that the network is asked about, with what is known of them."""
+
+    batch: TrainingBatch
+    layers: int
+    """Layers that each scene has a truth for, at least."""
+
+
+@dataclass(frozen=True)
+class _FamilyScenes(_Scenes):
+    """Captures of the training family, and the conditioning on their imagers."""
+
+    projector: LayerProjector
+    psf: dict[str, Tensor]
+    """(scene,) PSF parameters as in the conditioning, for the projector."""
+    optics: Tensor
+    """(scene, feature) of the true imagers."""
+
+
+SomeScenes = TypeVar("SomeScenes", bound=_Scenes)
+
+
+@torch.no_grad()
+def _measured(
+    network: LayerNet,
+    scenes: Iterator[SomeScenes],
+    measure: Callable[[SomeScenes, LayerNetOutput], tuple[Tensor, ...]],
+) -> tuple[Tensor, ...]:
+    """Run the network over scenes, batch by batch.
+
+    Args:
+        network: Trained network.
+        scenes: Batches of scenes.
+        measure: Returns tensors, whose first axis is the scene or any other that adds up.
+
+    Returns:
+        What was measured of all batches, concatenated along the first axis.
+    """
+    parts = []
+    for some in scenes:
+        batch = some.batch
+        output = network(batch.captures, batch.optics, batch.most_layers)
+        parts.append(measure(some, output))
+    return tuple(torch.cat(values) for values in zip(*parts, strict=True))
+
+
+def _calibrate(
+    recipe: Recipe, network: LayerNet, presence: tuple[float, float]
+) -> OutputCalibration:
+    """Fit to reference scenes; of large frames, to as many of their pixels as memory allows."""
+    height, width = recipe.imager.frame_px
+    step = max(1, recipe.calibration.scenes * height * width // FITTED_PIXELS)
+
+    def some_pixels(images: Tensor) -> Tensor:
+        return images.flatten(2)[..., ::step, None].clone()
+
+    def output_and_truth(scenes: _Scenes, output: LayerNetOutput) -> tuple[Tensor, ...]:
+        kept = output._replace(logit=some_pixels(output.logit), intensity=torch.empty(0))
+        batch, layers = scenes.batch, scenes.layers
+        return *kept, some_pixels(batch.mask[:, :layers]), batch.depth[:, :layers]
+
+    *fields, mask, depth = _measured(network, _reference_batches(recipe), output_and_truth)
+    return fit_calibration(LayerNetOutput(*fields), mask, depth, presence=presence)
+
+
+def _fit_psf_width(recipe: Recipe, network: LayerNet) -> PsfWidthEstimator:
+    """Fit the PSF-width estimator; half of the scenes are conditioned on a wrong imager."""
+
+    def inputs_and_truth(scenes: _FamilyScenes, output: LayerNetOutput) -> tuple[Tensor, ...]:
+        batch = scenes.batch
+        # The features do not depend on the reprojection.
+        statistics = capture_statistics(batch.captures, batch.captures, batch.optics)
+        return output.context, statistics.features, width_features(scenes.optics)
+
+    # Scenes of its own: the limits of the PSF mismatch are fitted to others.
+    seed = recipe.seeds.calibration + _PSF_WIDTH_SEED_OFFSET
+    count = recipe.calibration.psf_width_scenes
+    scenes = _family_batches(recipe, seed, count, mismatched_fraction=0.5)
+    return fit_psf_width_estimator(
+        *_measured(network, scenes, inputs_and_truth), seed=recipe.seeds.weights
+    )
+
+
+def _fit_presence_and_limits(
+    recipe: Recipe, network: LayerNet
+) -> tuple[tuple[float, float], OutOfDistributionLimits]:
+    """Fit both to scenes of the training family."""
+    slots = torch.arange(recipe.network.layers)
+
+    def presence_and_statistics(
+        scenes: _FamilyScenes, output: LayerNetOutput
+    ) -> tuple[Tensor, ...]:
+        batch = scenes.batch
+        asked = slots < batch.most_layers[:, None]
+        light, depth_um = light_and_depth(
+            output, output.present, batch.captures, recipe.imager.gap_um
+        )
+        seen = reproject(scenes.projector, light, depth_um, batch.captures, **scenes.psf)
+        statistics = capture_statistics(batch.captures, seen, batch.optics)
+        if network.psf_width is not None:
+            statistics = with_psf_mismatch(statistics, output.context, network.psf_width)
+        there = (slots < batch.layers[:, None])[asked].float()
+        return output.presence_logit[asked], there, *statistics
+
+    scenes = _family_batches(recipe, recipe.seeds.calibration, recipe.calibration.family_scenes)
+    logit, there, *statistics = _measured(network, scenes, presence_and_statistics)
+    limits = fit_out_of_distribution(CaptureStatistics(*statistics))
+    return fit_presence(logit, there), limits
+
+
+def _reference_batches(recipe: Recipe) -> Iterator[_Scenes]:
+    """Yield the calibration scenes under the reference conditions."""
+    height, width = recipe.imager.frame_px
+    at_once = max(1, EXPORT_BATCH_PIXELS // (height * width))
+    scenes, seed = recipe.calibration.scenes, recipe.seeds.calibration
+    for first in range(0, scenes, at_once):
+        drawn = reference_scenes(recipe, min(at_once, scenes - first), seed, first=first)
+        yield _Scenes(conditioned_batch(recipe, drawn), drawn.mask.shape[1])
+
+
+def _family_batches(
+    recipe: Recipe, seed: int, scenes: int, *, mismatched_fraction: float = 0.0
+) -> Iterator[_FamilyScenes]:
+    """Yield valid captures of the whole training family, with errors of the conditioning.
+
+    Args:
+        recipe: Recipe whose family they are of; drawn evenly, without its focus.
+        seed: Seed of scenes and errors.
+        scenes: Number of scenes, rounded up to whole chunks.
+        mismatched_fraction: Share of the scenes that are conditioned on any other imager of the
+            family.
+    """
+    seeds = recipe.seeds.model_copy(update={"training": seed})
+    family = recipe.family.model_copy(update={"focus": None})
+    recipe = recipe.model_copy(update={"seeds": seeds, "family": family})
+    # Errors are drawn here, because projector and network need the same ones.
+    exact = family.model_copy(update={"exact_fraction": 1.0})
+    live = LiveScenes(recipe.model_copy(update={"family": exact}))
+    psf_family = ("half_angle_deg", family.half_angle_deg)
+    for number in range(-(-scenes // recipe.stream.chunk_scenes)):
+        drawn = live.chunk(number)
+        rng = np.random.default_rng([seed, number, _CHIP])
+        seen = exposed(drawn.captures, recipe, rng, fixed_pattern=live.fixed_pattern)
+        angle_error_deg, blur_error_px = conditioning_noise(family, rng, len(seen))
+        half_angle_deg = (drawn.half_angle_deg + angle_error_deg).clamp(*family.half_angle_deg)
+        blur_px = (drawn.base_blur_px + blur_error_px).clamp(*family.base_blur_px)
+        if mismatched_fraction:
+            is_mismatched = torch.from_numpy(rng.random(len(seen)) < mismatched_fraction)
+            half_angle_deg, blur_px = (
+                torch.where(is_mismatched, torch.from_numpy(other).float(), value)
+                for value, other in (
+                    (half_angle_deg, rng.uniform(*family.half_angle_deg, len(seen))),
+                    (blur_px, rng.uniform(*family.base_blur_px, len(seen))),
+                )
+            )
+        conditioned = drawn._replace(half_angle_deg=half_angle_deg, base_blur_px=blur_px)
+        boundary = family.boundaries[number % len(family.boundaries)]
+        yield _FamilyScenes(
+            batch=live.conditioning.batch(seen, conditioned, rng),
+            layers=recipe.network.layers,
+            projector=LayerProjector(
+                recipe.imager.with_(boundary=boundary), parameter_range=psf_family
+            ),
+            psf={
+                "half_angle_deg": half_angle_deg,
+                "base_blur_um": blur_px * recipe.imager.pixel_pitch_um,
+            },
+            optics=live.conditioning.optics(drawn.half_angle_deg, drawn.base_blur_px),
+        )
