@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from rich.markup import escape
 
 from fociscope.cli.common import out
 from fociscope.errors import FileFormatError, printable
+from fociscope.files.safe.records import read_record
 from fociscope.results.writers import JOURNAL
 from fociscope.series.journal import Journal
 
@@ -47,23 +47,16 @@ def describe_result(folder: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _LARGEST_BYTES:
-            raise ValueError
-        said = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        said = None
+    what, advice = "the summary of a result", "reconstruct the captures again"
+    said = read_record(path, what, most_bytes=_LARGEST_BYTES, advice=advice)
     sound = (
-        isinstance(said, dict)
-        and isinstance(said.get("series", {}), dict)
+        isinstance(said.get("series", {}), dict)
         and isinstance(said.get("captures", []), list)
         and isinstance(said.get("inputs", []), list)
         and all(isinstance(one, dict) for one in said.get("inputs", []))
     )
     if not sound:
-        raise FileFormatError(
-            f"{printable(path)}: not the summary of a result; reconstruct the captures again."
-        )
+        raise FileFormatError(f"{printable(path)}: not {what}; {advice}.")
     return dict(said)
 
 

@@ -13,15 +13,12 @@ from typing import Any
 
 import torch
 
-from fociscope.errors import FileFormatError
-from fociscope.files.safe.limits import require_file
+from fociscope.files.safe.records import read_record
 
 __all__ = ["FORMAT_VERSION", "RESULTS_FORMAT", "Results", "as_json", "read_results", "versions"]
 
 RESULTS_FORMAT = "fociscope-evaluation"
 FORMAT_VERSION = 1
-#: The whole reference suite with all baselines takes about 2 MB.
-LARGEST_RESULTS_BYTES = 64 * 2**20
 
 Results = dict[str, Any]
 """`format`, `format_version`, `suite`, `versions`, `threads`, `candidates`, `conditions`."""
@@ -55,20 +52,13 @@ def read_results(path: Path) -> Results:
     Raises:
         FileFormatError: it is missing, too large, no such file, or of another version.
     """
-    path = require_file(path)
-    if path.stat().st_size > LARGEST_RESULTS_BYTES:
-        raise FileFormatError(f"{path}: too large for the results of an evaluation")
-    try:
-        results = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        raise FileFormatError(f"{path}: not a JSON file, expected an evaluation's") from None
-    if not isinstance(results, dict) or results.get("format") != RESULTS_FORMAT:
-        raise FileFormatError(f"{path}: not the results of 'fociscope evaluate'")
-    if results.get("format_version") != FORMAT_VERSION:
-        raise FileFormatError(
-            f"{path}: its format is version {results.get('format_version')!r}, this Fociscope "
-            f"reads version {FORMAT_VERSION}; evaluate again"
-        )
+    results = read_record(
+        path,
+        "the results of 'fociscope evaluate'",
+        format=RESULTS_FORMAT,
+        version=FORMAT_VERSION,
+        advice="evaluate again",
+    )
     _read_former_keys(results)
     return results
 

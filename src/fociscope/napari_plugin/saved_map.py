@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import numpy as np
-from pydantic import AliasChoices, BaseModel, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, Field
 
-from fociscope.configuration import plain_errors
-from fociscope.errors import FileFormatError, FociscopeError, printable
+from fociscope.errors import FileFormatError, FociscopeError
 from fociscope.files import read_image, require_file
+from fociscope.files.safe.records import read_typed_record
 from fociscope.imager.geometry import Imager
 from fociscope.napari_plugin.result_layers import foci_points, map_layers
 from fociscope.napari_plugin.transforms import Depths, LayerData
@@ -28,7 +28,6 @@ SUMMARY = "summary.json"
 PROBABILITY, INTENSITY = "probability.ome.tif", "intensity.ome.tif"
 DEPTH_MAP = "depth_map.ome.tif"
 #: Far more than a summary of a thousand frames takes.
-LARGEST_SUMMARY_BYTES = 64 * 2**20
 
 Depth = Annotated[float, Field(allow_inf_nan=False)]
 S = TypeVar("S", bound=BaseModel)
@@ -123,17 +122,8 @@ def read_summary(folder: Path, kind: type[S]) -> S:
     Raises:
         FileFormatError: it is missing, too large, or says something else.
     """
-    path = require_file(folder / SUMMARY)
-    if path.stat().st_size > LARGEST_SUMMARY_BYTES:
-        raise FileFormatError(
-            f"{printable(path)}: too large for a summary of `fociscope reconstruct`"
-        )
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise FileFormatError(
-            f"{printable(path)}: no summary of `fociscope reconstruct`: {plain_errors(error)}"
-        ) from None
+    what = "a summary of `fociscope reconstruct`"
+    return read_typed_record(folder / SUMMARY, kind, what, advice="reconstruct the captures again")
 
 
 def _planes(path: Path, layers: int) -> Float32Array:

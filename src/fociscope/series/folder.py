@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from fociscope.errors import FociscopeError, OutputExistsError, one_line, printable
+from fociscope.errors import FociscopeError, OutputExistsError, printable
 from fociscope.files.ome.zarr import OmeZarrSeries
 from fociscope.files.safe.atomic import (
     atomic_path,
@@ -25,6 +25,7 @@ from fociscope.files.safe.atomic import (
     remove,
 )
 from fociscope.files.safe.backup import Backup
+from fociscope.files.safe.records import read_record
 from fociscope.results.foci import CELL_DIAMETER_UM
 from fociscope.results.result import Reconstruction
 from fociscope.results.tables import TABLES, Tables, encoded, header
@@ -293,16 +294,12 @@ def _start(
 
 
 def _read_summary(folder: Path) -> dict[str, Any]:
-    try:
-        said = json.loads((folder / SUMMARY).read_bytes())
-        if isinstance(said, dict):
-            return said
-        why = "no JSON object"
-    except (OSError, ValueError, RecursionError) as error:
-        why = one_line(error)
-    raise FociscopeError(
-        f"{printable(folder / SUMMARY)}: damaged ({why}), so it cannot go on; start anew with "
-        "overwriting (--overwrite), or choose another folder."
+    return read_record(
+        folder / SUMMARY,
+        "the summary of a series, so it cannot go on",
+        most_bytes=2**30,
+        advice="start anew with overwriting (overwrite=True), or choose another folder",
+        error=FociscopeError,
     )
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from fociscope.configuration import Configuration, plain_errors
-from fociscope.errors import FileFormatError, printable
-from fociscope.files.safe.atomic import atomic_path
+from fociscope.configuration import Configuration
+from fociscope.files.safe.records import read_typed_record, write_record
 from fociscope.results.tables import Tables
 from fociscope.results.writers import JOURNAL
 
@@ -116,8 +114,7 @@ class Journal(Configuration):
 
     def write(self, folder: Path) -> None:
         """Write the journal; the one before stays until this one is whole."""
-        with atomic_path(folder / JOURNAL, overwrite=True) as part:
-            part.write_text(json.dumps(self.model_dump(mode="json"), indent=1) + "\n")
+        write_record(folder / JOURNAL, self.model_dump(mode="json"), overwrite=True)
 
     @classmethod
     def read(cls, folder: Path) -> Journal:
@@ -126,15 +123,12 @@ class Journal(Configuration):
         Raises:
             FileFormatError: it is damaged, or of a format this version does not read.
         """
-        path = folder / JOURNAL
-        advice = "start anew with overwriting (--overwrite), or choose another folder"
-        try:
-            if path.stat().st_size > _LARGEST_BYTES:
-                raise ValueError
-            return cls.model_validate(json.loads(path.read_bytes()))
-        except ValidationError as error:
-            raise FileFormatError(f"{printable(path)}: {plain_errors(error)}; {advice}.") from None
-        except (ValueError, RecursionError, OSError):
-            raise FileFormatError(
-                f"{printable(path)}: not the journal of an unfinished series; {advice}."
-            ) from None
+        return read_typed_record(
+            folder / JOURNAL,
+            cls,
+            "the journal of an unfinished series",
+            format="fociscope-series",
+            version=1,
+            most_bytes=_LARGEST_BYTES,
+            advice="start anew with overwriting (overwrite=True), or choose another folder",
+        )

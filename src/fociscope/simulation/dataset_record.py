@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from fociscope.configuration import Configuration, plain_errors
-from fociscope.errors import FileFormatError, printable
+from fociscope.configuration import Configuration
 from fociscope.files.published.images_depth import ImagesDepth
 from fociscope.files.published.writer import LayoutFormat
-from fociscope.files.safe.atomic import atomic_path
-from fociscope.files.safe.limits import require_file
+from fociscope.files.safe.records import read_typed_record, write_record
 from fociscope.imager.geometry import Imager
 from fociscope.simulation.specimens import AnySpecimen
 from fociscope.simulation.tissue import PerlinFoci
@@ -35,7 +32,6 @@ __all__ = [
 RECORD_NAME = "dataset.json"
 DATASET_FORMAT = "fociscope-dataset"
 FORMAT_VERSION = 1
-_LARGEST_RECORD_BYTES = 64 * 2**20
 
 Kind = Literal["images-depth", "single-layer"]
 Count = Annotated[int, Field(ge=1)]
@@ -168,8 +164,8 @@ class DatasetRecord(Configuration):
 
     def write(self, folder: Path, *, overwrite: bool) -> None:
         """Write `dataset.json` into a folder; the same record gives the same bytes."""
-        with atomic_path(folder / RECORD_NAME, overwrite=overwrite) as part:
-            part.write_text(json.dumps(self.model_dump(mode="json"), indent=1) + "\n")
+        values = self.model_dump(mode="json")
+        write_record(folder / RECORD_NAME, values, overwrite=overwrite)
 
 
 def current_versions(format: LayoutFormat) -> dict[str, str]:
@@ -184,24 +180,11 @@ def read_record(folder: Path) -> DatasetRecord:
     Raises:
         FileFormatError: it is missing, damaged, or of a format this version does not read.
     """
-    path = require_file(folder / RECORD_NAME)
-    if path.stat().st_size > _LARGEST_RECORD_BYTES:
-        raise FileFormatError(f"{printable(path)}: too large for the description of a data set.")
-    try:
-        values = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        raise FileFormatError(
-            f"{printable(path)}: not JSON, expected the description of a data set; simulate it "
-            "again."
-        ) from None
-    if not isinstance(values, dict) or values.get("format") != DATASET_FORMAT:
-        raise FileFormatError(f"{printable(path)}: not the description of a Fociscope data set.")
-    if values.get("format_version") != FORMAT_VERSION:
-        raise FileFormatError(
-            f"{printable(path)}: its format is version {values.get('format_version')!r:.20}, this "
-            f"Fociscope reads version {FORMAT_VERSION}; update Fociscope."
-        )
-    try:
-        return DatasetRecord.model_validate(values)
-    except ValidationError as error:
-        raise FileFormatError(f"{printable(path)}: {plain_errors(error)}") from None
+    return read_typed_record(
+        folder / RECORD_NAME,
+        DatasetRecord,
+        "the description of a Fociscope data set",
+        format=DATASET_FORMAT,
+        version=FORMAT_VERSION,
+        advice="simulate it again",
+    )

@@ -11,12 +11,12 @@ import warnings
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from fociscope.configuration import Configuration, plain_errors
+from fociscope.configuration import Configuration
 from fociscope.errors import FociscopeWarning, RecipeError
-from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.checksum import sha256, total_bytes
+from fociscope.files.safe.records import read_typed_record, write_record
 from fociscope.networks.layer_net import LayerNet
 from fociscope.networks.store import find_model, read_model
 from fociscope.training.file_scenes import FileScenes
@@ -72,17 +72,13 @@ class RunOrigin(Configuration):
         """
         if not path.is_file():
             return cls()
-        try:
-            return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
-        except ValidationError as error:
-            raise RecipeError(f"{path}: damaged: {plain_errors(error)}") from None
-        except (ValueError, RecursionError) as error:
-            raise RecipeError(f"{path}: damaged: {str(error).splitlines()[0]}") from None
+        advice = "train anew in another folder"
+        return read_typed_record(path, cls, "the origin of a run", advice=advice, error=RecipeError)
 
     def write(self, path: Path) -> None:
         """Write it, replacing what a start that failed may have left."""
-        with atomic_path(path, overwrite=True) as part:
-            part.write_text(self.model_dump_json(indent=2, exclude_none=True) + "\n")
+        values = self.model_dump(mode="json", exclude_none=True)
+        write_record(path, values, overwrite=True, indent=2)
 
     def check_resumable(self, asked: RunOrigin, out: Path) -> None:
         """Compare what a run started from with what it is to be resumed with.
