@@ -298,7 +298,8 @@ def _read_summary(folder: Path) -> dict[str, Any]:
         folder / SUMMARY,
         "the summary of a series, so it cannot go on",
         most_bytes=2**30,
-        advice="start anew with overwriting (overwrite=True), or choose another folder",
+        advice="overwrite it to start anew, or choose another folder",
+        fields=("overwrite",),
         error=FociscopeError,
     )
 

@@ -130,5 +130,6 @@ class Journal(Configuration):
             format="fociscope-series",
             version=1,
             most_bytes=_LARGEST_BYTES,
-            advice="start anew with overwriting (overwrite=True), or choose another folder",
+            advice="overwrite it to start anew, or choose another folder",
+            fields=("overwrite",),
         )

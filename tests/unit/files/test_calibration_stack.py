@@ -105,7 +105,7 @@ def test_mat_v73(tmp_path: Path) -> None:
 def test_a_mat_file_with_two_stacks_asks_which(tmp_path: Path) -> None:
     path = tmp_path / "s.mat"
     scipy.io.savemat(path, {"beads": PLANES, "dark": PLANES * 0})
-    with pytest.raises(FileFormatError, match=r"beads, dark.*--variable"):
+    with pytest.raises(FileFormatError, match=r"beads, dark.*variable="):
         read_stack(path, depth_um=DEPTH_UM)
     stack = read_stack(path, depth_um=DEPTH_UM, variable="beads")
     assert np.array_equal(stack.counts[0], PLANES)
@@ -144,3 +144,21 @@ def test_a_pixel_that_is_no_number_is_named() -> None:
     counts[0, 1, 2, 4] = np.nan
     with pytest.raises(FileFormatError, match=r"sensor A: pixel \(y 2, x 4\) of plane 2"):
         MeasuredStack(counts, np.array(DEPTH_UM))
+
+
+@pytest.mark.parametrize("unit", ["um", "\u00b5m", "\u03bcm"])
+def test_depths_of_an_ome_tiff_in_any_spelling_of_um(tmp_path: Path, unit: str) -> None:
+    plane = {"PositionZ": list(DEPTH_UM), "PositionZUnit": [unit] * 3}
+    metadata = {"axes": "ZYX", "Plane": plane}
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, PLANES.astype(np.float32), metadata=metadata, ome=True)
+    assert read_stack(path).depth_um.tolist() == list(DEPTH_UM)
+
+
+def test_messages_name_a_file_whole_however_long_its_folder_is(tmp_path: Path) -> None:
+    path = tmp_path / ("a_long_folder" * 12) / "depths.csv"
+    path.parent.mkdir()
+    path.write_text("depth_um\nnan\n")
+    with pytest.raises(FileFormatError) as caught:
+        read_depths(path)
+    assert str(caught.value).startswith(f"{path}: ")

@@ -1,4 +1,4 @@
-"""Which files are MAT files, v5 or v7.3. What the published ones hold: `images_depth`."""
+"""Which files are MAT files, v5 or v7.3, and which axis of their arrays counts the samples."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -107,6 +107,16 @@ def find_order(
     return readings[0]
 
 
+def is_mat(path: Path) -> bool:
+    """Return whether `path` is a MAT v5 or v7.3 (HDF5) file, judged by its first bytes.
+
+    Raises:
+        FileFormatError: the file is missing, empty or not readable.
+    """
+    path = require_file(path)
+    return is_hdf5(path) or is_mat5(path)
+
+
 def _readings(shapes: Mapping[str, Shape], roles: Mapping[str, Role]) -> Iterator[Order]:
     """Yield each consistent reading of the shapes."""
     sensor = next(shape for name, shape in shapes.items() if roles[name] == "sensor")
@@ -181,13 +191,3 @@ def _place_depths(kind: str, samples: int, shape: Shape) -> Placed | None:
         if kind == "last" and shape[1] == samples:
             return Placed((samples, shape[0]), True)
     return None
-
-
-def is_mat(path: Path) -> bool:
-    """Return whether `path` is a MAT v5 or v7.3 (HDF5) file, judged by its first bytes.
-
-    Raises:
-        FileFormatError: the file is missing, empty or not readable.
-    """
-    path = require_file(path)
-    return is_hdf5(path) or is_mat5(path)

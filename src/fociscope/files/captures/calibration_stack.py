@@ -21,6 +21,7 @@ from fociscope.errors import FileFormatError, ImagerError, printable
 from fociscope.files.arrays.mat import is_mat
 from fociscope.files.formats.sources import ArraySource
 from fociscope.files.formats.table import find_format, first_bytes, list_suffixes
+from fociscope.files.formats.units import um_per_unit
 from fociscope.files.images.reader import read_image
 from fociscope.files.images.tiff import is_tiff, read_pixel_size_um
 from fociscope.files.safe.limits import (
@@ -35,74 +36,11 @@ from fociscope.typing import Float64Array
 __all__ = ["MeasuredStack", "read_depths", "read_stack"]
 
 
-LARGEST_TABLE_BYTES = 2**20
-
-
-def read_depths(given: str | Path) -> Float64Array:
-    """Read depths from a table file, or from numbers separated by commas.
-
-    Args:
-        given: such as "50,150,250"; or a CSV or text file with one depth per line, or with a
-            header that names a column `depth_um`.
-
-    Returns:
-        (depth,) um, in the order given.
-
-    Raises:
-        FileFormatError: there is no such file, or it does not read as depths.
-    """
-    text = str(given)
-    try:
-        numbers = [float(word) for word in text.split(",")]
-    except ValueError:
-        return _read_table(Path(given))
-    return _checked(numbers, text)
-
-
-def _read_table(path: Path) -> Float64Array:
-    path = require_file(path)
-    if path.stat().st_size > LARGEST_TABLE_BYTES:
-        raise FileFormatError(f"{printable(path)}: too large for a table of depths, expected text.")
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
-    except (UnicodeDecodeError, csv.Error):
-        raise FileFormatError(
-            f"{printable(path)}: not a table of depths, expected a text file with one depth in um "
-            "per line."
-        ) from None
-    header = [cell.strip().lower() for cell in rows[0]] if rows else []
-    column = header.index("depth_um") if "depth_um" in header else 0
-    body = rows[1:] if "depth_um" in header else rows
-    if "depth_um" not in header and any(len(row) > 1 for row in rows):
-        raise FileFormatError(
-            f"{printable(path)}: several columns and none is named depth_um; add a header line "
-            "that names it."
-        )
-    numbers = []
-    for number, row in enumerate(body, start=1):
-        try:
-            numbers.append(float(row[column]))
-        except (IndexError, ValueError):
-            what = row[column].strip()[:30] if column < len(row) else ""
-            raise FileFormatError(
-                f"{printable(path)}: depth {number} reads {what!r}, expected a number in um."
-            ) from None
-    return _checked(numbers, printable(path))
-
-
-def _checked(numbers: Iterable[float], where: str) -> Float64Array:
-    depth_um = np.array(list(numbers), dtype=np.float64)
-    if depth_um.size == 0 or not np.isfinite(depth_um).all():
-        raise FileFormatError(f"{where[:80]}: expected finite depths in um, one for each plane.")
-    return depth_um
-
-
 DEPTH_NAMES = ("depth_um", "depths_um", "z_um", "z")
 """Variables of a MAT file that may hold the depths, in um; the first that is there counts."""
 DEEPEST_UM = 20_000.0
 """The widest gap that an `Imager` may have."""
-_UM_PER_UNIT = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3}
+LARGEST_TABLE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -156,6 +94,27 @@ class MeasuredStack:
         object.__setattr__(self, "depth_um", depth_um[order])
 
 
+def read_depths(given: str | Path) -> Float64Array:
+    """Read depths from a table file, or from numbers separated by commas.
+
+    Args:
+        given: such as "50,150,250"; or a CSV or text file with one depth per line, or with a
+            header that names a column `depth_um`.
+
+    Returns:
+        (depth,) um, in the order given.
+
+    Raises:
+        FileFormatError: there is no such file, or it does not read as depths.
+    """
+    text = str(given)
+    try:
+        numbers = [float(word) for word in text.split(",")]
+    except ValueError:
+        return _read_table(Path(given))
+    return _checked(numbers, f"the depths {text!r:.60}")
+
+
 def read_stack(
     path: Path | str,
     *,
@@ -185,7 +144,8 @@ def read_stack(
     depths = named if given is None else given
     if depths is None:
         raise ImagerError(
-            f"{printable(path)} names no depths; give them with --depths, a file or numbers in um"
+            f"{printable(path)} names no depths; give them, as a file or as numbers in um",
+            fields=("depth_um",),
         )
     if sensor_b is not None:
         if counts.shape[0] == 2:
@@ -201,6 +161,45 @@ def read_stack(
             )
         counts = np.concatenate([counts, other])
     return MeasuredStack(counts, depths, pitch_um)
+
+
+def _read_table(path: Path) -> Float64Array:
+    path = require_file(path)
+    if path.stat().st_size > LARGEST_TABLE_BYTES:
+        raise FileFormatError(f"{printable(path)}: too large for a table of depths, expected text.")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
+    except (UnicodeDecodeError, csv.Error):
+        raise FileFormatError(
+            f"{printable(path)}: not a table of depths, expected a text file with one depth in um "
+            "per line."
+        ) from None
+    header = [cell.strip().lower() for cell in rows[0]] if rows else []
+    column = header.index("depth_um") if "depth_um" in header else 0
+    body = rows[1:] if "depth_um" in header else rows
+    if "depth_um" not in header and any(len(row) > 1 for row in rows):
+        raise FileFormatError(
+            f"{printable(path)}: several columns and none is named depth_um; add a header line "
+            "that names it."
+        )
+    numbers = []
+    for number, row in enumerate(body, start=1):
+        try:
+            numbers.append(float(row[column]))
+        except (IndexError, ValueError):
+            what = row[column].strip()[:30] if column < len(row) else ""
+            raise FileFormatError(
+                f"{printable(path)}: depth {number} reads {what!r}, expected a number in um."
+            ) from None
+    return _checked(numbers, printable(path))
+
+
+def _checked(numbers: Iterable[float], where: str) -> Float64Array:
+    depth_um = np.array(list(numbers), dtype=np.float64)
+    if depth_um.size == 0 or not np.isfinite(depth_um).all():
+        raise FileFormatError(f"{where}: expected finite depths in um, one for each plane.")
+    return depth_um
 
 
 def _read_one(
@@ -233,8 +232,7 @@ def _ome_depths(path: Path) -> Float64Array | None:
             return None
         planes = [e for e in ElementTree.fromstring(text).iter() if e.tag.endswith("}Plane")]
         um = [
-            float(plane.get("PositionZ", "nan"))
-            * _UM_PER_UNIT.get(plane.get("PositionZUnit", "µm"), math.nan)
+            float(plane.get("PositionZ", "nan")) * um_per_unit(plane.get("PositionZUnit", "µm"))
             for plane in planes
         ]
     found = np.array(um, dtype=np.float64)
@@ -277,8 +275,9 @@ def _pick(
             listed = ", ".join(sorted(shapes)) or "none"
             raise FileFormatError(
                 f"{printable(path)}: expected one numeric variable with three axes, "
-                f"found {listed}; "
-                "name the stack with --variable."
+                f"found {listed}; name the stack (variable='beads').",
+                fields=("variable",),
+                choices=tuple(sorted(shapes)),
             )
         (variable,) = shapes
     elif variable not in names:

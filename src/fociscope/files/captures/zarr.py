@@ -27,6 +27,7 @@ from fociscope.files.arrays.zarr_array import (
 )
 from fociscope.files.captures.array_files import pick_arrays
 from fociscope.files.formats.stacks import ARRAY_LEADING, Stack, size
+from fociscope.files.formats.units import um_per_unit
 from fociscope.files.safe.limits import Limits, check_claim, decoding, unbounded
 from fociscope.typing import Float32Array
 
@@ -34,8 +35,6 @@ __all__ = ["open_zarr"]
 
 _DEEPEST = 8
 _MOST_ARRAYS = 1000
-_UM_PER_UNIT = {"nanometer": 1e-3, "micrometer": 1.0, "millimeter": 1e3, "centimeter": 1e4,
-                "meter": 1e6}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -150,8 +149,7 @@ def _ome_stack(path: Path, name: str, image: dict[str, Any], limits: Limits) -> 
                     pairs = zip(scale, change["scale"], strict=True)
                     scale = [float(one) * float(other) for one, other in pairs]
         sizes = [
-            step * _UM_PER_UNIT.get(str(axis.get("unit")), math.nan)
-            for axis, step in zip(axes, scale, strict=True)
+            step * um_per_unit(axis.get("unit")) for axis, step in zip(axes, scale, strict=True)
         ][-2:]
         names = "".join(str(axis["name"]).lower()[:1] for axis in axes)
         sound = len(sizes) == 2 and all(math.isfinite(um) and um > 0 for um in sizes)

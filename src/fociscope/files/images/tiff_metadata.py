@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fociscope.errors import FileFormatError, printable
+from fociscope.files.formats.units import um_per_unit
 from fociscope.files.ome.xml import OmeImage, read_ome_xml
 from fociscope.typing import Int64Array
 
@@ -19,19 +20,6 @@ Pages = Int64Array
 
 _CENTIMETRE = 3
 _UM_PER_CM = 10_000.0
-_UM_PER_UNIT = {
-    "nm": 1e-3,
-    "um": 1.0,
-    "µm": 1.0,  # micro sign
-    "μm": 1.0,  # Greek mu
-    "\\u00b5m": 1.0,  # as ImageJ writes it
-    "micron": 1.0,
-    "microns": 1.0,
-    "micrometer": 1.0,
-    "mm": 1e3,
-    "cm": 1e4,
-    "m": 1e6,
-}
 
 
 def pixel_size_um(path: Path, tiff: Any) -> float | None:
@@ -47,13 +35,12 @@ def pixel_size_um(path: Path, tiff: Any) -> float | None:
         pixels = image.pixels
         sizes = [
             float(pixels.get(f"PhysicalSize{axis}", "nan"))
-            * _UM_PER_UNIT.get(pixels.get(f"PhysicalSize{axis}Unit", "µm").lower(), math.nan)
+            * um_per_unit(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
             for axis in "XY"
         ]
         return _square(*sizes)
-    unit = str((tiff.imagej_metadata or {}).get("unit", "")).lower()
     if tiff.is_imagej:
-        unit_um = _UM_PER_UNIT.get(unit, math.nan)
+        unit_um = um_per_unit((tiff.imagej_metadata or {}).get("unit"))
     else:
         centimetre = page.tags.valueof("ResolutionUnit", default=0) == _CENTIMETRE
         unit_um = _UM_PER_CM if centimetre else math.nan

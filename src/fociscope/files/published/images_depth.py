@@ -43,86 +43,6 @@ __all__ = [
 ]
 
 
-_DEEPEST_MM = 50.0  # far beyond any chip-scale imager: such numbers are um written as mm
-_ROUNDING_MM = 1e-3  # what writing a depth with three digits after the point may cost, twice
-
-
-def checked(
-    path: Path, images: dict[str, Float32Array], first: int, *, depth_map: str, depth: str
-) -> dict[str, Float32Array]:
-    """Return the variables with the layers of each sample ordered from sensor A down.
-
-    Args:
-        path: the file, for messages.
-        images: variable -> values, sample axis first, depths in mm.
-        first: number of the first of these samples in the file, from 0, for messages.
-        depth_map: name of the depth map, (sample, layer, y, x), mm where cells are, else 0.
-        depth: name of the layers' depths, (sample, layer), mm.
-
-    Raises:
-        FileFormatError: NaN or infinity, depths that are negative or no mm, or a depth map that
-            says otherwise than the depths of the layers.
-    """
-    for name, values in images.items():
-        bad = np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
-        if len(bad):
-            raise FileFormatError(
-                f"{printable(path)}: {name} holds NaN or infinity in "
-                f"sample {first + int(bad[0]) + 1}, "
-                "expected finite numbers; export it again."
-            )
-    for name in (depth_map, depth):
-        if name in images:
-            _check_mm(path, name, images[name])
-    if depth not in images:
-        return images
-    if depth_map in images:
-        _check_depth_map(path, images[depth_map], images[depth], first, (depth_map, depth))
-    if (np.diff(images[depth], axis=1) >= 0).all():
-        return images
-    order = np.argsort(images[depth], axis=1, kind="stable")
-    layers = images[depth].shape[1]
-    return {
-        name: values
-        if name != depth and values.ndim != 4
-        else np.take_along_axis(values, order.reshape(-1, layers, *[1] * (values.ndim - 2)), axis=1)
-        for name, values in images.items()
-    }
-
-
-def _check_mm(path: Path, name: str, depth_mm: Float32Array) -> None:
-    deepest, least = float(depth_mm.max()), float(depth_mm.min())
-    if deepest > _DEEPEST_MM:
-        raise FileFormatError(
-            f"{printable(path)}: {name} goes up to {deepest:g}, expected mm and at most "
-            f"{_DEEPEST_MM:g}; these look like um, divide by 1000."
-        )
-    if least < 0:
-        raise FileFormatError(
-            f"{printable(path)}: {name} goes down to {least:g}, expected depths of 0 mm and more, "
-            "counted from sensor A; check the export."
-        )
-
-
-def _check_depth_map(
-    path: Path, map_mm: Float32Array, depth_mm: Float32Array, first: int, names: tuple[str, str]
-) -> None:
-    """Where there are cells, the map must say the depth of the layer."""
-    where = map_mm > 0
-    apart = np.abs(map_mm - depth_mm[..., None, None]) > _ROUNDING_MM
-    wrong = (where & apart).any(axis=(2, 3))
-    if not wrong.any():
-        return
-    sample, layer = (int(index[0]) for index in np.nonzero(wrong))
-    here = where[sample, layer] & apart[sample, layer]
-    found = float(map_mm[sample, layer][here][0])
-    raise FileFormatError(
-        f"{printable(path)}: {names[0]} says {found:g} mm in layer {layer + 1} of sample "
-        f"{first + sample + 1}, but {names[1]} says {float(depth_mm[sample, layer]):g} mm, "
-        "expected the same; check which samples and layers belong together."
-    )
-
-
 RAW = "tumorImage_noPSF"
 SENSOR_A = "tumorImage_withPSF_A"
 SENSOR_B = "tumorImage_withPSF_B"
@@ -137,6 +57,8 @@ _ROLES: dict[str, Role] = {
 }
 NAMES = tuple(_ROLES)
 UM_PER_MM = 1000.0
+_DEEPEST_MM = 50.0  # far beyond any chip-scale imager: such numbers are um written as mm
+_ROUNDING_MM = 1e-3  # what writing a depth with three digits after the point may cost, twice
 
 
 @dataclass(frozen=True)
@@ -289,10 +211,6 @@ class ImagesDepthFile:
             )
 
 
-def _captures(images: Mapping[str, Float32Array]) -> Float32Array:
-    return np.stack([images[name] for name in (SENSOR_A, SENSOR_B) if name in images], axis=1)
-
-
 def read_images_depth(path: Path, limits: Limits = DEFAULT_LIMITS) -> ImagesDepth:
     """Read a file of the published layout, its layers in the order of their depth.
 
@@ -310,9 +228,89 @@ def read_images_depth(path: Path, limits: Limits = DEFAULT_LIMITS) -> ImagesDept
         return file.read()
 
 
+def checked(
+    path: Path, images: dict[str, Float32Array], first: int, *, depth_map: str, depth: str
+) -> dict[str, Float32Array]:
+    """Return the variables with the layers of each sample ordered from sensor A down.
+
+    Args:
+        path: the file, for messages.
+        images: variable -> values, sample axis first, depths in mm.
+        first: number of the first of these samples in the file, from 0, for messages.
+        depth_map: name of the depth map, (sample, layer, y, x), mm where cells are, else 0.
+        depth: name of the layers' depths, (sample, layer), mm.
+
+    Raises:
+        FileFormatError: NaN or infinity, depths that are negative or no mm, or a depth map that
+            says otherwise than the depths of the layers.
+    """
+    for name, values in images.items():
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
+        if len(bad):
+            raise FileFormatError(
+                f"{printable(path)}: {name} holds NaN or infinity in "
+                f"sample {first + int(bad[0]) + 1}, "
+                "expected finite numbers; export it again."
+            )
+    for name in (depth_map, depth):
+        if name in images:
+            _check_mm(path, name, images[name])
+    if depth not in images:
+        return images
+    if depth_map in images:
+        _check_depth_map(path, images[depth_map], images[depth], first, (depth_map, depth))
+    if (np.diff(images[depth], axis=1) >= 0).all():
+        return images
+    order = np.argsort(images[depth], axis=1, kind="stable")
+    layers = images[depth].shape[1]
+    return {
+        name: values
+        if name != depth and values.ndim != 4
+        else np.take_along_axis(values, order.reshape(-1, layers, *[1] * (values.ndim - 2)), axis=1)
+        for name, values in images.items()
+    }
+
+
+def _captures(images: Mapping[str, Float32Array]) -> Float32Array:
+    return np.stack([images[name] for name in (SENSOR_A, SENSOR_B) if name in images], axis=1)
+
+
 def _to_memory(array: npt.NDArray[np.generic], place: Placed, samples: int) -> Float32Array:
     """Return a float32 copy with the sample axis first."""
     with np.errstate(over="ignore"):  # too large for float32 becomes inf, which is refused
         moved = np.moveaxis(array, -1, 0) if place.samples_last else array
         copy = np.array(moved, dtype=np.float32, order="C")
     return copy.reshape(samples, *place.shape[1:])
+
+
+def _check_mm(path: Path, name: str, depth_mm: Float32Array) -> None:
+    deepest, least = float(depth_mm.max()), float(depth_mm.min())
+    if deepest > _DEEPEST_MM:
+        raise FileFormatError(
+            f"{printable(path)}: {name} goes up to {deepest:g}, expected mm and at most "
+            f"{_DEEPEST_MM:g}; these look like um, divide by 1000."
+        )
+    if least < 0:
+        raise FileFormatError(
+            f"{printable(path)}: {name} goes down to {least:g}, expected depths of 0 mm and more, "
+            "counted from sensor A; check the export."
+        )
+
+
+def _check_depth_map(
+    path: Path, map_mm: Float32Array, depth_mm: Float32Array, first: int, names: tuple[str, str]
+) -> None:
+    """Where there are cells, the map must say the depth of the layer."""
+    where = map_mm > 0
+    apart = np.abs(map_mm - depth_mm[..., None, None]) > _ROUNDING_MM
+    wrong = (where & apart).any(axis=(2, 3))
+    if not wrong.any():
+        return
+    sample, layer = (int(index[0]) for index in np.nonzero(wrong))
+    here = where[sample, layer] & apart[sample, layer]
+    found = float(map_mm[sample, layer][here][0])
+    raise FileFormatError(
+        f"{printable(path)}: {names[0]} says {found:g} mm in layer {layer + 1} of sample "
+        f"{first + sample + 1}, but {names[1]} says {float(depth_mm[sample, layer]):g} mm, "
+        "expected the same; check which samples and layers belong together."
+    )

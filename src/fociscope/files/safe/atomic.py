@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-_ALLOW = "allow overwriting (--overwrite, overwrite=True)"
+_ALLOW = "allow overwriting (overwrite=True)"
 _DISK_ERRORS = {
     errno.EACCES: "permission denied; choose a folder you may write to",
     errno.EPERM: "permission denied; choose a folder you may write to",
@@ -54,29 +54,35 @@ def atomic_path(path: Path, overwrite: bool = False) -> Iterator[Path]:
     Missing parent folders are made, and removed again on failure.
 
     Args:
-        path: the file to write.
-        overwrite: replace a file that is there already.
+        path: File to write.
+        overwrite: Whether a file that exists is replaced.
+
+    Yields:
+        Path of an empty file, to be written in place of `path`.
 
     Raises:
-        OutputExistsError: `path` exists and `overwrite` is False, or `path` is a folder.
-        FociscopeError: the disk refuses (permission, full, read-only).
+        OutputExistsError: If `path` exists and `overwrite` is False, or `path` is a folder.
+        FociscopeError: If the disk refuses (permission, full, read-only).
+
+    Example:
+        >>> from pathlib import Path
+        >>> from fociscope.files import atomic_path
+        >>> with atomic_path(Path("out/depths.csv")) as part:
+        ...     _ = part.write_text("depth_um\\n250\\n")
+        >>> Path("out/depths.csv").read_text()
+        'depth_um\\n250\\n'
     """
     path = Path(path).absolute()
     with plain_disk_errors(path):
         _refuse_existing(path, overwrite)
-    with plain_disk_errors(path), _parents_of(path):
-        temporary = unused_name(path.parent, path)
-        try:
-            temporary.touch(exist_ok=False)  # permission trouble shows before the work
-            mode = temporary.stat().st_mode
-            yield temporary
-            temporary.chmod(mode)  # a writer that makes its file anew may have made it private
-            _sync(temporary)
-            _refuse_existing(path, overwrite)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+    with _temporary(path, path.parent) as temporary:
+        temporary.touch(exist_ok=False)  # permission trouble shows before the work
+        mode = temporary.stat().st_mode
+        yield temporary
+        temporary.chmod(mode)  # a writer that makes its file anew may have made it private
+        _sync(temporary)
+        _refuse_existing(path, overwrite)
+        temporary.replace(path)
 
 
 @contextmanager
@@ -87,18 +93,30 @@ def atomic_folder(
 
     A new `path` appears by one rename. Into a folder that exists, the files move one by one, each
     by an atomic rename, and a Zarr store as a whole; if one of them cannot move, those before it
-    are put back. What has other names there is left alone.
+    are put back. Files of other names there are left alone.
 
     Args:
-        path: the folder to write.
-        overwrite: write into a folder that is not empty, replacing files of the same names.
-        shared: whether other processes may write into a folder that exists, meanwhile.
-        removes: names that mean nothing any more once the new files are there; they go.
+        path: Folder to write.
+        overwrite: Whether to write into a folder that is not empty, replacing files of the same
+            names.
+        shared: Whether other processes may write into a folder that exists, meanwhile.
+        removes: Names that mean nothing once the new files are there; they are removed.
+
+    Yields:
+        Path of an empty folder, to be filled in place of `path`.
 
     Raises:
-        OutputExistsError: `path` is a file, or holds something and `overwrite` is False.
-        FociscopeError: another process is writing there, or the disk refuses (permission, full,
+        OutputExistsError: If `path` is a file, or holds something and `overwrite` is False.
+        FociscopeError: If another process is writing there, or the disk refuses (permission, full,
             read-only).
+
+    Example:
+        >>> from pathlib import Path
+        >>> from fociscope.files import atomic_folder
+        >>> with atomic_folder(Path("map")) as part:
+        ...     _ = (part / "summary.json").write_text("{}")
+        >>> [file.name for file in Path("map").iterdir()]
+        ['summary.json']
     """
     path = Path(path).absolute()
     with plain_disk_errors(path):
@@ -106,30 +124,23 @@ def atomic_folder(
         exists = path.exists()
         if exists and not path.is_dir():
             _refuse_full_folder(path, overwrite)
+    # Inside a folder that exists, the temporary one is sure to be on the same disk.
     with (
         locked_folder(path) if exists and not shared else nullcontext(),
-        plain_disk_errors(path),
-        _parents_of(path),
+        _temporary(path, path if exists else path.parent) as temporary,
     ):
         if exists and not shared:
             discard_leftovers([path / path.name])  # of a run that was killed
         _refuse_full_folder(path, overwrite)
-        # Inside a folder that exists, the temporary one is sure to be on the same disk.
-        temporary = unused_name(path if exists else path.parent, path)
-        try:
-            temporary.mkdir()
-            yield temporary
-            for entry in temporary.rglob("*"):
-                if not entry.is_dir():
-                    _sync(entry)
-            if exists:
-                _move_into(path, temporary, removes)
-            else:
-                _refuse_full_folder(path, overwrite)
-                temporary.rename(path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        _sync_folder(path)
+        temporary.mkdir()
+        yield temporary
+        _sync_files(temporary)
+        if exists:
+            _move_into(path, temporary, removes)
+        else:
+            _refuse_full_folder(path, overwrite)
+            temporary.rename(path)
+            _sync_folder(path)
 
 
 @contextmanager
@@ -137,35 +148,46 @@ def atomic_tree(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """Yield a fresh temporary folder that becomes `path` as a whole on success.
 
     Unlike with `atomic_folder`, nothing of a folder that was there stays: it is one thing, such as
-    a Zarr store. Killed in the last moment, it may be absent, but never mixed.
+    a Zarr store. If the process is killed between the last two renames, `path` is absent, but
+    never mixed.
 
     Args:
-        path: the folder to write.
-        overwrite: replace a folder that is there already.
+        path: Folder to write.
+        overwrite: Whether a folder that exists is replaced.
+
+    Yields:
+        Path of an empty folder, to be filled in place of `path`.
 
     Raises:
-        OutputExistsError: `path` exists and `overwrite` is False, or `path` is a file.
-        FociscopeError: the disk refuses (permission, full, read-only).
+        OutputExistsError: If `path` exists and `overwrite` is False, or `path` is a file.
+        FociscopeError: If the disk refuses (permission, full, read-only).
+
+    Example:
+        >>> from pathlib import Path
+        >>> from fociscope.files import atomic_tree
+        >>> with atomic_tree(Path("scenes.zarr")) as part:
+        ...     _ = (part / "zarr.json").write_text("{}")
+        >>> Path("scenes.zarr/zarr.json").read_text()
+        '{}'
     """
     path = Path(path).absolute()
     with plain_disk_errors(path):
         _refuse_full_folder(path, overwrite)
-    with plain_disk_errors(path), _parents_of(path):
-        temporary, old = unused_name(path.parent, path), unused_name(path.parent, path)
+    with _temporary(path, path.parent) as temporary:
+        temporary.mkdir()
+        yield temporary
+        _sync_files(temporary)
+        _refuse_full_folder(path, overwrite)
+        old = unused_name(path.parent, path)
+        if os.path.lexists(path):
+            path.rename(old)
         try:
-            temporary.mkdir()
-            yield temporary
-            for entry in temporary.rglob("*"):
-                if not entry.is_dir():
-                    _sync(entry)
-            _refuse_full_folder(path, overwrite)
-            if os.path.lexists(path):
-                path.rename(old)
             temporary.rename(path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
-        _sync_folder(path.parent)
+        except BaseException:
+            if os.path.lexists(old):
+                old.rename(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def discard_leftovers(paths: Iterable[Path]) -> list[Path]:
@@ -214,6 +236,52 @@ def locked_folder(path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it; nothing need be there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def unused_name(folder: Path, path: Path) -> Path:
+    """Return a hidden name in `folder` for `path`, which `discard_leftovers` knows."""
+    start, end = _hidden(path)
+    return folder / f"{start}{secrets.token_hex(6)}{end}"
+
+
+@contextmanager
+def plain_disk_errors(path: Path) -> Iterator[None]:
+    """Turn a refusal of the disk into one plain line; other errors pass unchanged."""
+    try:
+        yield
+    except OSError as error:
+        # NumPy reports a short write as an OSError without a number.
+        full = error.errno is None and " requested and " in str(error)
+        advice = _DISK_ERRORS.get(errno.ENOSPC if full else error.errno or 0)
+        if advice is None or _is_elsewhere(error.filename, path):
+            raise
+        raise FociscopeError(
+            f"{printable(path)}: cannot be written: {advice} ({one_line(error)})."
+        ) from error
+
+
+@contextmanager
+def _temporary(path: Path, folder: Path) -> Iterator[Path]:
+    """Yield a hidden name in `folder` for what becomes `path`; whatever stays there is removed.
+
+    Parent folders are made for the time of the body, and kept if it succeeds.
+    """
+    with plain_disk_errors(path), _parents_of(path):
+        temporary = unused_name(folder, path)
+        try:
+            yield temporary
+        finally:
+            with suppress(OSError):
+                remove(temporary)
+        _sync_folder(folder)
+
+
 def _refuse_existing(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise OutputExistsError(
@@ -221,7 +289,8 @@ def _refuse_existing(path: Path, overwrite: bool) -> None:
         )
     if not overwrite and os.path.lexists(path):
         raise OutputExistsError(
-            f"{printable(path)}: exists already; choose another name or {_ALLOW}."
+            f"{printable(path)}: exists already; choose another name or {_ALLOW}.",
+            fields=("overwrite",),
         )
 
 
@@ -234,7 +303,8 @@ def _refuse_full_folder(path: Path, overwrite: bool) -> None:
         )
     if not overwrite and any(path.iterdir()):
         raise OutputExistsError(
-            f"{printable(path)}: the folder is not empty; choose another or {_ALLOW}."
+            f"{printable(path)}: the folder is not empty; choose another or {_ALLOW}.",
+            fields=("overwrite",),
         )
 
 
@@ -299,20 +369,6 @@ def _keep(target: Path, kept: Path) -> None:
         target.rename(kept)
 
 
-def remove(path: Path) -> None:
-    """Remove a file, a link or a folder with all that is in it; nothing need be there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def unused_name(folder: Path, path: Path) -> Path:
-    """Return a hidden name in `folder` for `path`, which `discard_leftovers` knows."""
-    start, end = _hidden(path)
-    return folder / f"{start}{secrets.token_hex(6)}{end}"
-
-
 def _hidden(path: Path) -> tuple[str, str]:
     """Return how the hidden names beside `path` start and end; 12 random digits are between."""
     stem, dot, suffixes = path.name.lstrip(".").partition(".")
@@ -339,22 +395,6 @@ def _parents_of(path: Path) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def plain_disk_errors(path: Path) -> Iterator[None]:
-    """Turn a refusal of the disk into one plain line; other errors pass unchanged."""
-    try:
-        yield
-    except OSError as error:
-        # NumPy reports a short write as an OSError without a number.
-        full = error.errno is None and " requested and " in str(error)
-        advice = _DISK_ERRORS.get(errno.ENOSPC if full else error.errno or 0)
-        if advice is None or _is_elsewhere(error.filename, path):
-            raise
-        raise FociscopeError(
-            f"{printable(path)}: cannot be written: {advice} ({one_line(error)})."
-        ) from error
-
-
 def _is_elsewhere(named: object, path: Path) -> bool:
     """Whether an error names a file that has nothing to do with writing `path`."""
     if not isinstance(named, str):
@@ -366,6 +406,12 @@ def _is_elsewhere(named: object, path: Path) -> bool:
 def _sync(file: Path) -> None:
     with file.open("rb+") as stream:
         os.fsync(stream.fileno())
+
+
+def _sync_files(folder: Path) -> None:
+    for entry in folder.rglob("*"):
+        if not entry.is_dir():
+            _sync(entry)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -28,6 +28,7 @@ def read_record(
     most_bytes: int = LARGEST_RECORD_BYTES,
     advice: str = "write it again",
     error: type[FociscopeError] = FileFormatError,
+    fields: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """Read a JSON object from a file, and check its size, format and version.
 
@@ -39,6 +40,7 @@ def read_record(
         most_bytes: Size above which the file is refused unread, in bytes.
         advice: What the user should do about a damaged file.
         error: Type of the error to raise.
+        fields: Arguments of the caller that would mend it, such as ("overwrite",).
 
     Returns:
         The object as a dictionary.
@@ -47,26 +49,32 @@ def read_record(
         FociscopeError: If the file is missing, too large or no JSON object, or of another format or
             version; of the type `error`.
     """
+
+    def damaged(why: str) -> FociscopeError:
+        return _damaged(path, what, why, advice, error, fields)
+
     try:
         size = path.stat().st_size
         if size > most_bytes:
-            raise _damaged(path, what, f"too large: {size} bytes", advice, error)
+            raise damaged(f"too large: {size} bytes")
         values = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise error(
             f"{printable(path)}: there is no such file, expected {what}; check the path, or "
-            f"{advice}."
+            f"{advice}.",
+            fields=fields,
         ) from None
     except (OSError, ValueError, RecursionError) as reason:
-        raise _damaged(path, what, f"no JSON: {one_line(reason, 80)}", advice, error) from None
+        raise damaged(f"no JSON: {one_line(reason, 80)}") from None
     if not isinstance(values, dict):
-        raise _damaged(path, what, "no JSON object", advice, error)
+        raise damaged("no JSON object")
     if format is not None and values.get("format") != format:
-        raise _damaged(path, what, f"its format is {values.get('format')!r:.40}", advice, error)
+        raise damaged(f"its format is {values.get('format')!r:.40}")
     if version is not None and values.get("format_version") != version:
         raise error(
             f"{printable(path)}: its format is version {values.get('format_version')!r:.20}, this "
             f"Fociscope reads version {version}; update Fociscope, or {advice}.",
+            fields=fields,
             value=values.get("format_version"),
         )
     return values
@@ -82,6 +90,7 @@ def read_typed_record(
     most_bytes: int = LARGEST_RECORD_BYTES,
     advice: str = "write it again",
     error: type[FociscopeError] = FileFormatError,
+    fields: tuple[str, ...] = (),
 ) -> Record:
     """Read a JSON object as `read_record` does, and check its values against a pydantic model.
 
@@ -94,6 +103,7 @@ def read_typed_record(
         most_bytes: See `path`.
         advice: See `path`.
         error: See `path`.
+        fields: See `path`.
 
     Returns:
         The record.
@@ -103,12 +113,12 @@ def read_typed_record(
     """
     values = read_record(
         path, what, format=format, version=version, most_bytes=most_bytes, advice=advice,
-        error=error,
+        error=error, fields=fields,
     )  # fmt: skip
     try:
         return kind.model_validate(values)
     except ValidationError as reason:
-        raise _damaged(path, what, plain_errors(reason), advice, error) from None
+        raise _damaged(path, what, plain_errors(reason), advice, error, fields) from None
 
 
 def write_record(
@@ -131,6 +141,11 @@ def write_record(
 
 
 def _damaged(
-    path: Path, what: str, why: str, advice: str, error: type[FociscopeError]
+    path: Path,
+    what: str,
+    why: str,
+    advice: str,
+    error: type[FociscopeError],
+    fields: tuple[str, ...],
 ) -> FociscopeError:
-    return error(f"{printable(path)}: damaged: not {what} ({why}); {advice}.")
+    return error(f"{printable(path)}: damaged: not {what} ({why}); {advice}.", fields=fields)
