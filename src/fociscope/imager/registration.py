@@ -44,10 +44,10 @@ class Similarity:
     r"""A shift, rotation and scaling of the plane.
 
     $$
-    \begin{pmatrix} y' \ x' \end{pmatrix} =
-    s \begin{pmatrix} \cos\varphi & -\sin\varphi \ \sin\varphi & \cos\varphi \end{pmatrix}
-    \begin{pmatrix} y \ x \end{pmatrix} +
-    \begin{pmatrix} t_y \ t_x \end{pmatrix}
+    \begin{pmatrix} y' \\ x' \end{pmatrix} =
+    s \begin{pmatrix} \cos\varphi & -\sin\varphi \\ \sin\varphi & \cos\varphi \end{pmatrix}
+    \begin{pmatrix} y \\ x \end{pmatrix} +
+    \begin{pmatrix} t_y \\ t_x \end{pmatrix}
     $$
 
     Attributes:

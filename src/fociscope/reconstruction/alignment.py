@@ -18,11 +18,10 @@ def _places(
     y_um, x_um = (
         (torch.arange(n, dtype=torch.float64) - (n - 1) / 2) * pixel_pitch_um for n in frame_px
     )
-    grid = torch.meshgrid(y_um, x_um, indexing="ij")
-    # Registration.to_b is linear but for the shift, so tensors go through it as numbers do.
-    places = registration.to_b(*grid)  # type: ignore[arg-type]
+    grid = torch.stack(torch.meshgrid(y_um, x_um, indexing="ij"), dim=-1)
+    places = torch.from_numpy(registration.similarity.apply(grid.numpy()))
     half_um = [n * pixel_pitch_um / 2 for n in frame_px]
-    return torch.as_tensor(places[0]) / half_um[0], torch.as_tensor(places[1]) / half_um[1]
+    return places[..., 0] / half_um[0], places[..., 1] / half_um[1]
 
 
 def aligned(captures: Tensor, registration: Registration, *, pixel_pitch_um: float) -> Tensor:
