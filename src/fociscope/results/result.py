@@ -11,9 +11,9 @@ from fociscope.files.safe.atomic import atomic_folder
 from fociscope.results.layered_map import LayeredMap
 from fociscope.results.summary import summarise
 from fociscope.results.tables import Tables
-from fociscope.results.writers import DEFAULT_FORMATS, FORMATS, OF_SERIES, write_result
+from fociscope.results.writers import DEFAULT_FORMATS, OF_SERIES, write_result
 
-__all__ = ["FORMATS", "Reconstruction"]
+__all__ = ["Reconstruction"]
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,16 @@ class Reconstruction(LayeredMap):
         *,
         overwrite: bool = False,
     ) -> None:
-        """Write the files into a new folder, or none at all.
+        """Write files into a folder, all of them or none at all.
+
+        Args:
+            folder: Folder to write into; it is made if it is missing.
+            formats: Names of formats in `fociscope.results.WRITERS`.
+            overwrite: Whether files of the same names are replaced.
 
         Raises:
-            OutputExistsError: the folder holds something, and `overwrite` was not asked for.
+            OutputExistsError: If the folder holds something and `overwrite` is not set.
+            FociscopeError: If a format is unknown, or if the disk refuses.
         """
         with atomic_folder(Path(folder), overwrite, removes=OF_SERIES) as part:
             write_result(self, part, formats)

@@ -1,4 +1,4 @@
-"""What a `Reconstruction` becomes on the disk: images, arrays and tables of one capture or several.
+"""What a `Reconstruction` becomes on the disk: a table of writers, open to users and plug-ins.
 
 Series that do not fit into memory are written by `fociscope.series.series`.
 """
@@ -6,44 +6,48 @@ Series that do not fit into memory are written by `fociscope.series.series`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from fociscope.errors import FociscopeError
-from fociscope.files import ImagesDepth, write_images_depth
-from fociscope.files.ome.tiff import write_ome_tiff
-from fociscope.files.ome.zarr import Channel, write_ome_zarr
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.backup import BACKUP
-from fociscope.results.foci import CELL_DIAMETER_UM, label_foci
+from fociscope.registry import Registry
+from fociscope.results.foci import CELL_DIAMETER_UM
+from fociscope.results.formats import (
+    MAT,
+    NPZ,
+    OME_TIFFS,
+    OME_ZARR,
+    MapContent,
+    write_csv,
+    write_mat,
+    write_npz,
+    write_ome_tiffs,
+    write_zarr,
+)
 from fociscope.results.layered_map import LayeredMap
 from fociscope.results.summary import summarise
-from fociscope.results.tables import Tables, write_tables
-from fociscope.typing import Float32Array
+from fociscope.results.tables import TABLES, Tables
 
 __all__ = [
     "DEFAULT_FORMATS",
     "FIGURE",
-    "FORMATS",
     "JOURNAL",
     "OF_SERIES",
     "OME_ZARR",
+    "SUMMARY",
+    "WRITERS",
+    "Writer",
     "check_formats",
-    "layer_figures",
-    "layer_spacing_um",
     "write_result",
-    "zarr_channels",
-    "zarr_image",
+    "writer_names",
 ]
 
-Format = Literal["ome-tiff", "ome-zarr", "mat", "npz", "csv"]
-FORMATS: tuple[Format, ...] = ("ome-tiff", "ome-zarr", "mat", "npz", "csv")
-DEFAULT_FORMATS: tuple[Format, ...] = ("ome-tiff", "csv")
-OME_ZARR = "reconstruction.ome.zarr"
+DEFAULT_FORMATS: tuple[str, ...] = ("ome-tiff", "csv")
+SUMMARY = "summary.json"
 #: Says how far a long series has come; beside the files of one that goes on.
 JOURNAL = "journal.json"
 FIGURE = "figure.png"
@@ -51,16 +55,86 @@ FIGURE = "figure.png"
 OF_SERIES = (JOURNAL, BACKUP)
 
 
-def check_formats(formats: Sequence[str], possible: Sequence[str] = FORMATS) -> None:
-    """Refuse formats that there are none of.
+@dataclass(frozen=True)
+class Writer:
+    """A format in which maps are written, by the name under which `WRITERS` holds it.
+
+    `Reconstruction.save(formats=...)`, the workflows and the command line write any registered
+    format. Files are written into a folder that appears as a whole or not at all, so that a writer
+    need not care for a disk that is full; it raises `OSError` or `FociscopeError` if it cannot go
+    on.
+
+    Attributes:
+        label: One line on what the format holds, for help texts.
+        files: Names of all files, or folders, that it writes.
+        write: Writes the content into a folder that is there.
+        takes_series: Whether the files may hold a series; if not, only one capture is accepted.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.results import WRITERS, Writer
+        >>> def write_presence(content, folder):
+        ...     np.savetxt(folder / "presence.txt", np.atleast_2d(content.result.presence))
+        >>> WRITERS.register(
+        ...     "presence", Writer("presence of each layer", ("presence.txt",), write_presence)
+        ... )
+        >>> WRITERS["presence"].files
+        ('presence.txt',)
+        >>> WRITERS.unregister("presence")
+    """
+
+    label: str
+    files: tuple[str, ...]
+    write: Callable[[MapContent, Path], None]
+    takes_series: bool = True
+
+
+WRITERS: Registry[Writer] = Registry("format", group="fociscope.writers")
+"""Formats in which results are written, by name, in the order in which they are written."""
+WRITERS.register(
+    "ome-tiff", Writer("probability, intensity, depth map as images", OME_TIFFS, write_ome_tiffs)
+)
+WRITERS.register("ome-zarr", Writer("the same as one store of chunks", (OME_ZARR,), write_zarr))
+WRITERS.register("mat", Writer("the published layout, for MATLAB", (MAT,), write_mat))
+WRITERS.register("npz", Writer("all arrays, for NumPy", (NPZ,), write_npz))
+WRITERS.register("csv", Writer("tables of frames, layers and foci", tuple(TABLES), write_csv))
+
+
+def writer_names() -> tuple[str, ...]:
+    """Return the names of the formats that results can be written in.
+
+    A series too long for memory is written part by part, which only `SERIES_FORMATS` of
+    `fociscope.series.folder` allow.
+
+    Returns:
+        Names, plug-ins last.
+
+    Example:
+        >>> from fociscope.results import writer_names
+        >>> writer_names()
+        ('ome-tiff', 'ome-zarr', 'mat', 'npz', 'csv')
+    """
+    return tuple(WRITERS)
+
+
+def check_formats(formats: Sequence[str], possible: Sequence[str] | None = None) -> None:
+    """Refuse names of unknown formats.
+
+    Args:
+        formats: Names of formats.
+        possible: Names to choose among; None for all of `WRITERS`.
 
     Raises:
-        FociscopeError: so it is.
+        FociscopeError: If a format is not among those possible.
     """
-    unknown = sorted(set(formats) - set(possible))
+    names = writer_names() if possible is None else tuple(possible)
+    unknown = sorted(set(formats) - set(names))
     if unknown:
         raise FociscopeError(
-            f"unknown format {', '.join(unknown)}; choose among {', '.join(possible)}"
+            f"unknown format {', '.join(unknown)}; choose among {', '.join(names)}",
+            fields=("formats",),
+            value=unknown[0],
+            choices=names,
         )
 
 
@@ -76,125 +150,57 @@ def write_result(
     """Write the files of `formats` and `summary.json` into a folder that is there.
 
     Args:
-        result: of one capture, or of a series with one axis of frames.
-        folder: where to.
-        formats: some of `FORMATS`.
-        cell_diameter_um: of a typical cell, for the number of cells.
-        names: of the frames' files, for `frames.csv`.
-        more: further entries of the summary, such as the inputs.
+        result: Map of one capture, or of a series with one axis of frames.
+        folder: Folder to write into.
+        formats: Names in `WRITERS`.
+        cell_diameter_um: Diameter of a typical cell, in um, for the number of cells.
+        names: Names of the frames' files, for `frames.csv`.
+        more: Further entries of the summary, such as the inputs.
+
+    Returns:
+        Paths of the files, `summary.json` last.
 
     Raises:
-        FociscopeError: an unknown format, more than one leading axis, or the disk refuses.
+        FociscopeError: If a format is unknown or does not hold a series, if there is more than one
+            leading axis, or if the disk refuses.
     """
     check_formats(formats)
     if result.probability.ndim > 4:
         raise FociscopeError("files hold one capture or one series; save each series by itself")
+    writers = {name: writer for name, writer in WRITERS.items() if name in formats}
+    if result.probability.ndim == 4:
+        _refuse_series(writers)
     tables = Tables.from_reconstruction(result, cell_diameter_um=cell_diameter_um)
+    content = MapContent(result, tables, names)
     written = []
-    if "ome-tiff" in formats:
-        written += _write_ome_tiffs(result, folder)
-    if "ome-zarr" in formats:
-        write_ome_zarr(
-            folder / OME_ZARR,
-            zarr_image(result),
-            layer_figures(result),
-            channels=zarr_channels(result),
-            pixel_pitch_um=result.imager.pixel_pitch_um,
-            layer_um=layer_spacing_um(result),
-            about={"model": result.model, "imager": result.imager.name},
-        )
-        written.append(folder / OME_ZARR)
-    if "mat" in formats:
-        write_images_depth(folder / "reconstruction.mat", _images_depth(result))
-        written.append(folder / "reconstruction.mat")
-    if "npz" in formats:
-        written.append(_write_npz(result, folder / "reconstruction.npz"))
-    if "csv" in formats:
-        written += write_tables(folder, tables, names=names)
-    path = folder / "summary.json"
+    for name, writer in writers.items():
+        writer.write(content, folder)
+        written += _files_of(name, writer, folder)
     summary = {**more, "cell_diameter_um": cell_diameter_um, **summarise(result, tables)}
-    with atomic_path(path) as part:
+    with atomic_path(folder / SUMMARY) as part:
         text = json.dumps(summary, indent=2, allow_nan=False)
         part.write_text(text + "\n", encoding="utf-8")
-    return [*written, path]
+    return [*written, folder / SUMMARY]
 
 
-def _write_ome_tiffs(result: LayeredMap, folder: Path) -> list[Path]:
-    written = []
-    for name, array in (
-        ("probability", result.probability),
-        ("intensity", result.intensity),
-        ("depth_map", result.depth_map_um),
-    ):
-        path = folder / f"{name}.ome.tif"
-        write_ome_tiff(
-            path,
-            array,
-            pixel_pitch_um=result.imager.pixel_pitch_um,
-            depth_um=result.depth_um,
-            channel_name=name,
+def _refuse_series(writers: dict[str, Writer]) -> None:
+    single = [name for name, writer in writers.items() if not writer.takes_series]
+    if single:
+        raise FociscopeError(
+            f"the format {', '.join(single)} holds one capture and this is a series; save each "
+            "frame by itself (result.frame(n)), or choose another format",
+            fields=("formats",),
+            value=single[0],
         )
-        written.append(path)
-    return written
 
 
-def _write_npz(result: LayeredMap, path: Path) -> Path:
-    """Write all arrays under the names that `Reconstruction` gives them, and the labelled foci."""
-    arrays: dict[str, NDArray[Any]] = {
-        "probability": result.probability,
-        "presence": result.presence,
-        "intensity": result.intensity,
-        "mask": result.mask,
-        "foci": label_foci(result),
-        "depth_um": result.depth_um,
-        "depth_std_um": result.depth_std_um,
-        "depth_map_um": result.depth_map_um,
-        "captures": result.captures,
-        "reprojection": result.reprojection,
-        "residual": result.residual,
-        "plausible": result.plausible,
-        "pixel_pitch_um": np.asarray(result.imager.pixel_pitch_um),
-    }
-    with atomic_path(path) as part, part.open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
-    return path
-
-
-def _images_depth(result: LayeredMap) -> ImagesDepth:
-    def stacked(array: Float32Array, axes: int) -> Float32Array:
-        return array.reshape(-1, *array.shape[array.ndim - axes :])
-
-    return ImagesDepth(
-        raw=stacked(result.intensity, 3),
-        captures=stacked(result.captures, 3),
-        depth_map_um=stacked(result.depth_map_um, 3),
-        depth_um=stacked(result.depth_um, 1),
-    )
-
-
-def zarr_image(result: LayeredMap) -> Float32Array:
-    """Return (..., channel, layer, y, x): probability, intensity, depth map in um."""
-    return np.stack([result.probability, result.intensity, result.depth_map_um], axis=-4)
-
-
-def zarr_channels(result: LayeredMap) -> list[Channel]:
-    """Return the channels of `zarr_image`, with a brightness that suits these frames."""
-    return [
-        Channel("probability", 1.0, "FFFFFF"),
-        Channel("intensity", float(f"{result.intensity.max():.7g}"), "00FF00"),
-        Channel("depth_map_um", result.imager.gap_um, "00FFFF"),
-    ]
-
-
-def layer_figures(result: LayeredMap) -> dict[str, Float32Array]:
-    """Return name -> (..., layer), what lies beside the image in OME-Zarr."""
-    return {
-        "depth_um": result.depth_um,
-        "depth_std_um": result.depth_std_um,
-        "presence": result.presence,
-    }
-
-
-def layer_spacing_um(result: LayeredMap) -> float:
-    """Return the nominal distance of layers: the gap in equal parts."""
-    return result.imager.gap_um / int(result.probability.shape[-3])
+def _files_of(name: str, writer: Writer, folder: Path) -> list[Path]:
+    """Return the files of a format; a writer must have written each one that it names."""
+    paths = [folder / file for file in writer.files]
+    missing = [path.name for path in paths if not path.exists()]
+    if missing:
+        raise FociscopeError(
+            f"the writer of the format {name} has not written {', '.join(missing)}, which its "
+            "files name; correct its write or its files"
+        )
+    return paths

@@ -27,24 +27,22 @@ from fociscope.files.safe.atomic import (
 from fociscope.files.safe.backup import Backup
 from fociscope.files.safe.records import read_record
 from fociscope.results.foci import CELL_DIAMETER_UM
-from fociscope.results.result import Reconstruction
-from fociscope.results.tables import TABLES, Tables, encoded, header
-from fociscope.results.writers import (
-    FIGURE,
-    JOURNAL,
+from fociscope.results.formats import (
     OME_ZARR,
     layer_figures,
     layer_spacing_um,
     zarr_channels,
     zarr_image,
 )
+from fociscope.results.result import Reconstruction
+from fociscope.results.tables import TABLES, Tables, encoded, header
+from fociscope.results.writers import FIGURE, JOURNAL, SUMMARY
 from fociscope.series.journal import Journal
 
 __all__ = ["SERIES_FORMATS", "SeriesFolder", "frame_names", "open_series_folder"]
 
 #: What can be written part by part.
 SERIES_FORMATS = ("ome-zarr", "csv")
-SUMMARY = "summary.json"
 #: What a new series takes the place of; the journal vouches for the others.
 REPLACED = (JOURNAL, SUMMARY, OME_ZARR, *TABLES, FIGURE)
 #: For so long a chunk may still be written after zarr has said that another one failed.
