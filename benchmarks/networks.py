@@ -162,13 +162,13 @@ def scores(found: dict[str, Any], model: str) -> dict[str, Any]:
 def print_squared_errors(found: dict[str, Any]) -> None:
     """Print the models' and the solvers' errors, and their ratio."""
     judged = {c["name"]: c for c in found["layers-ab"]["conditions"]}["single-layer"]["scores"]
-    candidates = {m: scores(found, m)["single-layer"] for m in sorted(MODELS + REFINED)}
-    candidates |= {s: judged[s] for s in SOLVERS if "by_depth" in judged.get(s, {})}
-    edges = next(iter(candidates.values()))["by_depth"]["edges_um"]
-    names = [*candidates, "layers-ab+refined over the best solver"]
+    entries = {m: scores(found, m)["single-layer"] for m in sorted(MODELS + REFINED)}
+    entries |= {s: judged[s] for s in SOLVERS if "by_depth" in judged.get(s, {})}
+    edges = next(iter(entries.values()))["by_depth"]["edges_um"]
+    names = [*entries, "layers-ab+refined over the best solver"]
     print(f"| true depth (µm) | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}")
     for place, (low, high) in enumerate(pairwise(edges)):
-        errors = {n: c["by_depth"]["image_error"][place] for n, c in candidates.items()}
+        errors = {n: c["by_depth"]["image_error"][place] for n, c in entries.items()}
         errors = {n: e["value"] if isinstance(e, dict) else e for n, e in errors.items()}
         best = min((errors[s] for s in SOLVERS if errors.get(s) is not None), default=None)
         cells = ["-" if e is None else f"{100 * e:.1f}" for e in errors.values()]

@@ -21,7 +21,7 @@ def test_writes_a_report_and_prints_a_table(fociscope, tmp_path):
     assert files == {"report.html", "results.json", "tables.md", "figures"}
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [c["name"] for c in results["conditions"]] == ["reference", "snr-20"]
-    assert list(results["candidates"]) == ["layers-ab", "constant"]
+    assert list(results["methods"]) == ["layers-ab", "constant"]
 
 
 def test_json_is_all_that_is_printed(fociscope, tmp_path):

@@ -117,7 +117,7 @@ def _run(
 
 
 def _print(results: dict[str, Any]) -> None:
-    """Print one row per condition: the evaluated candidate beside the constant baseline."""
+    """Print one row per condition: the evaluated method beside the constant baseline."""
     from rich.table import Table
 
     from fociscope.report.labels import condition_label, evaluated

@@ -1,4 +1,4 @@
-"""What is scored: captures with whatever truth is known of them, and a candidate's answer."""
+"""What is scored: captures with whatever truth is known of them, and a method's answer."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a candidate says of some scenes; None where it says nothing."""
+    """What a method says of some scenes; None where it says nothing."""
 
     mask: BoolArray
     """(scene, layer, y, x)."""

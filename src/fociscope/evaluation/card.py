@@ -289,9 +289,9 @@ def write_card(
     """
     last = recipe.stage_recipes()[-1]
     network, info = read_model(model_path)
-    candidate = ModelMethod(model_path, device="cpu")
-    results = evaluate(list(_conditions(last)), [candidate], {"name": "card"}).results
-    rows = [(c["name"], c["scores"][candidate.name]) for c in results["conditions"]]
+    method = ModelMethod(model_path, device="cpu")
+    results = evaluate(list(_conditions(last)), [method], {"name": "card"}).results
+    rows = [(c["name"], c["scores"][method.name]) for c in results["conditions"]]
     text = "\n".join(
         [
             f"# {recipe.name}",

@@ -20,7 +20,7 @@ from fociscope.simulation.frame import chunk_scenes
 
 __all__ = ["DataSet"]
 
-#: Samples that slow candidates are scored on, the first ones.
+#: Samples that slow methods are scored on, the first ones.
 SLOW_DATA_SCENES = 100
 
 
@@ -71,7 +71,7 @@ class DataSet:
 
     @property
     def task(self) -> ReconstructionTask:
-        """What candidates are told."""
+        """What methods are told."""
         separation_um = self._separation_um
         if separation_um is None:
             separation_um = SEPARATION_UM.get(self.layers, 0.0)

@@ -1,4 +1,4 @@
-"""Running candidates over a suite: the same scenes for all, scored batch by batch."""
+"""Running methods over a suite: the same scenes for all, scored batch by batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fociscope.typing import BoolArray, Float32Array
 __all__ = ["Case", "Evaluation", "ScoredSet", "evaluate", "evaluate_suite"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with the condition's name, the scenes done (once per candidate), and all of them."""
+"""Called with the condition's name, the scenes done (once per method), and all of them."""
 
 BOOTSTRAP_SEED = 0
 #: Groups of conditions that are also scored in bins of depth, and whose cases are kept.
@@ -32,7 +32,7 @@ WITH_CASES = ("reference", "data")
 
 
 class ScoredSet(Protocol):
-    """Scenes that candidates are scored on: a `Condition` of a suite, or a data set."""
+    """Scenes that methods are scored on: a `Condition` of a suite, or a data set."""
 
     @property
     def name(self) -> str:
@@ -48,7 +48,7 @@ class ScoredSet(Protocol):
 
     @property
     def slow_scenes(self) -> int:
-        """On how many of them, the first ones, slow candidates are scored."""
+        """On how many of them, the first ones, slow methods are scored."""
 
     @property
     def imager(self) -> Imager:
@@ -56,7 +56,7 @@ class ScoredSet(Protocol):
 
     @property
     def task(self) -> ReconstructionTask:
-        """What candidates are told."""
+        """What methods are told."""
 
     def batches(self) -> Iterator[Batch]:
         """Yield the scenes."""
@@ -67,7 +67,7 @@ class ScoredSet(Protocol):
 
 @dataclass(frozen=True)
 class Case:
-    """One scene with what the evaluated candidate made of it, for a picture."""
+    """One scene with what the evaluated method made of it, for a picture."""
 
     title: str
     """`best`, `median` or `worst`."""
@@ -91,7 +91,7 @@ class Evaluation:
 def evaluate_suite(
     suite: Suite, methods: Sequence[ReconstructionMethod], *, progress: Progress | None = None
 ) -> Evaluation:
-    """Run candidates over a suite; the first one is the one that is evaluated.
+    """Run methods over a suite; the first one is the one that is evaluated.
 
     Args:
         suite: whose conditions are scored.
@@ -114,7 +114,7 @@ def evaluate(
     *,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Run candidates over scored sets.
+    """Run methods over scored sets.
 
     Args:
         conditions: what is scored on.
@@ -123,7 +123,7 @@ def evaluate(
         progress: told how far it is.
 
     Raises:
-        FociscopeError: the evaluated candidate can answer none of them.
+        FociscopeError: the evaluated method can answer none of them.
     """
     done = Evaluation(header(described))
     total = sum(condition.scenes for condition in conditions) * len(methods)
@@ -142,7 +142,7 @@ def evaluate(
     for condition in conditions:
         rows.append(_run(condition, methods, done, seconds, step))
     done.results["pixel_pitch_um"] = conditions[0].imager.pixel_pitch_um
-    done.results["candidates"] = {
+    done.results["methods"] = {
         method.name: _described(method, seconds[method.name]) for method in methods
     }
     done.results["conditions"] = rows
@@ -150,7 +150,7 @@ def evaluate(
 
 
 def _refuse_the_impossible(conditions: Sequence[ScoredSet], method: ReconstructionMethod) -> None:
-    """Say so at once where the evaluated candidate can answer nothing at all."""
+    """Say so at once where the evaluated method can answer nothing at all."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FociscopeWarning)
         reasons = [method.unsupported_reason(condition.task) for condition in conditions]
@@ -165,7 +165,7 @@ def _run(
     seconds: dict[str, list[float]],
     step: Callable[[str, int], None],
 ) -> dict[str, Any]:
-    """Score all candidates on one condition, each scene simulated once."""
+    """Score all methods on one condition, each scene simulated once."""
     task, imager = condition.task, condition.imager
     accumulators: dict[str, ScoreAccumulator] = {}
     refused: dict[str, str] = {}

@@ -21,7 +21,7 @@ RESULTS_FORMAT = "fociscope-evaluation"
 FORMAT_VERSION = 1
 
 Results = dict[str, Any]
-"""`format`, `format_version`, `suite`, `versions`, `threads`, `candidates`, `conditions`."""
+"""`format`, `format_version`, `suite`, `versions`, `threads`, `methods`, `conditions`."""
 
 
 def versions() -> dict[str, str]:
@@ -65,7 +65,9 @@ def read_results(path: Path) -> Results:
 
 def _read_former_keys(results: Results) -> None:
     """Rename what an earlier version has written, in place."""
-    methods = results.get("candidates")
+    if "candidates" in results:
+        results.setdefault("methods", results.pop("candidates"))
+    methods = results.get("methods")
     for about in methods.values() if isinstance(methods, dict) else ():
         if isinstance(about, dict) and "told" in about:
             about.setdefault("inputs", about.pop("told"))

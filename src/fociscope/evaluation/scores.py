@@ -52,7 +52,7 @@ FOCUS_EDGES_CELLS = (0.5, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, float("inf"))
 
 
 class ScoreAccumulator:
-    """Scores of one candidate under one condition; batches are added as they come."""
+    """Scores of one method under one condition; batches are added as they come."""
 
     def __init__(self, *, pixel_pitch_um: float, deepest_um: float) -> None:
         """Start without scenes."""

@@ -59,7 +59,7 @@ class Condition(Configuration):
     seed: Annotated[int, Field(ge=0)]
     scenes: Annotated[int, Field(ge=1)] = SIDE_SCENES
     slow_scenes: Annotated[int, Field(ge=1)] = SLOW_SIDE_SCENES
-    """Of these, slow candidates are scored on the first ones."""
+    """Of these, slow methods are scored on the first ones."""
     layers: Annotated[int, Field(ge=1, le=6)] = 4
     min_separation_um: float = 250.0
     peak_snr_db: float | None = REFERENCE_PEAK_SNR_DB
@@ -68,11 +68,11 @@ class Condition(Configuration):
     imager: Imager = Imager()
     """The one that takes the captures."""
     assumed: Imager | None = None
-    """The one that a candidate is told of; without it, the true one."""
+    """The one that a method is told of; without it, the true one."""
 
     @property
     def task(self) -> ReconstructionTask:
-        """What candidates are told."""
+        """What methods are told."""
         imager = self.imager if self.assumed is None else self.assumed
         return ReconstructionTask(
             imager,
@@ -138,82 +138,21 @@ def _with_registration(shift_px: float = 0.0, rotation_deg: float = 0.0) -> Imag
     return imager.with_(registration=Registration(shift_um=shift_um, rotation_deg=rotation_deg))
 
 
+def _condition(name: str, group: str, value: float | str, seed: int, **more: Any) -> Condition:
+    return Condition(name=name, group=group, value=value, seed=seed, **more)
+
+
 def _reference() -> Iterator[Condition]:
     """Yield the conditions of the reference suite, first the one that all others depart from."""
-
-    def made(name: str, group: str, value: float | str, seed: int, **more: Any) -> Condition:
-        return Condition(name=name, group=group, value=value, seed=seed, **more)
-
     main = {"scenes": MAIN_SCENES, "slow_scenes": SLOW_REFERENCE_SCENES}
-    yield made("reference", "reference", "", 1001, **main)
+    yield _condition("reference", "reference", "", 1001, **main)
     # The published README names no noise.
     main["slow_scenes"] = SLOW_MAIN_SCENES
-    yield made("published", "published", "", 1002, peak_snr_db=None, **main)
-    for snr_db in (20.0, 25.0, 30.0, 35.0, 45.0, 50.0):
-        seed = 1100 + round(snr_db)
-        yield made(f"snr-{snr_db:g}", "snr", snr_db, seed, unit="dB", peak_snr_db=snr_db)
-    for angle_deg in (10.0, 12.0, 15.0, 21.0, 25.0, 28.0):
-        imager, seed = _with_half_angle(angle_deg), 1200 + round(angle_deg)
-        name = f"half-angle-{angle_deg:g}"
-        yield made(name, "half-angle", angle_deg, seed, unit="deg", imager=imager)
-    for blur_px in (0.4, 0.8, 1.2):
-        imager, seed = _with_base_blur(blur_px), 1300 + round(10 * blur_px)
-        yield made(f"base-blur-{blur_px:g}", "base-blur", blur_px, seed, unit="px", imager=imager)
-    # Nobody tells the candidate that sensor B lies elsewhere, or that the grating is another.
-    for shift_px in (0.5, 1.0, 2.0):
-        yield made(
-            f"shift-{shift_px:g}",
-            "shift",
-            shift_px,
-            1400 + round(100 * shift_px),
-            unit="px",
-            imager=_with_registration(shift_px=shift_px),
-            assumed=Imager(),
-        )
-    for rotation_deg in (1.0, 3.0):
-        yield made(
-            f"rotation-{rotation_deg:g}",
-            "rotation",
-            rotation_deg,
-            1700 + round(rotation_deg),
-            unit="deg",
-            imager=_with_registration(rotation_deg=rotation_deg),
-            assumed=Imager(),
-        )
-    for angle_deg in (12.0, 15.0, 21.0, 25.0):
-        yield made(
-            f"assumed-half-angle-{angle_deg:g}",
-            "assumed-half-angle",
-            angle_deg,
-            1800 + round(angle_deg),
-            unit="deg",
-            assumed=_with_half_angle(angle_deg),
-        )
-    for layers in (2, 3, 5, 6):
-        yield made(
-            f"layers-{layers}",
-            "layers",
-            float(layers),
-            1900 + layers,
-            layers=layers,
-            min_separation_um=SEPARATION_UM[layers],
-        )
-    for percent in (0, 5, 10, 25, 50, 75, 90, 100):
-        share = percent / 100
-        yield made(
-            f"coverage-{percent}",
-            "coverage",
-            float(percent),
-            2000 + percent,
-            unit="%",
-            specimen=PerlinFoci(coverage=(share, share)),
-        )
-    imager = Imager(boundary="reflect")
-    yield made("surround", "surround", "", 2200, imager=imager)
-    for number, specimen in enumerate(OTHER_SPECIMENS):
-        kind = specimen.kind
-        yield made(f"specimen-{kind}", "specimen", kind, 2300 + number, specimen=specimen)
-    yield made(
+    yield _condition("published", "published", "", 1002, peak_snr_db=None, **main)
+    yield from _other_imagers()
+    yield from _wrong_imagers()
+    yield from _other_specimens()
+    yield _condition(
         "single-layer",
         "single-layer",
         1.0,
@@ -223,6 +162,82 @@ def _reference() -> Iterator[Condition]:
         layers=1,
         min_separation_um=SEPARATION_UM[1],
     )
+
+
+def _other_imagers() -> Iterator[Condition]:
+    """Yield other noise and other imagers, which the methods know."""
+    for snr_db in (20.0, 25.0, 30.0, 35.0, 45.0, 50.0):
+        seed = 1100 + round(snr_db)
+        yield _condition(f"snr-{snr_db:g}", "snr", snr_db, seed, unit="dB", peak_snr_db=snr_db)
+    for angle_deg in (10.0, 12.0, 15.0, 21.0, 25.0, 28.0):
+        imager, seed = _with_half_angle(angle_deg), 1200 + round(angle_deg)
+        name = f"half-angle-{angle_deg:g}"
+        yield _condition(name, "half-angle", angle_deg, seed, unit="deg", imager=imager)
+    for blur_px in (0.4, 0.8, 1.2):
+        imager, seed = _with_base_blur(blur_px), 1300 + round(10 * blur_px)
+        name = f"base-blur-{blur_px:g}"
+        yield _condition(name, "base-blur", blur_px, seed, unit="px", imager=imager)
+
+
+def _wrong_imagers() -> Iterator[Condition]:
+    """Yield a sensor B that lies elsewhere, and another half angle, which no method knows."""
+    for shift_px in (0.5, 1.0, 2.0):
+        yield _condition(
+            f"shift-{shift_px:g}",
+            "shift",
+            shift_px,
+            1400 + round(100 * shift_px),
+            unit="px",
+            imager=_with_registration(shift_px=shift_px),
+            assumed=Imager(),
+        )
+    for rotation_deg in (1.0, 3.0):
+        yield _condition(
+            f"rotation-{rotation_deg:g}",
+            "rotation",
+            rotation_deg,
+            1700 + round(rotation_deg),
+            unit="deg",
+            imager=_with_registration(rotation_deg=rotation_deg),
+            assumed=Imager(),
+        )
+    for angle_deg in (12.0, 15.0, 21.0, 25.0):
+        yield _condition(
+            f"assumed-half-angle-{angle_deg:g}",
+            "assumed-half-angle",
+            angle_deg,
+            1800 + round(angle_deg),
+            unit="deg",
+            assumed=_with_half_angle(angle_deg),
+        )
+
+
+def _other_specimens() -> Iterator[Condition]:
+    """Yield other numbers of layers, coverages, surroundings and kinds of specimens."""
+    for layers in (2, 3, 5, 6):
+        yield _condition(
+            f"layers-{layers}",
+            "layers",
+            float(layers),
+            1900 + layers,
+            layers=layers,
+            min_separation_um=SEPARATION_UM[layers],
+        )
+    for percent in (0, 5, 10, 25, 50, 75, 90, 100):
+        share = percent / 100
+        yield _condition(
+            f"coverage-{percent}",
+            "coverage",
+            float(percent),
+            2000 + percent,
+            unit="%",
+            specimen=PerlinFoci(coverage=(share, share)),
+        )
+    imager = Imager(boundary="reflect")
+    yield _condition("surround", "surround", "", 2200, imager=imager)
+    for number, specimen in enumerate(OTHER_SPECIMENS):
+        kind = specimen.kind
+        yield _condition(f"specimen-{kind}", "specimen", kind, 2300 + number, specimen=specimen)
 
 
 #: One of each group, for tests and first tries.

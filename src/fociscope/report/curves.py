@@ -10,22 +10,23 @@ import matplotlib.ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fociscope.evaluation.methods.constant import CONSTANT
 from fociscope.figures.style import PLOT_STYLE, as_read
 from fociscope.report.labels import (
     CONDITION_LABELS,
-    candidate_label,
     condition_label,
     conditions_by_name,
     is_scored,
+    method_label,
     pictured,
 )
-from fociscope.report.style import candidate_style, logarithmic, new_figure, shared_legend, tidy
+from fociscope.report.style import logarithmic, method_style, new_figure, shared_legend, tidy
 
 __all__ = ["draw_conditions", "draw_curves"]
 
 Results = dict[str, Any]
 
-#: How much of a condition's row its candidates take.
+#: Share of a row that the methods of a condition take.
 ROW_SHARE = 0.75
 OWN_RANGE = ("layers", "coverage")
 REFERENCE_VALUE = {
@@ -49,72 +50,13 @@ AXES = {
 }
 
 
-def _errors(entries: Sequence[dict[str, Any]], scale: float) -> list[list[float]]:
-    """Return (low, high) lengths of error bars; 0 where there is no interval."""
-    bars: list[list[float]] = [[], []]
-    for e in entries:
-        low = e["value"] if e["low"] is None else e["low"]
-        high = e["value"] if e["high"] is None else e["high"]
-        bars[0].append(max(scale * (e["value"] - low), 0))
-        bars[1].append(max(scale * (high - e["value"]), 0))
-    return bars
-
-
 def draw_conditions(results: Results) -> Figure:
     """Draw accuracy and depth error under every condition, with intervals."""
     conditions = results["conditions"]
     with mpl.rc_context(PLOT_STYLE):
         figure, grid = new_figure(1.3 + 0.19 * len(conditions), 1, 2, sharey=True)
-        for axes, key, constant, scale in (
-            (grid[0, 0], "accuracy", "constant_accuracy", 100),
-            (grid[0, 1], "depth_error_um", "constant_depth_error_um", 1),
-        ):
-            known = [
-                (n, _constant_baseline(c, constant))
-                for n, c in enumerate(conditions)
-                if _constant_baseline(c, constant)
-            ]
-            axes.scatter(
-                [scale * (value or 0) for _, value in known],
-                [n for n, _ in known],
-                marker="|",
-                s=70,
-                color="black",
-                linewidths=1.4,
-                label="constant baseline; mean depth",
-                zorder=3,
-            )
-            # One below the other within their row, so that none hides another's interval.
-            names = [name for name in pictured(results) if name != "constant"]
-            for place, name in enumerate(names):
-                lower = ROW_SHARE * ((place + 0.5) / len(names) - 0.5)
-                rows = [
-                    (n + lower, c["scores"][name][key])
-                    for n, c in enumerate(conditions)
-                    if c["scores"][name].get(key, {}).get("value") is not None
-                ]
-                if not rows:
-                    continue
-                style = candidate_style(results, name) | {"linestyle": "none"}
-                axes.errorbar(
-                    [scale * e["value"] for _, e in rows],
-                    [n for n, _ in rows],
-                    xerr=_errors([e for _, e in rows], scale),
-                    elinewidth=0.9,
-                    markersize=3.5,
-                    label=candidate_label(results, name),
-                    **style,
-                )
-            tidy(axes)
-            axes.grid(axis="y", visible=False)
-            axes.set_ylim(len(conditions) - 0.4, -0.6)
-            starts = [
-                n
-                for n in range(1, len(conditions))
-                if conditions[n]["group"] != conditions[n - 1]["group"]
-            ]
-            for n in starts:
-                axes.axhline(n - 0.5, color="0.85", linewidth=0.5)
+        _draw_condition_scores(grid[0, 0], results, "accuracy", 100)
+        _draw_condition_scores(grid[0, 1], results, "depth_error_um", 1)
         labels = [as_read(condition_label(c)) for c in conditions]
         grid[0, 0].set_yticks(range(len(conditions)), labels)
         grid[0, 0].set_xlabel("pixels right (%)")
@@ -123,12 +65,6 @@ def draw_conditions(results: Results) -> Figure:
         logarithmic(grid[0, 1], "x")
         shared_legend(figure, grid[0, 0], columns=4)
     return figure
-
-
-def _constant_baseline(condition: dict[str, Any], key: str) -> float | None:
-    """Return what the constant baseline scores, which stands beside every candidate's score."""
-    found = (s[key]["value"] for s in condition["scores"].values() if key in s)
-    return next(found, None)
 
 
 def draw_curves(results: Results, key: str, label: str, scale: float) -> Figure | None:
@@ -162,7 +98,7 @@ def draw_curves(results: Results, key: str, label: str, scale: float) -> Figure 
                 members.append(by_name["single-layer"])
             members.sort(key=lambda c: float(c["value"]))
             for name in pictured(results):
-                if (key, name) != ("dice", "constant"):  # 0 wherever cells are rare
+                if (key, name) != ("dice", CONSTANT):  # 0 wherever cells are rare
                     _curve(axes, results, members, name, key, scale)
             if scale != 100:
                 logarithmic(axes, "y")
@@ -178,6 +114,91 @@ def draw_curves(results: Results, key: str, label: str, scale: float) -> Figure 
         )
         shared_legend(figure, grid[0, 0], columns=4)
     return figure
+
+
+def _draw_condition_scores(axes: Axes, results: Results, key: str, scale: float) -> None:
+    """Draw a score of all methods, one row for each condition."""
+    conditions = results["conditions"]
+    constant = [_constant_baseline(c, f"constant_{key}") for c in conditions]
+    known = [(n, value) for n, value in enumerate(constant) if value]
+    axes.scatter(
+        [scale * value for _, value in known],
+        [n for n, _ in known],
+        marker="|",
+        s=70,
+        color="black",
+        linewidths=1.4,
+        label="constant baseline; mean depth",
+        zorder=3,
+    )
+    # One below the other within their row, so that none hides another's interval.
+    names = [name for name in pictured(results) if name != CONSTANT]
+    for place, name in enumerate(names):
+        lower = ROW_SHARE * ((place + 0.5) / len(names) - 0.5)
+        rows = [
+            (n + lower, c["scores"][name][key])
+            for n, c in enumerate(conditions)
+            if c["scores"][name].get(key, {}).get("value") is not None
+        ]
+        if not rows:
+            continue
+        style = method_style(results, name) | {"linestyle": "none"}
+        axes.errorbar(
+            [scale * e["value"] for _, e in rows],
+            [n for n, _ in rows],
+            xerr=_errors([e for _, e in rows], scale),
+            elinewidth=0.9,
+            markersize=3.5,
+            label=method_label(results, name),
+            **style,
+        )
+    tidy(axes)
+    axes.grid(axis="y", visible=False)
+    axes.set_ylim(len(conditions) - 0.4, -0.6)
+    for n in range(1, len(conditions)):
+        if conditions[n]["group"] != conditions[n - 1]["group"]:
+            axes.axhline(n - 0.5, color="0.85", linewidth=0.5)
+
+
+def _curve(
+    axes: Axes,
+    results: Results,
+    members: list[dict[str, Any]],
+    name: str,
+    key: str,
+    scale: float,
+) -> None:
+    points = [
+        (float(c["value"]), c["scores"][name][key])
+        for c in members
+        if is_scored(c, name) and c["scores"][name].get(key, {}).get("value") is not None
+    ]
+    if points:
+        axes.errorbar(
+            [x for x, _ in points],
+            [scale * e["value"] for _, e in points],
+            yerr=_errors([e for _, e in points], scale),
+            elinewidth=0.8,
+            label=method_label(results, name),
+            **method_style(results, name),
+        )
+
+
+def _errors(entries: Sequence[dict[str, Any]], scale: float) -> list[list[float]]:
+    """Return (low, high) lengths of error bars; 0 where there is no interval."""
+    bars: list[list[float]] = [[], []]
+    for e in entries:
+        low = e["value"] if e["low"] is None else e["low"]
+        high = e["value"] if e["high"] is None else e["high"]
+        bars[0].append(max(scale * (e["value"] - low), 0))
+        bars[1].append(max(scale * (high - e["value"]), 0))
+    return bars
+
+
+def _constant_baseline(condition: dict[str, Any], key: str) -> float | None:
+    """Return what the constant baseline scores, which stands beside every method's score."""
+    found = (s[key]["value"] for s in condition["scores"].values() if key in s)
+    return next(found, None)
 
 
 def _share_heights(panels: Sequence[tuple[str, Axes]], *, highest: float | None) -> None:
@@ -202,34 +223,10 @@ def _share_heights(panels: Sequence[tuple[str, Axes]], *, highest: float | None)
 
 
 def _first(condition: dict[str, Any]) -> dict[str, Any]:
-    """Return the scores of the evaluated candidate."""
+    """Return the scores of the evaluated method."""
     return next(iter(condition["scores"].values()))
 
 
 def _title(group: str) -> str:
     words = CONDITION_LABELS[group]
     return words[0].upper() + words[1:]
-
-
-def _curve(
-    axes: Axes,
-    results: Results,
-    members: list[dict[str, Any]],
-    name: str,
-    key: str,
-    scale: float,
-) -> None:
-    points = [
-        (float(c["value"]), c["scores"][name][key])
-        for c in members
-        if is_scored(c, name) and c["scores"][name].get(key, {}).get("value") is not None
-    ]
-    if points:
-        axes.errorbar(
-            [x for x, _ in points],
-            [scale * e["value"] for _, e in points],
-            yerr=_errors([e for _, e in points], scale),
-            elinewidth=0.8,
-            label=candidate_label(results, name),
-            **candidate_style(results, name),
-        )

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, PowerNorm
 from matplotlib.figure import Figure
 
+from fociscope.evaluation.bootstrap import share_interval
 from fociscope.figures.style import (
     CAPTURE_MAP,
     EMPTY,
@@ -23,21 +24,44 @@ from fociscope.figures.style import (
     draw_scale_bar,
 )
 from fociscope.report.labels import (
-    candidate_label,
     condition_label,
     conditions_by_name,
     evaluated,
     is_scored,
+    method_label,
     pictured,
 )
 from fociscope.report.limits import draw_depth_bounds
-from fociscope.report.style import PAGE_INCH, candidate_style, logarithmic, new_figure, tidy
+from fociscope.report.style import PAGE_INCH, logarithmic, method_style, new_figure, tidy
 
 if TYPE_CHECKING:
     from fociscope.evaluation.evaluate import Case
 
 __all__ = ["FEWEST_LAYERS", "draw_case", "draw_detection", "draw_over_depth", "draw_reliability"]
 
+Results = dict[str, Any]
+
+#: Bins of fewer pixels say nothing about a frequency, nor those of fewer layers about a depth.
+FEWEST_PIXELS, FEWEST_LAYERS = 100, 3
+LEGEND_ROW_INCH = 0.17
+SHOWN_CONDITIONS = (
+    "reference",
+    "snr-20",
+    "half-angle-28",
+    "half-angle-25",
+    "surround",
+    "single-layer",
+    "specimen-micro-foci",
+)
+CONDITION_LINES = (
+    ("#000000", "o", "-"),
+    ("#E69F00", "s", "-"),
+    ("#56B4E9", "^", "-"),
+    ("#009E73", "D", "--"),
+    ("#D55E00", "v", "--"),
+    ("#CC79A7", "P", "--"),
+    ("#0072B2", "x", ":"),
+)
 OUTCOMES = ("no cells", "cells, found", "false alarm", "missed")
 #: Apart in lightness too, for grey paper and for colour-blind readers.
 OUTCOME_COLOURS = (EMPTY, "#c4e6de", "#e69f00", "#a8327d")
@@ -86,46 +110,6 @@ def draw_case(case: Case, *, pixel_pitch_um: float, name: str) -> Figure:
     return figure
 
 
-def _depth(said: Any, layer: int) -> str:
-    if said.depth_um is None or np.isnan(said.depth_um[layer]):
-        return "not found"
-    text = f"{said.depth_um[layer]:.0f}"
-    if said.depth_std_um is not None:
-        text += f" ± {said.depth_std_um[layer]:.0f}"
-    return f"{text} µm"
-
-
-Results = dict[str, Any]
-
-#: Bins of fewer pixels say nothing about a frequency, nor those of fewer layers about a depth.
-FEWEST_PIXELS, FEWEST_LAYERS = 100, 3
-LEGEND_ROW_INCH = 0.17
-SHOWN_CONDITIONS = (
-    "reference",
-    "snr-20",
-    "half-angle-28",
-    "half-angle-25",
-    "surround",
-    "single-layer",
-    "specimen-micro-foci",
-)
-CONDITION_LINES = (
-    ("#000000", "o", "-"),
-    ("#E69F00", "s", "-"),
-    ("#56B4E9", "^", "-"),
-    ("#009E73", "D", "--"),
-    ("#D55E00", "v", "--"),
-    ("#CC79A7", "P", "--"),
-    ("#0072B2", "x", ":"),
-)
-
-
-def _main(results: Results) -> dict[str, Any]:
-    """Return the reference condition, or the first that there is."""
-    main: dict[str, Any] = results["conditions"][0]
-    return conditions_by_name(results).get("reference", main)
-
-
 def draw_reliability(results: Results) -> Figure | None:
     """Draw stated probability against observed frequency; None where nobody stated any."""
     main, name = _main(results), evaluated(results)
@@ -142,9 +126,9 @@ def draw_reliability(results: Results) -> Figure | None:
         )
         left, right = grid[0]
         for n in others:
-            style = candidate_style(results, n)
-            _reliability(left, main["scores"][n], candidate_label(results, n), style)
-        left.set_title(as_read(f"Candidates: {condition_label(main)}"))
+            style = method_style(results, n)
+            _reliability(left, main["scores"][n], method_label(results, n), style)
+        left.set_title(as_read(f"Methods: {condition_label(main)}"))
         shown = [c for c in SHOWN_CONDITIONS if c in conditions_by_name(results)]
         for label, (colour, marker, line) in zip(shown, CONDITION_LINES, strict=False):
             condition = conditions_by_name(results)[label]
@@ -164,31 +148,6 @@ def draw_reliability(results: Results) -> Figure | None:
     return figure
 
 
-def _reliability(axes: Axes, scores: dict[str, Any], label: str, style: dict[str, Any]) -> None:
-    curve = scores["reliability"]
-    points = [
-        (100 * p, 100 * f)
-        for p, f, n in zip(curve["probability"], curve["frequency"], curve["pixels"], strict=True)
-        if n >= FEWEST_PIXELS
-    ]
-    error = 100 * scores["calibration_error"]
-    axes.plot(*zip(*points, strict=True), label=f"{label} ({error:.1f} %)", **style)
-
-
-def _legend_below(axes: Axes, title: str) -> None:
-    """Draw a panel's own legend below it."""
-    axes.legend(
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.16),
-        ncols=2,
-        title=title,
-        fontsize=6.5,
-        title_fontsize=7,
-        columnspacing=1.0,
-        handlelength=2.2,
-    )
-
-
 def draw_over_depth(results: Results, condition: dict[str, Any]) -> Figure | None:
     """Draw depth error, accuracy and restoration against the true depth, with the limits known."""
     scores = {
@@ -198,7 +157,7 @@ def draw_over_depth(results: Results, condition: dict[str, Any]) -> Figure | Non
     }
     if not scores:
         return None
-    styles = {name: candidate_style(results, name) for name in scores}
+    styles = {name: method_style(results, name) for name in scores}
     first = next(iter(scores.values()))
     edges = np.asarray(first["edges_um"])
     middle = (edges[1:] + edges[:-1]) / 2
@@ -216,7 +175,7 @@ def draw_over_depth(results: Results, condition: dict[str, Any]) -> Figure | Non
         for axes, (key, label, scale) in zip(grid[0], panels, strict=True):
             for name, binned in scores.items():
                 if key in binned:
-                    label_of = candidate_label(results, name)
+                    label_of = method_label(results, name)
                     _band(axes, middle, _well_known(binned, key), scale, label_of, styles[name])
             if key == "accuracy":
                 majority = [
@@ -240,35 +199,6 @@ def draw_over_depth(results: Results, condition: dict[str, Any]) -> Figure | Non
             handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
     return figure
-
-
-def _band(
-    axes: Axes,
-    middle: Any,
-    entries: Sequence[dict[str, Any] | None],
-    scale: float,
-    name: str,
-    style: dict[str, Any],
-) -> None:
-    """Draw values over depth, and their intervals as a band; lines run on over empty bins."""
-    points = [(x, e) for x, e in zip(middle, entries, strict=True) if e is not None]
-    depths = [x for x, _ in points]
-
-    def column(key: str) -> list[float]:
-        return [np.nan if e[key] is None else scale * e[key] for _, e in points]
-
-    axes.plot(depths, column("value"), label=name, **style)
-    axes.fill_between(
-        depths, column("low"), column("high"), color=style["color"], alpha=0.15, linewidth=0
-    )
-
-
-def _well_known(binned: dict[str, Any], key: str) -> list[dict[str, Any] | None]:
-    """Return a score in bins of depth, None in bins of too few layers to say anything."""
-    return [
-        entry if count >= FEWEST_LAYERS else None
-        for entry, count in zip(binned[key], binned["layers"], strict=True)
-    ]
 
 
 def draw_detection(results: Results) -> Figure | None:
@@ -301,9 +231,62 @@ def draw_detection(results: Results) -> Figure | None:
     return figure
 
 
-def _sensitivity(axes: Axes, scores: dict[str, Any], name: str, results: Results) -> None:
-    from fociscope.evaluation.bootstrap import share_interval
+def _main(results: Results) -> dict[str, Any]:
+    """Return the reference condition, or the first that there is."""
+    main: dict[str, Any] = results["conditions"][0]
+    return conditions_by_name(results).get("reference", main)
 
+
+def _depth(said: Any, layer: int) -> str:
+    if said.depth_um is None or np.isnan(said.depth_um[layer]):
+        return "not found"
+    text = f"{said.depth_um[layer]:.0f}"
+    if said.depth_std_um is not None:
+        text += f" ± {said.depth_std_um[layer]:.0f}"
+    return f"{text} µm"
+
+
+def _reliability(axes: Axes, scores: dict[str, Any], label: str, style: dict[str, Any]) -> None:
+    curve = scores["reliability"]
+    points = [
+        (100 * p, 100 * f)
+        for p, f, n in zip(curve["probability"], curve["frequency"], curve["pixels"], strict=True)
+        if n >= FEWEST_PIXELS
+    ]
+    error = 100 * scores["calibration_error"]
+    axes.plot(*zip(*points, strict=True), label=f"{label} ({error:.1f} %)", **style)
+
+
+def _band(
+    axes: Axes,
+    middle: Any,
+    entries: Sequence[dict[str, Any] | None],
+    scale: float,
+    name: str,
+    style: dict[str, Any],
+) -> None:
+    """Draw values over depth, and their intervals as a band; lines run on over empty bins."""
+    points = [(x, e) for x, e in zip(middle, entries, strict=True) if e is not None]
+    depths = [x for x, _ in points]
+
+    def column(key: str) -> list[float]:
+        return [np.nan if e[key] is None else scale * e[key] for _, e in points]
+
+    axes.plot(depths, column("value"), label=name, **style)
+    axes.fill_between(
+        depths, column("low"), column("high"), color=style["color"], alpha=0.15, linewidth=0
+    )
+
+
+def _well_known(binned: dict[str, Any], key: str) -> list[dict[str, Any] | None]:
+    """Return a score in bins of depth, None in bins of too few layers to say anything."""
+    return [
+        entry if count >= FEWEST_LAYERS else None
+        for entry, count in zip(binned[key], binned["layers"], strict=True)
+    ]
+
+
+def _sensitivity(axes: Axes, scores: dict[str, Any], name: str, results: Results) -> None:
     detection = scores["detection"]
     edges = [e for e in detection["edges_cells"] if e is not None]
     sizes = [*(np.sqrt(a * b) for a, b in pairwise(edges)), 1.5 * edges[-1]]
@@ -317,6 +300,20 @@ def _sensitivity(axes: Axes, scores: dict[str, Any], name: str, results: Results
         value,
         yerr=[np.maximum(value - low, 0), np.maximum(high - value, 0)],
         elinewidth=0.8,
-        label=f"{candidate_label(results, name)} ({false:.2f}; {spared:.0f} %)",
-        **candidate_style(results, name),
+        label=f"{method_label(results, name)} ({false:.2f}; {spared:.0f} %)",
+        **method_style(results, name),
+    )
+
+
+def _legend_below(axes: Axes, title: str) -> None:
+    """Draw a panel's own legend below it."""
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.16),
+        ncols=2,
+        title=title,
+        fontsize=6.5,
+        title_fontsize=7,
+        columnspacing=1.0,
+        handlelength=2.2,
     )

@@ -10,11 +10,11 @@ from fociscope.solvers import SOLVERS
 __all__ = [
     "CONDITION_LABELS",
     "ORACLE",
-    "candidate_label",
     "condition_label",
     "conditions_by_name",
     "evaluated",
     "is_scored",
+    "method_label",
     "pictured",
 ]
 
@@ -41,13 +41,13 @@ UNITS = {"deg": "°", "px": " px", "dB": " dB", "%": " %", "": ""}
 
 
 def evaluated(results: Results) -> str:
-    """Return the name of the candidate that was evaluated; the others are its baselines."""
-    return str(next(iter(results["candidates"])))
+    """Return the name of the method that was evaluated; the others are its baselines."""
+    return str(next(iter(results["methods"])))
 
 
-def candidate_label(results: Results, name: str) -> str:
+def method_label(results: Results, name: str) -> str:
     """Return a method's name for a legend: a solver's label, and whether it is a limit."""
-    if results["candidates"][name]["kind"] == "limit":
+    if results["methods"][name]["kind"] == "limit":
         return f"limit: {name}"
     solver = name.removesuffix(ORACLE)
     if solver not in SOLVERS:
@@ -56,13 +56,13 @@ def candidate_label(results: Results, name: str) -> str:
 
 
 def pictured(results: Results) -> list[str]:
-    """Return the candidates that pictures show, the evaluated one first.
+    """Return the methods that pictures show, the evaluated one first.
 
     A solver that is told the true depths stands in the tables alone if the same solver without them
     is there: two dozen lines say less than one.
     """
-    first, *others = results["candidates"]
-    twins = {f"{name}{ORACLE}" for name in results["candidates"]}
+    first, *others = results["methods"]
+    twins = {f"{name}{ORACLE}" for name in results["methods"]}
     return [first, *(name for name in others if name not in twins)]
 
 
@@ -71,9 +71,9 @@ def conditions_by_name(results: Results) -> dict[str, dict[str, Any]]:
     return {condition["name"]: condition for condition in results["conditions"]}
 
 
-def is_scored(condition: dict[str, Any], candidate: str) -> bool:
-    """Return whether a candidate could answer under a condition."""
-    return "not_applicable" not in condition["scores"][candidate]
+def is_scored(condition: dict[str, Any], method: str) -> bool:
+    """Return whether a method could answer under a condition."""
+    return "not_applicable" not in condition["scores"][method]
 
 
 def condition_label(condition: dict[str, Any]) -> str:

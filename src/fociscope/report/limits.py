@@ -23,13 +23,13 @@ BOUNDS = {"unknown_um": ("image unknown", "-."), "known_um": ("image known", ":"
 
 
 def depth_bounds(results: Results, limit: dict[str, Any]) -> dict[str, Sequence[float]]:
-    """Return the bounds for what the evaluated candidate sees: both sensors, or A alone.
+    """Return the bounds for what the evaluated method sees: both sensors, or A alone.
 
     Returns:
         `known_um`, and `unknown_um` where it was computed: (bin,) as mean absolute errors; NaN in
         empty bins.
     """
-    sensors = results["candidates"][evaluated(results)].get("sensors", 2)
+    sensors = results["methods"][evaluated(results)].get("sensors", 2)
     seen = limit["sensor_a"] if sensors == 1 and "sensor_a" in limit else limit
     return {
         key: [math.nan if v is None else MEAN_ABSOLUTE * v for v in seen[key]]
@@ -62,7 +62,7 @@ def bounds_caption(limit: dict[str, Any] | None) -> str:
 
 
 def depth_limit_table(results: Results, condition: dict[str, Any]) -> Table | None:
-    """Return the bounds beside the evaluated candidate's error over depth; None without both."""
+    """Return the bounds beside the evaluated method's error over depth; None without both."""
     name = evaluated(results)
     binned = condition["scores"][name].get("by_depth", {})
     limit = condition.get("depth_limit", {})

@@ -40,6 +40,9 @@ __all__ = [
     "write_report",
 ]
 
+Results = dict[str, Any]
+
+PNG_DPI = 160
 #: A column with longer cells than this is one of words.
 WORDS = 34
 
@@ -72,54 +75,6 @@ footer { margin-top: 3rem; font-size: .8rem; border-top: 1px solid var(--line); 
 """
 
 
-def html_figure(caption: str, data: str) -> str:
-    """Return a picture, as base64 of a PNG, with its caption."""
-    caption = html.escape(caption)
-    return (
-        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def html_table(table: Table) -> str:
-    """Return a table under its heading; columns of words are set to the left."""
-    columns = list(zip(*table.rows, strict=True)) or [() for _ in table.columns]
-    kinds = ["words" if any(len(c) > WORDS for c in cells) else "" for cells in columns]
-    if kinds[0] == "":
-        kinds[0] = "name"
-    head = "".join(
-        f'<th scope="col"{_class(kind)}>{html.escape(column)}</th>'
-        for column, kind in zip(table.columns, kinds, strict=True)
-    )
-    rows = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{_class(kind)}>{_html_cell(cell)}</td>"
-            for cell, kind in zip(row, kinds, strict=True)
-        )
-        + "</tr>"
-        for row in table.rows
-    )
-    return (
-        f"<h2>{html.escape(table.title)}</h2><p>{html.escape(table.note)}</p>"
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
-
-
-def _class(kind: str) -> str:
-    return f' class="{kind}"' if kind else ""
-
-
-def _html_cell(cell: str) -> str:
-    """Return a cell whose interval, in brackets, moves to the next line as a whole."""
-    return re.sub(r"(\([^()]+ … [^()]+\))", r'<span class="range">\1</span>', html.escape(cell))
-
-
-Results = dict[str, Any]
-PNG_DPI = 160
-
-
 class Picture(NamedTuple):
     """A picture of the report."""
 
@@ -127,6 +82,29 @@ class Picture(NamedTuple):
     """Of its files, without suffix."""
     caption: str
     figure: Figure
+
+
+def write_report(folder: Path, results: Results, cases: Sequence[Case]) -> list[Path]:
+    """Write `report.html`, `tables.md` and `figures/*.png` and `*.pdf` into a folder that is there.
+
+    Returns:
+        The files.
+    """
+    figures = folder / "figures"
+    figures.mkdir()
+    shown, written = [], []
+    for picture in pictures(results, cases):
+        png = file_bytes(picture.figure, "png")
+        for suffix, content in (("png", png), ("pdf", file_bytes(picture.figure, "pdf"))):
+            path = figures / f"{picture.name}.{suffix}"
+            path.write_bytes(content)
+            written.append(path)
+        shown.append((picture, base64.b64encode(png).decode("ascii")))
+    tables = all_tables(results)
+    report, markdown = folder / "report.html", folder / "tables.md"
+    report.write_text(html_page(results, tables, shown), encoding="utf-8")
+    markdown.write_text(tables_as_markdown(results), encoding="utf-8")
+    return [report, markdown, *written]
 
 
 def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
@@ -190,94 +168,12 @@ def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
         )
 
 
-def _oracles_in_words(results: Results, conditions: Sequence[dict[str, Any]]) -> str:
-    """Say what those know who are told truths, and who stands in the tables alone.
-
-    Args:
-        results: of an evaluation.
-        conditions: that a picture shows.
-    """
-    shown = pictured(results)
-    text = ""
-    for name in shown:
-        about = results["candidates"][name]
-        if not any(is_scored(condition, name) for condition in conditions):
-            continue
-        if about["kind"] == "limit":
-            text += f" Stars: {name}, a limit; it is told {about['inputs']}."
-        elif about["oracle"]:
-            text += f" Hollow: {name}, told the true depths."
-    if len(shown) < len(results["candidates"]):
-        text += " Solvers told the true depths stand in the tables."
-    return text
-
-
-def write_report(folder: Path, results: Results, cases: Sequence[Case]) -> list[Path]:
-    """Write `report.html`, `tables.md` and `figures/*.png` and `*.pdf` into a folder that is there.
-
-    Returns:
-        The files.
-    """
-    figures = folder / "figures"
-    figures.mkdir()
-    shown, written = [], []
-    for picture in pictures(results, cases):
-        png = file_bytes(picture.figure, "png")
-        for suffix, content in (("png", png), ("pdf", file_bytes(picture.figure, "pdf"))):
-            path = figures / f"{picture.name}.{suffix}"
-            path.write_bytes(content)
-            written.append(path)
-        shown.append((picture, base64.b64encode(png).decode("ascii")))
-    tables = all_tables(results)
-    report, markdown = folder / "report.html", folder / "tables.md"
-    report.write_text(html_page(results, tables, shown), encoding="utf-8")
-    markdown.write_text(tables_as_markdown(results), encoding="utf-8")
-    return [report, markdown, *written]
-
-
 def tables_as_markdown(results: Results) -> str:
     """Return all tables as one Markdown text."""
     lines = [f"# {_title(results)}", "", _lead(results), ""]
     for table in all_tables(results):
         lines += table.markdown()
     return "\n".join([*lines, _provenance(results), ""])
-
-
-def file_bytes(figure: Figure, suffix: str) -> bytes:
-    """Return a figure's file; without dates, so that the same results give the same bytes."""
-    buffer = BytesIO()
-    metadata = {"CreationDate": None} if suffix == "pdf" else {"Software": None}
-    figure.savefig(buffer, format=suffix, dpi=PNG_DPI, metadata=metadata)
-    return buffer.getvalue()
-
-
-def _title(results: Results) -> str:
-    if results["suite"]["name"] == "data":
-        return f"{evaluated(results)} on {condition_label(results['conditions'][0])}"
-    return f"{evaluated(results)} on the {results['suite']['name']} suite"
-
-
-def _lead(results: Results) -> str:
-    scenes = sum(condition["scenes"] for condition in results["conditions"])
-    beside = len(results["candidates"]) - 1
-    baselines = f", beside {beside} baseline(s)" if beside else ""
-    if results["suite"]["name"] == "data":
-        return f"{scenes} samples{baselines}, scored on the truth that the files hold."
-    return (
-        f"{scenes} unseen scenes under {len(results['conditions'])} condition(s){baselines}. "
-        "Simulation only: no capture of a real specimen with known truth is in it."
-    )
-
-
-def _provenance(results: Results) -> str:
-    suite = results["suite"]
-    number = f" version {suite['version']}" if "version" in suite else ""
-    packages = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
-    seeds = ", ".join(str(c["seed"]) for c in results["conditions"] if "seed" in c)
-    text = f"Suite {suite['name']}{number}; {packages}."
-    if seeds:
-        text += f" Seeds of the scenes: {seeds}; of validation: {suite['validation_seed']}."
-    return text
 
 
 def html_page(
@@ -303,9 +199,112 @@ def html_page(
     )
 
 
+def html_table(table: Table) -> str:
+    """Return a table under its heading; columns of words are set to the left."""
+    columns = list(zip(*table.rows, strict=True)) or [() for _ in table.columns]
+    kinds = ["words" if any(len(c) > WORDS for c in cells) else "" for cells in columns]
+    if kinds[0] == "":
+        kinds[0] = "name"
+    head = "".join(
+        f'<th scope="col"{_class(kind)}>{html.escape(column)}</th>'
+        for column, kind in zip(table.columns, kinds, strict=True)
+    )
+    rows = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{_class(kind)}>{_html_cell(cell)}</td>"
+            for cell, kind in zip(row, kinds, strict=True)
+        )
+        + "</tr>"
+        for row in table.rows
+    )
+    return (
+        f"<h2>{html.escape(table.title)}</h2><p>{html.escape(table.note)}</p>"
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def html_figure(caption: str, data: str) -> str:
+    """Return a picture, as base64 of a PNG, with its caption."""
+    caption = html.escape(caption)
+    return (
+        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def file_bytes(figure: Figure, suffix: str) -> bytes:
+    """Return a figure's file; without dates, so that the same results give the same bytes."""
+    buffer = BytesIO()
+    metadata = {"CreationDate": None} if suffix == "pdf" else {"Software": None}
+    figure.savefig(buffer, format=suffix, dpi=PNG_DPI, metadata=metadata)
+    return buffer.getvalue()
+
+
+def _oracles_in_words(results: Results, conditions: Sequence[dict[str, Any]]) -> str:
+    """Say what those know who are told truths, and who stands in the tables alone.
+
+    Args:
+        results: of an evaluation.
+        conditions: that a picture shows.
+    """
+    shown = pictured(results)
+    text = ""
+    for name in shown:
+        about = results["methods"][name]
+        if not any(is_scored(condition, name) for condition in conditions):
+            continue
+        if about["kind"] == "limit":
+            text += f" Stars: {name}, a limit; it is told {about['inputs']}."
+        elif about["oracle"]:
+            text += f" Hollow: {name}, told the true depths."
+    if len(shown) < len(results["methods"]):
+        text += " Solvers told the true depths stand in the tables."
+    return text
+
+
+def _title(results: Results) -> str:
+    if results["suite"]["name"] == "data":
+        return f"{evaluated(results)} on {condition_label(results['conditions'][0])}"
+    return f"{evaluated(results)} on the {results['suite']['name']} suite"
+
+
+def _lead(results: Results) -> str:
+    scenes = sum(condition["scenes"] for condition in results["conditions"])
+    beside = len(results["methods"]) - 1
+    baselines = f", beside {beside} baseline(s)" if beside else ""
+    if results["suite"]["name"] == "data":
+        return f"{scenes} samples{baselines}, scored on the truth that the files hold."
+    return (
+        f"{scenes} unseen scenes under {len(results['conditions'])} condition(s){baselines}. "
+        "Simulation only: no capture of a real specimen with known truth is in it."
+    )
+
+
+def _provenance(results: Results) -> str:
+    suite = results["suite"]
+    number = f" version {suite['version']}" if "version" in suite else ""
+    packages = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    seeds = ", ".join(str(c["seed"]) for c in results["conditions"] if "seed" in c)
+    text = f"Suite {suite['name']}{number}; {packages}."
+    if seeds:
+        text += f" Seeds of the scenes: {seeds}; of validation: {suite['validation_seed']}."
+    return text
+
+
 def _notes(results: Results) -> str:
     return "".join(
         f"<li>{html.escape(condition_label(c))}: {html.escape(note)}</li>"
         for c in results["conditions"]
         for note in c.get("notes", [])
     )
+
+
+def _class(kind: str) -> str:
+    return f' class="{kind}"' if kind else ""
+
+
+def _html_cell(cell: str) -> str:
+    """Return a cell whose interval, in brackets, moves to the next line as a whole."""
+    return re.sub(r"(\([^()]+ … [^()]+\))", r'<span class="range">\1</span>', html.escape(cell))

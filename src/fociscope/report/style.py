@@ -1,6 +1,6 @@
-"""What a report's plots share: colours and markers of candidates, axes, legends.
+"""What a report's plots share: colours and markers of methods, axes, legends.
 
-Candidates have Okabe and Ito's colours, which colour-blind readers can tell apart, and a marker
+Methods have Okabe and Ito's colours, which colour-blind readers can tell apart, and a marker
 each, which grey paper keeps apart. Limits are black.
 """
 
@@ -19,8 +19,8 @@ from fociscope.solvers import SOLVERS
 
 __all__ = [
     "PAGE_INCH",
-    "candidate_style",
     "logarithmic",
+    "method_style",
     "new_figure",
     "shared_legend",
     "tidy",
@@ -36,19 +36,19 @@ LIMIT = ("#000000", "*")
 OTHER = ("#56B4E9", "P")
 
 
-def candidate_style(results: Results, name: str) -> dict[str, Any]:
-    """Return colour, marker and line of a candidate; an oracle is hollow and dashed."""
+def method_style(results: Results, name: str) -> dict[str, Any]:
+    """Return colour, marker and line of a method; an oracle is hollow and dashed."""
     if name == "constant":
         return {"color": CONSTANT, "marker": "x", "linestyle": ":"}
-    if name == evaluated(results) and results["candidates"][name]["kind"] == "model":
+    if name == evaluated(results) and results["methods"][name]["kind"] == "model":
         return {"color": EVALUATED, "marker": "o", "linestyle": "-"}
-    if results["candidates"][name]["kind"] == "limit":
+    if results["methods"][name]["kind"] == "limit":
         return {"color": LIMIT[0], "marker": LIMIT[1], "linestyle": "--"}
     solver = name.removesuffix(ORACLE)
     colour, marker = OTHER
     if solver in SOLVERS:
         colour, marker = SOLVERS[solver].colour, SOLVERS[solver].marker
-    if results["candidates"][name]["oracle"]:
+    if results["methods"][name]["oracle"]:
         return {"color": colour, "marker": marker, "linestyle": "--", "markerfacecolor": "white"}
     return {"color": colour, "marker": marker, "linestyle": "-"}
 

@@ -13,17 +13,22 @@ __all__ = ["all_tables"]
 Results = dict[str, Any]
 #: Of the published tolerance, and of the reference imager.
 MATCH_UM, DEEPEST_UM = 100.0, 1000.0
-
-
-def _names(results: Results) -> list[str]:
-    """Return the candidates' names, oracles marked."""
-    return [
-        f"{name} *" if about["oracle"] else name for name, about in results["candidates"].items()
-    ]
-
-
 INTERVALS = "In brackets: 95 % intervals over scenes (bootstrap, BCa)."
 ORACLES = "* is told truths that no capture offers: see the last table."
+SIDE_BY_SIDE = (
+    "method",
+    "scenes",
+    "accuracy (%)",
+    "Dice (%)",
+    "IoU (%)",
+    "MCC",
+    "depth error (µm)",
+    "depth within 100 µm (%)",
+    "within one std (%)",
+    "squared error of layers (%)",
+    "calibration error (%)",
+    "ms per scene",
+)
 
 
 def all_tables(results: Results) -> list[Table]:
@@ -39,60 +44,34 @@ def all_tables(results: Results) -> list[Table]:
         if limit is not None:
             tables.append(limit)
     tables.append(_every_condition(results))
-    if len(results["candidates"]) > 1 and len(results["conditions"]) > 1:
+    if len(results["methods"]) > 1 and len(results["conditions"]) > 1:
+        tables.append(_every_method(results, "accuracy", "Pixel accuracy of every method (%)", 100))
+        tables.append(_every_method(results, "dice", "Dice coefficient of every method (%)", 100))
         tables.append(
-            _every_candidate(results, "accuracy", "Pixel accuracy of every candidate (%)", 100)
-        )
-        tables.append(
-            _every_candidate(results, "dice", "Dice coefficient of every candidate (%)", 100)
-        )
-        tables.append(
-            _every_candidate(
-                results, "depth_error_um", "Depth error of every candidate (mean absolute, µm)", 1
+            _every_method(
+                results, "depth_error_um", "Depth error of every method (mean absolute, µm)", 1
             )
         )
     tables.append(_about(results))
     return tables
 
 
+def _names(results: Results) -> list[str]:
+    """Return the methods' names, oracles marked."""
+    return [f"{name} *" if about["oracle"] else name for name, about in results["methods"].items()]
+
+
 def _side_by_side(results: Results, condition: dict[str, Any]) -> Table:
-    rows = []
-    for name, label in zip(results["candidates"], _names(results), strict=True):
-        if not is_scored(condition, name):
-            continue
-        s = condition["scores"][name]
-        rows.append(
-            [
-                label,
-                str(s["scenes"]),
-                share(s.get("accuracy")),
-                share(s.get("dice"), interval=False),
-                share(s.get("iou"), interval=False),
-                number(s.get("mcc"), scale=1, digits=3, interval=False),
-                um(s.get("depth_error_um")),
-                share(s.get("within_100_um"), interval=False),
-                share(s.get("within_one_std"), interval=False),
-                share(s.get("image_error"), interval=False),
-                number(s.get("calibration_error"), scale=100, digits=2, interval=False),
-                milliseconds(s.get("seconds_per_scene")),
-            ]
-        )
-    s = next(s for s in condition["scores"].values() if "not_applicable" not in s)
-    if "accuracy" in s:
-        rows.append(
-            [
-                "constant baseline of each frame",
-                str(s["scenes"]),
-                share(s["constant_accuracy"]),
-                share(s["constant_dice"], interval=False),
-                *[NONE] * 2,
-                um(s.get("constant_depth_error_um")),
-                share(s.get("constant_within_100_um"), interval=False),
-                NONE,
-                share(s.get("even_image_error"), interval=False),
-                *[NONE] * 2,
-            ]
-        )
+    """Return the scores of all methods under a condition, and the constant baseline's."""
+    scores = condition["scores"]
+    rows = [
+        _scores_row(label, scores[name])
+        for name, label in zip(results["methods"], _names(results), strict=True)
+        if is_scored(condition, name)
+    ]
+    first = next(s for s in scores.values() if "not_applicable" not in s)
+    if "accuracy" in first:
+        rows.append(_constant_row(first))
     return Table(
         f"Side by side: {condition_label(condition)} ({condition['scenes']} scenes)",
         f"{INTERVALS} {ORACLES} Accuracy, Dice, IoU and MCC are those of cell / no-cell pixels; "
@@ -100,22 +79,43 @@ def _side_by_side(results: Results, condition: dict[str, Any]) -> Table:
         "of restored layers is relative to the light squared, at each scene's best gain. The last "
         "row knows the truth of each frame and gives the best answer that has no picture in it: "
         "the majority for accuracy, cells everywhere for Dice, the mean depth, even light.",
-        (
-            "candidate",
-            "scenes",
-            "accuracy (%)",
-            "Dice (%)",
-            "IoU (%)",
-            "MCC",
-            "depth error (µm)",
-            "depth within 100 µm (%)",
-            "within one std (%)",
-            "squared error of layers (%)",
-            "calibration error (%)",
-            "ms per scene",
-        ),
+        SIDE_BY_SIDE,
         rows,
     )
+
+
+def _scores_row(label: str, scores: dict[str, Any]) -> list[str]:
+    """Return a method's cells under the columns of `SIDE_BY_SIDE`."""
+    return [
+        label,
+        str(scores["scenes"]),
+        share(scores.get("accuracy")),
+        share(scores.get("dice"), interval=False),
+        share(scores.get("iou"), interval=False),
+        number(scores.get("mcc"), scale=1, digits=3, interval=False),
+        um(scores.get("depth_error_um")),
+        share(scores.get("within_100_um"), interval=False),
+        share(scores.get("within_one_std"), interval=False),
+        share(scores.get("image_error"), interval=False),
+        number(scores.get("calibration_error"), scale=100, digits=2, interval=False),
+        milliseconds(scores.get("seconds_per_scene")),
+    ]
+
+
+def _constant_row(scores: dict[str, Any]) -> list[str]:
+    """Return the cells of the constant baseline, which every method's scores hold."""
+    return [
+        "constant baseline of each frame",
+        str(scores["scenes"]),
+        share(scores["constant_accuracy"]),
+        share(scores["constant_dice"], interval=False),
+        *[NONE] * 2,
+        um(scores.get("constant_depth_error_um")),
+        share(scores.get("constant_within_100_um"), interval=False),
+        NONE,
+        share(scores.get("even_image_error"), interval=False),
+        *[NONE] * 2,
+    ]
 
 
 def _published(results: Results) -> Table:
@@ -177,7 +177,7 @@ def _published(results: Results) -> Table:
 
 def _made_for(results: Results, name: str) -> str:
     """Say what a model of several layers has ahead: the nearest of its guesses counts."""
-    layers = results["candidates"][name].get("layers", 1)
+    layers = results["methods"][name].get("layers", 1)
     if layers == 1:
         return ""
     blind = 100 * min(1.0, layers * 2 * MATCH_UM / DEEPEST_UM)
@@ -217,7 +217,7 @@ def _every_condition(results: Results) -> Table:
     return Table(
         f"{name} under every condition",
         f"{INTERVALS} The constant baseline knows each frame's truth. Layers without cells have no "
-        "depth that is scored. Where the number of layers is not the candidate's own, its layers "
+        "depth that is scored. Where the number of layers is not the method's own, its layers "
         "are matched with the true ones by depth within 100 µm: the last column has the layers "
         "missed, and the needless layers with cells per scene.",
         (
@@ -237,11 +237,11 @@ def _every_condition(results: Results) -> Table:
     )
 
 
-def _every_candidate(results: Results, key: str, title: str, scale: float) -> Table:
+def _every_method(results: Results, key: str, title: str, scale: float) -> Table:
     conditions = results["conditions"]
     columns = {
         label: [c["scores"][name].get(key) for c in conditions]
-        for name, label in zip(results["candidates"], _names(results), strict=True)
+        for name, label in zip(results["methods"], _names(results), strict=True)
     }
     # Who was told the depths has no depth error.
     told = {label: entries for label, entries in columns.items() if any(entries)}
@@ -260,12 +260,12 @@ def _every_candidate(results: Results, key: str, title: str, scale: float) -> Ta
 def _about(results: Results) -> Table:
     rows = [
         [label, about["kind"], about["inputs"], milliseconds(about["seconds_per_scene"])]
-        for label, about in zip(_names(results), results["candidates"].values(), strict=True)
+        for label, about in zip(_names(results), results["methods"].values(), strict=True)
     ]
     threads = results["threads"]
     return Table(
-        "The candidates, and what each uses",
+        "The methods, and what each uses",
         f"Milliseconds are the median over all conditions of this run, with {threads} thread(s).",
-        ("candidate", "kind", "inputs", "ms per scene"),
+        ("method", "kind", "inputs", "ms per scene"),
         rows,
     )

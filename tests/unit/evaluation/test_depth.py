@@ -2,11 +2,9 @@ import numpy as np
 import pytest
 
 from fociscope.evaluation.metrics import (
-    coverage_curve,
     depth_scores,
     depth_z_scores,
     match_depths,
-    match_layers,
 )
 
 TRUTH = np.array([[100.0, 400.0], [200.0, 600.0]])
@@ -51,23 +49,6 @@ def test_z_scores() -> None:
             depth_z_scores([1.0, 2.0], [1.0, 2.0], std)
 
 
-def test_coverage_of_true_intervals_and_of_narrow_ones() -> None:
-    z = np.random.default_rng(0).normal(size=20_000)
-    honest = coverage_curve(z)
-    assert honest.empirical == pytest.approx(honest.nominal, abs=0.012)
-    assert honest.calibration_error < 0.01
-    # Stated half as wide as true: the interval of level 0.6827 holds what one of +-0.5 does.
-    narrow = coverage_curve(2 * z, [0.6826894921])
-    assert narrow.empirical[0] == pytest.approx(0.3829, abs=0.012)
-
-
-def test_coverage_by_hand() -> None:
-    # Levels of 50 % and 90 % reach to 0.674 and 1.645.
-    assert coverage_curve([0.1, -0.7, 1.6, 3], [0.5, 0.9]).empirical.tolist() == [0.25, 0.75]
-    with pytest.raises(ValueError, match="levels"):
-        coverage_curve([0.1], [1.0])
-
-
 def test_matching_by_hand() -> None:
     match = match_depths([480, 90, 700], [100, 450], within_um=60)
     assert match.estimated.tolist() == [1, 0]
@@ -98,19 +79,6 @@ def test_absent_layers_are_nan_or_not_there() -> None:
     assert match_depths([], [5.0]).missed.tolist() == [0]
     assert match_depths([5.0], []).false.tolist() == [0]
     assert match_depths([], []).error_um.size == 0
-
-
-def test_many_scenes() -> None:
-    found = match_layers([[100.0, 500], [50], []], [[110.0], [80, 700], [300]], within_um=50)
-    assert found.error_um.tolist() == [-10, -30]
-    assert found.true_layers.tolist() == [1, 2, 1]
-    assert found.missed.tolist() == [0, 1, 1]
-    assert found.false.tolist() == [1, 0, 0]
-    assert found.mae_um == 20
-    assert found.missed_share == 0.5
-    assert found.false_per_scene == pytest.approx(1 / 3)
-    with pytest.raises(ValueError, match="got 1 and 2"):
-        match_layers([[1.0]], [[1.0], [2.0]])
 
 
 def test_other_numbers_of_layers_are_not_scored_by_order() -> None:

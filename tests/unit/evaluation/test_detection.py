@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fociscope.evaluation.metrics import detect_foci, region_specificity
+from fociscope.evaluation.metrics import detect_foci
 
 # Foci: 3 pixels, joined by a corner; 1 pixel; 2 pixels. The second frame is free of tumour.
 TRUTH = np.array(
@@ -83,24 +83,11 @@ def test_frames_are_not_connected() -> None:
 def test_cells_everywhere_finds_all_and_cells_nowhere_none() -> None:
     everywhere = detect_foci(np.ones_like(TRUTH), TRUTH, cells_per_pixel=1, pixel_pitch_um=55)
     assert everywhere.sensitivity([0, np.inf]).share.value == 1
-    assert region_specificity(np.ones_like(TRUTH), TRUTH).value == 0
     nowhere = detect_foci(np.zeros_like(TRUTH), TRUTH, cells_per_pixel=1, pixel_pitch_um=55)
     assert nowhere.sensitivity([0, np.inf]).share.value == 0
     assert np.isnan(nowhere.precision().value)
-    assert region_specificity(np.zeros_like(TRUTH), TRUTH).value == 1
-
-
-def test_specificity_of_frames_and_tiles() -> None:
-    assert region_specificity(PREDICTED, TRUTH).value == 0  # one free frame, with a false focus
-    # Tiles of 2x2, the last row of tiles one pixel high. Free of tumour in the first frame: (0, 1),
-    # (1, 1), of which the first has a false focus; in the second all six, of which two have it.
-    tiles = region_specificity(PREDICTED, TRUTH, tile_px=2)
-    assert tiles.value == pytest.approx((1 + 4) / (2 + 6))
-    assert np.isnan(region_specificity(PREDICTED, np.ones_like(TRUTH)).value)
-    with pytest.raises(ValueError, match="tiles"):
-        region_specificity(PREDICTED, TRUTH, tile_px=0)
 
 
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match=r"\(2, 3, 6\) and \(3, 6\)"):
-        region_specificity(PREDICTED, TRUTH[0])
+        detect_foci(PREDICTED, TRUTH[0], cells_per_pixel=1, pixel_pitch_um=55)

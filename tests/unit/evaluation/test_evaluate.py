@@ -27,8 +27,8 @@ def scores(done, condition, method):
     return row["scores"][method]
 
 
-def test_the_evaluated_candidate_comes_first_and_says_what_it_is_told(done):
-    about = done.results["candidates"]
+def test_the_evaluated_method_comes_first_and_says_what_it_is_told(done):
+    about = done.results["methods"]
     assert list(about) == ["layers-ab", "constant", "tikhonov", "tikhonov-oracle"]
     assert about["layers-ab"]["kind"] == "model"
     assert len(about["layers-ab"]["sha256"]) == 64
@@ -44,7 +44,7 @@ def test_accuracy_never_stands_without_the_constant(done):
     assert blind <= s["constant_accuracy"]["value"]
 
 
-def test_all_candidates_see_the_same_scenes(done):
+def test_all_methods_see_the_same_scenes(done):
     """Slow ones the first of them; what the constant would score tells the scenes."""
     row = done.results["conditions"][0]
     truths: dict[int, list[float]] = {}
@@ -138,7 +138,7 @@ def test_who_cannot_answer_says_why_and_the_others_go_on():
     assert "accuracy" in scores(done, "layers-2", "two")
 
 
-def test_a_slow_candidate_is_scored_on_the_first_scenes():
+def test_a_slow_method_is_scored_on_the_first_scenes():
     slow, condition = TwoLayers(), conditions("layers-2")
     done = evaluate_suite(condition, [slow, ConstantBaseline()])
     few = condition.conditions[0].slow_scenes
@@ -151,7 +151,7 @@ def test_warnings_are_noted_once_and_not_printed():
     assert done.results["conditions"][0]["notes"] == ["beware"]
 
 
-def test_a_candidate_that_can_answer_nothing_is_refused_at_once():
+def test_a_method_that_can_answer_nothing_is_refused_at_once():
     with pytest.raises(FociscopeError, match="two cannot be evaluated here: two layers alone"):
         evaluate_suite(conditions("reference"), [TwoLayers()])
 

@@ -57,7 +57,7 @@ def test_what_varies_is_what_the_name_says(reference):
     assert layers == {1, 2, 3, 4, 5, 6}
 
 
-def test_a_candidate_is_told_the_imager_or_another_one(reference):
+def test_a_method_is_told_the_imager_or_another_one(reference):
     family = by_name(reference, "half-angle-25")
     assert family.task.imager == family.imager
     misled = by_name(reference, "assumed-half-angle-25")

@@ -67,7 +67,7 @@ def test_a_report_may_be_of_any_data_set() -> None:
     score = {"accuracy": told, "depth_error_um": told}
     condition = {"name": FORMULAS[0], "group": "data", "value": "", "scores": {"admm": score}}
     results = {
-        "candidates": {"admm": {"kind": "solver", "oracle": False}},
+        "methods": {"admm": {"kind": "solver", "oracle": False}},
         "conditions": [condition],
     }
     assert as_read(f"data set {FORMULAS[0]}") in shown(draw_conditions(results))

@@ -1,4 +1,4 @@
-"""Limits in the report: lines of a plot, a table, and which candidates pictures show."""
+"""Limits in the report: lines of a plot, a table, and which methods pictures show."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from fociscope.report.figures import FEWEST_LAYERS, draw_over_depth
-from fociscope.report.labels import candidate_label, pictured
+from fociscope.report.labels import method_label, pictured
 from fociscope.report.limits import (
     bounds_caption,
     depth_bounds,
@@ -25,7 +25,7 @@ LIMIT = {
 def results(*names, sensors=2):
     kinds = {"model": "model", "map-oracle": "limit", "constant": "constant"}
     return {
-        "candidates": {
+        "methods": {
             name: {
                 "kind": kinds.get(name, "solver"),
                 "oracle": name.endswith("oracle"),
@@ -116,7 +116,7 @@ def test_pictures_show_a_solver_once():
     shown = pictured(results(*names))
     assert shown == ["model", "fista", "admm-oracle", "map-oracle"]
     assert pictured(results("fista-oracle", "fista")) == ["fista-oracle", "fista"]
-    assert candidate_label(results(*names), "map-oracle") == "limit: map-oracle"
-    assert candidate_label(results(*names), "fista") == "FISTA"
-    assert candidate_label(results(*names), "admm-oracle") == "ADMM, true depths"
-    assert candidate_label(results(*names), "model") == "model"
+    assert method_label(results(*names), "map-oracle") == "limit: map-oracle"
+    assert method_label(results(*names), "fista") == "FISTA"
+    assert method_label(results(*names), "admm-oracle") == "ADMM, true depths"
+    assert method_label(results(*names), "model") == "model"

@@ -1,4 +1,4 @@
-"""The map of an oracle as a candidate: how far anyone could get under conditions it is told."""
+"""The map of an oracle as a method: how far anyone could get under conditions it is told."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def baseline_names() -> list[str]:
 
 
 def find_method(name: str, *, device: str = "auto") -> ReconstructionMethod:
-    """Return a candidate: a baseline by its name, a shipped model, or a `.safetensors` file.
+    """Return a method: a baseline by its name, a shipped model, or a `.safetensors` file.
 
     A model with `+refined` behind its name has its light fitted to the captures.
 
@@ -68,7 +68,7 @@ def find_method(name: str, *, device: str = "auto") -> ReconstructionMethod:
 
 
 def find_methods(name: str, baselines: str, *, device: str = "auto") -> list[ReconstructionMethod]:
-    """Return the candidate of a name, and the baselines beside it.
+    """Return the method of a name, and the baselines beside it.
 
     Args:
         name: as for `find_method`.

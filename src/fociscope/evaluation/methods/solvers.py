@@ -1,4 +1,4 @@
-"""Classical solvers as candidates: their layers become masks and probabilities.
+"""Classical solvers as methods: their layers become masks and probabilities.
 
 A solver restores light. What light means "cells here" is learnt once, on validation scenes of the
 reference conditions: how far to smooth, above which light to say so (both by accuracy), and Platt

@@ -8,21 +8,16 @@ from fociscope.evaluation.metrics.calibration import (
     reliability_curve,
 )
 from fociscope.evaluation.metrics.depth import (
-    CoverageCurve,
     DepthScores,
     LayerMatch,
-    MatchedLayers,
-    coverage_curve,
     depth_scores,
     depth_z_scores,
     match_depths,
-    match_layers,
 )
 from fociscope.evaluation.metrics.detection import (
     FociDetection,
     SizeSensitivity,
     detect_foci,
-    region_specificity,
 )
 from fociscope.evaluation.metrics.images import (
     best_gain,
@@ -30,24 +25,20 @@ from fociscope.evaluation.metrics.images import (
     peak_snr_db,
     relative_squared_error,
     self_check_residual,
-    structural_similarity,
 )
 from fociscope.evaluation.metrics.masks import MaskCounts, MaskScores, mask_counts, mask_scores
 
 __all__ = [
     "BrierScore",
-    "CoverageCurve",
     "DepthScores",
     "FociDetection",
     "LayerMatch",
     "MaskCounts",
     "MaskScores",
-    "MatchedLayers",
     "ReliabilityCurve",
     "SizeSensitivity",
     "best_gain",
     "brier_score",
-    "coverage_curve",
     "depth_scores",
     "depth_z_scores",
     "detect_foci",
@@ -56,11 +47,8 @@ __all__ = [
     "mask_counts",
     "mask_scores",
     "match_depths",
-    "match_layers",
     "peak_snr_db",
-    "region_specificity",
     "relative_squared_error",
     "reliability_curve",
     "self_check_residual",
-    "structural_similarity",
 ]

@@ -6,27 +6,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
-from scipy.special import ndtri
 
-from fociscope.typing import BoolArray, Float64Array, IndexArray, Int64Array
+from fociscope.typing import BoolArray, Float64Array, IndexArray
 
 __all__ = [
-    "CoverageCurve",
     "DepthScores",
     "LayerMatch",
-    "MatchedLayers",
-    "coverage_curve",
     "depth_scores",
     "depth_z_scores",
     "match_depths",
-    "match_layers",
 ]
 
 
@@ -122,40 +116,6 @@ def depth_z_scores(
         return np.where(error == 0, 0.0, error / std)
 
 
-class CoverageCurve(NamedTuple):
-    """How often intervals hold the truth, against how often they claim to."""
-
-    nominal: Float64Array
-    """(level,) claimed."""
-    empirical: Float64Array
-    """(level,) observed; above the claim: too cautious, below: too sure."""
-
-    @property
-    def calibration_error(self) -> float:
-        """Mean of |claimed - observed| over the levels (after Kuleshov et al., ICML 2018)."""
-        return float(np.abs(self.empirical - self.nominal).mean())
-
-
-def coverage_curve(z_scores: ArrayLike, levels: ArrayLike | None = None) -> CoverageCurve:
-    """Hold central intervals of stated normal distributions against how often they hold the truth.
-
-    The interval of level c reaches to |z| <= Phi^-1((1 + c) / 2).
-
-    Args:
-        z_scores: (...) of `depth_z_scores`.
-        levels: (level,) within 0 ... 1; without them 0.05, 0.1 ... 0.95.
-
-    Raises:
-        ValueError: no scores, or a level outside 0 ... 1.
-    """
-    z = np.sort(np.abs(np.asarray(z_scores, dtype=np.float64)).ravel())
-    nominal = np.arange(1, 20) / 20 if levels is None else np.asarray(levels, dtype=np.float64)
-    if z.size == 0 or not ((nominal > 0) & (nominal < 1)).all():
-        raise ValueError("a coverage curve needs z-scores, and levels within 0 ... 1")
-    reach = ndtri((1 + nominal) / 2)
-    return CoverageCurve(nominal, np.searchsorted(z, reach, side="right") / z.size)
-
-
 class LayerMatch(NamedTuple):
     """Which estimated layer is which true one, in one scene."""
 
@@ -208,62 +168,6 @@ def match_depths(
         error_um=estimate[one] - truth[other],
         missed=np.setdiff1d(real, other),
         false=np.setdiff1d(there, one),
-    )
-
-
-@dataclass(frozen=True)
-class MatchedLayers:
-    """Layers of many scenes, matched within a distance."""
-
-    error_um: Float64Array
-    """(pair,) estimate minus truth, of all pairs."""
-    true_layers: Int64Array
-    """(scene,) how many there were."""
-    missed: Int64Array
-    """(scene,) how many of them nothing was matched with."""
-    false: Int64Array
-    """(scene,) estimated layers that match no true one."""
-
-    @property
-    def mae_um(self) -> float:
-        """Mean absolute error of the pairs; NaN without any. It knows nothing of missed layers."""
-        return float(np.abs(self.error_um).mean()) if self.error_um.size else float("nan")
-
-    @property
-    def missed_share(self) -> float:
-        """Share of the true layers that were missed; NaN where there were none."""
-        total = int(self.true_layers.sum())
-        return int(self.missed.sum()) / total if total else float("nan")
-
-    @property
-    def false_per_scene(self) -> float:
-        """Mean number of false layers of a scene."""
-        return float(self.false.mean())
-
-
-def match_layers(
-    depth_um: Sequence[ArrayLike], true_depth_um: Sequence[ArrayLike], *, within_um: float = 100.0
-) -> MatchedLayers:
-    """Match the layers of many scenes, each as `match_depths` does.
-
-    Raises:
-        ValueError: not as many estimates as scenes, or none, or depths with more than one axis.
-    """
-    if len(depth_um) != len(true_depth_um) or len(depth_um) == 0:
-        raise ValueError(
-            "every scene needs estimated and true depths; "
-            f"got {len(depth_um)} and {len(true_depth_um)}"
-        )
-    matches = [
-        match_depths(estimate, truth, within_um=within_um)
-        for estimate, truth in zip(depth_um, true_depth_um, strict=True)
-    ]
-    missed = np.array([len(match.missed) for match in matches], dtype=np.int64)
-    return MatchedLayers(
-        error_um=np.concatenate([match.error_um for match in matches]),
-        true_layers=missed + np.array([len(match.true) for match in matches], dtype=np.int64),
-        missed=missed,
-        false=np.array([len(match.false) for match in matches], dtype=np.int64),
     )
 
 

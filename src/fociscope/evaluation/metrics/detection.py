@@ -16,7 +16,7 @@ from scipy import ndimage
 from fociscope.evaluation.bootstrap import Interval, rate_interval, share_interval
 from fociscope.typing import BoolArray, Float64Array, IndexArray, Int64Array
 
-__all__ = ["FociDetection", "SizeSensitivity", "detect_foci", "region_specificity"]
+__all__ = ["FociDetection", "SizeSensitivity", "detect_foci"]
 
 
 #: Connects the eight neighbours in a frame, and no frame with another.
@@ -146,35 +146,6 @@ def detect_foci(
         false_foci=np.bincount(home[1:][touching == 0], minlength=len(t)),
         frame_mm2=t.shape[1] * t.shape[2] * (pixel_pitch_um / 1000) ** 2,
     )
-
-
-def region_specificity(
-    predicted: ArrayLike, truth: ArrayLike, *, tile_px: int | None = None, level: float = 0.95
-) -> Interval:
-    """Return the share of tumour-free regions in which nothing was predicted.
-
-    Args:
-        predicted: (..., y, x).
-        truth: (..., y, x).
-        tile_px: side of the square tiles that frames are cut into, from their first pixel on;
-            those at the far edges may be smaller. Without it, a region is a whole frame, and of
-            frames without any tumour there may be few. A tile beside a focus counts like any other.
-        level: of the Wilson interval, which takes regions for independent.
-
-    Returns:
-        NaN where no region is free of tumour.
-
-    Raises:
-        ValueError: shapes that do not fit, or a tile without pixels.
-    """
-    p, t = _frames(predicted, truth)
-    if tile_px is not None and tile_px < 1:
-        raise ValueError(f"tiles need a pixel or more; got {tile_px}")
-    for axis in (1, 2):
-        starts = np.arange(0, p.shape[axis], tile_px or p.shape[axis])
-        p, t = (np.logical_or.reduceat(mask, starts, axis=axis) for mask in (p, t))
-    free = ~t
-    return share_interval((free & ~p).sum(), free.sum(), level=level)
 
 
 def _frames(predicted: ArrayLike, truth: ArrayLike) -> tuple[BoolArray, BoolArray]:

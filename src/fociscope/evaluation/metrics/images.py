@@ -1,10 +1,9 @@
-"""Restored images against true ones: squared error, peak SNR, structural similarity, residual."""
+"""Restored images against true ones: squared error, peak SNR, self-check residual."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.ndimage import gaussian_filter
 
 from fociscope.typing import Float64Array
 
@@ -14,15 +13,9 @@ __all__ = [
     "peak_snr_db",
     "relative_squared_error",
     "self_check_residual",
-    "structural_similarity",
 ]
 
 Axes = tuple[int, ...]
-
-#: The window of Wang et al. (2004): a Gaussian of 1.5 pixels, 11 x 11.
-WINDOW_SIGMA_PX, WINDOW_RADIUS_PX = 1.5, 5
-#: Their constants, relative to the data range.
-K1, K2 = 0.01, 0.03
 
 
 def best_gain(image: ArrayLike, truth: ArrayLike, *, axes: Axes = (-3, -2, -1)) -> Float64Array:
@@ -98,47 +91,6 @@ def peak_snr_db(
     error = ((restored - true) ** 2).mean(axes)
     with np.errstate(divide="ignore"):
         return np.asarray(10 * np.log10(data_range**2 / error))
-
-
-def structural_similarity(image: ArrayLike, truth: ArrayLike, *, data_range: float) -> Float64Array:
-    """Return (...) the mean structural similarity (SSIM) of images.
-
-    Wang, Bovik, Sheikh, Simoncelli, IEEE Trans. Image Process. 13:600-612 (2004): a Gaussian
-    window of 11 x 11 pixels with a standard deviation of 1.5, weighted (not sample) variances,
-    K1 = 0.01, K2 = 0.03, and the mean over the places where the window lies within the image.
-
-    Args:
-        image: of the shape of `truth`.
-        truth: (..., y, x), at least 11 x 11 pixels.
-        data_range: greatest less least value that an image can have, in its unit; SSIM depends on
-            it.
-
-    Raises:
-        ValueError: the shapes differ, an image is smaller than the window, or the range is not
-            above 0.
-    """
-    x, y = _same(image, truth)
-    _check_range(data_range)
-    side = 2 * WINDOW_RADIUS_PX + 1
-    if x.ndim < 2 or min(x.shape[-2:]) < side:
-        raise ValueError(
-            f"structural similarity needs (..., y, x) of at least {side} x {side} pixels; "
-            f"got {x.shape}"
-        )
-    inside = (..., *(slice(WINDOW_RADIUS_PX, -WINDOW_RADIUS_PX),) * 2)
-
-    def windowed(values: Float64Array) -> Float64Array:
-        mean = gaussian_filter(values, WINDOW_SIGMA_PX, radius=WINDOW_RADIUS_PX, axes=(-2, -1))
-        return np.asarray(mean[inside])
-
-    mean_x, mean_y = windowed(x), windowed(y)
-    variance_x = windowed(x * x) - mean_x**2
-    variance_y = windowed(y * y) - mean_y**2
-    covariance = windowed(x * y) - mean_x * mean_y
-    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
-    similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    similarity /= (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
-    return np.asarray(similarity.mean((-2, -1)))
 
 
 def self_check_residual(reprojection: ArrayLike, captures: ArrayLike) -> Float64Array:

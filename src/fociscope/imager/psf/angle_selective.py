@@ -37,7 +37,7 @@ from fociscope.imager.psf.transmission import (
     relative_transmission,
 )
 
-__all__ = ["AngleSelectivePsf", "equivalent_half_angle_deg"]
+__all__ = ["AngleSelectivePsf"]
 
 Row = tuple[Annotated[float, Field(ge=0, le=90)], Annotated[float, Field(ge=0)]]
 Index = Annotated[float, Field(ge=1, le=4)]
@@ -232,33 +232,3 @@ class AngleSelectivePsf(Psf):
 def _table(psf: AngleSelectivePsf) -> Tensor:
     """Return the outer energy of a PSF in double precision; every projection asks for it."""
     return psf.outer_energy(torch.tensor(psf.half_angle_deg, dtype=torch.float64))
-
-
-def equivalent_half_angle_deg(psf: Psf, distance_um: float) -> float:
-    """Return the half angle of the plain grating whose kernel at a distance is nearest to a PSF's.
-
-    A plain grating's PSF gives its own; any other is compared in shape, by least absolute
-    difference, with its base blur left on both.
-    """
-    if isinstance(psf, AngleSelectivePsf) and psf == AngleSelectivePsf(
-        half_angle_deg=psf.half_angle_deg, base_blur_um=psf.base_blur_um
-    ):
-        return psf.half_angle_deg
-
-    def shape(of: Psf) -> np.ndarray:
-        window = np.asarray(of.kernel(np.float64(distance_um), distance_um / 10, radius_px=16))
-        return np.asarray(window / window.sum())
-
-    from scipy.optimize import minimize_scalar  # a quarter of a second, for few
-
-    given = shape(psf)
-    nearest = minimize_scalar(
-        lambda half_angle_deg: np.abs(
-            given
-            - shape(AngleSelectivePsf(half_angle_deg=half_angle_deg, base_blur_um=psf.base_blur_um))
-        ).sum(),
-        bounds=(4, 60),
-        method="bounded",
-        options={"xatol": 0.01},
-    )
-    return float(nearest.x)
