@@ -2,7 +2,7 @@
 
 A U-Net (Ronneberger et al., MICCAI 2015) with residual blocks on patches of pixels. Its deepest
 features, pooled over the frame, and the conditioning on the imager make the context that modulates
-all other features: a layer can be told from its neighbours only by how much it is blurred.
+all other features: a layer differs from its neighbours only in how much it is blurred.
 """
 
 from __future__ import annotations
@@ -30,48 +30,7 @@ __all__ = [
     "relative_light",
 ]
 
-
-class ResidualBlock(nn.Module):
-    """x + conv(relu(norm(conv(relu(norm(x)))))): pre-activation (He et al., ECCV 2016)."""
-
-    def __init__(self, channels: int) -> None:
-        """Keep `channels` and the frame as they are."""
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=False),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channel, y, x) -> the same shape."""
-        return x + torch.as_tensor(self.body(x))
-
-
-class Modulation(nn.Module):
-    """Scale and shift each channel by what the whole picture tells (FiLM, Perez et al. 2018).
-
-    How much a layer is blurred depends on its depth, which only the whole picture tells.
-    """
-
-    def __init__(self, context: int, channels: int) -> None:
-        """Start as the identity."""
-        super().__init__()
-        self.linear = nn.Linear(context, 2 * channels)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
-
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """(batch, channel, y, x), (batch, context) -> (batch, channel, y, x)."""
-        scale, shift = self.linear(context)[..., None, None].chunk(2, dim=1)
-        modulated: Tensor = x * (1 + scale) + shift
-        return modulated
-
-
-#: Shorter sides hold too little of a blurred layer to tell its depth.
+#: Shorter sides hold too little of a blurred layer to estimate its depth.
 SMALLEST_FRAME_PX = 32
 #: What the names of the PSF-width estimator's weights begin with.
 PSF_WIDTH = "psf_width."
@@ -79,40 +38,21 @@ PSF_WIDTH = "psf_width."
 _FORMER_TENSORS = {"told.": "conditioning.", "witness.": PSF_WIDTH}
 
 
-def present_name(tensor: str) -> str:
-    """Return what a tensor of a network is called now, for its name in a file."""
-    for old, new in _FORMER_TENSORS.items():
-        if tensor.startswith(old):
-            return new + tensor.removeprefix(old)
-    return tensor
-
-
-def former_name(tensor: str) -> str:
-    """Return what a tensor of a network was called in models of format 3 and before."""
-    for old, new in _FORMER_TENSORS.items():
-        if tensor.startswith(new):
-            return old + tensor.removeprefix(new)
-    return tensor
-
-
-def _read_former_tensors(
-    module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object
-) -> None:
-    """Rename the tensors of a network, in place, before it reads them."""
-    for key in [key for key in state_dict if key.startswith(prefix)]:
-        name = key.removeprefix(prefix)
-        if present_name(name) != name:
-            state_dict[prefix + present_name(name)] = state_dict.pop(key)
-
-
 class Architecture(Configuration):
-    """The shape of a layer network; it travels with the weights."""
+    """The shape of a layer network; a model file holds it beside the weights.
+
+    Example:
+        >>> from fociscope.networks import Architecture
+        >>> architecture = Architecture(patch_px=2, widths=(16, 32, 64), blocks=(1, 2, 4))
+        >>> architecture.stride
+        8
+    """
 
     sensors: int = Field(default=2, ge=1, le=2)
     layers: int = Field(default=6, ge=1, le=6)
-    """The most that it can tell apart; fewer are there where some are absent."""
+    """The most layers that it can separate."""
     front_end: Literal["optics", "blind"] = "optics"
-    """What it knows of the imager: the widths of its PSF, or nothing."""
+    """What the network is conditioned on: the widths of the imager's PSF, or nothing."""
     patch_px: int = Field(default=2, ge=1, le=4)
     """Pixels of a patch along a side; a patch's pixels become channels, where all work is done."""
     widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
@@ -141,7 +81,16 @@ class Architecture(Configuration):
 
 
 class LayerNetOutput(NamedTuple):
-    """What the network says of a batch of captures."""
+    """Output of the network for a batch of captures, before calibration.
+
+    Example:
+        >>> import torch
+        >>> from fociscope.networks import LayerNetOutput
+        >>> images, context = torch.zeros(1, 2, 32, 32), torch.zeros(1, 8)
+        >>> output = LayerNetOutput.from_head(images, images, torch.zeros(1, 6), context)
+        >>> output.depth.shape, output.depth_log_std.tolist()
+        (torch.Size([1, 2]), [[0.0, 0.0]])
+    """
 
     logit: Tensor
     """(batch, layer, y, x) of P(cells here), given that the layer is there."""
@@ -154,7 +103,7 @@ class LayerNetOutput(NamedTuple):
     presence_logit: Tensor
     """(batch, layer) of P(there is such a layer)."""
     context: Tensor
-    """(batch, context) what the network holds of the whole frame."""
+    """(batch, context) features of the whole frame."""
 
     @classmethod
     def from_head(
@@ -199,14 +148,20 @@ class LayerNetOutput(NamedTuple):
         return torch.cummin(self.presence_logit, dim=1).values >= 0
 
 
-def relative_light(captures: Tensor) -> Tensor:
-    """Divide each sensor's image by its mean, so that an unknown gain plays no part."""
-    mean = captures.mean(dim=(-2, -1), keepdim=True)
-    return captures / mean.clamp(min=torch.finfo(captures.dtype).tiny)
-
-
 class LayerNet(nn.Module):
-    """Captures (batch, sensor, y, x), of any frame from 32x32 up -> `LayerNetOutput`."""
+    """Captures (batch, sensor, y, x), of any frame from 32x32 up -> `LayerNetOutput`.
+
+    Example:
+        >>> import torch
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.networks import Architecture, LayerNet
+        >>> from fociscope.networks.conditioning import optics_features
+        >>> network = LayerNet(Architecture(widths=(8, 16), blocks=(1, 1))).eval()
+        >>> optics = optics_features(Imager.reference())[None]
+        >>> output = network(torch.rand(1, 2, 40, 36), optics, torch.tensor([4]))
+        >>> output.logit.shape, output.depth.shape
+        (torch.Size([1, 6, 40, 36]), torch.Size([1, 6]))
+    """
 
     def __init__(self, architecture: Architecture) -> None:
         """Build the network with random weights."""
@@ -244,16 +199,19 @@ class LayerNet(nn.Module):
         self.head = nn.Sequential(
             nn.BatchNorm2d(widths[0]), nn.ReLU(), nn.Conv2d(widths[0], 2 * layers * pixels, 1)
         )
-        #: Fitted once the rest is trained; it takes no part in what the network itself says.
+        #: Fitted once the rest is trained; it has no effect on the output of the network.
         self.psf_width: PsfWidthEstimator | None = None
 
     def forward(self, captures: Tensor, optics: Tensor, most_layers: Tensor) -> LayerNetOutput:
-        """Say what is in the captures.
+        """Estimate the layers of captures.
 
         Args:
-            captures: (batch, sensor, y, x).
-            optics: (batch, feature) of the imager, see `optics_features`.
-            most_layers: (batch,) how many layers to look for; 1 to the architecture's.
+            captures: Captures in any unit of light, (batch, sensor, y, x).
+            optics: Features of the imager, (batch, feature), see `optics_features`.
+            most_layers: Number of layers to look for, (batch,), 1 to the architecture's.
+
+        Returns:
+            The output for all layers of the architecture.
         """
         height, width = captures.shape[-2:]
         stride, patch_px = self.architecture.stride, self.architecture.patch_px
@@ -296,3 +254,78 @@ class LayerNet(nn.Module):
         mean = x.mean(dim=(-2, -1))
         spread = (x - mean[..., None, None]).square().mean(dim=(-2, -1)).add(1e-6).sqrt()
         return torch.as_tensor(self.pooled(torch.cat([mean, spread, conditioning], dim=1)))
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(relu(norm(conv(relu(norm(x)))))): pre-activation (He et al., ECCV 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        """Keep `channels` and the frame as they are."""
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=False),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channel, y, x) -> the same shape."""
+        return x + torch.as_tensor(self.body(x))
+
+
+class Modulation(nn.Module):
+    r"""Scale and shift each channel by the context of the frame (FiLM, Perez et al., AAAI 2018).
+
+    $$y_c = x_c \, (1 + s_c) + b_c$$
+
+    with scales $s$ and shifts $b$ linear in the context. How much a layer is blurred depends on its
+    depth, which is a property of the whole frame.
+    """
+
+    def __init__(self, context: int, channels: int) -> None:
+        """Start as the identity."""
+        super().__init__()
+        self.linear = nn.Linear(context, 2 * channels)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """(batch, channel, y, x), (batch, context) -> (batch, channel, y, x)."""
+        scale, shift = self.linear(context)[..., None, None].chunk(2, dim=1)
+        modulated: Tensor = x * (1 + scale) + shift
+        return modulated
+
+
+def relative_light(captures: Tensor) -> Tensor:
+    """Divide each sensor's image by its mean, so that an unknown gain has no effect."""
+    mean = captures.mean(dim=(-2, -1), keepdim=True)
+    return captures / mean.clamp(min=torch.finfo(captures.dtype).tiny)
+
+
+def present_name(tensor: str) -> str:
+    """Return what a tensor of a network is called now, for its name in a file."""
+    for old, new in _FORMER_TENSORS.items():
+        if tensor.startswith(old):
+            return new + tensor.removeprefix(old)
+    return tensor
+
+
+def former_name(tensor: str) -> str:
+    """Return what a tensor of a network was called in models of format 3 and before."""
+    for old, new in _FORMER_TENSORS.items():
+        if tensor.startswith(new):
+            return old + tensor.removeprefix(new)
+    return tensor
+
+
+def _read_former_tensors(
+    module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object
+) -> None:
+    """Rename the tensors of a network, in place, before it reads them."""
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        name = key.removeprefix(prefix)
+        if present_name(name) != name:
+            state_dict[prefix + present_name(name)] = state_dict.pop(key)

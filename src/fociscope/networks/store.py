@@ -29,19 +29,26 @@ MODEL_FORMAT = "fociscope-model"
 MODEL_FORMAT_VERSION = 4
 #: Version 3 has other names (`present_name`, `FORMER_KEYS`), and version 2 no PSF-width estimator.
 READ_VERSIONS = ("2", "3", "4")
-#: No model of ours comes near; a file that claims more is not believed.
+#: Far above any model of ours; a larger file is refused.
 LARGEST_MODEL_BYTES = 256 * 2**20
 
 
 class ModelInfo(Configuration):
-    """What a model is, what it was trained for, and how its output is calibrated."""
+    """What a model is, what it was trained for, and how its output is calibrated.
+
+    Example:
+        >>> from fociscope.networks import find_model, read_model
+        >>> _, info = read_model(find_model("single-a"))
+        >>> info.architecture.sensors, info.half_angle_deg
+        (1, (9.0, 30.0))
+    """
 
     FORMER_KEYS: ClassVar[dict[str, str]] = {"plausibility": "out_of_distribution"}
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     architecture: Architecture
     layers: Annotated[int, Field(ge=1)]
-    """How many layers are looked for where nobody names a number."""
+    """How many layers are looked for by default."""
     imager: Imager
     """The centre of the training family."""
     half_angle_deg: Range
@@ -50,7 +57,7 @@ class ModelInfo(Configuration):
     peak_snr_db: Range
     calibration: OutputCalibration
     out_of_distribution: OutOfDistributionLimits | None = None
-    """What valid captures are like; None where nobody measured it."""
+    """Limits that valid captures keep; None if they were not measured."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -67,7 +74,25 @@ class ModelInfo(Configuration):
 
 
 def write_model(path: Path, network: LayerNet, info: ModelInfo, *, overwrite: bool = False) -> None:
-    """Write weights and description to one safetensors file."""
+    """Write weights and description to one safetensors file.
+
+    Args:
+        path: Path of the file.
+        network: Trained network.
+        info: Description of the model.
+        overwrite: Whether to replace an existing file.
+
+    Raises:
+        OutputExistsError: if the file exists and `overwrite` is false.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from fociscope.networks import find_model, read_model, write_model
+        >>> network, info = read_model(find_model("single-a"))
+        >>> write_model(Path("copy.safetensors"), network, info)
+        >>> read_model(Path("copy.safetensors"))[1] == info
+        True
+    """
     tensors: dict[str, Tensor] = {
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
@@ -82,11 +107,23 @@ def write_model(path: Path, network: LayerNet, info: ModelInfo, *, overwrite: bo
 
 
 def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
-    """Read a model, ready for inference on the CPU.
+    """Read a model.
+
+    Args:
+        path: Path of a `.safetensors` file.
+
+    Returns:
+        The network, ready for inference on the CPU, and its description.
 
     Raises:
-        FileFormatError: there is no such file.
-        ModelError: it is damaged, no model of ours, or of another format.
+        FileFormatError: if the file does not exist.
+        ModelError: if the file is damaged, not a Fociscope model, or of another format version.
+
+    Example:
+        >>> from fociscope.networks import find_model, read_model
+        >>> network, info = read_model(find_model("layers-ab"))
+        >>> info.name, info.architecture.sensors, info.layers
+        ('layers-ab', 2, 4)
     """
     path = require_file(path)
     where = printable(path)
@@ -128,7 +165,16 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
 
 
 def shipped_models() -> list[str]:
-    """Return the names of the models in the package."""
+    """Return the names of the models in the package.
+
+    Returns:
+        The names, in alphabetical order.
+
+    Example:
+        >>> from fociscope.networks import shipped_models
+        >>> shipped_models()
+        ['layers-a', 'layers-ab', 'single-a']
+    """
     folder = resources.files("fociscope.models")
     return sorted(
         f.name.removesuffix(".safetensors")
@@ -138,10 +184,21 @@ def shipped_models() -> list[str]:
 
 
 def find_model(name_or_path: str | Path) -> Path:
-    """Return the file of a model: one of the shipped ones by its name, or a path.
+    """Return the file of a model.
+
+    Args:
+        name_or_path: Name of a shipped model, or path of a `.safetensors` file.
+
+    Returns:
+        Path of the file; that a path of the user's exists is not checked.
 
     Raises:
-        ModelError: it is neither.
+        ModelError: if it is neither.
+
+    Example:
+        >>> from fociscope.networks import find_model
+        >>> find_model("single-a").name
+        'single-a.safetensors'
     """
     if str(name_or_path) in shipped_models():
         return Path(str(resources.files("fociscope.models") / f"{name_or_path}.safetensors"))

@@ -1,4 +1,4 @@
-"""The scenes under the reference conditions that a model is chosen and calibrated on."""
+"""Batches: scenes and their conditioning, for training, choosing and calibrating a model."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ __all__ = [
     "validation_loader",
 ]
 
+_MOST_PER_BATCH = 100
+
 
 class SceneTensors(NamedTuple):
     """Noise-free scenes, each taken by an imager of its own; absent layers are dark."""
@@ -50,14 +52,14 @@ class SceneTensors(NamedTuple):
 
 
 class TrainingBatch(NamedTuple):
-    """What one training step sees."""
+    """Captures, conditioning and truth of one training step."""
 
     captures: Tensor
     """(batch, sensor, y, x)."""
     optics: Tensor
-    """(batch, feature) what the network is told of the imager."""
+    """(batch, feature) conditioning on the imager."""
     most_layers: Tensor
-    """(batch,) how many layers it is told to look for; some may be absent."""
+    """(batch,) how many layers to look for; some may be absent."""
     mask: Tensor
     """(batch, layer, y, x) in 0 ... 1."""
     intensity: Tensor
@@ -81,7 +83,7 @@ class Conditioning:
         self.optics = TabulatedOptics(recipe.imager, recipe.family.half_angle_deg)
 
     def batch(self, seen: Tensor, scenes: SceneTensors, rng: np.random.Generator) -> TrainingBatch:
-        """Return the batch of scenes whose captures are `seen`."""
+        """Return the batch of scenes whose captures are `seen`, (scene, sensor, y, x)."""
         count = len(seen)
         angle_error_deg, blur_error_px = conditioning_noise(self._family, rng, count)
         optics = self.optics(
@@ -115,24 +117,8 @@ def conditioning_noise(
     )
 
 
-def for_all_slots(
-    mask: Tensor, light: Tensor, depth: Tensor, slots: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Add absent layers, dark and at depth 1, to those that there are.
-
-    Args:
-        mask: (..., layer, y, x).
-        light: (..., layer, y, x).
-        depth: (..., layer) as shares of the gap.
-        slots: layers afterwards.
-    """
-    absent = slots - depth.shape[-1]
-    dark = (0, 0, 0, 0, 0, absent)
-    return F.pad(mask, dark), F.pad(light, dark), F.pad(depth, (0, absent), value=1.0)
-
-
 def conditioned_batch(recipe: Recipe, scenes: SimulatedScenes) -> TrainingBatch:
-    """Return scenes of the recipe's reference imager, told as a user who knows it tells them."""
+    """Return scenes of the recipe's reference imager, conditioned without error."""
     count, layers = scenes.depth_um.shape
     mask, light, depth = for_all_slots(
         torch.from_numpy(scenes.mask).float(),
@@ -151,9 +137,6 @@ def conditioned_batch(recipe: Recipe, scenes: SimulatedScenes) -> TrainingBatch:
     )
 
 
-_MOST_PER_BATCH = 100
-
-
 def reference_scenes(recipe: Recipe, count: int, seed: int, *, first: int = 0) -> SimulatedScenes:
     """Simulate scenes under the conditions that a model is chosen and calibrated on."""
     return simulate(
@@ -166,14 +149,30 @@ def reference_scenes(recipe: Recipe, count: int, seed: int, *, first: int = 0) -
     )
 
 
+def validation_loader(recipe: Recipe, rank: int = 0, world_size: int = 1) -> DataLoader[Any]:
+    """Simulate the scenes that choose the best weights; return this process's share of them."""
+    batches = batches_of_rank(recipe.validation.scenes, rank, world_size)
+    scenes = reference_scenes(recipe, recipe.validation.scenes, recipe.seeds.validation)
+    data = TensorDataset(*conditioned_batch(recipe, scenes))
+    return DataLoader(data, batch_sampler=batches)
+
+
 def batches_of_rank(scenes: int, rank: int = 0, world_size: int = 1) -> list[list[int]]:
     """Return the numbers of the scenes in each batch of one process.
 
-    All processes get equally many batches, because each batch is a rendezvous of theirs, and no
-    scene comes twice.
+    All processes get equally many batches, because they meet at each batch, and no scene comes
+    twice.
+
+    Args:
+        scenes: Number of scenes.
+        rank: Number of this process.
+        world_size: Number of processes.
+
+    Returns:
+        Scene numbers, batch by batch.
 
     Raises:
-        RecipeError: there are fewer scenes than processes.
+        RecipeError: if there are fewer scenes than processes.
     """
     if scenes < world_size:
         raise RecipeError(
@@ -183,9 +182,20 @@ def batches_of_rank(scenes: int, rank: int = 0, world_size: int = 1) -> list[lis
     return [part.tolist() for part in np.array_split(np.arange(rank, scenes, world_size), batches)]
 
 
-def validation_loader(recipe: Recipe, rank: int = 0, world_size: int = 1) -> DataLoader[Any]:
-    """Simulate the scenes that choose the best weights; return this process's share of them."""
-    batches = batches_of_rank(recipe.validation.scenes, rank, world_size)
-    scenes = reference_scenes(recipe, recipe.validation.scenes, recipe.seeds.validation)
-    data = TensorDataset(*conditioned_batch(recipe, scenes))
-    return DataLoader(data, batch_sampler=batches)
+def for_all_slots(
+    mask: Tensor, light: Tensor, depth: Tensor, slots: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Add absent layers, dark and at depth 1, to those that there are.
+
+    Args:
+        mask: Masks, (..., layer, y, x).
+        light: Light, (..., layer, y, x).
+        depth: Depths as shares of the gap, (..., layer).
+        slots: Number of layers afterwards.
+
+    Returns:
+        The three with `slots` layers.
+    """
+    absent = slots - depth.shape[-1]
+    dark = (0, 0, 0, 0, 0, absent)
+    return F.pad(mask, dark), F.pad(light, dark), F.pad(depth, (0, absent), value=1.0)

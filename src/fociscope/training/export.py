@@ -62,6 +62,28 @@ def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
 
     Raises:
         RecipeError: if the checkpoint is missing or damaged.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from fociscope.networks import read_model
+        >>> from fociscope.training import ComputeSettings, Recipe, export_model, train
+        >>> recipe = Recipe.model_validate(
+        ...     {
+        ...         "name": "tiny",
+        ...         "imager": {"frame_px": (32, 32), "sensors": 1},
+        ...         "network": {"sensors": 1, "layers": 1, "widths": (4, 8), "blocks": (1, 1)},
+        ...         "family": {"half_angle_deg": (18, 18), "base_blur_px": (0, 0)},
+        ...         "optimisation": {"steps": 1, "batch_scenes": 2},
+        ...         "stream": {"pool_chunks": 1, "chunk_scenes": 8},
+        ...         "validation": {"scenes": 2, "layers": 1, "min_separation_um": 0},
+        ...         "calibration": {"scenes": 10, "family_scenes": 10},
+        ...     }
+        ... )
+        >>> outcome = train(recipe, Path("run"), compute=ComputeSettings("cpu"))
+        >>> model = export_model(recipe, outcome.best, Path("run/model.safetensors"))
+        >>> network, info = read_model(model)
+        >>> info.name, info.layers
+        ('tiny', 1)
     """
     recipe = recipe.stage_recipes()[-1]
     network = LayerNet(recipe.network)

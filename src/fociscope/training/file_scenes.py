@@ -1,4 +1,4 @@
-"""Training batches from files: the scenes that are there, in any orientation, with fresh noise."""
+"""Training batches from files: their scenes in any orientation, with fresh noise."""
 
 from __future__ import annotations
 
@@ -29,7 +29,16 @@ _BYTES_PER_VALUE = 4
 
 
 class SceneSample(NamedTuple):
-    """One scene, or a batch of them after PyTorch's default collation; float32."""
+    """One scene, or a batch of them after PyTorch's default collation; float32.
+
+    Example:
+        >>> import torch
+        >>> from fociscope.training import SceneSample
+        >>> images = torch.ones(4, 51, 51)
+        >>> sample = SceneSample(images[:2], images, images, torch.arange(1.0, 5.0) * 200)
+        >>> sample.depth_um.tolist()
+        [200.0, 400.0, 600.0, 800.0]
+    """
 
     captures: Tensor
     """(sensor, y, x) as in the file: light per pixel."""
@@ -58,11 +67,27 @@ class FileScenes(IterableDataset[SceneSample]):
     workers give the same order.
 
     Attributes:
-        paths: the files.
-        samples: how many scenes they hold.
-        frame_px: (y, x) pixels.
-        layers: per scene.
-        sensors: per scene.
+        paths: Paths of the files.
+        samples: Number of scenes.
+        frame_px: Size of the frames, (y, x), in pixels.
+        layers: Number of layers of each scene.
+        sensors: Number of sensors of each scene.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from torch.utils.data import DataLoader
+        >>> from fociscope.files import write_images_depth
+        >>> from fociscope.simulation import simulate
+        >>> from fociscope.simulation.dataset import images_depth
+        >>> from fociscope.training import FileScenes
+        >>> scenes = simulate(4, seed=0, peak_snr_db=None)
+        >>> write_images_depth(Path("set/1.mat"), images_depth(scenes))
+        >>> scenes = FileScenes("set", seed=1)
+        >>> scenes.samples, scenes.layers, scenes.sensors
+        (4, 4, 2)
+        >>> batch = next(iter(DataLoader(scenes, batch_size=2)))
+        >>> batch.captures.shape
+        torch.Size([2, 2, 51, 51])
     """
 
     def __init__(
@@ -75,21 +100,22 @@ class FileScenes(IterableDataset[SceneSample]):
         block_bytes: int = _BLOCK_BYTES,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        """Look at the files; no sample is read yet.
+        """Check the files; no sample is read yet.
 
         Args:
-            source: a folder of files (`fociscope simulate` or others'), one file, or several, in
-                any of the formats.
-            seed: of the order.
-            shuffle: without it, samples come in their order, block by block over the workers.
-            buffer_samples: that each worker keeps, to draw from.
-            block_bytes: that each worker reads at once. A MAT v5 file with compression is one
-                block, however large, for it can only be decoded as a whole.
-            limits: what a file may claim.
+            source: Folder of files (`fociscope simulate` or others'), one file, or several, in any
+                of the formats.
+            seed: Seed of the order.
+            shuffle: Whether to mix the samples; otherwise they come in their order, block by block
+                over the workers.
+            buffer_samples: Number of samples that each worker keeps, to draw from.
+            block_bytes: Number of bytes that each worker reads at once. A MAT v5 file with
+                compression is one block, however large: it can only be decoded as a whole.
+            limits: Largest sizes that a file may claim.
 
         Raises:
-            FileFormatError: a file cannot be read, lacks a variable, or differs from the others in
-                frame, layers or sensors.
+            FileFormatError: if a file cannot be read, lacks a variable, or differs from the others
+                in frame, layers or sensors.
         """
         super().__init__()
         given = [source] if isinstance(source, str | Path) else list(source)
@@ -116,7 +142,7 @@ class FileScenes(IterableDataset[SceneSample]):
         self.frame_px = (height, width)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of the next pass; workers that persist hear of it too."""
+        """Choose the order of the next pass, also in workers that persist."""
         self._epoch.fill_(epoch)
 
     def __iter__(self) -> Iterator[SceneSample]:
@@ -134,7 +160,7 @@ class FileScenes(IterableDataset[SceneSample]):
             yield sample._replace(mask=sample.mask.float())
 
     def _check(self, file: ImagesDepthFile, shapes: dict[str, tuple[int, ...]]) -> None:
-        """Hold what one file has per sample against the first."""
+        """Compare the shapes of one file's samples with the first file's."""
         for name in (RAW, DEPTH_MAP, DEPTH):
             if name not in file.names:
                 raise FileFormatError(
@@ -193,11 +219,6 @@ class FileScenes(IterableDataset[SceneSample]):
             yield buffer[place]
 
 
-def _is_set(path: Path) -> bool:
-    """Whether a path is a folder of files, and no Zarr store."""
-    return path.is_dir() and not is_store(path)
-
-
 class FileBatches(IterableDataset[TrainingBatch]):
     """Training batches without end, over the scenes of files again and again.
 
@@ -215,19 +236,19 @@ class FileBatches(IterableDataset[TrainingBatch]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        """Look at the files.
+        """Check the files.
 
         Args:
-            recipe: what they must fit.
-            source: a folder of files of the published layout, or one of them.
-            first_step: of the first batch.
-            rank: number of this process among those that train together.
-            world_size: how many these are.
+            recipe: Recipe that they must fit.
+            source: Folder of files of the published layout, or one of them.
+            first_step: Step of the first batch.
+            rank: Number of this process among those that train together.
+            world_size: Number of these processes.
 
         Raises:
-            FileFormatError: a file cannot be read.
-            RecipeError: the files hold other layers, sensors or frames than the recipe asks for,
-                or fewer scenes than a batch of all processes.
+            FileFormatError: if a file cannot be read.
+            RecipeError: if the files hold other layers, sensors or frames than the recipe, or fewer
+                scenes than a batch of all processes.
         """
         super().__init__()
         self.recipe, self.first_step = recipe, first_step
@@ -302,3 +323,8 @@ class FileBatches(IterableDataset[TrainingBatch]):
         stacked = SceneTensors(*(torch.stack(f) for f in zip(*oriented(scenes, rng), strict=True)))
         seen = exposed(stacked.captures, recipe, rng, fixed_pattern=None)
         return self.conditioning.batch(seen, stacked, rng)
+
+
+def _is_set(path: Path) -> bool:
+    """Whether a path is a folder of files, and no Zarr store."""
+    return path.is_dir() and not is_store(path)

@@ -30,6 +30,7 @@ class ComputeSettings:
     """Nodes with equally many devices each; every device is one process.
 
     Example:
+        >>> from fociscope.training import ComputeSettings
         >>> ComputeSettings("cpu", devices=2, nodes=2).processes
         4
     """
@@ -37,7 +38,7 @@ class ComputeSettings:
     accelerator: str = "auto"
     """`cpu`, `cuda`, `mps`, or `auto`: the best there is."""
     devices: int = 1
-    """Of each node; on the CPU, the processes."""
+    """Number of devices of each node; on the CPU, of processes."""
     nodes: int = 1
 
     @property

@@ -34,17 +34,17 @@ __all__ = [
 
 
 class FocusDistribution(Configuration):
-    """The part of a family that training draws from more often, because it is used more often."""
+    """The part of the imager distribution that training draws from more often than the rest."""
 
     FORMER_KEYS: ClassVar[dict[str, str]] = {"sharp": "zero_blur_fraction"}
 
     share: Annotated[float, Field(gt=0, le=1)]
-    """Of the scenes; the others are drawn from the whole family, which holds the focus too."""
+    """Share of the scenes; the others are drawn from the whole family, which holds the focus."""
     half_angle_deg: Range = (14.0, 22.0)
     base_blur_px: Range = (0.0, 0.6)
     zero_blur_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of the focus that has the least base blur exactly: an end of the range that even
-    drawing never reaches, and on which the depths nearest to a sensor hang."""
+    drawing never reaches, and on which the depths nearest to a sensor depend."""
     peak_snr_db: Range = (33.0, 50.0)
 
 
@@ -70,17 +70,16 @@ class ImagerDistribution(Configuration):
     """Equally often. The gain of each sensor is unknown by construction: captures are relative."""
     focus: FocusDistribution | None = None
     misregistered_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Share of the scenes whose sensor B does not lie where it is said to."""
+    """Share of the scenes whose sensor B does not lie at its nominal place."""
     shift_px: Annotated[float, Field(ge=0, le=8)] = 1.0
-    """Sensor B lies up to this far from where it is said to be, in those scenes."""
+    """Sensor B lies up to this far from its nominal place, in those scenes."""
     rotation_deg: Annotated[float, Field(ge=0, le=10)] = 1.5
-    """Sensor B is turned by up to this, in the same scenes."""
+    """Sensor B is rotated by up to this, in the same scenes."""
     background: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Even light on a sensor up to this share of its mean, in half of the scenes."""
     exact_fraction: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Share of the scenes whose conditioning is the imager itself, without error, as of a
-    calibrated one. Were it none, no depth could be better than the conditioning: 1 degree in 18 is
-    5 % of it."""
+    """Share of the scenes whose conditioning has no error, as after a calibration. If it were 0,
+    no depth could be better than the conditioning: 1 degree in 18 is 5 % of a depth."""
     conditioning_half_angle_std_deg: Annotated[float, Field(ge=0, le=10)] = 1.5
     """Standard deviation of the conditioning's half angle about the true one, in other scenes."""
     conditioning_base_blur_std_px: Annotated[float, Field(ge=0, le=5)] = 0.35
@@ -136,7 +135,7 @@ class Stream(Configuration):
 
 
 class Optimisation(Configuration):
-    """How the weights are found."""
+    """How the weights are optimised."""
 
     steps: Annotated[int, Field(ge=1)]
     batch_scenes: Annotated[int, Field(ge=2)] = 32
@@ -165,7 +164,7 @@ class Validation(Configuration):
     """Validations without a better one after which training stops early; 0 never does."""
     scenes: Annotated[int, Field(ge=2)] = 400
     layers: Annotated[int, Field(ge=1, le=6)] = 4
-    """Of each scene; also how many layers the model is told of where its user names no number."""
+    """Layers of each scene; also how many the model looks for if its user names no number."""
     min_separation_um: Annotated[float, Field(ge=0)] = 250.0
 
 
@@ -179,8 +178,8 @@ class CalibrationScenes(Configuration):
     family_scenes: Annotated[int, Field(ge=10)] = 2000
     """Of the training family: presence, and what a plausible capture is."""
     psf_width_scenes: Annotated[int, Field(ge=10)] = 12800
-    """Of the training family, half of them told a wrong imager: how a wrong one shows to two
-    sensors."""
+    """Of the training family, half of them conditioned on a wrong imager: for two sensors, the
+    PSF-width estimator."""
 
 
 Seed = Annotated[int, Field(ge=0)]
@@ -229,6 +228,7 @@ class Recipe(Configuration):
     """All that a training run depends on.
 
     Example:
+        >>> from fociscope.training import Recipe
         >>> recipe = Recipe.load("single-a")
         >>> recipe.network.sensors, recipe.network.layers
         (1, 1)
@@ -349,6 +349,7 @@ class Recipe(Configuration):
             One recipe without stages for each stage; for a recipe without stages, itself.
 
         Example:
+            >>> from fociscope.training import Recipe
             >>> recipe = Recipe.load("layers-ab")
             >>> [stage.optimisation.steps for stage in recipe.stage_recipes()]
             [30000, 20000]
@@ -380,7 +381,7 @@ class Recipe(Configuration):
 
     @property
     def scored_scenes(self) -> dict[str, Any]:
-        """What `simulate` needs for scenes of selection, calibration and card, but the imager."""
+        """Arguments of `simulate` for scenes of selection, calibration and card, but the imager."""
         return {
             "layers": self.validation.layers,
             "min_separation_um": self.validation.min_separation_um,
@@ -408,6 +409,7 @@ class Recipe(Configuration):
             FileFormatError: if the file does not exist.
 
         Example:
+            >>> from fociscope.training import Recipe
             >>> Recipe.load("layers-ab").validation.layers
             4
         """
@@ -431,6 +433,7 @@ def shipped_recipes() -> list[str]:
         The names, in alphabetical order.
 
     Example:
+        >>> from fociscope.training import shipped_recipes
         >>> shipped_recipes()
         ['layers-a', 'layers-ab', 'single-a']
     """

@@ -47,7 +47,16 @@ _LOG_EVERY_STEPS = 50
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """How a stage has ended."""
+    """How a stage has ended.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from fociscope.training import Recipe, StageOutcome
+        >>> recipe = Recipe.load("single-a").stage_recipes()[0]
+        >>> best = Path("run/stages/1-optics-and-depth/checkpoints/best.ckpt")
+        >>> StageOutcome("optics and depth", recipe, best, 20000, 0.5, True).stopped_early
+        True
+    """
 
     name: str
     """Empty for a recipe without stages."""
@@ -64,7 +73,17 @@ class StageOutcome:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """How a run has ended."""
+    """How a run has ended.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from fociscope.training import Recipe, StageOutcome, TrainingOutcome
+        >>> recipe = Recipe.load("single-a").stage_recipes()[0]
+        >>> stage = StageOutcome("", recipe, Path("run/checkpoints/best.ckpt"), 30000, 1.5, False)
+        >>> outcome = TrainingOutcome((stage,), is_first_process=True)
+        >>> outcome.hours, outcome.stopped_early
+        (1.5, False)
+    """
 
     stages: tuple[StageOutcome, ...]
     """In the order in which they were trained; one for a recipe without stages."""
@@ -136,6 +155,27 @@ def train(
             NaN.
         FileFormatError: if a file of `data` cannot be read.
         FociscopeError: if a device does not exist, or the disk refuses.
+
+    Example:
+        One step of a tiny network, from one sensor and for one imager:
+
+        >>> from pathlib import Path
+        >>> from fociscope.training import ComputeSettings, Recipe, train
+        >>> recipe = Recipe.model_validate(
+        ...     {
+        ...         "name": "tiny",
+        ...         "imager": {"frame_px": (32, 32), "sensors": 1},
+        ...         "network": {"sensors": 1, "layers": 1, "widths": (4, 8), "blocks": (1, 1)},
+        ...         "family": {"half_angle_deg": (18, 18), "base_blur_px": (0, 0)},
+        ...         "optimisation": {"steps": 1, "batch_scenes": 2},
+        ...         "stream": {"pool_chunks": 1, "chunk_scenes": 8},
+        ...         "validation": {"scenes": 2, "layers": 1, "min_separation_um": 0},
+        ...         "calibration": {"scenes": 10, "family_scenes": 10},
+        ...     }
+        ... )
+        >>> outcome = train(recipe, Path("run"), compute=ComputeSettings("cpu"))
+        >>> outcome.steps, outcome.best.as_posix()
+        (1, 'run/checkpoints/best.ckpt')
     """
     compute = compute or ComputeSettings()
     recipes = recipe.stage_recipes()
