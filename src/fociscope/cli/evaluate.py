@@ -36,7 +36,8 @@ def evaluate(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")],
     suite: Annotated[
-        str | None, typer.Option(help="Of scenes: reference or quick. [default: reference]")
+        str | None,
+        typer.Option(help="Of scenes: reference, quick or generalisation. [default: reference]"),
     ] = None,
     data: Annotated[
         Path | None,
@@ -122,6 +123,9 @@ def _print(results: dict[str, Any]) -> None:
 
     from fociscope.report.labels import condition_label, evaluated
 
+    if "test_only" in results["suite"]:
+        _print_generalisation(results)
+        return
     name = evaluated(results)
     table = Table(title=escape(name), title_justify="left", title_style="bold")
     table.add_column("condition", no_wrap=True, min_width=26)
@@ -151,6 +155,41 @@ def _print(results: dict[str, Any]) -> None:
     out.print(table)
 
 
+def _print_generalisation(results: dict[str, Any]) -> None:
+    """Print the test-only families, the worst one first; the report has more columns."""
+    from rich.table import Table
+
+    from fociscope.evaluation.generalisation import worst_first
+    from fociscope.report.labels import evaluated
+
+    name = evaluated(results)
+    columns = {
+        "Dice\n(%)": ("dice", 100),
+        "right\n(%)": ("accuracy", 100),
+        "const.\n(%)": ("constant_accuracy", 100),
+        "depth\n(µm)": ("depth_error_um", 1),
+        "const.\n(µm)": ("constant_depth_error_um", 1),
+        "in std\n(%)": ("within_one_std", 100),
+        "ECE\n(%)": ("calibration_error", 100),
+        "flags\n(%)": ("flagged", 100),
+    }
+    table = Table(title=escape(f"{name}, worst first"), title_justify="left", title_style="bold")
+    table.add_column("condition", no_wrap=True, min_width=26)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for condition in worst_first(results["conditions"], name):
+        s = condition["scores"][name]
+        cells = (_value(s, key, scale) for key, scale in columns.values())
+        table.add_row(condition["name"], *(["cannot"] if "not_applicable" in s else cells))
+    out.print(table)
+    names = ", ".join(results["suite"]["test_only"])
+    out.print(
+        f"Test only, drawn by the second simulator; no model was trained on them: {names}",
+        highlight=False,
+    )
+
+
 def _value(scores: dict[str, Any], key: str, scale: float) -> str:
-    value = scores.get(key, {}).get("value")
+    entry = scores.get(key)
+    value = entry.get("value") if isinstance(entry, dict) else entry
     return "" if value is None else f"{scale * value:.1f}"

@@ -46,8 +46,8 @@ class Batch:
     """(scene, layer)."""
     layers: Float32Array | None = None
     """(scene, layer, y, x) emitted light."""
-    cells_per_pixel: float | None = None
-    """Mean number of cells in a pixel of the mask."""
+    cells_per_pixel: float | Int64Array | None = None
+    """Mean number of cells in a pixel of the mask, or (scene, layer, y, x) the cells of each."""
 
     @classmethod
     def from_scenes(cls, scenes: Scenes, *, cells_per_pixel: float) -> Batch:
@@ -82,6 +82,8 @@ class Prediction:
     """(scene, layer)."""
     residual: Float32Array | None = None
     """(scene, sensor) |reprojection - capture| / |capture|."""
+    flagged: BoolArray | None = None
+    """(scene,) whether the out-of-distribution check speaks against the capture."""
 
     def scene(self, number: int) -> Prediction:
         """Return one scene of them, without its axis."""

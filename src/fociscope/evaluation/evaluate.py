@@ -12,6 +12,7 @@ import numpy as np
 
 from fociscope.errors import FociscopeError, FociscopeWarning
 from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
+from fociscope.evaluation.generalisation import HeldOutFamily
 from fociscope.evaluation.limits.suite import depth_limit
 from fociscope.evaluation.methods import ModelMethod, ReconstructionMethod
 from fociscope.evaluation.results import Results, header
@@ -104,6 +105,9 @@ def evaluate_suite(
         "validation_seed": VALIDATION.seed,
         "bootstrap_seed": BOOTSTRAP_SEED,
     }
+    test_only = [c.name for c in suite.conditions if isinstance(c, HeldOutFamily)]
+    if test_only:
+        described["test_only"] = test_only
     return evaluate(suite.conditions, methods, described, progress=progress)
 
 

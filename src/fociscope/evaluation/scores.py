@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from fociscope.evaluation.batches import MATCH_UM, Batch, Prediction, match_predicted_layers
 from fociscope.evaluation.bootstrap import Interval, bootstrap_mean, bootstrap_of_means
 from fociscope.evaluation.metrics import (
+    FocusCandidates,
     MaskCounts,
     detect_foci,
     even_image_error,
+    focus_candidates,
     mask_counts,
     relative_squared_error,
     reliability_curve,
@@ -49,6 +51,12 @@ PROBABILITY_BINS = 15
 DEPTH_BINS = 10
 #: Sizes of foci; octaves from one cell on.
 FOCUS_EDGES_CELLS = (0.5, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, float("inf"))
+#: Sizes of foci where cells are counted: 1, 2 to 5, 6 to 20, and more.
+COUNTED_EDGES_CELLS = (1.0, 2.0, 6.0, 21.0, float("inf"))
+#: False foci per frame, one layer's map, at which their sensitivity is stated.
+FALSE_PER_FRAME = 1.0
+#: A map is wrong below this Dice coefficient, or if its depths are farther off on average.
+WRONG_DICE, WRONG_DEPTH_UM = 0.5, 60.0
 
 
 class ScoreAccumulator:
@@ -63,6 +71,7 @@ class ScoreAccumulator:
         self._bins = np.zeros((3, PROBABILITY_BINS))
         self._detection = np.zeros((2, len(FOCUS_EDGES_CELLS) - 1))
         self._false_foci, self._area_mm2 = 0, 0.0
+        self._candidates: list[FocusCandidates] = []
 
     def add(self, batch: Batch, prediction: Prediction) -> Prediction:
         """Score some scenes; return the estimate with its layers in the places of the true ones."""
@@ -73,6 +82,8 @@ class ScoreAccumulator:
             self._rows["false_layers"].append(false)
         if prediction.residual is not None:
             self._rows["residual"].append(prediction.residual)
+        if prediction.flagged is not None:
+            self._rows["flagged"].append(prediction.flagged)
         if batch.mask is not None:
             self._add_masks(batch, batch.mask, prediction)
         if batch.depth_um is not None:
@@ -98,6 +109,9 @@ class ScoreAccumulator:
                 ]
             )
             self._rows["brier"].append(((p - true) ** 2).mean(axis=(1, 2, 3), dtype=np.float64))
+        cells = batch.cells_per_pixel
+        if isinstance(cells, np.ndarray) and prediction.probability is not None:
+            self._candidates.append(focus_candidates(prediction.probability, true, cells))
         if batch.cells_per_pixel is not None:
             foci = detect_foci(
                 prediction.mask,
@@ -158,6 +172,10 @@ class ScoreAccumulator:
                 "false_foci": self._false_foci,
                 "area_mm2": round(self._area_mm2, 3),
             }
+        if self._candidates:
+            found["detection_at_false_rate"] = self._at_false_rate()
+        if "flagged" in rows:
+            found.update(_flag_scores(rows))
         if "depth_um" in rows:
             self._score_depths(rows, found, score)
         if "image_error" in rows:
@@ -213,6 +231,16 @@ class ScoreAccumulator:
             found["missed_layers"] = round(float(1 - here.sum() / scored.sum()), 6)
             found["false_layers_per_scene"] = round(float(rows["false_layers"].mean()), 6)
 
+    def _at_false_rate(self) -> dict[str, Any]:
+        candidates = FocusCandidates.joined(self._candidates)
+        detected, foci = candidates.detected(COUNTED_EDGES_CELLS, false_per_frame=FALSE_PER_FRAME)
+        return {
+            "edges_cells": [e if np.isfinite(e) else None for e in COUNTED_EDGES_CELLS],
+            "detected": _plain(detected),
+            "foci": _plain(foci),
+            "false_foci_per_frame": FALSE_PER_FRAME,
+        }
+
     def _reliability(self) -> tuple[dict[str, Any], float]:
         stated, true, count = self._bins
         some = np.where(count > 0, count, np.nan)
@@ -267,6 +295,25 @@ class ScoreAccumulator:
 def _mask_scores(means: Float64Array) -> Float64Array:
     counts = MaskCounts.from_array(means)
     return np.stack([getattr(counts, name) for name in _MASK_SCORES], axis=-1)
+
+
+def _flag_scores(rows: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """Return the share of captures that are flagged, of all, of wrong and of sound maps."""
+    flagged = rows["flagged"]
+    scores: dict[str, Any] = {"flagged": _plain(flagged.mean(dtype=np.float64))[0]}
+    if "counts" not in rows or "depth_um" not in rows:
+        return scores
+    dice = MaskCounts.from_array(rows["counts"].sum(axis=1)).dice
+    error = np.abs(rows["depth_um"] - rows["true_um"])
+    scored = ~np.isnan(rows["true_um"])
+    # A layer that was missed has no depth: it counts as farther off than any limit.
+    error = np.where(scored, np.where(np.isnan(error), np.inf, error), 0)
+    off_um = error.sum(axis=1) / np.maximum(scored.sum(axis=1), 1)
+    wrong = (dice < WRONG_DICE) | (off_um > WRONG_DEPTH_UM)
+    scores["wrong"] = _plain(wrong.mean(dtype=np.float64))[0]
+    for name, some in (("flagged_of_wrong", wrong), ("flagged_of_sound", ~wrong)):
+        scores[name] = _plain(flagged[some].mean(dtype=np.float64))[0] if some.any() else None
+    return scores
 
 
 def _over_last(means: Float64Array) -> Float64Array:

@@ -16,6 +16,7 @@ from pydantic import Field
 from fociscope.configuration import Configuration
 from fociscope.errors import FociscopeError
 from fociscope.evaluation.batches import Batch, ReconstructionTask
+from fociscope.evaluation.generalisation import HeldOutFamily, held_out_families
 from fociscope.imager.geometry import Imager
 from fociscope.imager.registration import Registration
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
@@ -40,6 +41,7 @@ SUITE_VERSION = 1
 MAIN_SCENES, SIDE_SCENES, SINGLE_LAYER_SCENES = 500, 100, 400
 #: Iterative solvers on a depth grid take a hundred times as long as a network.
 SLOW_REFERENCE_SCENES, SLOW_MAIN_SCENES, SLOW_SIDE_SCENES = 60, 30, 10
+SEEN_SCENES = 48
 QUICK_SCENES, SLOW_QUICK_SCENES = 6, 2
 #: Beside the usual one; a list of its own, for a suite never changes under its version.
 OTHER_SPECIMENS = (MicroFoci(), SingleCells(), Rings(), Lines(), ResolutionTarget())
@@ -113,7 +115,7 @@ class Suite(Configuration):
 
     name: str
     version: int
-    conditions: tuple[Condition, ...]
+    conditions: tuple[Condition | HeldOutFamily, ...]
 
 
 #: Scenes by which baselines choose thresholds and probabilities; nothing is scored on them.
@@ -259,13 +261,30 @@ _QUICK = (
 )
 
 
+def _generalisation() -> Iterator[Condition | HeldOutFamily]:
+    """Yield what shipped models were trained on, for comparison, and every test-only family."""
+    yield Condition(
+        name="seen-in-training",
+        group="seen-in-training",
+        value="",
+        seed=2500,
+        scenes=SEEN_SCENES,
+        slow_scenes=SLOW_QUICK_SCENES,
+    )
+    yield from held_out_families()
+
+
 def _suites() -> dict[str, Suite]:
     every = tuple(_reference())
     counts = {"scenes": QUICK_SCENES, "slow_scenes": SLOW_QUICK_SCENES}
     few = (c.model_copy(update=counts) for c in every if c.name in _QUICK)
     return {
         name: Suite(name=name, version=SUITE_VERSION, conditions=tuple(conditions))
-        for name, conditions in (("reference", every), ("quick", few))
+        for name, conditions in (
+            ("reference", every),
+            ("quick", few),
+            ("generalisation", _generalisation()),
+        )
     }
 
 

@@ -36,6 +36,9 @@ CONDITION_LABELS = {
     "specimen": "specimen",
     "single-layer": "single layer",
     "data": "data set",
+    "seen-in-training": "seen in training",
+    "generalisation": "test only:",
+    "generalisation-single-layer": "test only, one layer:",
 }
 UNITS = {"deg": "°", "px": " px", "dB": " dB", "%": " %", "": ""}
 

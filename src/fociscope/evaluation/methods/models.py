@@ -76,6 +76,7 @@ class ModelMethod:
             depth_um=result.depth_um,
             depth_std_um=result.depth_std_um,
             residual=result.residual,
+            flagged=~result.plausible,
         )
 
     def _model(self, imager: Imager) -> Model:

@@ -19,6 +19,7 @@ from fociscope.evaluation.metrics.detection import (
     SizeSensitivity,
     detect_foci,
 )
+from fociscope.evaluation.metrics.froc import FocusCandidates, focus_candidates
 from fociscope.evaluation.metrics.images import (
     best_gain,
     even_image_error,
@@ -32,6 +33,7 @@ __all__ = [
     "BrierScore",
     "DepthScores",
     "FociDetection",
+    "FocusCandidates",
     "LayerMatch",
     "MaskCounts",
     "MaskScores",
@@ -44,6 +46,7 @@ __all__ = [
     "detect_foci",
     "even_image_error",
     "expected_calibration_error",
+    "focus_candidates",
     "mask_counts",
     "mask_scores",
     "match_depths",

@@ -1,0 +1,20 @@
+"""A second simulator, for testing alone: it shares no code with the one that networks train on.
+
+Specimens, rendering, optics and camera are written anew in NumPy and SciPy, from the formulas and
+not from `fociscope.simulation` or `fociscope.imager`; an import rule holds that. What a network
+learnt of the first simulator's habits, and not of physics, shows here.
+"""
+
+from fociscope.evaluation.independent.camera import add_camera_noise
+from fociscope.evaluation.independent.families import FAMILIES, Family
+from fociscope.evaluation.independent.optics import Optics
+from fociscope.evaluation.independent.scenes import IndependentScenes, draw_scenes
+
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "IndependentScenes",
+    "Optics",
+    "add_camera_noise",
+    "draw_scenes",
+]
