@@ -15,7 +15,10 @@ from fociscope.evaluation.limits.suite import (
 )
 from fociscope.evaluation.suite import SUITES
 
-SINGLE = {name: next(c for c in s.conditions if c.layers == 1) for name, s in SUITES.items()}
+SINGLE = {
+    name: next(c for c in SUITES[name].conditions if c.layers == 1)
+    for name in ("reference", "quick")
+}
 SEVERAL = next(c for c in SUITES["quick"].conditions if c.layers == 4)
 
 

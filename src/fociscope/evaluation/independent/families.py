@@ -54,7 +54,7 @@ class Frame(NamedTuple):
 
     def positions(self) -> tuple[Image, Image]:
         """Return y (y, 1) and x (1, x) of the sub-pixels' middles, in um."""
-        y, x = ((np.arange(side) + 0.5) * self.step_um for side in self.fine)
+        y, x = (np.arange(0.5, side, dtype=np.float64) * self.step_um for side in self.fine)
         return y[:, None], x[None, :]
 
 
@@ -98,7 +98,7 @@ def clusters(rng: np.random.Generator, frame: Frame) -> DrawnLayer:
     """One to six clusters of 2 to 20 cells that touch."""
     places = []
     for _ in range(rng.integers(1, 7)):
-        number = rng.integers(2, 21)
+        number = int(rng.integers(2, 21))
         radius = 9.0 * math.sqrt(number)
         places.append(rng.uniform(0, frame.size_um) + _in_disc(rng, number, radius))
     return _placed(rng, frame, np.concatenate(places), brightness_sigma=0.5)

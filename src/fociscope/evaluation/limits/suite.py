@@ -104,6 +104,8 @@ def write_table(path: Path = TABLE) -> None:
     table: dict[str, Any] = {}
     for suite in SUITES.values():
         for condition in suite.conditions:
+            if not isinstance(condition, Condition):  # scenes of the second simulator
+                continue
             key = condition_key(condition)
             if condition.layers > 1 or condition.peak_snr_db is None or key in table:
                 continue

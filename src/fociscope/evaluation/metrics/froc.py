@@ -117,7 +117,7 @@ def focus_candidates(probability: ArrayLike, mask: ArrayLike, cells: ArrayLike) 
         )
     p, t, n = (a.reshape(-1, *t.shape[-2:]) for a in (p, t, n))
     foci, number = ndimage.label(t, NEIGHBOURS)
-    size = np.bincount(foci.ravel(), n.ravel(), number + 1)[1:]
+    size = np.bincount(foci.ravel(), n.ravel(), number + 1)[1:].astype(np.float64)
     peak, maxima = ndimage.label(
         (p == ndimage.maximum_filter(p, (1, 3, 3))) & (p >= FLOOR), NEIGHBOURS
     )
