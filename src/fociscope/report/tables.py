@@ -65,7 +65,7 @@ def _names(results: Results) -> list[str]:
 
 
 def generalisation_table(results: Results) -> Table:
-    """Return the evaluated candidate on test-only families, the worst row first."""
+    """Return the evaluated method on test-only families, the worst row first."""
     name = evaluated(results)
     rows = []
     for condition in worst_first(results["conditions"], name):
