@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from fociscope.reconstruction import load_model as load_model
     from fociscope.results import Reconstruction as Reconstruction
     from fociscope.simulation import simulate as simulate
+    from fociscope.workflows import ReconstructionOptions as ReconstructionOptions
+    from fociscope.workflows import reconstruct as reconstruct
+    from fociscope.workflows import train as train
+    from fociscope.workflows import watch as watch
 
 __version__ = version("fociscope")
 
@@ -43,8 +47,12 @@ __version__ = version("fociscope")
 _HOME = {
     "Imager": "imager",
     "Reconstruction": "results",
+    "ReconstructionOptions": "workflows",
     "load_model": "reconstruction",
+    "reconstruct": "workflows",
     "simulate": "simulation",
+    "train": "workflows",
+    "watch": "workflows",
 }
 #: Rooms that are there after `import fociscope`.
 _ROOMS = (
@@ -65,7 +73,17 @@ _ROOMS = (
     "workflows",
 )
 
-__all__ = ["Imager", "Reconstruction", "__version__", "load_model", "simulate"]
+__all__ = [
+    "Imager",
+    "Reconstruction",
+    "ReconstructionOptions",
+    "__version__",
+    "load_model",
+    "reconstruct",
+    "simulate",
+    "train",
+    "watch",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -116,12 +116,25 @@ class OutputExistsError(FociscopeError):
 class FociscopeWarning(UserWarning):
     """Something a user should know although the work goes on.
 
+    Attributes:
+        fields: Names of the arguments or options that would mend it, as for `FociscopeError`.
+
     Example:
         >>> import warnings
         >>> from fociscope.errors import FociscopeWarning
         >>> warnings.simplefilter("error", FociscopeWarning)  # stop at the first one
         >>> warnings.resetwarnings()
     """
+
+    def __init__(self, message: str = "", *, fields: tuple[str, ...] = ()) -> None:
+        """Create a warning.
+
+        Args:
+            message: What was found, and what to do, in one line.
+            fields: As the attribute.
+        """
+        super().__init__(message)
+        self.fields = fields
 
 
 def printable(path: Path | str) -> str:

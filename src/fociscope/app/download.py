@@ -15,13 +15,11 @@ from nicegui import ui
 
 from fociscope.app.capture_input import CaptureInput
 from fociscope.app.controls import card, say
-from fociscope.app.methods import model_for
 from fociscope.app.session import Session, in_thread
 from fociscope.errors import FociscopeError
 from fociscope.figures.reconstruction import draw_comparison, draw_reconstruction
-from fociscope.results.provenance import provenance
 from fociscope.results.result import Reconstruction
-from fociscope.results.writers import write_result
+from fociscope.workflows import ReconstructionOptions, reconstruct
 
 __all__ = ["DownloadPanel", "archive", "command_line", "figure"]
 
@@ -54,27 +52,28 @@ def archive(
     """Reconstruct all frames and return a ZIP archive: a folder `map`, and what the command needs.
 
     Raises:
-        FociscopeError: as `Model.reconstruct`.
+        FociscopeError: as `fociscope.reconstruct`.
     """
-    trained = model_for(model, capture_input.imager, device)
-    result = trained.reconstruct(capture_input.to_reconstruct(), layers=layers, progress=progress)
-    with tempfile.TemporaryDirectory(prefix="fociscope-take-away-") as name:
+    with tempfile.TemporaryDirectory(prefix="fociscope-download-") as name:
         top = Path(name)
-        folder = top / "map"
-        folder.mkdir()
         inputs = capture_input.files
         if capture_input.kind == "simulated":
             np.save(top / SIMULATED, capture_input.to_reconstruct(), allow_pickle=False)
             inputs = (top / SIMULATED,)
         if capture_input.imager is not None:
             capture_input.imager.to_toml(top / IMAGER)
-        made = provenance(inputs, model, imager=trained.imager)
-        write_result(result, folder, FORMATS, **made)
-        draw_reconstruction(result.frame(0), capture_input.title).savefig(folder / "figure.png")
+        options = ReconstructionOptions(
+            model=model,
+            imager=capture_input.imager,
+            layers=layers,
+            device=device,
+            formats=FORMATS,
+            by_parts=False,
+        )
+        reconstruct(inputs, top / "map", options, title=capture_input.title, progress=progress)
         command = command_line(capture_input, model=model, layers=layers)
         (top / "command.txt").write_text(f"{command}\n", encoding="utf-8")
-        given = inputs if capture_input.kind == "example" else ()
-        return _zipped(top, given)
+        return _zipped(top, inputs if capture_input.kind == "example" else ())
 
 
 def _zipped(top: Path, more: tuple[Path, ...]) -> bytes:

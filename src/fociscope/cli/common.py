@@ -28,7 +28,6 @@ __all__ = [
     "progress_bar",
     "read_imager",
     "self_check",
-    "warn_of_quality_flags",
 ]
 
 out, err = Console(), Console(stderr=True)
@@ -102,21 +101,3 @@ def found_columns(result: Reconstruction) -> dict[str, list[str]]:
 def self_check(result: Reconstruction) -> str:
     """Return the line that says how well a reconstruction explains its capture."""
     return f"Self-check residual |reprojection - capture| / |capture|: {result.self_check}"
-
-
-def warn_of_quality_flags(result: Reconstruction) -> None:
-    """Say on stderr that captures do not look like the imager's, and why."""
-    plausible = result.plausible.reshape(-1)
-    if plausible.all():
-        return
-    odd = int((~plausible).sum())
-    which = (
-        "" if plausible.size == 1 else f"{odd} of {plausible.size} captures, such as the first: "
-    )
-    first = result.frame(int(plausible.argmin()))
-    err.print(
-        f"[bold yellow]warning:[/] {which}{escape(str(first.quality_flags))}; do not trust this "
-        "map",
-        highlight=False,
-        soft_wrap=True,
-    )

@@ -11,9 +11,10 @@ import typer
 from rich.markup import escape
 
 from fociscope.cli.common import err, out
+from fociscope.cli.hints import options_for
 from fociscope.errors import FociscopeError, FociscopeWarning
 
-__all__ = ["app", "main"]
+__all__ = ["app", "hinted", "main", "print_warning"]
 
 INTERRUPTED = 130
 
@@ -45,7 +46,22 @@ def _options(
 
 
 def _plain_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    err.print(f"[yellow]warning:[/] {escape(str(message))}", highlight=False, soft_wrap=True)
+    print_warning(message)
+
+
+def hinted(message: str, fields: tuple[str, ...]) -> str:
+    """Return a message with the options of the running verb that mend it."""
+    options = [option for option in options_for(app, fields) if option not in message]
+    if not options:
+        return message
+    return f"{message.rstrip('.')}; on the command line: {', '.join(options)}"
+
+
+def print_warning(warning: Warning | str, *, bold: bool = False) -> None:
+    """Print a warning to stderr, with the options that mend it."""
+    style = "bold yellow" if bold else "yellow"
+    text = escape(hinted(str(warning), getattr(warning, "fields", ())))
+    err.print(f"[{style}]warning:[/] {text}", highlight=False, soft_wrap=True)
 
 
 def _print_any_name() -> None:
@@ -71,5 +87,6 @@ def main() -> None:
             err.print("stopped; no half-written file is left")
         raise
     except FociscopeError as error:
-        err.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        message = escape(hinted(str(error), error.fields))
+        err.print(f"[red]error:[/] {message}", highlight=False, soft_wrap=True)
         sys.exit(1)

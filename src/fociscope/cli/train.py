@@ -44,53 +44,26 @@ def train(
     nodes: Annotated[int, typer.Option(min=1, help="Machines that train together.")] = 1,
 ) -> None:
     """Train a model on live simulation or on files, calibrate it, and score it on unseen scenes."""
-    from fociscope.devices import pick_device
-    from fociscope.evaluation.card import write_card
-    from fociscope.training.export import export_model
-    from fociscope.training.hardware import ComputeSettings
-    from fociscope.training.recipe import Recipe
-    from fociscope.training.run import RUN_ORIGIN
-    from fociscope.training.run import train as run
-    from fociscope.training.run_origin import RunOrigin
+    from fociscope.workflows import train as run
 
-    plan = Recipe.load(recipe)
-    trained = run(
-        plan,
+    done = run(
+        recipe,
         output,
-        resume=resume,
         data=data,
         start_from=start_from,
-        compute=ComputeSettings(pick_device(device).type, devices, nodes),
+        resume=resume,
+        device=device.value,
+        devices=devices,
+        nodes=nodes,
         tensorboard=tensorboard,
         show_progress=err.is_terminal,
         report=lambda line: err.print(line, markup=False, highlight=False),
     )
-    if not trained.is_first_process:
+    if done is None:  # not the first process of several
         return
-    for stage in trained.stages:
-        if stage.stopped_early:
-            where = f"{stage.name}: " if stage.name else ""
-            err.print(
-                f"{where}stopped early at step {stage.steps} of {stage.recipe.optimisation.steps}: "
-                f"{stage.recipe.validation.patience} validations without a better one",
-                markup=False,
-                highlight=False,
-            )
-    if plan.stages:
-        err.print("export: calibration and limits", highlight=False)
-    model = export_model(plan, trained.best, output / "model.safetensors")
-    if plan.stages:
-        err.print("export: scores of the card", highlight=False)
-    card = write_card(
-        model,
-        plan,
-        output / "card.md",
-        origin=RunOrigin.read(output / RUN_ORIGIN),
-        hours=[stage.hours for stage in trained.stages],
-    )
     for line in (
-        card,
-        f"Written: {model}, {output / 'card.md'}",
-        f"Use it: fociscope reconstruct A B -o map --model {shlex.quote(str(model))}",
+        done.card_text,
+        f"Written: {done.model}, {done.card}",
+        f"Use it: fociscope reconstruct A B -o map --model {shlex.quote(str(done.model))}",
     ):
         out.print(line, markup=False, highlight=False, soft_wrap=True)

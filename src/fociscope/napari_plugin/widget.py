@@ -15,14 +15,13 @@ from qtpy.QtCore import QTimer
 
 from fociscope.errors import CaptureError, FociscopeError
 from fociscope.files import list_suffixes
-from fociscope.imager.geometry import Imager
 from fociscope.napari_plugin.reader import capture_layers
 from fociscope.napari_plugin.result_layers import result_layers
 from fociscope.napari_plugin.transforms import KEY, LayerData, sync_depths
 from fociscope.networks.store import shipped_models
-from fociscope.reconstruction.engine import load_model
 from fociscope.results.result import Reconstruction
 from fociscope.typing import Float32Array
+from fociscope.workflows import ReconstructionOptions, reconstruct_captures
 
 __all__ = [
     "Cancelled",
@@ -60,9 +59,10 @@ class ReconstructionJob:
             Cancelled: on request.
             FociscopeError: the imager, the model or the captures are not as they should be.
         """
-        imager = None if self.imager_file is None else Imager.from_toml(self.imager_file)
-        model = load_model(self.model, imager=imager)
-        return model.reconstruct(self.captures(), layers=self.layers, progress=self._progress)
+        options = ReconstructionOptions(
+            model=self.model, imager=self.imager_file, layers=self.layers
+        )
+        return reconstruct_captures(self.captures(), options, progress=self._progress)
 
     def captures(self) -> Float32Array:
         """Return (sensor, y, x), or (frame, sensor, y, x) of a series.

@@ -192,10 +192,10 @@ def check_pixel_size(pixel_size_um: float | None, imager: Imager) -> None:
     pitch_um = imager.pixel_pitch_um
     if pixel_size_um is None or abs(pixel_size_um / pitch_um - 1) <= PITCH_TOLERANCE:
         return
-    warnings.warn(
+    warning = FociscopeWarning(
         f"the files state pixels of {pixel_size_um:g} um, but those of the imager {imager.name!r} "
         f"have {pitch_um:g} um, which all depths and sizes are worked out with; give the imager "
-        "that took them (--imager), or correct the files",
-        FociscopeWarning,
-        stacklevel=2,
+        "that took them, or correct the files",
+        fields=("imager",),
     )
+    warnings.warn(warning, stacklevel=2)

@@ -1,1 +1,13 @@
 """Many captures: resumable folders, clusters of machines, and instruments that are followed."""
+
+from fociscope.series.options import ReconstructionOptions
+from fociscope.series.series import SeriesOutcome, reconstruct_series
+from fociscope.series.watch import WatchState, watch_captures
+
+__all__ = [
+    "ReconstructionOptions",
+    "SeriesOutcome",
+    "WatchState",
+    "reconstruct_series",
+    "watch_captures",
+]

@@ -24,7 +24,7 @@ from fociscope.imager.geometry import Imager
 from fociscope.networks.store import write_model
 from fociscope.reconstruction.engine import Model, load_model
 from fociscope.results.result import Reconstruction
-from fociscope.series.frames import Captures, Options, reconstruct_frames
+from fociscope.series.frames import Captures, FrameOptions, reconstruct_frames
 from fociscope.typing import Float32Array
 
 __all__ = ["computed_on_cluster"]
@@ -39,7 +39,7 @@ def computed_on_cluster(
     model: Model,
     series: Captures,
     parts: Iterable[range],
-    options: Options,
+    options: FrameOptions,
     address: str,
     names: Sequence[str] = (),
 ) -> Iterator[tuple[range, Reconstruction]]:
@@ -81,7 +81,7 @@ def _in_order(
     sent: _Sent,
     series: Captures,
     parts: Iterable[range],
-    options: Options,
+    options: FrameOptions,
     names: Sequence[str],
 ) -> Iterator[tuple[range, Reconstruction]]:
     distributed: Any = import_module("distributed")
@@ -114,16 +114,16 @@ def _in_order(
             ) from None
         except gone as error:
             raise FociscopeError(
-                f"the dask scheduler is gone ({one_line(error)}); start it again and go on with "
-                "--resume (resume=True)"
+                f"the dask scheduler is gone ({one_line(error)}); start it again and resume",
+                fields=("resume",),
             ) from None
         except FociscopeError:
             raise
         except Exception as error:  # whatever may go wrong on another machine
             raise FociscopeError(
                 f"a worker failed on frames {part.start + 1} to {part.stop} "
-                f"({type(error).__name__}: {one_line(error)}); see its log, and go on with "
-                "--resume (resume=True)"
+                f"({type(error).__name__}: {one_line(error)}); see its log, and resume",
+                fields=("resume",),
             ) from error
         finally:
             future.release()
@@ -191,7 +191,7 @@ def _loaded(digest: str, imager_json: str, **how: Any) -> Model:
 
 
 def _reconstruct_part(
-    sent: _Sent, captures: Float32Array, options: Options, first: int, names: Sequence[str]
+    sent: _Sent, captures: Float32Array, options: FrameOptions, first: int, names: Sequence[str]
 ) -> tuple[str, Reconstruction]:
     """Run on a worker: reconstruct a part."""
     result = reconstruct_frames(sent.unpacked(), captures, options, first, names=names)

@@ -153,7 +153,8 @@ class SeriesFolder:
                 if not path.is_file() or path.stat().st_size < length:
                     raise FociscopeError(
                         f"{printable(path)}: shorter than {JOURNAL} says, so it was changed after "
-                        "the run that wrote it; start anew with overwriting (--overwrite)."
+                        "the run that wrote it; overwrite it to start anew",
+                        fields=("overwrite",),
                     )
                 os.truncate(path, length)
         if self._zarr is not None:
@@ -282,12 +283,12 @@ def _start(
     if unfinished:
         raise OutputExistsError(
             f"{printable(folder)}: holds a series of {Journal.read(folder).frames} frame(s) that "
-            "may go on; add --resume (resume=True) to go on, or --overwrite (overwrite=True) to "
-            "start anew."
+            "may go on; resume it, or overwrite it to start anew",
+            fields=("resume", "overwrite"),
         )
     raise OutputExistsError(
-        f"{printable(folder)}: the folder is not empty; choose another or allow overwriting "
-        "(--overwrite, overwrite=True)."
+        f"{printable(folder)}: the folder is not empty; choose another or allow overwriting",
+        fields=("overwrite",),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from fociscope.errors import CaptureError, printable
 from fociscope.reconstruction.correction import ChipCorrection
@@ -13,7 +13,7 @@ from fociscope.reconstruction.engine import Model
 from fociscope.results.result import Reconstruction
 from fociscope.typing import Float32Array, Progress
 
-__all__ = ["Captures", "Options", "Progress", "reconstruct_frames"]
+__all__ = ["Captures", "FrameOptions", "Progress", "reconstruct_frames"]
 
 
 class Captures(Protocol):
@@ -32,24 +32,33 @@ class Captures(Protocol):
 
 
 @dataclass(frozen=True)
-class Options:
-    """How captures are reconstructed, the model apart."""
+class FrameOptions:
+    """The part of the options that a loaded model needs, for each frame alike."""
 
     layers: int | None = None
-    """How many to look for at most; None for the model's own number."""
+    """Greatest number of layers to look for; None for the model's own number."""
     correction: ChipCorrection | None = None
+    """Dark frames, flat frames and bad pixels of the chip, read from their files."""
     tile_px: int | None = None
-    """Side of the tiles of large frames; None for the engine's choice."""
+    """Side of the tiles of large frames, pixels; None for the engine's choice."""
 
-    def given(self) -> dict[str, Any]:
-        """Return the arguments of `Model.reconstruct`."""
-        return {"layers": self.layers, "correction": self.correction, "tile_px": self.tile_px}
+    def reconstruct(
+        self, model: Model, captures: Float32Array, progress: Progress | None = None
+    ) -> Reconstruction:
+        """Reconstruct (sensor, y, x) or (frame, sensor, y, x) with these options."""
+        return model.reconstruct(
+            captures,
+            layers=self.layers,
+            correction=self.correction,
+            tile_px=self.tile_px,
+            progress=progress,
+        )
 
 
 def reconstruct_frames(
     model: Model,
     captures: Float32Array,
-    options: Options,
+    options: FrameOptions,
     first: int = 0,
     *,
     names: Sequence[str] = (),
@@ -69,11 +78,11 @@ def reconstruct_frames(
         CaptureError: a frame cannot be reconstructed; its message names the frame, from 1.
     """
     try:
-        return model.reconstruct(captures, progress=progress, **options.given())
+        return options.reconstruct(model, captures, progress)
     except CaptureError as error:
         for number, frame in enumerate(captures):
             try:
-                model.reconstruct(frame, **options.given())
+                options.reconstruct(model, frame)
             except CaptureError as its:
                 name = f" ({printable(names[number])})" if names else ""
                 raise CaptureError(f"frame {first + number + 1}{name}: {its}") from None

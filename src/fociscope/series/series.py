@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,17 @@ import numpy as np
 from fociscope.files.captures.series import CaptureSeries
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
-from fociscope.results.foci import CELL_DIAMETER_UM
 from fociscope.results.provenance import imager_sha256, inputs, versions, weights_sha256
 from fociscope.results.result import Reconstruction
 from fociscope.results.writers import check_formats
 from fociscope.series.cluster import computed_on_cluster
 from fociscope.series.folder import SERIES_FORMATS, open_series_folder
-from fociscope.series.frames import Captures, Options, Progress, reconstruct_frames
+from fociscope.series.frames import Captures, FrameOptions, Progress, reconstruct_frames
+from fociscope.series.options import THREADS, ReconstructionOptions
 
 __all__ = [
     "LONG_FRAMES",
-    "SeriesDone",
+    "SeriesOutcome",
     "is_long",
     "reconstruct_series",
     "series_about",
@@ -43,16 +43,18 @@ _ARRAYS = 3
 
 
 @dataclass(frozen=True)
-class SeriesDone:
-    """What became of a series."""
+class SeriesOutcome:
+    """Number of frames, summary and files of a series that was written part by part."""
 
     frames: int
-    """In the folder."""
+    """Number of frames in the folder."""
     made: int
-    """Of them by this call."""
+    """Number of frames that this call has made."""
     summary: dict[str, Any]
-    """As in `summary.json`."""
+    """Content of `summary.json`."""
     files: list[Path]
+    first: Reconstruction | None = None
+    """Map of the first frame; None if an earlier run has made it."""
 
 
 def is_long(shape: Sequence[int], layers: int) -> bool:
@@ -73,95 +75,114 @@ def reconstruct_series(
     model: Model,
     series: Captures,
     folder: Path | str,
+    options: ReconstructionOptions | None = None,
     *,
-    formats: Sequence[str] = SERIES_FORMATS,
-    layers: int | None = None,
     correction: ChipCorrection | None = None,
-    tile_px: int | None = None,
-    cell_diameter_um: float = CELL_DIAMETER_UM,
     names: Sequence[str] = (),
     about: Mapping[str, Any] | None = None,
-    made_from: Mapping[str, str] | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    scheduler: str = "threads",
     progress: Progress | None = None,
-) -> SeriesDone:
+) -> SeriesOutcome:
     """Reconstruct a series into a folder, in memory that does not grow with its length.
 
-    However it ends, the folder holds whole frames; `resume` goes on, and the files are then, byte
-    for byte, those of a run that nothing stopped.
+    However it ends, the folder holds whole frames; with `options.resume` it continues, and the
+    files are then, byte for byte, those of a run that nothing stopped.
 
     Args:
-        model: from `load_model`.
-        series: from `fociscope.files.open_captures`.
-        folder: made if it is not there.
-        formats: `ome-zarr`, `csv` or both.
-        layers: how many to look for at most; without it, the model's own number.
-        correction: what is known of the chip.
-        tile_px: side of the tiles of large frames, if the engine shall not choose.
-        cell_diameter_um: of a typical cell, for the number of cells.
-        names: of the frames, for `frames.csv`.
-        about: more for `summary.json`; without it, versions and the inputs' checksums.
-        made_from: what else the results depend on, such as how captures were prepared: a run is
-            only gone on with where all of it is the same.
-        resume: go on with what an earlier run has left.
-        overwrite: remove what an earlier run has written here, first.
-        scheduler: `threads` computes in this process; an address such as `tcp://10.0.0.5:8786`
-            on the workers of that dask scheduler.
-        progress: called with the frames done and their total.
+        model: Model from `load_model`. It carries what `options` say of model, imager, device,
+            precision and refinement, so those fields are not read here.
+        series: Series from `fociscope.files.open_captures`, prepared as `options.preparation` says.
+        folder: Folder of the results, made if it does not exist.
+        options: Layers, tiles, formats (`ome-zarr`, `csv` or both), cell diameter, scheduler,
+            resume and overwrite; a run continues only where they are the same as before.
+        correction: Dark frames, flat frames and bad pixels of the chip.
+        names: Names of the frames, for `frames.csv`.
+        about: Further entries of `summary.json`; without them, versions and input checksums.
+        progress: Function called with the number of frames done and their total.
+
+    Returns:
+        Number of frames, summary, files, and the first frame's map if this call has made it.
 
     Raises:
-        CaptureError: a frame cannot be reconstructed; those before it are in the folder.
-        OutputExistsError: the folder holds something, and neither `resume` nor `overwrite` is set.
-        FociscopeError: an unknown format, the disk refuses, another run writes into the folder, or
-            what it holds was made from something else.
+        CaptureError: if a frame cannot be reconstructed; those before it are in the folder.
+        OutputExistsError: if the folder is not empty, and neither `resume` nor `overwrite` is set.
+        FociscopeError: if a format is unknown, the disk refuses, another run writes into the
+            folder, or its content was made from something else.
+
+    Example:
+        >>> import tempfile
+        >>> from importlib import resources
+        >>> import fociscope
+        >>> from fociscope.files import open_captures
+        >>> from fociscope.series import ReconstructionOptions, reconstruct_series
+        >>> demo = resources.files("fociscope.demo")
+        >>> model = fociscope.load_model("layers-ab", device="cpu")
+        >>> options = ReconstructionOptions(formats=("csv",))
+        >>> pair = [demo / "sensor_a.tif", demo / "sensor_b.tif"]
+        >>> with tempfile.TemporaryDirectory() as folder, open_captures(pair) as series:
+        ...     outcome = reconstruct_series(model, series, folder, options)
+        >>> outcome.frames, [path.name for path in outcome.files]
+        (1, ['frames.csv', 'layers.csv', 'foci.csv', 'summary.json'])
     """
+    options = options or ReconstructionOptions()
+    formats = options.chosen_formats or SERIES_FORMATS
     check_formats(formats, SERIES_FORMATS)
-    options = Options(layers=layers, correction=correction, tile_px=tile_px)
+    each = FrameOptions(options.layers, correction, options.tile_px)
     frames, _, height, width = series.shape
-    count = layers or model.info.layers
-    step = part_frames(count, height, width)
-    given = inputs(series.names)
+    step = part_frames(options.layers or model.info.layers, height, width)
+    sources = inputs(series.names)
     arrays = series.arrays if isinstance(series, CaptureSeries) else ()
     identity = {
-        **work_identity(model, options, formats, cell_diameter_um),
-        "precision": model.precision_for(height, width, tile_px),
-        "captures": _digest(repr((series.shape, given, arrays))),
-        **(made_from or {}),
+        **work_identity(model, each, formats, options.cell_diameter_um),
+        "precision": model.precision_for(height, width, options.tile_px),
+        "captures": _digest(repr((series.shape, sources, arrays))),
+        "preparation": options.preparation.model_dump_json(),
     }
+    first: Reconstruction | None = None
     with open_series_folder(
         Path(folder),
         formats=formats,
         identity=identity,
         frames_per_chunk=min(step, CHUNK_FRAMES),
-        cell_diameter_um=cell_diameter_um,
-        resume=resume,
-        overwrite=overwrite,
+        cell_diameter_um=options.cell_diameter_um,
+        resume=options.resume,
+        overwrite=options.overwrite,
     ) as output:
         if output.is_complete:
-            return SeriesDone(frames, 0, output.read_summary(), output.files)
+            return SeriesOutcome(frames, 0, output.read_summary(), output.files)
         start = output.frames
         parts = [range(n, min(n + step, frames)) for n in range(start, frames, step)]
-        for part, result in _computed(model, series, parts, options, names, scheduler):
+        for part, result in _computed(model, series, parts, each, names, options.scheduler):
             output.append(result, names[part.start : part.stop])
+            if part.start == 0:
+                first = _alone(result.frame(0))
             if progress is not None:
                 progress(output.frames, frames)
-        said = about or {**versions(), "inputs": given, **({"arrays": arrays} if arrays else {})}
-        summary = output.finish({**said, **series_about(model, height, width, tile_px)})
-        return SeriesDone(frames, frames - start, summary, output.files)
+        if about is None:
+            about = {**versions(), "inputs": sources, **({"arrays": arrays} if arrays else {})}
+        summary = output.finish({**about, **series_about(model, height, width, options.tile_px)})
+        return SeriesOutcome(frames, frames - start, summary, output.files, first)
+
+
+def _alone(frame: Reconstruction) -> Reconstruction:
+    """Return one frame of a part without the memory of the part."""
+    arrays = {
+        each.name: getattr(frame, each.name).copy()
+        for each in fields(frame)
+        if isinstance(getattr(frame, each.name), np.ndarray)
+    }
+    return replace(frame, **arrays)
 
 
 def _computed(
     model: Model,
     series: Captures,
     parts: Iterable[range],
-    options: Options,
+    options: FrameOptions,
     names: Sequence[str],
     scheduler: str,
 ) -> Iterator[tuple[range, Reconstruction]]:
     """Yield each part and its reconstruction, in order."""
-    if scheduler != "threads":
+    if scheduler != THREADS:
         yield from computed_on_cluster(model, series, parts, options, scheduler, names)
         return
     for part in parts:
@@ -171,7 +192,7 @@ def _computed(
 
 
 def work_identity(
-    model: Model, options: Options, formats: Sequence[str], cell_diameter_um: float
+    model: Model, options: FrameOptions, formats: Sequence[str], cell_diameter_um: float
 ) -> dict[str, str]:
     """Return what results depend on, the captures apart."""
     chip = options.correction or ChipCorrection()

@@ -16,25 +16,23 @@ from typing import Any
 import numpy as np
 
 from fociscope.errors import CaptureError, FociscopeError, printable
-from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.checks import check_pixel_size
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
-from fociscope.reconstruction.preparation import Preparation
-from fociscope.results.foci import CELL_DIAMETER_UM
 from fociscope.results.provenance import versions
 from fociscope.results.result import Reconstruction
 from fociscope.results.tables import as_written
 from fociscope.results.writers import check_formats
 from fociscope.series.folder import SERIES_FORMATS, SeriesFolder, frame_names, open_series_folder
-from fociscope.series.frames import Options, reconstruct_frames
+from fociscope.series.frames import FrameOptions, reconstruct_frames
 from fociscope.series.growing_file import CompleteFrame, SkippedFrame
+from fociscope.series.options import ReconstructionOptions
 from fociscope.series.series import (
-    SeriesDone,
+    SeriesOutcome,
     series_about,
     work_identity,
 )
-from fociscope.series.watcher import watch_paths
+from fociscope.series.watcher import Watcher, watch_paths
 
 __all__ = ["WatchState", "still_waiting", "stop_at_signals", "watch_captures"]
 
@@ -51,74 +49,86 @@ MOST_NAMED = 4
 
 @dataclass(frozen=True)
 class WatchState:
-    """How it goes."""
+    """Progress of a watch, after a look that found something."""
 
     frames: int
-    """On the disk."""
+    """Number of frames in the folder."""
     rate_per_s: float
-    """Of the last `RATE_FRAMES`, over the time from the first of them to the last."""
+    """Frames per second over the last `RATE_FRAMES`."""
     waiting: int
-    """Seen, and not whole or not yet reconstructed."""
+    """Number of captures that are seen, and incomplete or not yet reconstructed."""
     skipped: tuple[SkippedFrame, ...]
-    """Left out since the last word."""
+    """Captures that were left out since the report before."""
 
 
 def watch_captures(
     model: Model,
     paths: Sequence[Path],
     folder: Path | str,
+    options: ReconstructionOptions | None = None,
     *,
-    formats: Sequence[str] = SERIES_FORMATS,
-    layers: int | None = None,
     correction: ChipCorrection | None = None,
-    tile_px: int | None = None,
-    preparation: Preparation | None = None,
-    pages: PageMeaning = "auto",
-    cell_diameter_um: float = CELL_DIAMETER_UM,
     about: Mapping[str, Any] | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
     idle_s: float | None = None,
     stopped: Callable[[], bool] = lambda: False,
     report: Callable[[WatchState], None] | None = None,
-) -> SeriesDone:
-    """Reconstruct captures as they arrive, until told to stop.
+) -> SeriesOutcome:
+    """Reconstruct captures as they arrive, until stopped.
 
-    After a kill, `resume` goes on behind the last frame that `journal.json` vouches for. A capture
-    that cannot be read or reconstructed is left out, and said so; the others go on.
+    After a kill, `options.resume` continues behind the last frame that `journal.json` holds. A
+    capture that cannot be read or reconstructed is left out and reported; the others continue.
 
     Args:
-        model: from `load_model`.
-        paths: a folder of images, or sensor A's and sensor B's; or TIFF stacks that grow.
-        folder: made if it is not there.
-        formats: `csv`, and `ome-zarr` if wanted.
-        layers: how many to look for at most; without it, the model's own number.
-        correction: what is known of the chip.
-        tile_px: side of the tiles of large frames, if the engine shall not choose.
-        preparation: flips and crop.
-        pages: what pages are where a file does not say, see `arrivals`.
-        cell_diameter_um: of a typical cell, for the number of cells.
-        about: more for `summary.json`.
-        resume: go on with what an earlier run has left; its captures are not done again.
-        overwrite: remove what an earlier run has written here, first.
-        idle_s: stop when nothing has come for so long; None waits for ever.
-        stopped: asked before each look; True ends it.
-        report: called after each look that found something.
+        model: Model from `load_model`. It carries what `options` say of model, imager, device,
+            precision and refinement, so those fields are not read here.
+        paths: A folder of images, or sensor A's and sensor B's; or TIFF stacks that grow.
+        folder: Folder of the results, made if it does not exist.
+        options: Preparation (flips and crop), pages, layers, tiles, formats (`csv` always, and
+            `ome-zarr` if it is among them), cell diameter, resume and overwrite.
+        correction: Dark frames, flat frames and bad pixels of the chip.
+        about: Further entries of `summary.json`.
+        idle_s: Seconds without a new capture after which the watch ends; None waits for ever.
+        stopped: Function asked before each look; True ends the watch.
+        report: Function called after each look that found something.
+
+    Returns:
+        Number of frames, summary and files.
 
     Raises:
-        FociscopeError: nothing to follow, no capture came, the watched folder is away or the stack
-            cannot be read for `recording.GIVEN_UP_S`, the disk refuses, or another run writes into
-            the folder.
+        FociscopeError: if there is nothing to follow, no capture came, the watched folder or stack
+            cannot be read for `growing_file.GIVEN_UP_S`, the disk refuses, or another run writes
+            into the folder.
+
+    Example:
+        >>> import shutil, tempfile
+        >>> from importlib import resources
+        >>> from pathlib import Path
+        >>> import fociscope
+        >>> from fociscope.series import ReconstructionOptions, watch_captures
+        >>> model = fociscope.load_model("layers-ab", device="cpu")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     arrivals = Path(folder) / "arrivals"
+        ...     arrivals.mkdir()
+        ...     for sensor in "ab":
+        ...         image = resources.files("fociscope.demo") / f"sensor_{sensor}.tif"
+        ...         _ = shutil.copy(image, arrivals / f"1_{sensor.upper()}.tif")
+        ...     outcome = watch_captures(
+        ...         model, [arrivals], f"{folder}/maps", ReconstructionOptions(formats=("csv",)),
+        ...         idle_s=0.2,
+        ...     )
+        >>> outcome.frames
+        1
     """
-    check_formats(formats, SERIES_FORMATS)
-    formats = sorted({*formats, "csv"})  # which captures are done is known from its names
-    options = Options(layers=layers, correction=correction, tile_px=tile_px)
-    preparation = preparation or Preparation()
+    options = options or ReconstructionOptions()
+    chosen = options.chosen_formats or SERIES_FORMATS
+    check_formats(chosen, SERIES_FORMATS)
+    formats = sorted({*chosen, "csv"})  # which captures are done is known from its names
+    each = FrameOptions(options.layers, correction, options.tile_px)
     identity = {
-        **work_identity(model, options, formats, cell_diameter_um),
+        **work_identity(model, each, formats, options.cell_diameter_um),
         "precision": model.precision,  # of frames whose size is not known yet
-        "preparation": preparation.model_dump_json(),
-        "meaning of pages": pages,
+        "preparation": options.preparation.model_dump_json(),
+        "meaning of pages": options.pages,
         "set of paths": " + ".join(as_written(path.name) for path in paths),
     }
     with open_series_folder(
@@ -126,63 +136,92 @@ def watch_captures(
         formats=formats,
         identity=identity,
         frames_per_chunk=1,
-        cell_diameter_um=cell_diameter_um,
-        resume=resume,
-        overwrite=overwrite,
+        cell_diameter_um=options.cell_diameter_um,
+        resume=options.resume,
+        overwrite=options.overwrite,
     ) as output:
         source = watch_paths(
             paths,
             sensors=model.info.architecture.sensors,
             known=frame_names(output.folder),
-            preparation=preparation,
+            preparation=options.preparation,
             allow_non_finite=correction is not None,
-            pages=pages,
+            pages=options.pages,
         )
-        before, at = output.frames, time.monotonic()
-        left_out: list[SkippedFrame] = []
-        clock: deque[float] = deque(maxlen=RATE_FRAMES)
-        height, width = 0, 0
-        is_size_known = False
+        before = output.frames
+        watch = _Watch(model, source, output, each)
+        watch.follow(idle_s, stopped, report)
+        followed = [as_written(path.name) for path in paths]
+        summary = output.finish(watch.about(dict(about or {}), followed), goes_on=True)
+        return SeriesOutcome(output.frames, output.frames - before, summary, output.files)
+
+
+class _Watch:
+    """The looks of one watch, and what they have found."""
+
+    def __init__(
+        self, model: Model, source: Watcher, output: SeriesFolder, options: FrameOptions
+    ) -> None:
+        self._model, self._source, self._output = model, source, output
+        self._options = options
+        self._left_out: list[SkippedFrame] = []
+        self._clock: deque[float] = deque(maxlen=RATE_FRAMES)
+        self._frame_px = 0, 0
+        self._is_pixel_size_known = False
+
+    def follow(
+        self,
+        idle_s: float | None,
+        stopped: Callable[[], bool],
+        report: Callable[[WatchState], None] | None,
+    ) -> None:
+        """Look again and again until it is stopped, or nothing has come for long."""
+        at = time.monotonic()
         while not stopped():
-            came, skipped = source.poll(MOST_AT_ONCE)
-            if not is_size_known:
-                is_size_known = _check_pixel_size(came, model)
-            skipped += _append(output, model, came, options)
-            left_out += skipped
+            came, skipped = self._look()
             if came or skipped:
                 at = time.monotonic()
-                clock.extend([at] * len(came))
-                if came:
-                    height, width = came[0].captures.shape[-2:]
+                self._clock.extend([at] * came)
                 if report is not None:
-                    state = WatchState(output.frames, _rate(clock), source.waiting, tuple(skipped))
-                    report(state)
+                    frames, waiting = self._output.frames, self._source.waiting
+                    report(WatchState(frames, _rate(self._clock), waiting, tuple(skipped)))
             elif idle_s is not None and time.monotonic() - at > idle_s:
                 break
             else:
                 time.sleep(POLL_S)
-        waiting = list(islice(source.waiting_names, MOST_SKIPPED_LISTED))
-        if output.frames == 0:
-            wait = f"; {still_waiting(source.waiting, waiting)}" if waiting else ""
+
+    def _look(self) -> tuple[int, list[SkippedFrame]]:
+        """Reconstruct what has come; return its number, and what was left out."""
+        came, skipped = self._source.poll(MOST_AT_ONCE)
+        if not self._is_pixel_size_known:
+            self._is_pixel_size_known = _check_pixel_size(came, self._model)
+        skipped += _append(self._output, self._model, came, self._options)
+        self._left_out += skipped
+        if came:
+            height, width = came[0].captures.shape[-2:]
+            self._frame_px = height, width
+        return len(came), skipped
+
+    def about(self, more: dict[str, Any], followed: list[str]) -> dict[str, Any]:
+        """Return the entries of the summary; refuse a watch without a single frame."""
+        count = self._source.waiting
+        waiting = list(islice(self._source.waiting_names, MOST_SKIPPED_LISTED))
+        if self._output.frames == 0:
+            wait = f"; {still_waiting(count, waiting)}" if waiting else ""
             raise FociscopeError(
                 f"no capture came that could be reconstructed; nothing is written{wait}"
             )
-        summary = output.finish(
-            {
-                **versions(),
-                **(about or {}),
-                **series_about(model, height, width, tile_px),
-                "followed": [as_written(path.name) for path in paths],
-                "left_out_count": len(left_out),
-                "left_out": [
-                    {"name": s.name, "why": s.why} for s in left_out[:MOST_SKIPPED_LISTED]
-                ],
-                "waiting_count": source.waiting,
-                "waiting": waiting,
-            },
-            goes_on=True,
-        )
-        return SeriesDone(output.frames, output.frames - before, summary, output.files)
+        listed = self._left_out[:MOST_SKIPPED_LISTED]
+        return {
+            **versions(),
+            **more,
+            **series_about(self._model, *self._frame_px, self._options.tile_px),
+            "followed": followed,
+            "left_out_count": len(self._left_out),
+            "left_out": [{"name": one.name, "why": one.why} for one in listed],
+            "waiting_count": count,
+            "waiting": waiting,
+        }
 
 
 def still_waiting(count: int, names: Sequence[str]) -> str:
@@ -203,7 +242,7 @@ def _check_pixel_size(came: Sequence[CompleteFrame], model: Model) -> bool:
 
 
 def _append(
-    output: SeriesFolder, model: Model, came: Sequence[CompleteFrame], options: Options
+    output: SeriesFolder, model: Model, came: Sequence[CompleteFrame], options: FrameOptions
 ) -> list[SkippedFrame]:
     """Reconstruct and write; return the captures that could not be reconstructed."""
     if not came:
@@ -219,7 +258,7 @@ def _append(
 
 
 def _write(
-    output: SeriesFolder, model: Model, came: Sequence[CompleteFrame], options: Options
+    output: SeriesFolder, model: Model, came: Sequence[CompleteFrame], options: FrameOptions
 ) -> Reconstruction:
     sizes = {one.captures.shape for one in came}
     expected = output.frame_px

@@ -28,7 +28,7 @@ from fociscope.series.growing_file import (
 
 __all__ = ["FolderWatcher", "StackWatcher", "Watcher", "watch_paths"]
 
-_GOES_ON = "what has been written stays, and --resume (resume=True) goes on"
+_CONTINUES = "what has been written stays, and a run that resumes continues behind it"
 
 
 class Watcher(Protocol):
@@ -116,7 +116,8 @@ class _Folder:
             if has_lasted(now - self._missing_since):
                 raise FociscopeError(
                     f"{printable(self.path)}: the folder could not be read for {GIVEN_UP_S:g} s "
-                    f"({error.strerror or one_line(error)}); bring it back: {_GOES_ON}"
+                    f"({error.strerror or one_line(error)}); bring it back: {_CONTINUES}",
+                    fields=("resume",),
                 ) from None
             return None
         self._missing_since = None
@@ -277,5 +278,6 @@ class StackWatcher:
             return self._growing_file.take(most)
         except (FileFormatError, CaptureError) as error:
             raise FileFormatError(
-                f"{error} (it has not grown for {GIVEN_UP_S:g} s; {_GOES_ON})"
+                f"{error} (it has not grown for {GIVEN_UP_S:g} s; {_CONTINUES})",
+                fields=("resume",),
             ) from None

@@ -1,1 +1,55 @@
-"""Whole jobs: what the command line does, as functions."""
+"""Whole jobs from files to files: all that the command line does, as functions."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fociscope.series.options import ReconstructionOptions as ReconstructionOptions
+    from fociscope.workflows._outcome import ReconstructionOutcome as ReconstructionOutcome
+    from fociscope.workflows._outcome import ReconstructionPlan as ReconstructionPlan
+    from fociscope.workflows._reconstruct import reconstruct as reconstruct
+    from fociscope.workflows._reconstruct import reconstruct_captures as reconstruct_captures
+    from fociscope.workflows._train import TrainedModel as TrainedModel
+    from fociscope.workflows._train import train as train
+    from fociscope.workflows._watch import watch as watch
+    from fociscope.workflows.demo import DemoResult as DemoResult
+    from fociscope.workflows.demo import run_demo as run_demo
+
+#: Each is imported when it is first used, so that a reconstruction does not load Lightning.
+_HOME = {
+    "DemoResult": "fociscope.workflows.demo",
+    "ReconstructionOptions": "fociscope.series.options",
+    "ReconstructionOutcome": "fociscope.workflows._outcome",
+    "ReconstructionPlan": "fociscope.workflows._outcome",
+    "TrainedModel": "fociscope.workflows._train",
+    "reconstruct": "fociscope.workflows._reconstruct",
+    "reconstruct_captures": "fociscope.workflows._reconstruct",
+    "run_demo": "fociscope.workflows.demo",
+    "train": "fociscope.workflows._train",
+    "watch": "fociscope.workflows._watch",
+}
+
+__all__ = [
+    "DemoResult",
+    "ReconstructionOptions",
+    "ReconstructionOutcome",
+    "ReconstructionPlan",
+    "TrainedModel",
+    "reconstruct",
+    "reconstruct_captures",
+    "run_demo",
+    "train",
+    "watch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'fociscope.workflows' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -20,6 +20,7 @@ import zarr
 from fociscope.errors import CaptureError, FociscopeError
 from fociscope.reconstruction import load_model
 from fociscope.series import series as module
+from fociscope.series.options import ReconstructionOptions
 from fociscope.series.series import reconstruct_series
 from fociscope.simulation import simulate
 
@@ -94,7 +95,9 @@ def test_a_killed_worker_costs_nothing_but_time(cluster, tmp_path) -> None:
         if frames == 6:
             workers[0].send_signal(signal.SIGKILL)
 
-    reconstruct_series(model, Double(captures), there, scheduler=address, progress=kill_one)
+    reconstruct_series(
+        model, Double(captures), there, ReconstructionOptions(scheduler=address), progress=kill_one
+    )
     assert workers[0].wait(5) == -signal.SIGKILL
     assert workers[1].poll() is None
     assert done == list(range(2, FRAMES + 1, 2))
@@ -107,7 +110,9 @@ def test_a_killed_worker_costs_nothing_but_time(cluster, tmp_path) -> None:
     # What is wrong with a frame is said as it is here.
     captures[5, 0] = 0
     with pytest.raises(CaptureError, match="frame 6: sensor A holds no light"):
-        reconstruct_series(model, Double(captures), tmp_path / "dark", scheduler=address)
+        reconstruct_series(
+            model, Double(captures), tmp_path / "dark", ReconstructionOptions(scheduler=address)
+        )
 
 
 def test_threads_of_a_worker_load_a_model_together() -> None:
@@ -138,6 +143,6 @@ def test_no_scheduler_is_one_line(tmp_path, monkeypatch) -> None:
             load_model("layers-ab", device="cpu"),
             Double(captures),
             tmp_path / "map",
-            scheduler="tcp://127.0.0.1:9",
+            ReconstructionOptions(scheduler="tcp://127.0.0.1:9"),
         )
     assert not (tmp_path / "map").exists()

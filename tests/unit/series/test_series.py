@@ -24,6 +24,7 @@ from fociscope.reconstruction import Model, load_model
 from fociscope.series import series as module
 from fociscope.series.folder import REPLACED, SeriesFolder
 from fociscope.series.journal import Journal
+from fociscope.series.options import ReconstructionOptions
 from fociscope.series.series import is_long, reconstruct_series
 from fociscope.simulation import simulate
 
@@ -113,7 +114,7 @@ def test_parts_give_what_the_whole_gives(model, captures, whole) -> None:
 
 def test_only_a_part_is_read_at_a_time(model, captures, tmp_path) -> None:
     series = Double(captures)
-    reconstruct_series(model, series, tmp_path / "map", formats=["csv"])
+    reconstruct_series(model, series, tmp_path / "map", ReconstructionOptions(formats=["csv"]))
     assert series.most == PART
     assert {p.name for p in (tmp_path / "map").iterdir()} == {
         "frames.csv", "layers.csv", "foci.csv", "summary.json",
@@ -131,14 +132,14 @@ def test_an_interrupted_series_goes_on(model, captures, whole, tmp_path, fails_a
         assert len(rows(folder / "frames.csv")) == fails_at
         group = zarr.open_group(folder / "reconstruction.ome.zarr", mode="r")
         assert group["0"].shape[0] == fails_at
-        with pytest.raises(OutputExistsError, match=f"{fails_at} frame.*--resume"):
+        with pytest.raises(OutputExistsError, match=f"{fails_at} frame.*resume"):
             reconstruct_series(model, Double(captures), folder)
     series = Double(captures)
-    done = reconstruct_series(model, series, folder, resume=True)
+    done = reconstruct_series(model, series, folder, ReconstructionOptions(resume=True))
     assert (done.made, min(series.read_of)) == (FRAMES - fails_at, fails_at)
     assert content(folder) == content(whole)
     again = Double(captures)
-    assert reconstruct_series(model, again, folder, resume=True).made == 0
+    assert reconstruct_series(model, again, folder, ReconstructionOptions(resume=True)).made == 0
     assert again.read_of == []
 
 
@@ -194,7 +195,7 @@ def test_a_killed_series_goes_on(
     )
     assert ran.returncode == -signal.SIGKILL
     assert (folder / "journal.json").exists()
-    reconstruct_series(model, Double(captures), folder, resume=True)
+    reconstruct_series(model, Double(captures), folder, ReconstructionOptions(resume=True))
     assert content(folder) == content(whole)
 
 
@@ -216,7 +217,7 @@ def test_a_full_disk_is_one_line_and_leaves_whole_frames(
     with pytest.raises(FociscopeError, match="disk is full"):
         reconstruct_series(model, Double(captures), folder)
     assert len(rows(folder / "frames.csv")) == len(rows(folder / "layers.csv")) / 4 == PART
-    reconstruct_series(model, Double(captures), folder, resume=True)
+    reconstruct_series(model, Double(captures), folder, ReconstructionOptions(resume=True))
     assert content(folder) == content(whole)
 
 
@@ -262,10 +263,14 @@ def test_another_job_does_not_go_on_in_the_folder(model, captures, tmp_path) -> 
     with pytest.raises(KeyboardInterrupt):
         reconstruct_series(model, Double(captures, fails_at=PART), folder)
     with pytest.raises(FociscopeError, match="another number of layers"):
-        reconstruct_series(model, Double(captures), folder, layers=3, resume=True)
+        reconstruct_series(
+            model, Double(captures), folder, ReconstructionOptions(layers=3, resume=True)
+        )
     with pytest.raises(FociscopeError, match="another captures"):
-        reconstruct_series(model, Double(captures[:9]), folder, resume=True)
-    done = reconstruct_series(model, Double(captures[:9]), folder, overwrite=True)
+        reconstruct_series(model, Double(captures[:9]), folder, ReconstructionOptions(resume=True))
+    done = reconstruct_series(
+        model, Double(captures[:9]), folder, ReconstructionOptions(overwrite=True)
+    )
     assert (done.frames, len(rows(folder / "frames.csv"))) == (9, 9)
 
 
@@ -273,7 +278,9 @@ def test_a_damaged_journal_is_refused_in_words(model, captures, tmp_path) -> Non
     (tmp_path / "map").mkdir()
     (tmp_path / "map" / "journal.json").write_text("{")
     with pytest.raises(FociscopeError, match="not the journal"):
-        reconstruct_series(model, Double(captures), tmp_path / "map", resume=True)
+        reconstruct_series(
+            model, Double(captures), tmp_path / "map", ReconstructionOptions(resume=True)
+        )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked there")
@@ -296,7 +303,9 @@ def test_what_is_long() -> None:
 
 def test_formats_that_cannot_grow_are_refused(model, captures, tmp_path) -> None:
     with pytest.raises(FociscopeError, match="choose among ome-zarr, csv"):
-        reconstruct_series(model, Double(captures), tmp_path / "map", formats=["mat"])
+        reconstruct_series(
+            model, Double(captures), tmp_path / "map", ReconstructionOptions(formats=["mat"])
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -305,7 +314,7 @@ def test_a_shorter_series_leaves_nothing_of_the_one_it_replaces(
 ) -> None:
     folder, alone = tmp_path / "map", tmp_path / "alone"
     shutil.copytree(whole, folder)
-    reconstruct_series(model, Double(captures[:3]), folder, overwrite=True)
+    reconstruct_series(model, Double(captures[:3]), folder, ReconstructionOptions(overwrite=True))
     reconstruct_series(model, Double(captures[:3]), alone)
     assert content(folder) == content(alone)
 
@@ -315,10 +324,20 @@ def test_what_fails_before_its_first_frames_leaves_what_was_there(
 ) -> None:
     shutil.copytree(whole, tmp_path / "out")
     with pytest.raises(KeyboardInterrupt):
-        reconstruct_series(model, Double(captures, fails_at=0), tmp_path / "out", overwrite=True)
+        reconstruct_series(
+            model,
+            Double(captures, fails_at=0),
+            tmp_path / "out",
+            ReconstructionOptions(overwrite=True),
+        )
     assert content(tmp_path / "out") == content(whole)
     with pytest.raises(KeyboardInterrupt):
-        reconstruct_series(model, Double(captures, fails_at=PART), tmp_path / "out", overwrite=True)
+        reconstruct_series(
+            model,
+            Double(captures, fails_at=PART),
+            tmp_path / "out",
+            ReconstructionOptions(overwrite=True),
+        )
     assert (
         tmp_path / "out" / "journal.json"
     ).exists()  # by then, frames of the new run are certain
@@ -336,7 +355,7 @@ def test_what_a_killed_overwriting_hid_comes_back(model, captures, whole, tmp_pa
 def test_a_damaged_summary_is_refused_in_words(model, captures, tmp_path) -> None:
     (tmp_path / "summary.json").write_text("{bad")
     with pytest.raises(FociscopeError, match=r"summary\.json: damaged"):
-        reconstruct_series(model, Double(captures), tmp_path, resume=True)
+        reconstruct_series(model, Double(captures), tmp_path, ReconstructionOptions(resume=True))
 
 
 def test_another_precision_is_named(captures, tmp_path) -> None:
@@ -344,7 +363,7 @@ def test_another_precision_is_named(captures, tmp_path) -> None:
         model = load_model("layers-ab", device="cpu", precision=precision)
         series = Double(captures, fails_at=PART)
         with pytest.raises((KeyboardInterrupt, FociscopeError)) as caught:
-            reconstruct_series(model, series, tmp_path / "out", resume=True)
+            reconstruct_series(model, series, tmp_path / "out", ReconstructionOptions(resume=True))
     assert "another precision (float32, now bfloat16)" in str(caught.value)
 
 
@@ -363,7 +382,9 @@ def test_ctrl_c_between_the_journal_and_its_word_loses_nothing(
         patched.setattr(Journal, "write", interrupted)
         reconstruct_series(model, Double(captures), tmp_path / "out")
     assert parts == [0, PART, 2 * PART]
-    reconstruct_series(model, Double(captures), tmp_path / "out", resume=True)
+    reconstruct_series(
+        model, Double(captures), tmp_path / "out", ReconstructionOptions(resume=True)
+    )
     assert content(tmp_path / "out") == content(whole)
 
 
@@ -377,8 +398,12 @@ def test_ctrl_c_while_the_earlier_results_go_keeps_the_new_ones(
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr("fociscope.files.safe.backup.remove", interrupted)
-        reconstruct_series(model, Double(captures), tmp_path / "out", overwrite=True)
-    done = reconstruct_series(model, Double(captures), tmp_path / "out", resume=True)
+        reconstruct_series(
+            model, Double(captures), tmp_path / "out", ReconstructionOptions(overwrite=True)
+        )
+    done = reconstruct_series(
+        model, Double(captures), tmp_path / "out", ReconstructionOptions(resume=True)
+    )
     assert done.made == FRAMES - PART
     assert content(tmp_path / "out") == content(whole)
 

@@ -15,6 +15,7 @@ import zarr
 from fociscope.errors import FociscopeError, FociscopeWarning, OutputExistsError
 from fociscope.reconstruction import Model, load_model
 from fociscope.series import growing_file as recording
+from fociscope.series.options import ReconstructionOptions
 from fociscope.series.watch import WatchState, watch_captures
 from fociscope.simulation import simulate
 
@@ -56,8 +57,8 @@ class Instrument:
 
     def watch(self, model: Model, paths: list[Path], output: Path, **options: object):
         return watch_captures(
-            model, paths, output, idle_s=0.8, stopped=self.stopped, report=self.states.append,
-            **options,
+            model, paths, output, ReconstructionOptions(**options), idle_s=0.8,
+            stopped=self.stopped, report=self.states.append,
         )  # fmt: skip
 
 
@@ -131,7 +132,7 @@ def test_another_run_goes_on_and_does_nothing_twice(model, captures, tmp_path) -
     Instrument().watch(model, [folder], output)
     for n in range(2, FRAMES):
         write_pair(folder, n + 1, captures[n])
-    with pytest.raises(OutputExistsError, match="--resume"):
+    with pytest.raises(OutputExistsError, match="resume"):
         Instrument().watch(model, [folder], output)
     # A killed run leaves rows that its journal does not vouch for.
     with (output / "layers.csv").open("a") as stream:

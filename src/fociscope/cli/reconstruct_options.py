@@ -1,0 +1,166 @@
+"""Options of `fociscope reconstruct`, as typer declares them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "AverageOption",
+    "BadPixelsOption",
+    "CapturesArgument",
+    "CellDiameterOption",
+    "CropOption",
+    "DarkOption",
+    "FlatOption",
+    "Flip",
+    "FlipAOption",
+    "FlipBOption",
+    "FormatsOption",
+    "IdleOption",
+    "JsonOption",
+    "LayersOption",
+    "ModelOption",
+    "OutputFormat",
+    "OutputOption",
+    "Pages",
+    "PagesOption",
+    "Precision",
+    "PrecisionOption",
+    "RefineOption",
+    "ResumeOption",
+    "SchedulerOption",
+    "TileOption",
+    "WatchOption",
+]
+
+
+class OutputFormat(StrEnum):
+    """What to write besides the summary and the figure."""
+
+    ome_tiff = "ome-tiff"
+    ome_zarr = "ome-zarr"
+    mat = "mat"
+    npz = "npz"
+    csv = "csv"
+
+
+class Flip(StrEnum):
+    """Along which axes an image is put in reverse."""
+
+    none = "none"
+    x = "x"
+    y = "y"
+    both = "both"
+
+
+class Precision(StrEnum):
+    """In what numbers the network is run."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class Pages(StrEnum):
+    """What pages are where a file does not say."""
+
+    auto = "auto"
+    frames = "frames"
+    sensors = "sensors"
+
+
+CapturesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="A [B]",
+        help="Sensor A's image and sensor B's: files, stacks, folders, or quoted patterns such "
+        "as 'run/*.tif'; or one file that holds both.",
+        show_default=False,
+    ),
+]
+OutputOption = Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")]
+ModelOption = Annotated[
+    str, typer.Option(help="A shipped model, or a .safetensors file of your own.")
+]
+LayersOption = Annotated[
+    int | None,
+    typer.Option(
+        help="How many layers to look for at most; without it, the model's own number.",
+        show_default=False,
+    ),
+]
+DarkOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="Dark frame(s), subtracted: one file, or one for A and one for B."),
+]
+FlatOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="Captures of even light: the pixels' response, divided by."),
+]
+BadPixelsOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="Images that are not 0 at bad pixels, which are filled."),
+]
+FlipAOption = Annotated[Flip, typer.Option(help="Put sensor A's image in reverse.")]
+FlipBOption = Annotated[Flip, typer.Option(help="Put sensor B's image in reverse.")]
+CropOption = Annotated[
+    str | None,
+    typer.Option(metavar="Y,X,HEIGHT,WIDTH", help="Cut this out, in pixels.", show_default=False),
+]
+AverageOption = Annotated[
+    int, typer.Option(min=1, help="Make one capture of so many frames in a row, their mean.")
+]
+PagesOption = Annotated[
+    Pages, typer.Option(help="What the pages of a stack are, where it does not say.")
+]
+TileOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PIXELS",
+        help="Side of the tiles of large frames; without it, as memory allows.",
+        show_default=False,
+    ),
+]
+FormatsOption = Annotated[
+    list[OutputFormat] | None,
+    typer.Option(
+        "--format",
+        help="What to write; may be given more than once. [default: ome-tiff and csv; of long "
+        "series, ome-zarr and csv]",
+    ),
+]
+CellDiameterOption = Annotated[
+    float, typer.Option(metavar="UM", help="Of a typical cell, for the number of cells.")
+]
+SchedulerOption = Annotated[
+    str, typer.Option(help="'threads' here, or the address of a dask scheduler for its workers.")
+]
+WatchOption = Annotated[
+    bool, typer.Option("--watch", help="Follow a folder, or a growing stack, until Ctrl-C.")
+]
+IdleOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="With --watch: stop when nothing has come for so long.",
+        show_default=False,
+    ),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with a long series that was interrupted.")
+]
+RefineOption = Annotated[
+    bool,
+    typer.Option("--refine", help="Fit the restored light to the captures: less error, more time."),
+]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(help="Of the network's numbers; auto takes what is faster on this processor."),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the summary as JSON in place of a table.")
+]

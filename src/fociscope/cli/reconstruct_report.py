@@ -1,0 +1,139 @@
+"""What `fociscope reconstruct` prints: the plan, progress, tables, and what to beware of."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from fociscope.cli.common import (
+    err,
+    found_columns,
+    out,
+    print_table,
+    progress_bar,
+    self_check,
+)
+from fociscope.cli.entry import print_warning
+from fociscope.errors import printable
+from fociscope.series.watch import WatchState, stop_at_signals
+from fociscope.workflows import (
+    ReconstructionOptions,
+    ReconstructionOutcome,
+    ReconstructionPlan,
+    reconstruct,
+    watch,
+)
+
+__all__ = ["follow", "run"]
+
+#: Where there is no terminal to draw a line anew on, the state is printed so often.
+REPORT_EVERY_S = 10.0
+
+
+def run(paths: list[Path], output: Path, options: ReconstructionOptions, *, as_json: bool) -> None:
+    """Reconstruct captures that are there, and print the outcome."""
+    is_long = False
+
+    def on_plan(plan: ReconstructionPlan) -> None:
+        nonlocal is_long
+        is_long = plan.by_parts
+        _print_plan(plan)
+
+    try:
+        with progress_bar("Reconstructing") as progress:
+            outcome = reconstruct(paths, output, options, progress=progress, on_plan=on_plan)
+    except KeyboardInterrupt:
+        if is_long:
+            err.print("interrupted: add --resume to the same command to go on", highlight=False)
+        raise
+    _print_outcome(outcome, as_json)
+
+
+def follow(
+    paths: list[Path],
+    output: Path,
+    options: ReconstructionOptions,
+    *,
+    idle_s: float | None,
+    as_json: bool,
+) -> None:
+    """Follow an instrument until Ctrl-C, and print the outcome."""
+    followed = " + ".join(path.name for path in paths)
+    err.print(f"Following {escape(followed)}; Ctrl-C ends it.", highlight=False, soft_wrap=True)
+    last = -REPORT_EVERY_S
+
+    with stop_at_signals() as stopped, err.status("waiting for captures") as status:
+
+        def report(state: WatchState) -> None:
+            nonlocal last
+            for one in state.skipped:
+                err.print(
+                    f"[yellow]left out:[/] {escape(printable(one.name))}: {escape(one.why)}",
+                    highlight=False,
+                    soft_wrap=True,
+                )
+            line = f"{state.frames} frame(s), {state.rate_per_s:.1f}/s, {state.waiting} waiting"
+            status.update(line)
+            if not err.is_terminal and time.monotonic() - last >= REPORT_EVERY_S:
+                last = time.monotonic()
+                err.print(line, highlight=False)
+
+        outcome = watch(paths, output, options, idle_s=idle_s, stopped=stopped, report=report)
+    _print_outcome(outcome, as_json)
+
+
+def _print_plan(plan: ReconstructionPlan) -> None:
+    """Print what belongs together, and how files were understood, before any work."""
+    if not plan.is_single:
+        named = [" + ".join(path.name for path in pair) for pair in plan.pairs]
+        files = f"{named[0]} … {named[-1]}" if len(named) > 1 else named[0] if named else ""
+        sides = "sensors A and B" if plan.sensors == 2 else "sensor A alone"
+        frames = f"{plan.frames} frame(s) of {sides}: {escape(files)}"
+        err.print(frames, highlight=False, soft_wrap=True)
+    for note in plan.notes:
+        err.print(escape(note), highlight=False, soft_wrap=True)
+    if plan.by_parts:
+        err.print(
+            f"A long series: written part by part, as {' and '.join(plan.formats)}; it can be "
+            "interrupted, and gone on with by --resume.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _print_outcome(outcome: ReconstructionOutcome, as_json: bool) -> None:
+    """Print tables, or the summary, to stdout; reasons not to trust them to stderr."""
+    if as_json:
+        print(json.dumps(outcome.summary, indent=2))
+    else:
+        if outcome.by_parts:
+            made = f"{outcome.frames} frame(s), {outcome.made} of them now"
+            print_table(f"{made}; the mean of each layer", _mean_columns(outcome))
+        elif outcome.first is not None:
+            print_table(outcome.title, found_columns(outcome.first))
+            out.print(self_check(outcome.first), highlight=False)
+        names = ", ".join(path.name for path in outcome.files)
+        out.print(f"Written to [bold]{escape(str(outcome.output))}[/]: {names}", highlight=False)
+    for warning in outcome.warnings:
+        print_warning(warning, bold=True)
+
+
+def _mean_columns(outcome: ReconstructionOutcome) -> dict[str, list[str]]:
+    """Return the columns of what the frames of a series have in common, layer by layer."""
+    layers: list[dict[str, Any]] = outcome.summary["series"]["layers"]
+    return {
+        "layer": [str(n + 1) for n in range(len(layers))],
+        "there\n(%)": [f"{100 * s['present_frames'] / outcome.frames:.0f}" for s in layers],
+        "depth\n(µm)": [
+            "absent"
+            if s["depth_um_mean"] is None
+            else f"{s['depth_um_mean']:.0f} ± {s['depth_std_um_mean']:.0f}"
+            for s in layers
+        ],
+        "cells\non (%)": [f"{100 * s['coverage_mean']:.1f}" for s in layers],
+        "foci": [str(s["foci"]) for s in layers],
+    }

@@ -1,0 +1,128 @@
+"""Everything that a reconstruction of files depends on, in one frozen description."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+from fociscope.devices import Precision
+from fociscope.errors import FociscopeError
+from fociscope.files.captures.reader import PageMeaning
+from fociscope.imager.geometry import Imager
+from fociscope.reconstruction.preparation import Preparation
+from fociscope.results.foci import CELL_DIAMETER_UM
+from fociscope.results.writers import check_formats
+
+__all__ = ["LARGEST_CELL_UM", "LEAST_CELL_UM", "THREADS", "ReconstructionOptions"]
+
+#: The scheduler that computes in this process.
+THREADS = "threads"
+LEAST_CELL_UM, LARGEST_CELL_UM = 0.01, 1e6
+
+Paths = Path | str | Iterable[Path | str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionOptions:
+    """How captures are read, reconstructed and written; every field has a default.
+
+    Command line, app, napari widget and `fociscope.reconstruct` use the same options, so the same
+    options give the same files. `dataclasses.replace` returns a copy with some fields changed.
+
+    Raises:
+        FociscopeError: if a field is out of its range, or `resume` and `overwrite` are both set.
+
+    Example:
+        >>> from fociscope.series import ReconstructionOptions
+        >>> options = ReconstructionOptions(layers=3, formats=("csv",), flat="flat.tif")
+        >>> options.model, options.layers, [path.name for path in options.flat]
+        ('layers-ab', 3, ['flat.tif'])
+    """
+
+    model: str | Path = "layers-ab"
+    """Name of a shipped model, or path of a `.safetensors` file."""
+    imager: Imager | Path | str | None = None
+    """Imager that took the captures, or path of its TOML file; None for the imager at the centre of
+    the model's training family."""
+    layers: int | None = None
+    """Greatest number of layers to look for; None for the model's own number."""
+    dark: Paths = ()
+    """Dark frames, which are subtracted: one file, or sensor A's and sensor B's."""
+    flat: Paths = ()
+    """Captures of even light, by which the captures are divided: one file, or A's and B's."""
+    bad_pixels: Paths = ()
+    """Images that differ from 0 at bad pixels, which are filled: one file, or A's and B's."""
+    preparation: Preparation = field(default_factory=Preparation)
+    """Flips, crop and average of the captures, before anything else."""
+    pages: PageMeaning = "auto"
+    """Meaning of the pages of a stack that does not state it: `frames`, `sensors` or `auto`."""
+    tile_px: int | None = None
+    """Side of the tiles of large frames, pixels; None for the engine's choice."""
+    refine: bool = False
+    """Whether the restored light is fitted to the captures: less error, more time."""
+    precision: Precision = "auto"
+    """Numbers that the network computes in: `float32`, `bfloat16`, or `auto` for the faster."""
+    device: str = "auto"
+    """Device to compute on: `auto`, `cpu`, `cuda` or `mps`."""
+    formats: Iterable[str] | None = None
+    """Formats of the results, a selection of `fociscope.results.FORMATS`; None for `ome-tiff` and
+    `csv`, or `ome-zarr` and `csv` of a long series."""
+    cell_diameter_um: float = CELL_DIAMETER_UM
+    """Diameter of a typical cell, um, for the number of cells."""
+    scheduler: str = THREADS
+    """`threads` to compute in this process, or the address of a dask scheduler, such as
+    `tcp://10.0.0.5:8786`, to compute on its workers."""
+    by_parts: bool | None = None
+    """Whether a series is read and written part by part, in bounded memory; None to decide by its
+    length."""
+    resume: bool = False
+    """Whether a long series continues after the last frame that an earlier run has completed."""
+    overwrite: bool = False
+    """Whether results of the same names are replaced."""
+
+    def __post_init__(self) -> None:
+        """Check the fields, and keep every selection as a tuple."""
+        for name in ("dark", "flat", "bad_pixels"):
+            object.__setattr__(self, name, _paths(getattr(self, name)))
+        if self.formats is not None:
+            object.__setattr__(self, "formats", tuple(self.formats))
+            check_formats(self.chosen_formats or ())
+        if self.resume and self.overwrite:
+            raise FociscopeError(
+                "resuming continues an earlier run, overwriting starts anew; ask for one of them",
+                fields=("resume", "overwrite"),
+            )
+        if not LEAST_CELL_UM <= self.cell_diameter_um <= LARGEST_CELL_UM:
+            raise FociscopeError(
+                f"the diameter of a cell is {self.cell_diameter_um:g} um; expected "
+                f"{LEAST_CELL_UM:g} to {LARGEST_CELL_UM:g} um",
+                fields=("cell_diameter_um",),
+                value=self.cell_diameter_um,
+                least=LEAST_CELL_UM,
+                most=LARGEST_CELL_UM,
+            )
+        for name, choices in (("pages", get_args(PageMeaning)), ("precision", get_args(Precision))):
+            if getattr(self, name) not in choices:
+                raise FociscopeError(
+                    f"{name} is {getattr(self, name)!r}; choose among {', '.join(choices)}",
+                    fields=(name,),
+                    value=getattr(self, name),
+                    choices=choices,
+                )
+
+    @property
+    def chosen_formats(self) -> tuple[str, ...] | None:
+        """The formats as a tuple; None where the default of the series' length holds."""
+        return None if self.formats is None else tuple(self.formats)
+
+    @property
+    def chip_files(self) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[Path, ...]]:
+        """Files of dark frames, of flat frames and of bad-pixel maps."""
+        return _paths(self.dark), _paths(self.flat), _paths(self.bad_pixels)
+
+
+def _paths(paths: Paths) -> tuple[Path, ...]:
+    """Return one path or many as a tuple."""
+    return (Path(paths),) if isinstance(paths, str | Path) else tuple(Path(p) for p in paths)

@@ -1,0 +1,89 @@
+"""What the options of a reconstruction name, loaded: the model, its imager, the chip's frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fociscope.files import CaptureSeries, open_captures
+from fociscope.imager.geometry import Imager
+from fociscope.networks.store import find_model, read_model
+from fociscope.reconstruction import ChipCorrection, Model, load_model
+from fociscope.reconstruction.preparation import Preparation, prepared
+from fociscope.results.provenance import provenance
+from fociscope.series.options import ReconstructionOptions
+from fociscope.typing import Float32Array
+
+__all__ = ["as_paths", "layers_of", "loaded_correction", "loaded_model", "sources", "title_of"]
+
+
+def as_paths(paths: Sequence[Path | str] | Path | str) -> list[Path]:
+    """Return one path or many as a list."""
+    return [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+
+
+def layers_of(options: ReconstructionOptions) -> int:
+    """Return the number of layers that will be looked for."""
+    return options.layers or read_model(find_model(options.model))[1].layers
+
+
+def loaded_model(options: ReconstructionOptions, frame_px: Callable[[], tuple[int, int]]) -> Model:
+    """Load the model, for the imager of what the crop leaves.
+
+    Args:
+        options: Model, imager, crop, device, refinement and precision.
+        frame_px: Function that returns the (y, x) size of captures before the crop, pixels; it is
+            called where the imager of the crop depends on it.
+    """
+    imager = options.imager
+    if imager is not None and not isinstance(imager, Imager):
+        imager = Imager.from_toml(imager)
+    crop = options.preparation.crop
+    if crop is not None:
+        imager = imager or read_model(find_model(options.model))[1].imager
+        if imager.sensors == 2 and imager.registration.is_rotated_or_scaled:
+            imager = imager.cropped(*crop, of=frame_px())
+    return load_model(
+        options.model,
+        imager=imager,
+        device=options.device,
+        refine=options.refine,
+        precision=options.precision,
+    )
+
+
+def loaded_correction(options: ReconstructionOptions) -> ChipCorrection | None:
+    """Read the chip's dark, flat and bad-pixel frames, flipped and cropped as the captures are."""
+    if not any(options.chip_files):
+        return None
+    each = options.preparation.model_copy(update={"average": 1})
+    frames: list[Float32Array | None] = []
+    for paths in options.chip_files:
+        if not paths:
+            frames.append(None)
+            continue
+        with open_captures(paths, pages=options.pages, allow_non_finite=True) as series:
+            frames.append(prepared(series, each).read())
+    return ChipCorrection(*frames)
+
+
+def sources(
+    options: ReconstructionOptions, series: CaptureSeries | None, model: Model
+) -> dict[str, Any]:
+    """Return the entries of a summary that name versions, model, imager and inputs."""
+    names = () if series is None else series.names
+    files = [*names, *(path for paths in options.chip_files for path in paths)]
+    made_from = provenance(files, str(options.model), imager=model.imager)
+    if series is not None and series.arrays:
+        made_from["arrays"] = list(series.arrays)
+    if options.preparation != Preparation():
+        made_from["preparation"] = options.preparation.model_dump(mode="json")
+    return made_from
+
+
+def title_of(paths: Sequence[Path], frames: int) -> str:
+    """Return the title of a figure: the names of the captures, and of how many it shows one."""
+    files = [path.name for path in paths]
+    few = files if len(files) <= 2 else [f"{files[0]} … {files[-1]}"]
+    return " + ".join(few) + (f" (1 of {frames})" if frames > 1 else "")

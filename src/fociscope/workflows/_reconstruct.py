@@ -1,0 +1,333 @@
+"""Captures in, layered maps out: at once, or part by part where a series is long."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from fociscope.arrays import ArrayLike
+from fociscope.errors import CaptureError, FociscopeError, FociscopeWarning, printable
+from fociscope.figures.reconstruction import draw_reconstruction
+from fociscope.files import CaptureSeries, atomic_folder, atomic_path, open_captures
+from fociscope.reconstruction.checks import check_pixel_size
+from fociscope.reconstruction.engine import Model
+from fociscope.reconstruction.preparation import Preparation, prepared
+from fociscope.results.result import Reconstruction
+from fociscope.results.writers import (
+    DEFAULT_FORMATS,
+    FIGURE,
+    JOURNAL,
+    OF_SERIES,
+    write_result,
+)
+from fociscope.series.folder import SERIES_FORMATS
+from fociscope.series.frames import FrameOptions, reconstruct_frames
+from fociscope.series.options import THREADS, ReconstructionOptions
+from fociscope.series.series import SeriesOutcome, is_long, reconstruct_series
+from fociscope.typing import Float32Array, Progress
+from fociscope.workflows._loading import (
+    as_paths,
+    layers_of,
+    loaded_correction,
+    loaded_model,
+    sources,
+    title_of,
+)
+from fociscope.workflows._outcome import (
+    ReconstructionOutcome,
+    ReconstructionPlan,
+    quality_warnings,
+)
+
+__all__ = ["reconstruct", "reconstruct_captures", "series_warnings"]
+
+
+def reconstruct(
+    paths: Sequence[Path | str] | Path | str,
+    output: Path | str,
+    options: ReconstructionOptions | None = None,
+    *,
+    title: str | None = None,
+    progress: Progress | None = None,
+    on_plan: Callable[[ReconstructionPlan], None] | None = None,
+) -> ReconstructionOutcome:
+    """Reconstruct the captures in files, and write maps, tables, summary and figure.
+
+    Sensor A's and sensor B's files are paired; flipped, cropped and averaged; corrected by the
+    chip's frames; and held against the imager's pixel pitch. A long series is read and written part
+    by part, in bounded memory, on this machine or on a cluster; it may be interrupted, and
+    continued with `options.resume`. A short one is written whole or not at all.
+
+    Args:
+        paths: Sensor A's image and sensor B's: files, stacks, folders, or patterns such as
+            `run/*.tif`; or one file that holds both.
+        output: Folder of the results, made if it does not exist.
+        options: Model, imager, preparation, correction, formats and the like.
+        title: Title of the figure; without it, the names of the captures.
+        progress: Function called with the number of captures done and their total.
+        on_plan: Function called with the plan, once the files are paired, before the work.
+
+    Returns:
+        Summary, files, the first frame's map, and reasons not to trust the results.
+
+    Raises:
+        FileFormatError: if a file is missing, broken or unsafe.
+        CaptureError: if a capture cannot be reconstructed.
+        OutputExistsError: if the folder is not empty, and neither `overwrite` nor `resume` is set.
+        FociscopeError: if options contradict each other or the captures, the model or the device
+            does not exist, or the disk refuses.
+
+    Example:
+        >>> import tempfile
+        >>> from importlib import resources
+        >>> import fociscope
+        >>> demo = resources.files("fociscope.demo")
+        >>> options = fociscope.ReconstructionOptions(formats=("csv",), device="cpu")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     outcome = fociscope.reconstruct(
+        ...         [demo / "sensor_a.tif", demo / "sensor_b.tif"], folder, options
+        ...     )
+        >>> outcome.frames, len(outcome.first.depth_um)
+        (1, 4)
+        >>> [path.name for path in outcome.files]
+        ['frames.csv', 'layers.csv', 'foci.csv', 'summary.json', 'figure.png']
+    """
+    options = options or ReconstructionOptions()
+    named = as_paths(paths)
+    with open_captures(
+        named, pages=options.pages, allow_non_finite=bool(options.chip_files[2])
+    ) as files:
+        series = prepared(files, options.preparation)
+        run = _Run(
+            options=options,
+            output=Path(output),
+            series=series,
+            frame_px=(files.shape[2], files.shape[3]),
+            title=title or title_of(named, len(series)),
+            progress=progress,
+        )
+        by_parts = run.is_by_parts()
+        formats = run.formats(by_parts)
+        if on_plan is not None:
+            on_plan(_plan(files, series.notes, formats, by_parts))
+        return run.by_parts(formats) if by_parts else run.at_once(formats)
+
+
+def reconstruct_captures(
+    captures: ArrayLike,
+    options: ReconstructionOptions | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Reconstruction:
+    """Reconstruct captures that are in memory, with the options of `reconstruct`; write nothing.
+
+    Args:
+        captures: Captures (..., sensor, y, x) in any unit of light; to be averaged, they need one
+            axis of frames: (frame, sensor, y, x).
+        options: Model, imager, preparation, correction and the like; those that concern files are
+            not read.
+        progress: Function called with the number of captures done and their total.
+
+    Returns:
+        Map of each capture, with arrays (..., layer, y, x).
+
+    Raises:
+        CaptureError: if a capture cannot be reconstructed or prepared.
+        FociscopeError: if the model, the imager or the device does not exist.
+
+    Example:
+        >>> from importlib import resources
+        >>> from fociscope.files import read_captures
+        >>> from fociscope.workflows import reconstruct_captures
+        >>> demo = resources.files("fociscope.demo")
+        >>> captures = read_captures([demo / "sensor_a.tif", demo / "sensor_b.tif"])
+        >>> reconstruct_captures(captures).probability.shape
+        (4, 51, 51)
+    """
+    options = options or ReconstructionOptions()
+    height, width = np.shape(captures)[-2:]
+    if options.preparation != Preparation():
+        captures = _prepared_array(np.asarray(captures, np.float32), options.preparation)
+    model = loaded_model(options, lambda: (height, width))
+    return model.reconstruct(
+        captures,
+        layers=options.layers,
+        correction=loaded_correction(options),
+        tile_px=options.tile_px,
+        progress=progress,
+    )
+
+
+def _prepared_array(captures: Float32Array, preparation: Preparation) -> Float32Array:
+    """Return captures (sensor, y, x) or (frame, sensor, y, x) flipped, cropped and averaged."""
+    if captures.ndim not in (3, 4):
+        raise CaptureError(
+            f"captures of the shape {captures.shape} cannot be prepared; expected "
+            "(sensor, y, x) or (frame, sensor, y, x)"
+        )
+    frames = captures if captures.ndim == 4 else captures[None]
+    count, sensors, height, width = frames.shape
+    series = CaptureSeries(
+        shape=(count, sensors, height, width),
+        read_frames=lambda start, stop: frames[start:stop],
+        is_single=captures.ndim == 3,
+    )
+    ready = prepared(series, preparation).read()
+    return ready if captures.ndim == 4 else ready[0]
+
+
+def _plan(
+    files: CaptureSeries, notes: tuple[str, ...], formats: tuple[str, ...], by_parts: bool
+) -> ReconstructionPlan:
+    frames, sensors, height, width = files.shape
+    return ReconstructionPlan(
+        frames=frames,
+        sensors=sensors,
+        frame_px=(height, width),
+        is_single=files.is_single,
+        pairs=files.pairs,
+        formats=formats,
+        by_parts=by_parts,
+        notes=notes,
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Opened and prepared captures, and what to do with them."""
+
+    options: ReconstructionOptions
+    output: Path
+    series: CaptureSeries
+    frame_px: tuple[int, int]
+    """(y, x) of the frames in the files, before the crop."""
+    title: str
+    progress: Progress | None
+
+    def is_by_parts(self) -> bool:
+        """Whether the series is read and written part by part."""
+        options = self.options
+        if options.by_parts is not None:
+            return options.by_parts
+        if options.scheduler != THREADS or (options.resume and (self.output / JOURNAL).exists()):
+            return True
+        return len(self.series) > 1 and is_long(self.series.shape, layers_of(options))
+
+    def formats(self, by_parts: bool) -> tuple[str, ...]:
+        """Return the formats to write; refuse those that are not written part by part."""
+        chosen = self.options.chosen_formats or (SERIES_FORMATS if by_parts else DEFAULT_FORMATS)
+        if by_parts and set(chosen) - set(SERIES_FORMATS):
+            frames, _, height, width = self.series.shape
+            raise FociscopeError(
+                f"{frames} frames of {height} x {width} pixels are written part by part, which "
+                f"only {' and '.join(SERIES_FORMATS)} allow; leave out the other formats, or give "
+                "shorter series",
+                fields=("formats",),
+                choices=SERIES_FORMATS,
+            )
+        return chosen
+
+    def at_once(self, formats: tuple[str, ...]) -> ReconstructionOutcome:
+        """Reconstruct all captures in memory, and write all files or none."""
+        options, series = self.options, self.series
+        with atomic_folder(self.output, options.overwrite, removes=OF_SERIES) as part:
+            correction = loaded_correction(options)
+            captures = series.read()
+            model = loaded_model(options, lambda: self.frame_px)
+            check_pixel_size(series.pixel_size_um, model.imager)
+            each = FrameOptions(options.layers, correction, options.tile_px)
+            result = self._map(model, captures, each)
+            first = result.frame(0)
+            written = write_result(
+                result,
+                part,
+                formats,
+                cell_diameter_um=options.cell_diameter_um,
+                names=_names(series),
+                **sources(options, series, model),
+            )
+            draw_reconstruction(first, self.title).savefig(part / FIGURE)
+            files = tuple(self.output / path.name for path in (*written, part / FIGURE))
+            summary = json.loads((part / "summary.json").read_text(encoding="utf-8"))
+        return ReconstructionOutcome(
+            frames=len(captures),
+            made=len(captures),
+            summary=summary,
+            output=self.output,
+            files=files,
+            title=self.title,
+            first=first,
+            notes=series.notes,
+            warnings=quality_warnings(result),
+        )
+
+    def _map(self, model: Model, captures: Float32Array, each: FrameOptions) -> Reconstruction:
+        """Reconstruct all captures; an error names the file."""
+        files = " + ".join(printable(path.name) for path in self.series.names)
+        if not self.series.is_single:
+            names = _names(self.series) or [files] * len(captures)
+            return reconstruct_frames(model, captures, each, names=names, progress=self.progress)
+        try:
+            return each.reconstruct(model, captures[0], self.progress)
+        except CaptureError as error:
+            raise CaptureError(f"{files}: {error}") from None
+
+    def by_parts(self, formats: tuple[str, ...]) -> ReconstructionOutcome:
+        """Reconstruct a series part by part; what is complete stays, however it ends."""
+        options, series = self.options, self.series
+        correction = loaded_correction(options)
+        model = loaded_model(options, lambda: self.frame_px)
+        check_pixel_size(series.pixel_size_um, model.imager)
+        done = reconstruct_series(
+            model,
+            series,
+            self.output,
+            replace(options, formats=formats),
+            correction=correction,
+            names=_names(series),
+            about=sources(options, series, model),
+            progress=self.progress,
+        )
+        first, figure = done.first, self.output / FIGURE
+        if first is None and not figure.exists():  # an earlier run made it, and drew no figure
+            each = FrameOptions(options.layers, correction, options.tile_px)
+            first = each.reconstruct(model, series.read(0, 1)[0])
+        if first is not None:
+            with atomic_path(figure, overwrite=True) as part:
+                draw_reconstruction(first, self.title).savefig(part, format="png")
+        return ReconstructionOutcome(
+            frames=done.frames,
+            made=done.made,
+            summary=done.summary,
+            output=self.output,
+            files=(*done.files, figure),
+            title=self.title,
+            first=first,
+            by_parts=True,
+            notes=series.notes,
+            warnings=series_warnings(done),
+        )
+
+
+def series_warnings(done: SeriesOutcome) -> tuple[FociscopeWarning, ...]:
+    """Return how many captures of a series are unlike what the model was trained on."""
+    odd = done.frames - done.summary["series"]["plausible_frames"]
+    if not odd:
+        return ()
+    return (
+        FociscopeWarning(
+            f"{odd} of {done.frames} captures do not look like the imager's; frames.csv says which "
+            "and why"
+        ),
+    )
+
+
+def _names(series: CaptureSeries) -> list[str]:
+    """Return the file of each frame, if each has its own."""
+    if len(series.pairs) != len(series):
+        return []
+    return [pair[0].name for pair in series.pairs]

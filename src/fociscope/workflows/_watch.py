@@ -1,0 +1,145 @@
+"""Captures as an instrument writes them -> layered maps, each as soon as it is complete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from fociscope.errors import FociscopeError, FociscopeWarning
+from fociscope.reconstruction.preparation import Preparation
+from fociscope.results.writers import FIGURE, check_formats
+from fociscope.series.folder import SERIES_FORMATS
+from fociscope.series.options import THREADS, ReconstructionOptions
+from fociscope.series.series import SeriesOutcome
+from fociscope.series.watch import POLL_S, WatchState, still_waiting, watch_captures
+from fociscope.series.watcher import watch_paths
+from fociscope.workflows._loading import (
+    as_paths,
+    loaded_correction,
+    loaded_model,
+    sources,
+    title_of,
+)
+from fociscope.workflows._outcome import ReconstructionOutcome
+from fociscope.workflows._reconstruct import series_warnings
+
+__all__ = ["watch"]
+
+
+def watch(
+    paths: Sequence[Path | str] | Path | str,
+    output: Path | str,
+    options: ReconstructionOptions | None = None,
+    *,
+    idle_s: float | None = None,
+    stopped: Callable[[], bool] | None = None,
+    report: Callable[[WatchState], None] | None = None,
+) -> ReconstructionOutcome:
+    """Follow an instrument, and reconstruct each capture as soon as its files are complete.
+
+    At every moment the folder holds complete frames; after a kill, `options.resume` continues
+    behind the last of them.
+
+    Args:
+        paths: A folder of images, or sensor A's and sensor B's; or TIFF stacks that grow.
+        output: Folder of the results, made if it does not exist.
+        options: As for `reconstruct`; formats are `ome-zarr` and `csv`, and
+            frames are not averaged.
+        idle_s: Seconds without a new capture after which the watch ends; None waits for ever.
+        stopped: Function asked before each look; True ends the watch.
+        report: Function called after each look that found something.
+
+    Returns:
+        Summary, files, and the captures that are seen and not reconstructed as a warning.
+
+    Raises:
+        FociscopeError: if there is nothing to follow, no capture came, the options cannot be met
+            while following, the disk refuses, or another run writes into the folder.
+
+    Example:
+        >>> import shutil, tempfile
+        >>> from importlib import resources
+        >>> from pathlib import Path
+        >>> import fociscope
+        >>> options = fociscope.ReconstructionOptions(formats=("csv",), device="cpu")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     arrivals = Path(folder) / "arrivals"
+        ...     arrivals.mkdir()
+        ...     for sensor in "ab":
+        ...         image = resources.files("fociscope.demo") / f"sensor_{sensor}.tif"
+        ...         _ = shutil.copy(image, arrivals / f"1_{sensor.upper()}.tif")
+        ...     outcome = fociscope.watch(arrivals, f"{folder}/maps", options, idle_s=0.2)
+        >>> outcome.frames, outcome.warnings
+        (1, ())
+    """
+    options = options or ReconstructionOptions()
+    output = Path(output)
+    followed = as_paths(paths)
+    stopped = stopped or (lambda: False)
+    check_formats(options.chosen_formats or SERIES_FORMATS, SERIES_FORMATS)
+    if options.scheduler != THREADS:
+        raise FociscopeError(
+            "captures that arrive are computed in this process, not on a cluster; leave out the "
+            "scheduler",
+            fields=("scheduler",),
+            value=options.scheduler,
+        )
+    correction = loaded_correction(options)
+    model = loaded_model(options, partial(_first_frame_px, followed, options, idle_s, stopped))
+    done = watch_captures(
+        model,
+        followed,
+        output,
+        options,
+        correction=correction,
+        about=sources(options, None, model),
+        idle_s=idle_s,
+        stopped=stopped,
+        report=report,
+    )
+    figure = (output / FIGURE,) if (output / FIGURE).exists() else ()
+    return ReconstructionOutcome(
+        frames=done.frames,
+        made=done.made,
+        summary=done.summary,
+        output=output,
+        files=(*done.files, *figure),
+        title=title_of(followed, 1),
+        by_parts=True,
+        warnings=(*series_warnings(done), *_waiting(done)),
+    )
+
+
+def _waiting(done: SeriesOutcome) -> tuple[FociscopeWarning, ...]:
+    count = done.summary["waiting_count"]
+    if not count:
+        return ()
+    named = still_waiting(count, done.summary["waiting"])
+    return (FociscopeWarning(f"{named}; resume to take them up", fields=("resume",)),)
+
+
+def _first_frame_px(
+    paths: Sequence[Path],
+    options: ReconstructionOptions,
+    idle_s: float | None,
+    stopped: Callable[[], bool],
+) -> tuple[int, int]:
+    """Wait for a capture of two sensors, and return its (y, x) size before it is cropped."""
+    source = watch_paths(
+        paths,
+        sensors=2,
+        known=set(),
+        preparation=Preparation(),
+        allow_non_finite=True,
+        pages=options.pages,
+    )
+    began = time.monotonic()
+    while not stopped() and (idle_s is None or time.monotonic() - began <= idle_s):
+        came, _ = source.poll(1)
+        if came:
+            height, width = came[0].captures.shape[-2:]
+            return height, width
+        time.sleep(POLL_S)
+    raise FociscopeError("no capture came, so nothing is known of their size; nothing is written")
