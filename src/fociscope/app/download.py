@@ -31,14 +31,13 @@ IMAGER = "imager.toml"
 def command_line(capture_input: CaptureInput, *, model: str, layers: int | None) -> str:
     """Return the command that gives the same map, of the visitor's files or the archive's."""
     words = ["fociscope", "reconstruct", *(capture_input.names or (SIMULATED,)), "-o", "map"]
-    words += ["--model", model]
+    options = [("model", model)]
     if layers is not None:
-        words += ["--layers", str(layers)]
+        options.append(("layers", str(layers)))
     if capture_input.imager is not None:
-        words += ["--imager", IMAGER]
-    for name in FORMATS:
-        words += ["--format", name]
-    return shlex.join(words)
+        options.append(("imager", IMAGER))
+    options += [("format", name) for name in FORMATS]
+    return shlex.join([*words, *(word for name, value in options for word in (f"--{name}", value))])
 
 
 def archive(

@@ -72,8 +72,10 @@ def _listening(port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listening.close()
         raise FociscopeError(
-            f"port {port} of {ADDRESS} cannot be used ({_reason(error)}); choose another with "
-            "--port, or --port 0 for any that is free"
+            f"port {port} of {ADDRESS} cannot be used ({_reason(error)}); choose another, "
+            "or port 0 for any that is free",
+            fields=("port",),
+            value=port,
         ) from None
     listening.listen(128)
     return listening

@@ -249,10 +249,12 @@ def _refuse_existing(folder: Path, plan: DatasetPlan) -> None:
     names = [RECORD_NAME, *(plan.file_name(index) for index in range(plan.files))]
     for path in (folder / name for name in names):
         if path.exists():
-            go_on = ", go on with an interrupted set (--resume)" if path.name == RECORD_NAME else ""
+            is_begun = path.name == RECORD_NAME
+            go_on = ", resume an interrupted set" if is_begun else ""
             raise OutputExistsError(
                 f"{printable(path)}: exists already; choose another folder{go_on} or allow "
-                "overwriting (--overwrite, overwrite=True)."
+                "overwriting",
+                fields=("resume", "overwrite") if is_begun else ("overwrite",),
             )
 
 

@@ -47,8 +47,8 @@ def dataset_files(folder: Path) -> list[Path]:
         for path in paths:
             if not path.exists():
                 raise FileFormatError(
-                    f"{printable(path)}: missing, though {RECORD_NAME} records it; make it again "
-                    "with 'fociscope simulate ... --resume'."
+                    f"{printable(path)}: missing, though {RECORD_NAME} records it; resume the "
+                    "simulation of the set to make it again"
                 )
     else:
         paths = _layout_files(folder)
