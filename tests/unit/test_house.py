@@ -1,0 +1,92 @@
+"""Rules of the house that hold for every module: sizes, docstrings, who may name what."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import fociscope
+
+SOURCE = Path(fociscope.__file__).parent
+MODULES = sorted(SOURCE.rglob("*.py"))
+MOST_FUNCTION_LINES, MOST_FILE_LINES = 60, 700
+#: Longer than they should be; each goes as soon as it is cut, and none may join.
+LONG = {
+    "calibration/from_beads.py:_fit",
+    "cli/calibrate.py:calibrate",
+    "evaluation/suite.py:_reference",
+    "report/tables.py:_side_by_side",
+    "training/recipe.py:_fits",
+    "training/run.py:train",
+}
+#: A command-line option in a message, such as the one to resume; not a CSS variable or class.
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*(?![\w:-])")
+#: They hold style sheets of web pages, in which `--name` is a variable.
+STYLE_SHEETS = {"app/page.py", "report/page.py"}
+
+
+def place(path: Path) -> str:
+    return path.relative_to(SOURCE).as_posix()
+
+
+def functions(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield each function's name and its lines, those of its docstring not counted."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            first = node.body[0]
+            if ast.get_docstring(node) is not None:
+                lines -= (first.end_lineno or first.lineno) - first.lineno + 1
+            yield node.name, lines
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_functions_are_short() -> None:
+    long = {
+        f"{place(path)}:{name}"
+        for path in MODULES
+        for name, lines in functions(parsed(path))
+        if lines > MOST_FUNCTION_LINES
+    }
+    assert sorted(long - LONG) == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_a_module_says_what_it_is_and_is_no_book(path: Path) -> None:
+    assert ast.get_docstring(parsed(path))
+    assert len(path.read_text(encoding="utf-8").splitlines()) < MOST_FILE_LINES
+
+
+def test_only_files_reads_with_scipy() -> None:
+    readers = {place(path) for path in MODULES if "scipy.io" in imported(parsed(path))}
+    assert {name for name in readers if not name.startswith("files/")} == set()
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """Return the modules that a module imports, and their members as if they were modules."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def test_only_the_command_line_names_its_options() -> None:
+    named = {
+        f"{place(path)}:{node.lineno}: {found.group()}"
+        for path in MODULES
+        if not place(path).startswith("cli/") and place(path) not in STYLE_SHEETS
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for found in FLAG.finditer(node.value)
+    }
+    assert sorted(named) == []
