@@ -86,13 +86,7 @@ def evaluate(
         typer.echo(text, nl=False)
         return
     _print(done.results)
-    notes = {note for c in done.results["conditions"] for note in c.get("notes", [])}
-    if notes:
-        err.print(f"{len(notes)} warning(s) stand at the end of report.html", highlight=False)
-    names = "report.html, tables.md, results.json, figures/"
-    out.print(
-        f"Written to [bold]{escape(str(output))}[/]: {names}", highlight=False, soft_wrap=True
-    )
+    _print_written(done.results, output)
 
 
 def _run(
@@ -186,6 +180,17 @@ def _print_generalisation(results: dict[str, Any]) -> None:
     out.print(
         f"Test only, drawn by the second simulator; no model was trained on them: {names}",
         highlight=False,
+    )
+
+
+def _print_written(results: dict[str, Any], output: Path) -> None:
+    """Print what was written, and how many warnings the report holds."""
+    notes = {note for c in results["conditions"] for note in c.get("notes", [])}
+    if notes:
+        err.print(f"{len(notes)} warning(s) stand at the end of report.html", highlight=False)
+    names = "report.html, tables.md, results.json, figures/"
+    out.print(
+        f"Written to [bold]{escape(str(output))}[/]: {names}", highlight=False, soft_wrap=True
     )
 
 

@@ -43,35 +43,52 @@ def info(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Say what something is, what it claims, and whether it is sound; verify checksums."""
-    from fociscope.cli.info_result import JOURNAL, describe_result
     from fociscope.errors import FociscopeError, OutputExistsError
+
+    if output is not None and output.exists() and not overwrite:
+        raise OutputExistsError(
+            f"{output}: exists already; choose another name or allow overwriting",
+            fields=("overwrite",),
+        )
+    given_imager = read_imager(imager)
+    sheet, problem, its_imager = _describe(path)
+    if output is not None:
+        if not sheet:
+            raise FociscopeError(f"{path}: no samples here to draw; leave out -o.")
+        _draw_sheet(path, sheet, output, samples, given_imager or its_imager, overwrite)
+    if problem is not None:
+        raise FociscopeError(problem)
+
+
+def _describe(path: Path) -> tuple[list[Path], str | None, Imager | None]:
+    """Print what something is.
+
+    Returns:
+        Files of samples that can be drawn, what is wrong with a set (None for nothing), and the
+        imager of a set.
+    """
+    from fociscope.cli.info_result import JOURNAL, describe_result
     from fociscope.files import is_store, list_suffixes
     from fociscope.simulation.dataset_check import check_dataset, dataset_files
     from fociscope.simulation.dataset_record import RECORD_NAME
 
-    if output is not None and output.exists() and not overwrite:
-        raise OutputExistsError(
-            f"{output}: exists already; choose another name or allow overwriting (--overwrite)."
-        )
     suffix = path.suffix.lower()
-    sheet: list[Path] = []
-    problem, found_imager = None, read_imager(imager)
     if path.is_dir() and not is_store(path):
         if (path / RECORD_NAME).exists():
             with progress_bar("Verifying checksums") as progress:
                 state = check_dataset(path, progress)
             _describe_set(path, state)
-            sheet = [path / n for n, s in state.states.items() if s == "whole"]
-            problem = _problem(path, state)
-            found_imager = found_imager or state.record.plan.imager
-        elif (path / JOURNAL).exists() or (path / "summary.json").exists():
+            whole = [path / name for name, how in state.states.items() if how == "whole"]
+            return whole, _problem(path, state), state.record.plan.imager
+        if (path / JOURNAL).exists() or (path / "summary.json").exists():
             describe_result(path)
-        else:
-            sheet = dataset_files(path)
-            _line("Folder of", f"{len(sheet)} file(s) without {RECORD_NAME}: no checksums to hold")
-            for file in sheet:
-                _describe_layout(file)
-    elif suffix == ".toml":
+            return [], None, None
+        files = dataset_files(path)
+        _line("Folder of", f"{len(files)} file(s) without {RECORD_NAME}: no checksums to hold")
+        for file in files:
+            _describe_layout(file)
+        return files, None, None
+    if suffix == ".toml":
         _describe_imager(path)
     elif suffix == ".safetensors" or not path.exists():
         _describe_model(path)
@@ -79,13 +96,8 @@ def info(
         _describe_image(path)
     else:
         _describe_layout(path)
-        sheet = [path]
-    if output is not None:
-        if not sheet:
-            raise FociscopeError(f"{path}: no samples here to draw; leave out -o.")
-        _draw_sheet(path, sheet, output, samples, found_imager, overwrite)
-    if problem is not None:
-        raise FociscopeError(problem)
+        return [path], None, None
+    return [], None, None
 
 
 def _line(name: str, value: str) -> None:

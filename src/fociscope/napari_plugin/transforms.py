@@ -1,4 +1,4 @@
-"""Plates of a series follow the frame: each lies where it was found in the frame that is shown."""
+"""Maps and captures as layers of napari, each at its depth, which follows the frame of a series."""
 
 from __future__ import annotations
 
@@ -72,27 +72,6 @@ class Depths:
         return f"layer {layer + 1}, {about}{depth_um:.0f}{std} µm"
 
 
-def depth_colour(depth_um: float, deepest_um: float) -> str:
-    """Return the colour of a depth in all pictures of Fociscope, as #rrggbb."""
-    return to_hex(DEPTH_MAP(min(max(depth_um / deepest_um, 0.0), 1.0)))
-
-
-def _from_clear_to(colour: str) -> dict[str, Any]:
-    """Return the colour map of one layer: where it is empty, the layers beneath are seen."""
-    return {"name": f"depth {colour}", "colors": [to_rgba(colour, 0.0), to_rgba(colour, 1.0)]}
-
-
-def space(*, thickness_um: float, pixel_pitch_um: float, depth_um: float, series: bool) -> Any:
-    """Return the keyword arguments that put a plane of pixels to its place."""
-    middle_um = pixel_pitch_um / 2  # napari's places are those of the pixels' middles
-    return {
-        "scale": (1.0,) * series + (thickness_um, pixel_pitch_um, pixel_pitch_um),
-        "translate": (0.0,) * series + (depth_um, middle_um, middle_um),
-        "units": ("pixel",) * series + ("um", "um", "um"),
-        "axis_labels": ("frame",) * series + ("depth", "y", "x"),
-    }
-
-
 def image_planes(
     stack: NDArray[Any],
     where: Depths,
@@ -149,7 +128,7 @@ def image_planes(
             "visible": visible,
             "metadata": {KEY: known},
         }
-        place = space(
+        place = _space(
             thickness_um=where.thickness_um(layer),
             pixel_pitch_um=pixel_pitch_um,
             depth_um=first_um,
@@ -194,7 +173,7 @@ def capture_image_planes(
             "visible": visible,
             "metadata": {KEY: {**(metadata or {}), "kind": name, "sensor": sensor}},
         }
-        place = space(
+        place = _space(
             thickness_um=LEAST_THICKNESS_UM,
             pixel_pitch_um=pixel_pitch_um,
             depth_um=0.0 if sensor == "A" else gap_um,
@@ -202,6 +181,11 @@ def capture_image_planes(
         )
         made.append((image[..., None, :, :], {**looks, **place}, "image"))
     return made
+
+
+def depth_colour(depth_um: float, deepest_um: float) -> str:
+    """Return the colour of a depth in all pictures of Fociscope, as #rrggbb."""
+    return to_hex(DEPTH_MAP(min(max(depth_um / deepest_um, 0.0), 1.0)))
 
 
 def sync_depths(viewer: Any) -> None:
@@ -219,6 +203,22 @@ def sync_depths(viewer: Any) -> None:
     names = {getattr(callback, "__qualname__", "") for callback in emitter.callbacks}
     if place_plates.__qualname__ not in names:
         emitter.connect(place_plates)
+
+
+def _from_clear_to(colour: str) -> dict[str, Any]:
+    """Return the colour map of one layer: where it is empty, the layers beneath are seen."""
+    return {"name": f"depth {colour}", "colors": [to_rgba(colour, 0.0), to_rgba(colour, 1.0)]}
+
+
+def _space(*, thickness_um: float, pixel_pitch_um: float, depth_um: float, series: bool) -> Any:
+    """Return the keyword arguments that put a plane of pixels to its place."""
+    middle_um = pixel_pitch_um / 2  # napari's places are those of the pixels' middles
+    return {
+        "scale": (1.0,) * series + (thickness_um, pixel_pitch_um, pixel_pitch_um),
+        "translate": (0.0,) * series + (depth_um, middle_um, middle_um),
+        "units": ("pixel",) * series + ("um", "um", "um"),
+        "axis_labels": ("frame",) * series + ("depth", "y", "x"),
+    }
 
 
 def _place(layer: Any, dims: Any) -> None:

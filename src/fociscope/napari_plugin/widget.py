@@ -1,4 +1,8 @@
-"""The dock widget: choose captures, model and imager; reconstruct; look at the map in space."""
+"""The dock widget: choose captures, model and imager; reconstruct; look at the map in space.
+
+The job runs in a thread and is `fociscope.workflows.reconstruct_captures`; the widget shows its
+progress and places its result.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +34,16 @@ __all__ = [
     "outcome_in_words",
     "warnings_in_words",
 ]
+
+
+#: How often the bar moves.
+PROGRESS_MS = 100
+#: Where the eye looks, (depth, y, x): down into the tissue from the side, sensor A on top.
+VIEW, UP = (0.45, 0.75, 0.4), (-1.0, 0.0, 0.0)
+#: Leaves room around the stack, which is wider from corner to corner than from the front.
+ZOOM = 0.65
+USUAL_MODEL = "layers-ab"
+AS_MODEL = "as the model was trained"
 
 
 class Cancelled(Exception):
@@ -84,58 +98,6 @@ class ReconstructionJob:
             raise Cancelled
 
 
-def _one_sensor(array: Any, sensor: str) -> Float32Array:
-    """Return (y, x) or (frame, y, x)."""
-    shape = tuple(array.shape)
-    if len(shape) == 4 and shape[1] == 1:
-        array = array[:, 0]
-    elif len(shape) == 3 and shape[0] == 1:
-        array = array[0]
-    elif len(shape) not in (2, 3):
-        raise CaptureError(
-            f"sensor {sensor}'s layer has the shape {shape}; expected an image (y, x) or a series "
-            "(frame, y, x)"
-        )
-    return np.asarray(array, dtype=np.float32)
-
-
-def outcome_in_words(result: Reconstruction) -> str:
-    """Return in a few lines what was found."""
-    first = result.frame(0)
-    lines = [] if result.captures.ndim == 3 else [f"{len(result.captures)} frames; the first:"]
-    for n, present in enumerate(first.present):
-        if present:
-            share = 100 * first.mask[n].mean()
-            where = f"{first.depth_um[n]:.0f} ± {first.depth_std_um[n]:.0f} µm"
-            lines.append(f"Layer {n + 1}: {where}, cells on {share:.0f} % of the frame")
-        else:
-            lines.append(f"Layer {n + 1}: absent")
-    lines.append(f"Self-check residual: {first.self_check}")
-    return "\n".join(lines)
-
-
-def warnings_in_words(result: Reconstruction) -> str:
-    """Return why the map is not to be trusted, in words; empty if nothing speaks against it."""
-    lines = list(result.warnings)
-    plausible = result.plausible.reshape(-1)
-    if not plausible.all():
-        odd = int((~plausible).sum())
-        which = f"{odd} of {plausible.size} frames, such as: " if plausible.size > 1 else ""
-        quality_flags = result.frame(int(plausible.argmin())).quality_flags
-        lines.append(f"Do not trust this map: {which}{quality_flags}")
-    return "\n".join(lines)
-
-
-#: How often the bar moves.
-PROGRESS_MS = 100
-#: Where the eye looks, (depth, y, x): down into the tissue from the side, sensor A on top.
-VIEW, UP = (0.45, 0.75, 0.4), (-1.0, 0.0, 0.0)
-#: Leaves room around the stack, which is wider from corner to corner than from the front.
-ZOOM = 0.65
-USUAL_MODEL = "layers-ab"
-AS_MODEL = "as the model was trained"
-
-
 class ReconstructWidget(Container):
     """Turns the images of one or two layers into layers of tissue at their depths."""
 
@@ -144,36 +106,7 @@ class ReconstructWidget(Container):
         self._viewer = napari_viewer
         self._job: ReconstructionJob | None = None
         self._worker: Any = None
-        self.files = FileEdit(
-            mode="rm",
-            label="open captures",
-            filter=f"Captures ({' '.join(f'*{s}' for s in list_suffixes('image'))});;All files (*)",
-            tooltip="Sensor A's image, or A's and B's, in this order",
-        )
-        self.sensor_a = ComboBox(label="sensor A", choices=self._images, nullable=True)
-        self.sensor_b = ComboBox(
-            label="sensor B",
-            choices=self._images,
-            nullable=True,
-            tooltip="None for an imager with sensor A alone",
-        )
-        self.model = ComboBox(label="model", choices=shipped_models(), value=USUAL_MODEL)
-        self.model_file = FileEdit(
-            label="or your own",
-            filter="Models (*.safetensors)",
-            nullable=True,
-            tooltip="A model that `fociscope train` made",
-        )
-        self.imager_file = FileEdit(
-            label="imager",
-            filter="Imagers (*.toml)",
-            nullable=True,
-            tooltip="The TOML file of your imager; without it, the model's own",
-        )
-        self.layers = ComboBox(
-            label="layers",
-            choices=[(AS_MODEL, 0), *((f"at most {n}", n) for n in range(1, 7))],
-        )
+        self._make_inputs()
         self.run = PushButton(text="Reconstruct")
         self.cancel = PushButton(text="Cancel", enabled=False)
         self.bar = ProgressBar(label="", min=0, max=1, value=0)
@@ -207,6 +140,39 @@ class ReconstructWidget(Container):
             getattr(napari_viewer.layers.events, event).connect(self._layers_changed)
         sync_depths(napari_viewer)
         self._choose_captures()
+
+    def _make_inputs(self) -> None:
+        """Make the fields for captures, model, imager and number of layers."""
+        self.files = FileEdit(
+            mode="rm",
+            label="open captures",
+            filter=f"Captures ({' '.join(f'*{s}' for s in list_suffixes('image'))});;All files (*)",
+            tooltip="Sensor A's image, or A's and B's, in this order",
+        )
+        self.sensor_a = ComboBox(label="sensor A", choices=self._images, nullable=True)
+        self.sensor_b = ComboBox(
+            label="sensor B",
+            choices=self._images,
+            nullable=True,
+            tooltip="None for an imager with sensor A alone",
+        )
+        self.model = ComboBox(label="model", choices=shipped_models(), value=USUAL_MODEL)
+        self.model_file = FileEdit(
+            label="or your own",
+            filter="Models (*.safetensors)",
+            nullable=True,
+            tooltip="A model that `fociscope train` made",
+        )
+        self.imager_file = FileEdit(
+            label="imager",
+            filter="Imagers (*.toml)",
+            nullable=True,
+            tooltip="The TOML file of your imager; without it, the model's own",
+        )
+        self.layers = ComboBox(
+            label="layers",
+            choices=[(AS_MODEL, 0), *((f"at most {n}", n) for n in range(1, 7))],
+        )
 
     def _images(self, _: Any) -> list[tuple[str, Any]]:
         return [(layer.name, layer) for layer in self._viewer.layers if isinstance(layer, Image)]
@@ -309,6 +275,48 @@ class ReconstructWidget(Container):
 
     def _tell(self, message: str, warning: str = "") -> None:
         self.message.value, self.warning.value = message, warning
+
+
+def outcome_in_words(result: Reconstruction) -> str:
+    """Return in a few lines what was found."""
+    first = result.frame(0)
+    lines = [] if result.captures.ndim == 3 else [f"{len(result.captures)} frames; the first:"]
+    for n, present in enumerate(first.present):
+        if present:
+            share = 100 * first.mask[n].mean()
+            where = f"{first.depth_um[n]:.0f} ± {first.depth_std_um[n]:.0f} µm"
+            lines.append(f"Layer {n + 1}: {where}, cells on {share:.0f} % of the frame")
+        else:
+            lines.append(f"Layer {n + 1}: absent")
+    lines.append(f"Self-check residual: {first.self_check}")
+    return "\n".join(lines)
+
+
+def warnings_in_words(result: Reconstruction) -> str:
+    """Return why the map is not to be trusted, in words; empty if nothing speaks against it."""
+    lines = list(result.warnings)
+    plausible = result.plausible.reshape(-1)
+    if not plausible.all():
+        odd = int((~plausible).sum())
+        which = f"{odd} of {plausible.size} frames, such as: " if plausible.size > 1 else ""
+        quality_flags = result.frame(int(plausible.argmin())).quality_flags
+        lines.append(f"Do not trust this map: {which}{quality_flags}")
+    return "\n".join(lines)
+
+
+def _one_sensor(array: Any, sensor: str) -> Float32Array:
+    """Return (y, x) or (frame, y, x)."""
+    shape = tuple(array.shape)
+    if len(shape) == 4 and shape[1] == 1:
+        array = array[:, 0]
+    elif len(shape) == 3 and shape[0] == 1:
+        array = array[0]
+    elif len(shape) not in (2, 3):
+        raise CaptureError(
+            f"sensor {sensor}'s layer has the shape {shape}; expected an image (y, x) or a series "
+            "(frame, y, x)"
+        )
+    return np.asarray(array, dtype=np.float32)
 
 
 def _is_sensor(layer: Any, sensor: str) -> bool:
