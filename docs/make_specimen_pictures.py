@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from fociscope.figures.specimens import draw_specimen, draw_surface
 from fociscope.files import atomic_path
 from fociscope.simulation import (
+    PUBLISHED_STATISTICS,
     SPECIMEN_KINDS,
     ResolutionTarget,
     Rings,
@@ -19,8 +20,8 @@ from fociscope.simulation import (
     UserLayers,
     load_specimen,
     simulate,
+    specimen_statistics,
 )
-from fociscope.simulation.statistics import PUBLISHED, specimen_statistics
 from fociscope.simulation.targets import Target
 
 IMAGES = Path(__file__).parent / "images"
@@ -71,7 +72,7 @@ def print_statistics() -> None:
     print(f"{SCENES} scenes of {scenes.mask.shape[1]} layers, seed {SEED}\n")
     print("| statistic | sample figure | simulated | tolerance | 5 to 95 % of single scenes |")
     print("|---|---|---|---|---|")
-    for name, published in PUBLISHED.items():
+    for name, published in PUBLISHED_STATISTICS.items():
         low, high = np.quantile([scene[name] for scene in each], (0.05, 0.95))
         print(
             f"| {name} | {published.value:g} | {all_layers[name]:.2f} | "

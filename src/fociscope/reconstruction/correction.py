@@ -1,4 +1,4 @@
-"""What is known of the chip: dark frames, flat frames and pixels that cannot be believed."""
+"""Chip correction: dark frames, flat frames and bad pixels."""
 
 from __future__ import annotations
 
@@ -25,28 +25,50 @@ OUTLYING = 12.0
 
 @dataclass(frozen=True)
 class ChipCorrection:
-    """Takes what is peculiar to each pixel out of captures.
+    r"""Removes the fixed pattern of a chip from captures.
 
-    All of it is (sensor, y, x), or (frame, sensor, y, x) of which the mean over frames is taken,
-    or (y, x) for sensor A alone; None for unknown.
+    With the dark frame $d$ and the flat frame $f$, a capture $c$ becomes
+
+    $$ c' = (c - d) \,/\, \frac{f - d}{\langle f - d \rangle}, $$
+
+    the mean taken over the good pixels of each sensor; bad pixels are filled with the weighted mean
+    of the good ones around them.
+
+    Attributes:
+        dark: Frame without light, in the captures' unit and at their exposure; None for 0.
+        flat: Frame of even light, its dark frame not subtracted; None for an even response.
+        bad_pixels: Frame that is not 0 where a pixel is hot, dead or otherwise unusable; None for
+            no such pixel.
+
+    Each frame is (sensor, y, x), or (frame, sensor, y, x) of which the mean over frames is taken,
+    or (y, x) for sensor A alone.
+
+    Example:
+        >>> import numpy as np
+        >>> import torch
+        >>> from fociscope.reconstruction import ChipCorrection
+        >>> correction = ChipCorrection(dark=np.full((1, 32, 32), 5.0))
+        >>> corrected, bad = correction(torch.full((1, 32, 32), 7.0))
+        >>> float(corrected.mean()), bool(bad.any())
+        (2.0, False)
     """
 
     dark: ArrayLike | None = None
-    """Taken without light, in the captures' unit and at their exposure: is subtracted."""
     flat: ArrayLike | None = None
-    """Taken of even light, its dark frame not yet subtracted: the pixels' response."""
     bad_pixels: ArrayLike | None = None
-    """Not 0 where a pixel is hot, dead or otherwise not to be believed."""
 
     def __call__(self, captures: Tensor) -> tuple[Tensor, Tensor]:
-        """Return corrected captures, and (sensor, y, x) where pixels are not to be believed.
+        """Return corrected captures and the bad pixels.
 
         Args:
-            captures: (..., sensor, y, x). Bad pixels may hold anything, NaN too; they are filled
-                with the mean of their good neighbours, the near ones before the far ones.
+            captures: (..., sensor, y, x). Bad pixels may hold any value, NaN included; they are
+                filled with the mean of their good neighbours, the near ones before the far ones.
+
+        Returns:
+            (..., sensor, y, x) corrected captures, and (sensor, y, x) True at bad pixels.
 
         Raises:
-            CaptureError: frames that do not fit, or a sensor without a good pixel.
+            CaptureError: If a frame has another shape, or if a sensor has no good pixel.
         """
         shape = captures.shape[-3:]
         bad = torch.zeros(shape, dtype=torch.bool, device=captures.device)
@@ -107,11 +129,14 @@ def filled(captures: Tensor, bad: Tensor) -> Tensor:
     """Fill bad pixels with the weighted mean of the good ones around, ring by ring.
 
     Args:
-        captures: (..., sensor, y, x).
-        bad: (sensor, y, x).
+        captures: (..., sensor, y, x) in any unit.
+        bad: (sensor, y, x) True at bad pixels.
+
+    Returns:
+        (..., sensor, y, x) captures without bad pixels.
 
     Raises:
-        CaptureError: a sensor has no good pixel.
+        CaptureError: If a sensor has no good pixel.
     """
     empty = bad.flatten(1).all(dim=1)
     if bool(empty.any()):
@@ -136,16 +161,24 @@ def filled(captures: Tensor, bad: Tensor) -> Tensor:
 def find_bad_pixels(frames: ArrayLike) -> BoolArray:
     """Find hot and dead pixels in dark or flat frames: those unlike all pixels around them.
 
-    Captures of specimens are not for this: bright cells close to a sensor are points as well. A
-    pixel is taken for bad where, in the mean over all frames, it lies more than `OUTLYING`
-    deviations beyond the most extreme of its 24 neighbours. The deviation is that of the
-    differences between a sensor's pixels and the median of their 8 neighbours, by its quartiles.
+    Captures of specimens do not serve: bright cells close to a sensor are points as well. A
+    pixel is bad if, in the mean over all frames, it lies more than `OUTLYING` deviations beyond the
+    most extreme of its 24 neighbours. The deviation is that of the differences between a sensor's
+    pixels and the median of their 8 neighbours, from its quartiles.
 
     Args:
-        frames: (..., sensor, y, x) without a specimen.
+        frames: (..., sensor, y, x) frames without a specimen.
 
     Returns:
-        (sensor, y, x).
+        (sensor, y, x) True at bad pixels.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.reconstruction import find_bad_pixels
+        >>> dark = np.random.default_rng(0).normal(100.0, 1.0, (1, 32, 32))
+        >>> dark[0, 3, 5] = 500.0
+        >>> np.argwhere(find_bad_pixels(dark)).tolist()
+        [[0, 3, 5]]
     """
     given = as_tensor(frames).to(torch.float32)
     image = given.reshape(-1, *given.shape[-3:]).mean(dim=0)[:, None]

@@ -39,7 +39,26 @@ BFLOAT16_PIXELS = 128 * 128
 
 
 class Model:
-    """A trained network, its calibration and the imager it looks through."""
+    """A trained network, its calibration, and the imager whose captures it reconstructs.
+
+    `load_model` returns one.
+
+    Attributes:
+        network: Trained network.
+        info: Name, number of layers, calibration and training imager of the model.
+        imager: Instrument of the captures.
+        device: Device of the network.
+        refine: Whether the restored light is fitted to the captures.
+        precision: Numbers in which small frames are computed, `float32` or `bfloat16`.
+        warnings: Warnings about the imager from when the model was loaded.
+
+    Example:
+        >>> import fociscope
+        >>> model = fociscope.load_model("layers-ab", device="cpu")
+        >>> scenes = fociscope.simulate(2, seed=0)
+        >>> model.reconstruct(scenes.captures).mask.shape
+        (2, 4, 51, 51)
+    """
 
     def __init__(
         self,
@@ -52,7 +71,7 @@ class Model:
         precision: Precision = "auto",
         warnings: tuple[str, ...] = (),
     ) -> None:
-        """Use `load_model` to get one."""
+        """Create a model; `load_model` does so from a file."""
         self.network = network.to(device)
         self.info = info
         self.imager = imager
@@ -77,20 +96,23 @@ class Model:
 
         Args:
             captures: (..., sensor, y, x) in any unit of light; the gain of each sensor may be
-                unknown. Frames of any size from 32x32.
-            layers: how many to look for at most; some of them may turn out to be absent. Without
-                it, the model's own number.
-            correction: what is known of the chip; without it, nothing.
-            tile_px: side of the tiles that large frames go through in, for less memory or more
-                speed; the answer is the same. Without it, `TILE_PX`. Where memory runs out, smaller
-                tiles are taken, with a warning.
-            progress: called with the captures done and their total.
+                unknown. Frames have at least 32x32 pixels.
+            layers: Greatest number of layers to look for; some of them may turn out to be absent.
+                The model's own number by default.
+            correction: Dark frame, flat field and bad pixels of the chip; none by default.
+            tile_px: Side of the tiles in which large frames are computed, in pixels; the result
+                does not depend on it. `TILE_PX` by default. Where memory runs out, smaller tiles
+                are taken, with a warning.
+            progress: Called with the number of captures done and their total.
+
+        Returns:
+            The layered map, with the leading axes of `captures`.
 
         Raises:
-            CaptureError: these are no captures that the model can reconstruct, or the correction's
-                frames are not theirs.
-            FociscopeError: more layers than the model can tell apart, or none; tiles of less than
-                `LEAST_TILE_PX`; not enough memory.
+            CaptureError: If the model cannot reconstruct captures of such a shape or content, or if
+                the frames of the correction have another shape.
+            FociscopeError: If the number of layers or the tiles are out of their range, or if the
+                memory does not suffice.
         """
         layers, tile_px = self._checked_layers(layers), _checked_tile(tile_px)
         raw = as_tensor(captures).to(torch.float32)
@@ -140,7 +162,7 @@ class Model:
             return self.info.layers
         if not 1 <= layers <= most:
             raise FociscopeError(
-                f"{self.info.name} tells 1 to {most} layer(s) apart; got layers = {layers}"
+                f"{self.info.name} separates 1 to {most} layer(s); got layers = {layers}"
             )
         return layers
 
@@ -216,19 +238,29 @@ def load_model(
     """Load a shipped model by its name, or one of your own by its path.
 
     Args:
-        name_or_path: such as `layers-ab`, or a `.safetensors` file that `fociscope train` wrote.
-        imager: the instrument of the captures; without one, the one the model was trained around.
+        name_or_path: Name such as `layers-ab`, or path of a `.safetensors` file that training has
+            written.
+        imager: Instrument of the captures; the one around which the model was trained by default.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        refine: whether to fit the restored light to the captures (`refined_light`), for less error
-            of the intensity and several times the time. Masks and depths stay as they are.
+        refine: Whether to fit the restored light to the captures (`refined_light`), for less error
+            of the intensity at several times the time. Masks and depths do not change.
         precision: `float32`, or `bfloat16`, which is as accurate and faster on processors with
-            matrix units for it and slower on all others; `auto` takes what is faster here. Large
-            frames (`BFLOAT16_PIXELS`) are computed in float32 in any case.
+            matrix units for it and slower on all others; `auto` takes the faster one. Large frames
+            (`BFLOAT16_PIXELS`) are always computed in float32.
+
+    Returns:
+        The model, on the device.
 
     Raises:
-        ModelError: no such model, or a damaged one.
-        ImagerError: the imager has another number of sensors than the model.
-        FociscopeError: no such device or precision.
+        ModelError: If there is no such model, or if its file is damaged.
+        ImagerError: If the imager has another number of sensors than the model.
+        FociscopeError: If there is no such device or precision.
+
+    Example:
+        >>> import fociscope
+        >>> model = fociscope.load_model("layers-ab")
+        >>> model.info.name, model.info.layers
+        ('layers-ab', 4)
     """
     network, info = read_model(find_model(name_or_path))
     imager = imager or info.imager

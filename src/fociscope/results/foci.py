@@ -28,30 +28,49 @@ NEIGHBOURS = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))]).ast
 
 @dataclass(frozen=True)
 class Focus:
-    """One focus of one capture."""
+    r"""One focus of one capture.
+
+    The centroid is weighted by the probability $p_i$ of its pixels at $(x_i, y_i)$,
+
+    $$ \bar x = \frac{\sum_i p_i x_i}{\sum_i p_i}, $$
+
+    with the outer edge of the frame's first pixel at 0, so that the centre of that pixel lies at
+    half a pitch.
+
+    Attributes:
+        layer: Index of its layer, from 0.
+        label: Number within that layer, from 1, as in `label_foci`.
+        x_um: Centroid along x in um.
+        y_um: Centroid along y in um.
+        depth_um: Depth of its layer below sensor A in um.
+        depth_std_um: Standard deviation of that depth in um.
+        area_um2: Area of its pixels in um^2.
+        brightness: Sum of the layer's restored intensity over its pixels, in the units of sensor
+            A's image.
+        cells: Number of cells of the assumed diameter that, side by side, have its area.
+        confidence: Mean calibrated probability of its pixels, which is the share of them expected
+            to hold cells. The probability that the layer is absent is included.
+
+    Example:
+        >>> import fociscope
+        >>> from fociscope.results import find_foci
+        >>> scenes = fociscope.simulate(1, seed=0)
+        >>> result = fociscope.load_model("layers-ab").reconstruct(scenes.captures[0])
+        >>> focus = find_foci(result)[0]
+        >>> focus.layer, focus.label
+        (0, 1)
+    """
 
     layer: int
-    """Which layer it lies in, from 0."""
     label: int
-    """Its number in that layer, from 1, as `label_foci` draws it."""
     x_um: float
-    """Centroid along x, each pixel weighted by its probability; the outer edge of the frame's first
-    pixel is 0, so that the centre of that pixel lies at half a pitch."""
     y_um: float
-    """Centroid along y, likewise."""
     depth_um: float
-    """Of its layer, from sensor A."""
     depth_std_um: float
-    """Standard deviation of that depth."""
     area_um2: float
-    """Of its pixels."""
     brightness: float
-    """Sum of the layer's restored intensity over its pixels, in the units of sensor A's image."""
     cells: float
-    """How many cells of the stated diameter, side by side, have its area: an estimate."""
     confidence: float
-    """Mean calibrated probability of its pixels: the share of them that is expected to hold cells.
-    That the layer may be absent is in it already."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +103,7 @@ class FociTable:
 def label_foci(result: LayeredMap) -> NDArray[np.int32]:
     """Return (..., layer, y, x): 0 where there is no focus, else its number in its layer, from 1.
 
-    Int64Array follow the order of each focus's first pixel, row by row.
+    Labels follow the order of each focus's first pixel, row by row.
     """
     labels, _, _ = _labelled(result)
     return labels.reshape(result.probability.shape)
@@ -93,12 +112,27 @@ def label_foci(result: LayeredMap) -> NDArray[np.int32]:
 def find_foci(result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER_UM) -> list[Focus]:
     """Find the foci of one capture, layer by layer.
 
+    A focus is a group of pixels of a layer's mask that touch at an edge or a corner
+    (8-connectivity).
+
     Args:
-        result: of one capture; take one of a series with its `frame`.
-        cell_diameter_um: of a typical cell, for the number of cells.
+        result: Map of one capture; `result.frame(n)` is one of a series.
+        cell_diameter_um: Diameter of a typical cell in um, for the number of cells.
+
+    Returns:
+        Foci in the order of layer and label.
 
     Raises:
-        FociscopeError: a series, or a diameter that is not above 0.
+        FociscopeError: If the map is that of a series, or if the diameter is not above 0.
+
+    Example:
+        >>> import fociscope
+        >>> from fociscope.results import find_foci
+        >>> scenes = fociscope.simulate(1, seed=0)
+        >>> result = fociscope.load_model("layers-ab").reconstruct(scenes.captures[0])
+        >>> foci = find_foci(result)
+        >>> all(0.5 < focus.confidence <= 1 for focus in foci)
+        True
     """
     if result.probability.ndim != 3:
         raise FociscopeError(
@@ -115,11 +149,14 @@ def tabulate_foci(result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER
     """Find the foci of all captures.
 
     Args:
-        result: of one capture or of many.
-        cell_diameter_um: of a typical cell, for the number of cells.
+        result: Map of one capture or of many.
+        cell_diameter_um: Diameter of a typical cell in um, for the number of cells.
+
+    Returns:
+        One row for each focus.
 
     Raises:
-        FociscopeError: a diameter that is not above 0.
+        FociscopeError: If the diameter is not above 0.
     """
     if not (math.isfinite(cell_diameter_um) and cell_diameter_um > 0):
         raise FociscopeError(f"the diameter of a cell must be above 0 um; got {cell_diameter_um}")

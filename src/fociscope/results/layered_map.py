@@ -15,66 +15,99 @@ from fociscope.typing import BoolArray, Float32Array
 __all__ = ["LayeredMap"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayeredMap:
-    """The layered map of one capture, or of many along the leading axes."""
+    r"""The layered map of one capture, or of many along the leading axes.
+
+    Attributes:
+        probability: (..., layer, y, x) calibrated probability of cells, 0 to 1.
+        presence: (..., layer) calibrated probability that there is such a layer; it does not
+            increase.
+        intensity: (..., layer, y, x) restored image of each layer: the light that it sends onto
+            sensor A, in the units of that sensor's image; 0 where a layer is absent.
+        depth_um: (..., layer) distance from sensor A in um, not decreasing; without meaning for an
+            absent layer.
+        depth_std_um: (..., layer) standard deviation of the depth in um.
+        captures: (..., sensor, y, x) captures, corrected for the chip.
+        reprojection: (..., sensor, y, x) image that the imager would take of the map, at the best
+            fitting gain of each sensor.
+        imager: Instrument that the self-check assumes.
+        model: Name of the model.
+        precision: Numbers in which the network was run, `float32` or `bfloat16`.
+        good_pixels: (sensor, y, x) pixels that the self-check counts; None for all.
+        quality_flags: (...) reason why a capture may not be one that the model can handle; empty
+            if there is none.
+        warnings: Warnings about the imager from when the model was loaded.
+
+    Example:
+        >>> import fociscope
+        >>> scenes = fociscope.simulate(1, seed=0)
+        >>> result = fociscope.load_model("layers-ab").reconstruct(scenes.captures)
+        >>> result.probability.shape, result.depth_um.shape
+        ((1, 4, 51, 51), (1, 4))
+    """
 
     probability: Float32Array
-    """(..., layer, y, x) calibrated probability of cells."""
     presence: Float32Array
-    """(..., layer) calibrated probability that there is such a layer; it does not increase."""
     intensity: Float32Array
-    """(..., layer, y, x) restored image of each layer: the light it sends onto sensor A, in the
-    units of that sensor's image; nothing where a layer is absent."""
     depth_um: Float32Array
-    """(..., layer) distance from sensor A, not decreasing; an absent layer's means nothing."""
     depth_std_um: Float32Array
-    """(..., layer) standard deviation of the depth."""
     captures: Float32Array
-    """(..., sensor, y, x) what was reconstructed, the chip's peculiarities taken out."""
     reprojection: Float32Array
-    """(..., sensor, y, x) what the imager would see of the reconstruction, at each sensor's best
-    fitting gain."""
     imager: Imager
-    """The instrument that the self-check assumes."""
     model: str
-    """Name of the model."""
     precision: str = "float32"
-    """In what numbers the network was run."""
     good_pixels: BoolArray | None = None
-    """(sensor, y, x) which pixels the self-check believes; None for all."""
     quality_flags: NDArray[np.str_] | None = None
-    """(...) in words why a capture may not be what the model takes it for; empty where it may."""
     warnings: tuple[str, ...] = ()
-    """What was said of the imager when the model was loaded."""
+
+    def __repr__(self) -> str:
+        """Return one line: shape, model, and the depths of the layers that are present."""
+        layers, height, width = self.probability.shape[-3:]
+        sensors, lead = self.captures.shape[-3], self.depth_um.shape[:-1]
+        captures = f"{'x'.join(map(str, lead))} captures, " if lead else ""
+        depths = self.depth_um[self.present]
+        where = "no layer present"
+        if depths.size and lead:
+            where = f"depths {depths.min():.0f} to {depths.max():.0f} um"
+        elif depths.size:
+            where = f"depths {', '.join(f'{depth:.0f}' for depth in depths)} um"
+        return (
+            f"<{type(self).__name__}: {captures}{layers} layer{'s' * (layers != 1)} of "
+            f"{height}x{width} pixels, {sensors} sensor{'s' * (sensors != 1)}, "
+            f"model {self.model}, {where}>"
+        )
 
     @property
     def present(self) -> BoolArray:
-        """(..., layer): whether there is such a layer, more likely than not."""
+        """(..., layer) whether the layer is more likely present than not."""
         return np.asarray(self.presence >= 0.5)
 
     @property
     def mask(self) -> BoolArray:
-        """(..., layer, y, x): where cells are more likely than not; empty in an absent layer."""
+        """(..., layer, y, x) whether cells are more likely than not; False in an absent layer."""
         return (self.probability > 0.5) & self.present[..., None, None]
 
     suspicion = former_attribute("suspicion", "quality_flags")
 
     @property
     def plausible(self) -> BoolArray:
-        """(...): whether nothing speaks against the capture being the imager's."""
+        """(...) whether a capture has no quality flag."""
         if self.quality_flags is None:
             return np.ones(self.depth_um.shape[:-1], dtype=np.bool_)
         return np.asarray(self.quality_flags == "")
 
     @property
     def depth_map_um(self) -> Float32Array:
-        """(..., layer, y, x): the layer's depth where there are cells, 0 elsewhere."""
+        """(..., layer, y, x) depth of the layer in um where there are cells, 0 elsewhere."""
         return (self.mask * self.depth_um[..., None, None]).astype(np.float32)
 
     @property
     def residual(self) -> Float32Array:
-        """(..., sensor): |reprojection - capture| / |capture|, the physical self-check."""
+        r"""(..., sensor) $\lVert r - c \rVert / \lVert c \rVert$ of reprojection and capture.
+
+        It is the physical self-check, over the good pixels.
+        """
         good = 1 if self.good_pixels is None else self.good_pixels
         captures = self.captures.astype(np.float64) * good  # its squares fit, in any unit of light
         error = np.linalg.norm(self.reprojection * good - captures, axis=(-2, -1))
@@ -82,7 +115,14 @@ class LayeredMap:
         return np.asarray(error / norm, dtype=np.float32)
 
     def frame(self, number: int) -> Self:
-        """Return one capture of a series, or this one if it is no series."""
+        """Return one capture of a series.
+
+        Args:
+            number: Number of the capture, from 0, all leading axes counted as one.
+
+        Returns:
+            The map of that capture without leading axes; this map if it is no series.
+        """
         if self.captures.ndim == 3:
             return self
         arrays = {
@@ -103,6 +143,6 @@ class LayeredMap:
 
     @property
     def self_check(self) -> str:
-        """The residual of each sensor in words; of one capture."""
+        """Residual of each sensor of one capture as text, such as `A 3.1 %, B 2.8 %`."""
         residuals = zip("AB", self.residual, strict=False)
         return ", ".join(f"{sensor} {100 * r:.1f} %" for sensor, r in residuals)

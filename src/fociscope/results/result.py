@@ -16,12 +16,30 @@ from fociscope.results.writers import DEFAULT_FORMATS, OF_SERIES, write_result
 __all__ = ["Reconstruction"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reconstruction(LayeredMap):
-    """The layered map of one capture, or of many along the leading axes."""
+    """The layered map of one capture, or of many along the leading axes, which can be saved.
+
+    Its arrays are those of `LayeredMap`: `probability`, `mask`, `intensity`, `depth_map_um`
+    (..., layer, y, x), `depth_um`, `depth_std_um`, `presence` (..., layer), and the self-check,
+    `residual` (..., sensor).
+
+    Example:
+        >>> import fociscope
+        >>> scenes = fociscope.simulate(1, seed=0)
+        >>> result = fociscope.load_model("layers-ab").reconstruct(scenes.captures[0])
+        >>> result
+        <Reconstruction: 4 layers of 51x51 pixels, 2 sensors, model layers-ab, depths ... um>
+        >>> result.save("map", formats=("ome-tiff", "csv"))
+    """
 
     def summary(self) -> dict[str, Any]:
-        """Return the figures of each layer, ready for JSON, with units in the names."""
+        """Return the figures of each layer, ready for JSON, with units in the names.
+
+        Returns:
+            Model, imager and, under `captures`, depth, coverage and foci of each layer of each
+            capture.
+        """
         return summarise(self, Tables.from_reconstruction(self))
 
     def save(

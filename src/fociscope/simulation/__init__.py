@@ -4,12 +4,18 @@ from fociscope.simulation.base import DrawnLayers, Specimen
 from fociscope.simulation.frame import DrawnFrame
 from fociscope.simulation.scene import Scenes, draw_depths, simulate
 from fociscope.simulation.specimens import SPECIMEN_KINDS, AnySpecimen, load_specimen
+from fociscope.simulation.statistics import (
+    PUBLISHED_STATISTICS,
+    PublishedStatistic,
+    specimen_statistics,
+)
 from fociscope.simulation.surfaces import Surface
 from fociscope.simulation.targets import Lines, ResolutionTarget, Rings
 from fociscope.simulation.tissue import MicroFoci, PerlinFoci, SingleCells
 from fociscope.simulation.user_layers import UserLayers
 
 __all__ = [
+    "PUBLISHED_STATISTICS",
     "SPECIMEN_KINDS",
     "AnySpecimen",
     "DrawnFrame",
@@ -17,6 +23,7 @@ __all__ = [
     "Lines",
     "MicroFoci",
     "PerlinFoci",
+    "PublishedStatistic",
     "ResolutionTarget",
     "Rings",
     "Scenes",
@@ -27,4 +34,5 @@ __all__ = [
     "draw_depths",
     "load_specimen",
     "simulate",
+    "specimen_statistics",
 ]

@@ -25,20 +25,33 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scenes:
-    """Simulated scenes: the truth, and what the imager sees of it."""
+    """Simulated scenes: the truth, and what the imager sees of it.
+
+    Attributes:
+        layers: (scene, layer, y, x) emitted light per pixel; about 1 where there are cells.
+        mask: (scene, layer, y, x) True where there are cells.
+        depth_um: (scene, layer) distance from sensor A in um, increasing; the mean over the frame
+            of a layer that is curved.
+        captures: (scene, sensor, y, x) images of the sensors, in the units of `layers`.
+        surface_um: (scene, layer, y, x) depth of each pixel in um if layers are tilted or curved,
+            else None.
+
+    Example:
+        >>> import fociscope
+        >>> scenes = fociscope.simulate(2, seed=0)
+        >>> scenes
+        <Scenes: 2 scenes, 4 layers of 51x51 pixels, 2 sensors, depths 4 to 989 um>
+        >>> scenes.captures.shape
+        (2, 2, 51, 51)
+    """
 
     layers: Float32Array
-    """(scene, layer, y, x) emitted light per pixel; about 1 where there are cells."""
     mask: BoolArray
-    """(scene, layer, y, x) True where there are cells."""
     depth_um: Float32Array
-    """(scene, layer) distance from sensor A, increasing; a curved layer's mean over the frame."""
     captures: Float32Array
-    """(scene, sensor, y, x) in the units of `layers`."""
     surface_um: Float32Array | None = None
-    """(scene, layer, y, x) depth of each pixel, where layers are tilted or curved."""
 
     @property
     def depth_map_um(self) -> Float32Array:
@@ -71,23 +84,43 @@ class Scenes:
         """Return the number of scenes."""
         return len(self.captures)
 
+    def __repr__(self) -> str:
+        """Return one line: how many scenes, their shape and the range of their depths."""
+        count, layers, height, width = self.layers.shape
+        return (
+            f"<Scenes: {count} scene{'s' * (count != 1)}, {layers} "
+            f"layer{'s' * (layers != 1)} of {height}x{width} pixels, {self.captures.shape[1]} "
+            f"sensor{'s' * (self.captures.shape[1] != 1)}, depths {self.depth_um.min():.0f} to "
+            f"{self.depth_um.max():.0f} um{', curved' * (self.surface_um is not None)}>"
+        )
+
 
 def draw_depths(
     rng: np.random.Generator, layers: int, *, min_separation_um: float, deepest_um: float
 ) -> Float32Array:
-    """Draw depths evenly among all that keep the layers apart.
+    r"""Draw depths evenly among all that keep the layers apart.
+
+    With $n$ layers, the separation $s$ and the gap $g$, sorted uniform numbers
+    $u_1 \le \dots \le u_n$ in $[0,\, g - (n - 1) s]$ give $z_i = u_i + (i - 1) s$.
 
     Args:
-        rng: source of the depths.
-        layers: how many.
-        min_separation_um: least distance between neighbours.
-        deepest_um: depths lie in 0 ... this.
+        rng: Source of the depths.
+        layers: Number of layers, $n$.
+        min_separation_um: Least distance between neighbours in um, $s$.
+        deepest_um: Greatest depth in um, $g$.
 
     Returns:
-        (layer,) increasing.
+        (layer,) depths in um, increasing.
 
     Raises:
-        SceneError: that many layers do not fit, or the separation is negative.
+        SceneError: If that many layers do not fit, or if the separation is negative.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.simulation import draw_depths
+        >>> rng = np.random.default_rng(0)
+        >>> draw_depths(rng, 3, min_separation_um=250.0, deepest_um=1000.0).round()
+        array([ 20., 385., 818.], dtype=float32)
     """
     if not min_separation_um >= 0:
         raise SceneError(f"layers need a separation of at least 0 um; got {min_separation_um:g} um")
@@ -115,28 +148,40 @@ def simulate(
     specimen: Specimen | None = None,
     surface: Surface | None = None,
 ) -> Scenes:
-    """Simulate scenes and their captures.
+    r"""Simulate scenes and their captures.
 
-    Scene number n of a seed is always the same specimen at the same depths with the same noise.
+    Scene number $n$ of a seed is always the same specimen at the same depths with the same noise.
+    The peak SNR of a sensor's image with peak $p$, where the noise has the standard deviation
+    $\sigma_p$, is $20 \log_{10}(p / \sigma_p)$ dB.
 
     Args:
-        count: how many scenes.
-        seed: of all that is random.
-        first: number of the first scene; the others follow it.
-        layers: per scene, 1 to 6.
-        imager: the instrument; without one, the reference imager.
-        peak_snr_db: 20 log10(peak / standard deviation of the noise there) of each sensor's image;
-            None for captures without noise. Without it 40 dB, unless `cell_photons_per_s` is given.
-        cell_photons_per_s: photons that a mean cell emits per second, in place of a peak SNR: the
+        count: Number of scenes.
+        seed: Seed of all that is random.
+        first: Number of the first scene; the others follow it.
+        layers: Number of layers of a scene, 1 to 6.
+        imager: Instrument; the reference imager by default.
+        peak_snr_db: Peak SNR of each sensor's image, in dB; None for captures without noise; 40 dB
+            by default, unless `cell_photons_per_s` sets the light.
+        cell_photons_per_s: Photons that a mean cell emits per second, in place of a peak SNR: the
             exposure is then that of the camera, and bright scenes have less noise than dark ones.
-        min_separation_um: least distance between neighbouring layers; of the middles of layers
-            that are tilted or curved.
-        specimen: what the layers look like; without one, `PerlinFoci`.
-        surface: how the layers are tilted and curved; without one, they are flat.
+        min_separation_um: Least distance between neighbouring layers in um; between the middles of
+            layers that are tilted or curved.
+        specimen: Kind of specimen that the layers show; `PerlinFoci` by default.
+        surface: Tilt and curvature of the layers; flat by default.
+
+    Returns:
+        The scenes, with their captures.
 
     Raises:
-        SceneError: layers that do not fit, a specimen that does not fit the frame, two exposures,
-            or a count, seed or SNR that makes no sense.
+        SceneError: If the layers do not fit into the gap or the specimen into the frame, if both
+            `peak_snr_db` and `cell_photons_per_s` are set, or if a number is out of its range.
+
+    Example:
+        >>> import fociscope
+        >>> from fociscope.simulation import MicroFoci
+        >>> scenes = fociscope.simulate(2, seed=0, layers=3, specimen=MicroFoci())
+        >>> scenes.layers.shape, scenes.depth_um.shape
+        ((2, 3, 51, 51), (2, 3))
     """
     imager = imager or Imager.reference()
     specimen = specimen or PerlinFoci()

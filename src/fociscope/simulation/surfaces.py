@@ -34,7 +34,26 @@ Depths = Float32Array
 
 
 class Surface(Configuration):
-    """How layers are tilted and curved; each layer of a scene in a way of its own."""
+    r"""How layers are tilted and curved; each layer of a scene in a way of its own.
+
+    A layer with the depth $z_0$ in the middle has the depth
+
+    $$ z(x, y) = z_0 + \tan\theta\,(x \cos\varphi + y \sin\varphi) + c\,(x^2 + y^2), $$
+
+    with the tilt $\theta$, its direction $\varphi$ and the curvature $c$, each drawn for the layer.
+
+    Attributes:
+        tilt_deg: Greatest tilt in degrees; drawn evenly from 0, towards any direction.
+        sagitta_um: Greatest difference of depth in um between the middle and the corners of the
+            frame; drawn evenly from a bowl of this to a dome of this.
+        radius_mm: Smallest radius of curvature in mm, in place of the sagitta.
+
+    Example:
+        >>> from fociscope.simulation import Surface, simulate
+        >>> scenes = simulate(1, seed=0, surface=Surface(tilt_deg=5.0))
+        >>> scenes.surface_um.shape
+        (1, 4, 51, 51)
+    """
 
     tilt_deg: Annotated[float, Field(ge=0, le=45)] = 0.0
     """Greatest tilt; drawn evenly from 0 to this, towards any direction."""

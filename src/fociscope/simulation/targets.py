@@ -96,7 +96,22 @@ class Target(FilledTissue):
 
 
 class Rings(Target):
-    """Rings around one centre."""
+    """Rings around one centre.
+
+    Attributes:
+        ring_count: Number of rings.
+        radius_um: Radius in um of the middle of the outermost ring's line.
+        width_um: Width in um of a ring's line.
+        period_um: Distance in um between the middles of two rings.
+        placement: `random`, another place in each layer, or `centred`.
+        emission: `uniform`, an even glow, or `cells`, which fill the mask.
+
+    Example:
+        >>> from fociscope.simulation import Rings, simulate
+        >>> scenes = simulate(1, seed=0, specimen=Rings(ring_count=2))
+        >>> float(scenes.layers.max())
+        1.0
+    """
 
     kind: Literal["rings"] = "rings"
     ring_count: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -135,7 +150,22 @@ class Rings(Target):
 
 
 class Lines(Target):
-    """Parallel lines across the whole frame."""
+    """Parallel lines across the whole frame.
+
+    Attributes:
+        width_um: Width of a line in um.
+        period_um: Distance in um between the middles of two lines.
+        angle_deg: Angle in degrees between the lines and the rows of pixels; by default any if the
+            placement is random, else 0.
+        placement: `random`, another shift and direction in each layer, or `centred`.
+        emission: `uniform`, an even glow, or `cells`, which fill the mask.
+
+    Example:
+        >>> from fociscope.simulation import Lines, simulate
+        >>> scenes = simulate(1, seed=0, specimen=Lines(width_um=220.0))
+        >>> bool(0.4 < scenes.mask.mean() < 0.6)
+        True
+    """
 
     kind: Literal["lines"] = "lines"
     width_um: Length = 110.0
@@ -171,8 +201,19 @@ class Lines(Target):
 class ResolutionTarget(Target):
     """Groups of three bars, across and upright, from coarse to fine, in the manner of USAF 1951.
 
-    Bars and gaps are half a period wide and bars 2.5 periods long, as on that chart. A period of p
-    um is 1000 / p line pairs per mm.
+    Bars and gaps are half a period wide and bars 2.5 periods long, as on that chart. A period of
+    $p$ um is $1000 / p$ line pairs per mm.
+
+    Attributes:
+        period_um: Period of a bar and a gap in um, from coarse to fine.
+        placement: `random`, anywhere in the frame and rotated by any quarter turn, always whole, or
+            `centred`.
+        emission: `uniform`, an even glow, or `cells`, which fill the mask.
+
+    Example:
+        >>> from fociscope.simulation import ResolutionTarget
+        >>> ResolutionTarget(period_um=(200.0, 100.0)).line_pairs_per_mm
+        (5.0, 10.0)
     """
 
     kind: Literal["resolution-target"] = "resolution-target"

@@ -70,7 +70,28 @@ class FilledTissue(Specimen, _Cells):
 
 
 class PerlinFoci(FilledTissue):
-    """Tumour foci as thresholded gradient noise: the published specimen, and the default."""
+    r"""Tumour foci as thresholded gradient noise: the published specimen, and the default.
+
+    The noise is a sum of octaves $k = 0 \dots K - 1$, each with the lattice spacing $f / 2^k$ and
+    the amplitude $p^k$ (Perlin, ACM Trans. Graph. 21:681, 2002). The threshold of a layer is the
+    quantile that gives it its coverage. Cells fill the mask at random places.
+
+    Attributes:
+        coverage: Least and greatest share of a layer that is tumour; drawn evenly for each layer.
+        feature_um: Lattice spacing of the coarsest octave in um, $f$.
+        octaves: Number of octaves, $K$.
+        persistence: Amplitude of an octave relative to the one before, $p$.
+        cells_per_mm2: Mean density of cells inside the mask, per mm^2.
+        cell_diameter_um: Diameter of a cell's disc in um. 90 um is fitted to the texture of the
+            published sample figure.
+        brightness_sigma: Standard deviation of the logarithm of a cell's brightness.
+
+    Example:
+        >>> from fociscope.simulation import PerlinFoci, simulate
+        >>> scenes = simulate(1, seed=0, specimen=PerlinFoci(coverage=(0.2, 0.2)))
+        >>> round(float(scenes.mask.mean()), 3)
+        0.2
+    """
 
     kind: Literal["perlin-foci"] = "perlin-foci"
     coverage: ShareRange = (0.05, 0.55)
@@ -141,7 +162,19 @@ class _PlacedCells(Specimen, _Cells):
 
 
 class SingleCells(_PlacedCells):
-    """Cells that lie alone: a Poisson process over the frame."""
+    """Cells that lie alone: a Poisson process over the frame.
+
+    Attributes:
+        cells_per_mm2: Mean density of cells, per mm^2.
+        cell_diameter_um: Diameter of a cell's disc in um.
+        brightness_sigma: Standard deviation of the logarithm of a cell's brightness.
+
+    Example:
+        >>> from fociscope.simulation import SingleCells, simulate
+        >>> scenes = simulate(1, seed=0, specimen=SingleCells(cells_per_mm2=2.0))
+        >>> bool(scenes.mask.any())
+        True
+    """
 
     kind: Literal["single-cells"] = "single-cells"
     cells_per_mm2: Density = 5.0
@@ -154,7 +187,22 @@ class SingleCells(_PlacedCells):
 
 
 class MicroFoci(_PlacedCells):
-    """Isolated clusters of a few cells."""
+    """Isolated clusters of a few cells.
+
+    Attributes:
+        foci_per_mm2: Mean density of foci, per mm^2.
+        cells_per_focus: Fewest and most cells of a focus.
+        focus_radius_um: Radius in um within which the cells of a focus lie evenly.
+        separation_um: Least distance in um between the centres of two foci of a layer.
+        cell_diameter_um: Diameter of a cell's disc in um.
+        brightness_sigma: Standard deviation of the logarithm of a cell's brightness.
+
+    Example:
+        >>> from fociscope.simulation import MicroFoci, simulate
+        >>> scenes = simulate(1, seed=0, specimen=MicroFoci(cells_per_focus=(3, 5)))
+        >>> bool(scenes.mask.mean() < 0.05)
+        True
+    """
 
     kind: Literal["micro-foci"] = "micro-foci"
     foci_per_mm2: Annotated[float, Field(gt=0, le=1000)] = 1.5

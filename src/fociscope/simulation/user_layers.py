@@ -24,6 +24,22 @@ class UserLayers(FilledTissue):
     Images are never resampled: a plane must have the pixels of the imager's frame. In scenes with
     tissue around the frame it goes on as its mirror image, unless it has the pixels of the whole
     drawn frame.
+
+    Attributes:
+        files: Images (y, x) or stacks (layer, y, x), from sensor A down, as many planes as a scene
+            has layers. A relative path starts at the working directory.
+        masks: Images that are above 0 where there are cells; without them, `threshold` decides.
+        threshold: Share of a plane's maximum above which there are cells.
+        emission: `image`, the light of the plane with a mean of 1 in the mask, or `cells`, drawn
+            where the mask is.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.simulation import UserLayers, simulate
+        >>> np.save("plane.npy", np.eye(51))
+        >>> scenes = simulate(1, seed=0, layers=1, specimen=UserLayers(files=("plane.npy",)))
+        >>> int(scenes.mask.sum())
+        51
     """
 
     kind: Literal["user-layers"] = "user-layers"

@@ -167,6 +167,19 @@ def test_what_cannot_be_written_is_refused_and_nothing_stays(series, tmp_path) -
     assert [p.name for p in (tmp_path / "map").iterdir()] == ["mine.txt"]
 
 
+def test_the_repr_is_one_line_without_arrays(series) -> None:
+    assert repr(series) == (
+        "<Reconstruction: 3 captures, 4 layers of 40x44 pixels, 2 sensors, model by hand, "
+        "depths 110 to 592 um>"
+    )
+    assert repr(series.frame(0)) == (
+        "<Reconstruction: 4 layers of 40x44 pixels, 2 sensors, model by hand, "
+        "depths 110, 361, 592 um>"
+    )
+    absent = replace(series.frame(0), presence=np.zeros(4, np.float32))
+    assert repr(absent).endswith("model by hand, no layer present>")
+
+
 @st.composite
 def results(draw: st.DrawFn, by_hand: Any) -> Reconstruction:
     """Draw a result of one capture, or of a few frames."""

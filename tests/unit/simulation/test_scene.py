@@ -127,6 +127,17 @@ def test_a_surround_scene_is_lit_from_outside_its_frame() -> None:
     assert edge_over_middle(SURROUND) == pytest.approx(1.0, abs=0.02)
 
 
+def test_the_repr_of_scenes_is_one_line_without_arrays() -> None:
+    imager = Imager(frame_px=(20, 31), sensors=1)
+    scenes = simulate(1, seed=1, layers=1, imager=imager)
+    depth = f"{scenes.depth_um[0, 0]:.0f}"
+    assert repr(scenes) == (
+        f"<Scenes: 1 scene, 1 layer of 20x31 pixels, 1 sensor, depths {depth} to {depth} um>"
+    )
+    curved = simulate(2, seed=4, surface=TILTED)
+    assert repr(curved).endswith(" um, curved>")
+
+
 # --- the exposure -------------------------------------------------------------------------------
 
 
