@@ -72,10 +72,10 @@ class Exported(nn.Module):
 
     def __init__(self, network: InferenceNet) -> None:
         super().__init__()
-        self.said = network.said
+        self.output_of = network.output_of
 
     def forward(self, captures: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.said(captures))
+        return tuple(self.output_of(captures))
 
 
 def plain(last: bool = False, half: bool = False) -> Said:

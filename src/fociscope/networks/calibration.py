@@ -1,6 +1,13 @@
-"""Making what a network states come true on average: probabilities and depth intervals.
+r"""Calibration of a network's output: probabilities and depth intervals that hold on average.
 
-Fitted once per model on scenes that neither training nor selection has seen.
+Probabilities are calibrated by Platt scaling (Platt, Advances in Large Margin Classifiers, 1999),
+layer by layer: with the network's logit $\ell$,
+
+$$P(\text{cells} \mid \text{layer}) = \frac{1}{1 + e^{-(a \ell + b)}},$$
+
+where $a$ and $b$ maximise the likelihood of the truth. The standard deviation of each depth is
+multiplied by the factor with which 68.27 % of the true depths lie within one of them. Both are
+fitted once per model, on scenes that neither training nor selection has seen.
 """
 
 from __future__ import annotations
@@ -24,10 +31,10 @@ class OutputCalibration(Configuration):
     """Corrections of a network's output, per layer."""
 
     logit_scale: tuple[float, ...]
-    """Platt scaling: P(cells, given the layer) = sigmoid(scale * logit + shift)."""
+    """Platt scaling: P(cells | layer) = sigmoid(scale * logit + shift)."""
     logit_shift: tuple[float, ...]
     depth_std_scale: tuple[float, ...]
-    """The stated standard deviation of a depth is multiplied by this."""
+    """Factor of the standard deviation of a depth."""
     presence_scale: float = 1.0
     """Platt scaling of P(there is such a layer), the same for all layers."""
     presence_shift: float = 0.0
@@ -53,7 +60,7 @@ class OutputCalibration(Configuration):
         return len(self.logit_scale)
 
     def of_the_first(self, layers: int) -> Self:
-        """Return the calibration of a network that answers for so many of the layers only."""
+        """Return the calibration of the first layers only."""
         per_layer = "logit_scale", "logit_shift", "depth_std_scale"
         return self.model_copy(update={name: getattr(self, name)[:layers] for name in per_layer})
 
@@ -63,7 +70,7 @@ class OutputCalibration(Configuration):
         return torch.cummin(torch.sigmoid(logit), dim=1).values
 
     def probability(self, output: LayerNetOutput) -> Tensor:
-        """(batch, layer, y, x) P(cells here): given the layer, times that there is one."""
+        """(batch, layer, y, x) P(cells here): P(cells | layer) times P(layer)."""
         scale, shift = (
             output.logit.new_tensor(v)[:, None, None] for v in (self.logit_scale, self.logit_shift)
         )
@@ -78,11 +85,11 @@ def fit_presence(presence_logit: Tensor, present: Tensor) -> tuple[float, float]
     """Fit scale and shift of the presence, by maximum likelihood.
 
     Args:
-        presence_logit: (...) of the network, for layers that it was told to look for.
-        present: (...) 1 where there is such a layer, else 0.
+        presence_logit: Logits of the layers that the network looked for, of any shape.
+        present: 1 where there is such a layer, else 0, of the same shape.
 
     Returns:
-        Scale and shift; (1, 0) where all are present or all absent, which says nothing of either.
+        Scale and shift; (1, 0) if all are present or all absent, which determines neither.
     """
     there = float(present.sum())
     absent = present.numel() - there
@@ -104,11 +111,11 @@ def fit_calibration(
     """Fit each layer's corrections: probabilities by maximum likelihood, deviations by coverage.
 
     Args:
-        output: of the network, for all calibration scenes; of its intensity nothing is needed, and
-            of the pixels (scene, layer, y, x) any will do that are those of `mask`.
-        mask: (scene, layer, y, x) the truth in 0 ... 1, of the first layers of the output at least.
-        depth: (scene, layer) the truth as a share of the gap.
-        presence: what `fit_presence` gave.
+        output: Output of the network for all calibration scenes. The intensity is not needed, and
+            of the pixels (scene, layer, y, x) any part that is also that of `mask` suffices.
+        mask: True masks in 0 ... 1, (scene, layer, y, x), of the first layers of the output.
+        depth: True depths as shares of the gap, (scene, layer).
+        presence: Scale and shift from `fit_presence`.
 
     Returns:
         The calibration; layers without a truth take the mean of the others' corrections.

@@ -1,8 +1,10 @@
-"""What a network is conditioned on: how wide its PSF is, at several distances from the sensor.
+r"""Conditioning on the imager: how wide its PSF is, at several distances from the sensor.
 
-Widths in pixels are all that a blurred image knows of its optics: pitch, gap, grating, cover and
-tissue come in through them, so an imager of another pitch or gap, or with a measured PSF, is told
-in the same numbers.
+Widths in pixels are all that a blurred image depends on: pitch, gap, grating, cover and tissue act
+through them, so an imager of another pitch or gap, or with a measured PSF, is described by the same
+numbers. With the radius $r$ in pixels that holds a given share of a point's light, the feature is
+
+$$f = \log_2(r + 0.5) - 1.5.$$
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ DISTANCE_SHARES = tuple((2 * k + 1) / 16 for k in range(8))
 ENERGIES = (0.5, 0.8)
 OPTICS_FEATURES = len(DISTANCE_SHARES) * len(ENERGIES)
 
-#: Features of the imagers that we know of lie within about -2 ... 2.
+#: With these, the features of known imagers lie within about -2 ... 2.
 _CENTRE_OCTAVES, _SPREAD_OCTAVES = 1.5, 1.0
 #: Widths well below a pixel are all alike.
 _FLOOR_PX = 0.5
@@ -37,7 +39,7 @@ def _as_features(radius_px: Tensor) -> Tensor:
 
 
 def radii_px(features: Tensor) -> Tensor:
-    """(..., feature) -> (..., feature) the radii in pixels that they stand for."""
+    """(..., feature) -> (..., feature) the radii in pixels of these features."""
     return (features * _SPREAD_OCTAVES + _CENTRE_OCTAVES).exp2() - _FLOOR_PX
 
 

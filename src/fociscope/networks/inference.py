@@ -7,16 +7,16 @@ computes for each capture is the same for all of them:
   convolution is a single multiplication and addition;
 - the conditioning on the imager is one vector, and the modulations by it are part of the
   convolutions before them;
-- the head answers only for the layers that are looked for.
+- the head computes only the layers that are looked for.
 
 Features lie channels last, as the convolutions want them, and captures go through in groups small
-enough to stay in the cache. The steps (`encoded`, `pooled`, `deepened`, `decoded`) are there one by
-one for frames that must go through in tiles; what crosses from one to the next is all that a pixel
-knows of the rest of the frame. Results differ from `LayerNet`'s by float rounding alone.
+enough to stay in the cache. The steps (`encoded`, `pooled`, `deepened`, `decoded`) are separate for
+frames that must be computed in tiles: all that a pixel depends on beyond its tile passes from one
+step to the next. Results differ from `LayerNet`'s by float rounding alone.
 
-In bfloat16, for processors that multiply it faster, are the convolutions between the stem and the
-answer. The first look at the captures, and all that is pooled over the frame and hangs on it, stay
-in float32, which costs nothing and keeps the depths.
+The convolutions between stem and head may run in bfloat16, for processors that multiply it faster.
+The stem, and all that is pooled over the frame and depends on it, stay in float32, which costs
+nothing and keeps the depths.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class _Block(NamedTuple):
 
 
 class InferenceNet:
-    """Captures (batch, sensor, y, x) -> `LayerNetOutput` of the layers looked for, and no more."""
+    """Captures (batch, sensor, y, x) -> `LayerNetOutput` of the layers looked for."""
 
     def __init__(
         self,
@@ -145,10 +145,10 @@ class InferenceNet:
         """Fold a trained network.
 
         Args:
-            network: whose weights are taken, on the device where it shall run.
-            optics: (feature,) of the imager, see `optics_features`.
-            layers: how many to look for.
-            dtype: of features and weights between the stem and the answer.
+            network: Trained network, on the device where it shall run.
+            optics: Features of the imager, (feature,), see `optics_features`.
+            layers: Number of layers to look for.
+            dtype: Type of features and weights between stem and output.
         """
         architecture = self.architecture = network.architecture
         self.layers = layers
@@ -179,18 +179,18 @@ class InferenceNet:
 
     @torch.inference_mode()
     def __call__(self, captures: Tensor) -> LayerNetOutput:
-        """Say what is in the captures (batch, sensor, y, x)."""
+        """Captures (batch, sensor, y, x) -> output for the layers looked for."""
         height, width = captures.shape[-2:]
         group = len(captures)
         if captures.device.type == "cpu":
             group = max(1, CACHED_PIXELS // (height * width))
-        parts = [self.said(captures[n : n + group]) for n in range(0, len(captures), group)]
+        parts = [self.output_of(captures[n : n + group]) for n in range(0, len(captures), group)]
         if len(parts) == 1:
             return parts[0]
         return LayerNetOutput(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
-    def said(self, captures: Tensor) -> LayerNetOutput:
-        """Say what is in captures that go through together."""
+    def output_of(self, captures: Tensor) -> LayerNetOutput:
+        """Captures (batch, sensor, y, x) -> output, all captures at once."""
         *skips, deep = self.encoded(self.prepared(captures))
         context = self.context(self.pooled(deep))
         deep = self.deepened(deep, context)
@@ -223,8 +223,11 @@ class InferenceNet:
         """Return the sums over the pixels of features (batch, channel, y, x).
 
         Args:
-            deep: the deepest features, or a tile of them.
-            around: (batch, channel) near their mean; theirs where it is missing.
+            deep: The deepest features, or a tile of them.
+            around: Values near their mean, (batch, channel); by default the mean.
+
+        Returns:
+            Number of pixels and sums.
         """
         pixels = deep.shape[-2] * deep.shape[-1]
         values = deep.permute(0, 2, 3, 1).flatten(1, 2).float()

@@ -36,7 +36,7 @@ FALSE_ALARMS = 0.005
 BANDS = (0.01, 0.04, 0.08, 0.15, 0.25, 0.4, 0.71)
 #: Of the features of the optics, those for 80 % of the light near, half-way and far.
 _OPTICS = (*WIDTH_FEATURES, 15)
-#: Where those that a PSF-width estimator speaks of stand among the features of the evidence.
+#: Place of the widths of a PSF-width estimator among the features of the statistics.
 _WIDTHS_OF_IMAGER = slice(-3, -1)
 #: The blur that noise is averaged by before it is compared: a Gaussian of 1.5 pixels.
 _BELL = tuple(math.exp(-(n**2) / (2 * 1.5**2)) for n in range(-4, 5))
@@ -64,12 +64,12 @@ class CaptureStatistics(NamedTuple):
     psf_mismatch: Tensor
     """half-way; both 0 without a PSF-width estimator."""
     wider: Tensor
-    """(batch, 2) by how many octaves the PSF is wider there; no evidence of its own."""
+    """(batch, 2) by how many octaves the PSF is wider at both places; has no limit."""
     features: Tensor
-    """(batch, feature) spectra, their coherence between the sensors, and what is told."""
+    """(batch, feature) spectra, coherence between the sensors, and the stated PSF widths."""
 
 
-#: What there are limits of: the evidence, and how odd its features are together.
+#: The statistics that have limits.
 _LIMITED = (
     "saturated",
     "noisy",
@@ -83,7 +83,7 @@ _LIMITED = (
 
 
 class OutOfDistributionLimits(Configuration):
-    """The limits of a model: `CaptureStatistics` beyond one of them is suspicious."""
+    """The limits of a model: captures whose statistics exceed one are out of distribution."""
 
     FORMER_KEYS: ClassVar[dict[str, str]] = {
         "mistold": "psf_mismatch",
@@ -103,7 +103,7 @@ class OutOfDistributionLimits(Configuration):
     mean: tuple[float, ...]
     """(feature,) of valid captures."""
     whitening: tuple[tuple[float, ...], ...]
-    """(feature, feature): squares of deviations times this, summed, are the squared distance."""
+    """(feature, feature) inverse covariance; its quadratic form is the squared distance."""
 
     @model_validator(mode="after")
     def _square(self) -> Self:
@@ -112,7 +112,14 @@ class OutOfDistributionLimits(Configuration):
         return self
 
     def quality_flags(self, statistics: CaptureStatistics) -> list[str]:
-        """Return in words why each capture is suspicious; an empty text where it is not."""
+        """Describe what is out of distribution.
+
+        Args:
+            statistics: Statistics of a batch of captures.
+
+        Returns:
+            A text for each capture; empty if all statistics are within their limits.
+        """
         odd = _distance(statistics.features, self.mean, self.whitening)
         limits = [getattr(self, name) for name in _LIMITED]
         against = _stacked(statistics, odd)
@@ -125,7 +132,7 @@ class OutOfDistributionLimits(Configuration):
         ]
 
     def _in_words(self, beyond: dict[str, bool], statistics: CaptureStatistics, n: int) -> str:
-        """Say why capture `n` is suspicious, of which some evidence lies beyond its limit."""
+        """Describe the statistics of capture `n` that lie beyond their limits."""
         share = 100 * float(statistics.saturated[n])
         ratio = float(torch.exp(-statistics.noisy[n]))
         left = 100 * float(statistics.unexplained[n])
@@ -146,7 +153,7 @@ class OutOfDistributionLimits(Configuration):
 
 
 def feature_count(sensors: int) -> int:
-    """Return how many features the evidence has."""
+    """Return how many features the statistics of so many sensors have."""
     bands = len(BANDS) - 1
     return sensors * (bands + 2) + (3 * bands if sensors > 1 else 0) + len(_OPTICS)
 
@@ -154,13 +161,16 @@ def feature_count(sensors: int) -> int:
 def capture_statistics(
     captures: Tensor, reprojection: Tensor, optics: Tensor, *, good: Tensor | None = None
 ) -> CaptureStatistics:
-    """Measure what speaks against captures.
+    """Compute the statistics of captures.
 
     Args:
-        captures: (batch, sensor, y, x), corrected but not yet aligned.
-        reprojection: (batch, sensor, y, x) what the imager would see of the reconstruction.
-        optics: (batch, feature) what the network is conditioned on.
-        good: (sensor, y, x) 1 where pixels are to be believed.
+        captures: Captures, corrected but not yet aligned, (batch, sensor, y, x).
+        reprojection: Captures that the imager would take of the reconstruction, of the same shape.
+        optics: Conditioning of the network, (batch, feature).
+        good: 1 where pixels count, (sensor, y, x).
+
+    Returns:
+        The statistics, without a PSF mismatch.
     """
     mean = captures.mean(dim=(-2, -1), keepdim=True).clamp(min=1e-30)
     light = captures / mean
@@ -199,16 +209,19 @@ def capture_statistics(
 def with_psf_mismatch(
     statistics: CaptureStatistics, context: Tensor, psf_width: PsfWidthEstimator
 ) -> CaptureStatistics:
-    """Return the evidence with what a PSF-width estimator says of the PSF that was told.
+    """Add the mismatch of the stated PSF.
 
     Args:
-        statistics: the evidence so far.
-        context: (batch, context) of the network's output.
-        psf_width: that is asked.
+        statistics: Statistics of captures.
+        context: Context of the network's output, (batch, context).
+        psf_width: Estimator of the model.
+
+    Returns:
+        The statistics with the difference of stated and estimated widths.
     """
-    said = psf_width(context, statistics.features)
-    wider = said.widths - statistics.features[:, _WIDTHS_OF_IMAGER]
-    near, half_way = (wider.abs() / said.std).unbind(dim=1)
+    estimate = psf_width(context, statistics.features)
+    wider = estimate.widths - statistics.features[:, _WIDTHS_OF_IMAGER]
+    near, half_way = (wider.abs() / estimate.std).unbind(dim=1)
     return statistics._replace(psf_mismatch_near=near, psf_mismatch=half_way, wider=wider)
 
 
@@ -216,8 +229,11 @@ def share_at_the_top(captures: Tensor, good: Tensor | None = None) -> Tensor:
     """Return (batch,) the share of pixels that hold a sensor's greatest value, of the worse sensor.
 
     Args:
-        captures: (batch, sensor, y, x) as they were taken; a correction would hide saturation.
-        good: (sensor, y, x) 1 where pixels count.
+        captures: Captures as taken, (batch, sensor, y, x); a correction would hide saturation.
+        good: 1 where pixels count, (sensor, y, x).
+
+    Returns:
+        Shares in 0 ... 1, (batch,).
     """
     counted = captures if good is None else torch.where(good > 0, captures, -torch.inf)
     top = counted.amax(dim=(-2, -1), keepdim=True)
@@ -226,7 +242,17 @@ def share_at_the_top(captures: Tensor, good: Tensor | None = None) -> Tensor:
 
 
 def fit_out_of_distribution(statistics: CaptureStatistics) -> OutOfDistributionLimits:
-    """Fit limits that valid captures keep, all but the share `FALSE_ALARMS` of them in all."""
+    r"""Fit limits that all but the share `FALSE_ALARMS` of valid captures keep.
+
+    The features count together, by their Mahalanobis distance
+    $\sqrt{(f - \mu)^\top \Sigma^{-1} (f - \mu)}$ from those of valid captures.
+
+    Args:
+        statistics: Statistics of valid captures.
+
+    Returns:
+        The limits.
+    """
     features = statistics.features.double()
     mean = features.mean(dim=0)
     covariance = torch.cov((features - mean).T)
@@ -248,7 +274,7 @@ def fit_out_of_distribution(statistics: CaptureStatistics) -> OutOfDistributionL
 
 
 def _stacked(statistics: CaptureStatistics, odd: Tensor) -> Tensor:
-    """(batch, evidence) all that there are limits of."""
+    """(batch, statistic) in the order of `_LIMITED`."""
     measured = statistics._asdict() | {"odd": odd}
     return torch.stack([measured[name].double() for name in _LIMITED], dim=1)
 

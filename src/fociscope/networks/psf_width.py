@@ -1,12 +1,17 @@
-"""A second opinion on the imager: how wide its PSF is, by the captures, whatever was told.
+r"""The PSF-width estimator: how wide the imager's PSF is, from the captures alone.
 
 Two sensors on both sides of the tissue see each layer through blurs that add up over the gap, so
-their images say how wide the PSF is, and a wrong imager can be told from the right one. A single
-sensor cannot know a wider PSF from a greater depth, so models of one have no PSF-width estimator.
+their images determine the width of the PSF, and a wrong imager differs from the right one. With a
+single sensor, a wider PSF looks like a greater depth, so models for one have no such estimator.
 
-The PSF-width estimator reads what the layer network holds of the whole frame and the evidence that
-is measured in any case, so it costs a few small products. It is fitted after training, on scenes of
-the training family half of which are told of another imager than theirs.
+Its inputs are the context of the layer network and the capture statistics, which are computed in
+any case, so it costs a few small products. It is fitted after training, on scenes of the training
+family half of which are conditioned on another imager than theirs, by the likelihood of Gaussian
+widths,
+
+$$\mathcal{L} = \frac{(w - \hat w)^2}{2 \sigma^2} + \ln \sigma,$$
+
+with the true width $w$, the estimate $\hat w$ and its standard deviation $\sigma$, in octaves.
 """
 
 from __future__ import annotations
@@ -26,34 +31,34 @@ __all__ = [
     "width_features",
 ]
 
-#: Of the features of the optics, those it speaks of: 80 % of the light, near a sensor and half-way.
-#: The first tells of base blur, the second of the acceptance, the pitch and the gap.
+#: The features of the optics that it estimates: 80 % of the light, near a sensor and half-way.
+#: The first depends on the base blur, the second on the acceptance, the pitch and the gap.
 WIDTH_FEATURES = (1, 7)
 _HIDDEN = (128, 64)
-#: Inputs beyond this many spreads count as so many: nothing is known of what lies there.
+#: Inputs are limited to this many spreads: beyond them nothing was fitted.
 _LARGEST_DEVIATION = 4.0
 _EPOCHS, _BATCH, _LEARNING_RATE, _WEIGHT_DECAY, _DROPOUT = 40, 128, 2e-3, 1e-2, 0.1
 _LEAST_LOG_STD, _LARGEST_LOG_STD = -4.0, 2.0
-#: Octaves: what the table of a family leaves open, so no PSF-width estimator is surer.
+#: Least standard deviation, in octaves: the accuracy of the tabulated widths.
 LEAST_STD = 0.02
 
 
 def width_features(optics: Tensor) -> Tensor:
-    """(..., feature) of an imager -> (..., 2) the widths that a PSF-width estimator speaks of."""
+    """(..., feature) of an imager -> (..., 2) the widths that a PSF-width estimator estimates."""
     return optics[..., list(WIDTH_FEATURES)]
 
 
 class PsfWidthEstimate(NamedTuple):
-    """What a PSF-width estimator says of captures."""
+    """Widths of the PSF, estimated from captures."""
 
     widths: Tensor
-    """(batch, 2) the features `WIDTHS` of the optics: octaves of radii in pixels."""
+    """(batch, 2) the features `WIDTH_FEATURES` of the optics: octaves of radii in pixels."""
     std: Tensor
     """(batch, 2) their standard deviations."""
 
 
 class PsfWidthEstimator(nn.Module):
-    """What a network holds of a frame, and the features of its evidence -> `PsfWidthEstimate`."""
+    """Context of a network and features of the capture statistics -> `PsfWidthEstimate`."""
 
     centre: Tensor
     spread: Tensor
@@ -63,7 +68,7 @@ class PsfWidthEstimator(nn.Module):
         """Build it with random weights.
 
         Args:
-            inputs: numbers of the context and of the evidence's features together.
+            inputs: Number of values of the context and of the features together.
         """
         super().__init__()
         first, second = _HIDDEN
@@ -82,7 +87,7 @@ class PsfWidthEstimator(nn.Module):
         )
 
     def forward(self, context: Tensor, features: Tensor) -> PsfWidthEstimate:
-        """(batch, context), (batch, feature) -> what it says."""
+        """(batch, context), (batch, feature) -> the estimate."""
         x = (torch.cat([context, features], dim=1) - self.centre) / self.spread
         x = x.clamp(-_LARGEST_DEVIATION, _LARGEST_DEVIATION)
         place, log_std = self.layers(x).chunk(2, dim=1)
@@ -97,10 +102,14 @@ def fit_psf_width_estimator(
     """Fit a PSF-width estimator by the maximum likelihood of Gaussian widths.
 
     Args:
-        context: (scene, context) of a network, for scenes of which many were told a wrong imager.
-        features: (scene, feature) of the evidence.
-        widths: (scene, 2) the truth, see `PsfWidthEstimate`.
-        seed: of the weights and of the order.
+        context: Context of a network, (scene, context), for scenes of which many are conditioned on
+            a wrong imager.
+        features: Features of the capture statistics, (scene, feature).
+        widths: True widths, (scene, 2), see `PsfWidthEstimate`.
+        seed: Seed of weights and order.
+
+    Returns:
+        The estimator, ready for inference.
     """
     inputs = torch.cat([context, features], dim=1)
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -120,9 +129,9 @@ def fit_psf_width_estimator(
             order = torch.randperm(len(inputs))
             for start in range(0, len(order), _BATCH):
                 some = order[start : start + _BATCH]
-                said = psf_width(context[some], features[some])
-                off = (said.widths - widths[some]) / said.std
-                loss = (0.5 * off.square() + said.std.log()).mean()
+                estimate = psf_width(context[some], features[some])
+                off = (estimate.widths - widths[some]) / estimate.std
+                loss = (0.5 * off.square() + estimate.std.log()).mean()
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()

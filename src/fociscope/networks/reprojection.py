@@ -1,4 +1,4 @@
-"""From what a network says back to what the sensors would see of it."""
+"""Reprojection: from the output of a network to the captures that its imager would take of it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["depth_bounds_um", "light_and_depth", "reproject"]
 def light_and_depth(
     output: LayerNetOutput, present: Tensor, captures: Tensor, gap_um: float
 ) -> tuple[Tensor, Tensor]:
-    """Return what a network says in units of the captures and in um.
+    """Return light in units of the captures and depths in um.
 
     Args:
-        output: of the network.
-        present: (batch, layer) bool; absent layers send no light.
-        captures: (batch, sensor, y, x) that it was given.
-        gap_um: of the imager.
+        output: Output of the network.
+        present: Whether there is such a layer, (batch, layer); absent layers send no light.
+        captures: Captures that the output is for, (batch, sensor, y, x).
+        gap_um: Gap of the imager, in um.
 
     Returns:
-        (batch, layer, y, x) light that reaches sensor A, and (batch, layer) depths in 0 ... gap.
+        Light that reaches sensor A, (batch, layer, y, x), and depths in 0 ... gap, (batch, layer).
     """
     unit = captures[:, 0].mean(dim=(-2, -1))[:, None, None, None]
     intensity = output.intensity * unit * present[..., None, None]
@@ -51,15 +51,15 @@ def reproject(
     """Return what an imager would see of layers, each sensor at the gain that fits it best.
 
     Args:
-        projector: of the imager.
-        intensity: (batch, layer, y, x) light that reaches sensor A.
-        depth_um: (batch, layer); taken for the nearest depth that the PSF is known for.
-        captures: (batch, sensor, y, x) as the sensors took them.
-        good: (sensor, y, x) 1 where pixels count for the gain, 0 where they do not.
-        psf_parameters: as for `LayerProjector.A`.
+        projector: Projector of the imager.
+        intensity: Light that reaches sensor A, (batch, layer, y, x).
+        depth_um: Depths in um, (batch, layer), moved into the range that the PSF is known for.
+        captures: Captures as taken, (batch, sensor, y, x).
+        good: 1 where pixels count for the gain, 0 where they do not, (sensor, y, x).
+        psf_parameters: PSF parameters as for `LayerProjector.A`.
 
     Returns:
-        (batch, sensor, y, x).
+        Captures of the layers, (batch, sensor, y, x).
     """
     imager = projector.imager
     # The share of the emitted light that a sensor gets is part of its gain.

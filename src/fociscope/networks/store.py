@@ -23,7 +23,14 @@ from fociscope.networks.layer_net import PSF_WIDTH, Architecture, LayerNet, pres
 from fociscope.networks.ood import OutOfDistributionLimits, feature_count
 from fociscope.networks.psf_width import PsfWidthEstimator
 
-__all__ = ["ModelInfo", "find_model", "read_model", "shipped_models", "write_model"]
+__all__ = [
+    "ModelInfo",
+    "find_model",
+    "read_model",
+    "safetensors_bytes",
+    "shipped_models",
+    "write_model",
+]
 
 MODEL_FORMAT = "fociscope-model"
 MODEL_FORMAT_VERSION = 4
@@ -103,7 +110,7 @@ def write_model(path: Path, network: LayerNet, info: ModelInfo, *, overwrite: bo
     }
     with atomic_path(path, overwrite=overwrite) as part:
         # Written from here, because safetensors hides which error of the disk it met.
-        part.write_bytes(save(tensors, metadata=metadata))
+        part.write_bytes(safetensors_bytes(tensors, metadata))
 
 
 def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
@@ -162,6 +169,26 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
     except (SafetensorError, ValueError, RuntimeError, OSError) as error:
         raise ModelError(f"{where}: damaged or no model: {one_line(error)}") from None
     return network.eval(), info
+
+
+def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """Return the content of a safetensors file; equal tensors and metadata give equal bytes.
+
+    The library writes metadata in a random order (safetensors 0.8), so the header is written anew.
+
+    Args:
+        tensors: Name -> tensor on the CPU.
+        metadata: Name -> text.
+
+    Returns:
+        The content of the file.
+    """
+    data = save(tensors, metadata=metadata)
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start]) | {"__metadata__": metadata}
+    text = json.dumps(header, separators=(",", ":")).encode("ascii")
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[start:]
 
 
 def shipped_models() -> list[str]:

@@ -1,4 +1,4 @@
-"""What makes one simulated scene many: orientations, misplaced sensors, background, fresh noise."""
+"""Augmentation of simulated scenes: orientation, misregistration, background and fresh noise."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def orient(image: Tensor, orientation: int) -> Tensor:
 def oriented(
     scenes: Sequence[tuple[Tensor, ...]], rng: np.random.Generator
 ) -> list[tuple[Tensor, ...]]:
-    """Turn and mirror each scene at random: its images (..., y, x); what else it has stays."""
+    """Rotate and mirror the images (..., y, x) of each scene at random; other fields stay."""
     height, width = scenes[0][0].shape[-2:]
     # Quarter turns would change the shape of a frame that is not square.
     ways = 8 if height == width else 4
@@ -39,17 +39,17 @@ def oriented(
 def exposed(
     clean: Tensor, recipe: Recipe, rng: np.random.Generator, *, fixed_pattern: FixedPattern | None
 ) -> Tensor:
-    """Return captures as a chip of the family takes them, with all that nobody tells.
+    """Return captures as chips of the family take them, with all that the network is not given.
 
     Args:
-        clean: (batch, sensor, y, x) noise-free captures of sensors that lie where they should.
-        recipe: whose family the chips are of.
-        rng: source of all that is random.
-        fixed_pattern: of the chip.
+        clean: Noise-free captures of sensors at their nominal places, (batch, sensor, y, x).
+        recipe: Recipe whose family the chips are of.
+        rng: Random numbers.
+        fixed_pattern: Fixed pattern of the chip.
 
     Returns:
-        (batch, sensor, y, x) with sensor B misplaced in some of the scenes and a background in
-        half of them, and noise at peak SNRs drawn from the family.
+        Captures of the same shape, with sensor B misregistered in some of the scenes, a background
+        in half of them, and noise at peak SNRs drawn from the family.
     """
     family = recipe.family
     seen = _on_background(_misregistered(clean, recipe, rng), family.background, rng)
@@ -66,7 +66,7 @@ def exposed(
 
 
 def _misregistered(captures: Tensor, recipe: Recipe, rng: np.random.Generator) -> Tensor:
-    """Shift and turn sensor B of some of the scenes; beyond its edge the edge goes on."""
+    """Shift and rotate sensor B of some of the scenes; beyond its edge, pixels repeat the edge."""
     largest_px, largest_deg = recipe.family.shift_px, recipe.family.rotation_deg
     if captures.shape[1] < 2 or largest_px == largest_deg == 0:
         return captures

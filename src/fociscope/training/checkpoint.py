@@ -16,11 +16,11 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from fociscope.errors import RecipeError
 from fociscope.files.safe.atomic import atomic_path
+from fociscope.networks.store import safetensors_bytes
 
 __all__ = [
     "MONITORED",
@@ -55,7 +55,7 @@ def write_checkpoint(path: Path, checkpoint: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path, overwrite=True) as part:
         # Written from here, because safetensors hides which error of the disk it met.
-        part.write_bytes(save(tensors, metadata={"format": _FORMAT, "state": state}))
+        part.write_bytes(safetensors_bytes(tensors, {"format": _FORMAT, "state": state}))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
 
 @dataclass(frozen=True)
 class _Scenes:
-    """Scenes that the network is asked about, with what is known of them."""
+    """Scenes that the network is run on, with their truth."""
 
     batch: TrainingBatch
     layers: int

@@ -223,8 +223,8 @@ class FileBatches(IterableDataset[TrainingBatch]):
     """Training batches without end, over the scenes of files again and again.
 
     Captures get the recipe's noise, so files without noise are what to train on, as the published
-    ones are. A run that goes on after an interruption reads the scenes of its pass again up to the
-    step, and sees what it would have seen. Of several processes each takes every n-th scene.
+    ones are. A run that is resumed reads the scenes of its pass again up to the step, and sees what
+    it would have seen without the interruption. Of several processes each takes every n-th scene.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The live stream: scenes over a family of imagers, simulated while the network trains.
 
-Everything is a function of the recipe, the step and the process, so a run that goes on after an
-interruption sees the scenes that it would have seen, and no two processes see the same.
+Everything is a function of the recipe, the step and the process, so a run that is resumed sees the
+scenes that it would have seen without the interruption, and no two processes see the same.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class LiveScenes(IterableDataset[TrainingBatch]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        """Stream the scenes of `recipe`; the first batch that is asked for starts the work.
+        """Stream the scenes of `recipe`; the first batch starts the work.
 
         Args:
-            recipe: what to simulate.
-            first_step: of the first batch.
-            device: where scenes are projected, kept and given their noise. Specimens are drawn on
+            recipe: Recipe to simulate by.
+            first_step: Step of the first batch.
+            device: Device on which scenes are projected, stored and exposed. Specimens are drawn on
                 the CPU in any case; the noise of another device is other noise.
-            rank: number of this process among those that train together.
-            world_size: how many these are.
+            rank: Number of this process among those that train together.
+            world_size: Number of these processes.
         """
         super().__init__()
         self.rank, self.world_size = rank, world_size
@@ -65,7 +65,10 @@ class LiveScenes(IterableDataset[TrainingBatch]):
         """Simulate a chunk of noise-free scenes: one boundary, and each scene its own imager.
 
         Args:
-            number: among the chunks of this process.
+            number: Number among the chunks of this process.
+
+        Returns:
+            The scenes, on the stream's device.
         """
         recipe, family = self.recipe, self.recipe.family
         shared_number = number * self.world_size + self.rank
@@ -118,7 +121,7 @@ class LiveScenes(IterableDataset[TrainingBatch]):
         return half_angle_deg, base_blur_px
 
     def _layer_counts(self, rng: np.random.Generator, count: int) -> Int64Array:
-        """Draw (scene,) how many layers each scene has."""
+        """Draw the number of layers of each scene, (scene,)."""
         often = np.array(self.recipe.scenes.layer_counts)
         if not often.size:
             return np.full(count, self.recipe.validation.layers)

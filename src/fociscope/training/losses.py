@@ -1,4 +1,13 @@
-"""What training minimises: one term for each thing the network says."""
+r"""The loss of training: one term for each output of the network.
+
+With weights $w$ of a recipe,
+
+$$\mathcal{L} = \mathcal{L}_\text{mask} + w_\text{intensity} \mathcal{L}_\text{intensity}
++ w_\text{depth} \mathcal{L}_\text{depth} + w_\text{presence} \mathcal{L}_\text{presence},$$
+
+of the cross entropy of the masks, the squared error of the light, `depth_loss`, and the cross
+entropy of the presence. All but the last are means over present layers.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +19,27 @@ from fociscope.networks.layer_net import LayerNetOutput
 
 __all__ = ["depth_loss", "layer_loss"]
 
-#: Depths are weighted by their predicted variance to this power, so that scenes that are hard to
-#: tell still teach (beta-NLL, Seitzer et al., ICLR 2022).
+#: Depths are weighted by their predicted variance to this power, so that hard scenes still teach
+#: (beta-NLL, Seitzer et al., ICLR 2022).
 DEPTH_BETA = 0.5
 
 
 def depth_loss(output: LayerNetOutput, depth: Tensor, present: Tensor) -> Tensor:
-    """Return the beta-weighted negative log likelihood of Gaussian depths, as shares of the gap.
+    r"""Return the beta-weighted negative log likelihood of Gaussian depths.
+
+    $$\mathcal{L}_\text{depth} = \Big\langle \lfloor \sigma^{2\beta} \rfloor \,
+    \tfrac12 \Big( \frac{(z - \hat z)^2}{\sigma^2} + \ln \sigma^2 \Big) \Big\rangle$$
+
+    over present layers, with $\beta = 0.5$; no gradient passes through $\lfloor \cdot \rfloor$
+    (Seitzer et al., ICLR 2022).
 
     Args:
-        output: of the network.
-        depth: (batch, layer) the truth.
-        present: (batch, layer) 1 where there is such a layer; the others have no depth.
+        output: Output of the network.
+        depth: True depths as shares of the gap, (batch, layer).
+        present: 1 where there is such a layer, else 0, (batch, layer).
+
+    Returns:
+        The loss, a scalar.
     """
     variance = torch.exp(2 * output.depth_log_std)
     nll = 0.5 * ((output.depth - depth) ** 2 / variance + 2 * output.depth_log_std)
@@ -42,14 +60,14 @@ def layer_loss(
     """Return the loss and its terms.
 
     Args:
-        output: of the network.
-        mask: (batch, layer, y, x) in 0 ... 1.
-        intensity: (batch, layer, y, x) in the network's unit.
-        depth: (batch, layer) as shares of the gap.
-        layers: (batch,) how many there are; only of these has the network to say where cells are.
-        intensity_weight: of the mean squared error of the intensity.
-        depth_weight: of `depth_loss`.
-        presence_weight: of the cross entropy of the presence.
+        output: Output of the network.
+        mask: True masks in 0 ... 1, (batch, layer, y, x).
+        intensity: True light in the network's unit, (batch, layer, y, x).
+        depth: True depths as shares of the gap, (batch, layer).
+        layers: Number of layers present, (batch,); only these have masks, light and depths.
+        intensity_weight: Weight of the mean squared error of the light.
+        depth_weight: Weight of `depth_loss`.
+        presence_weight: Weight of the cross entropy of the presence.
 
     Returns:
         `loss`, and its unweighted terms `mask`, `intensity`, `depth` and `presence`.

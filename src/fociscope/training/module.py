@@ -19,7 +19,7 @@ from fociscope.training.recipe import Recipe
 
 __all__ = ["SECONDS", "TrainingModule"]
 
-#: Under this name a checkpoint knows how long training has taken until it was written.
+#: Name in a checkpoint of the duration of training until it was written, in seconds.
 SECONDS = "seconds"
 
 
@@ -44,15 +44,15 @@ class TrainingModule(L.LightningModule):
         self._since = time.monotonic()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note how long training has taken in all its parts."""
+        """Store how long training has taken in all its parts."""
         checkpoint[SECONDS] = self._before_s + time.monotonic() - self._since
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Continue the clock."""
         self._before_s = float(checkpoint.get(SECONDS, 0.0))
 
     def losses(self, batch: TrainingBatch) -> tuple[dict[str, Tensor], Any]:
-        """Return the losses of a batch, and what the network said."""
+        """Return the losses of a batch, and the output of the network."""
         captures = batch.captures.contiguous(memory_format=torch.channels_last)
         output = self.network(captures, batch.optics, batch.most_layers)
         output = type(output)(*(field.float() for field in output))  # from mixed precision

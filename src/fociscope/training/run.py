@@ -465,7 +465,7 @@ def _plain_ends(trainer: L.Trainer, stage: _Stage, run: _Run) -> Iterator[None]:
                 raise SystemExit(1) from None
             raise FociscopeError(
                 f"one of the {trainer.world_size} processes has ended at step "
-                f"{trainer.global_step}, killed perhaps for want of memory if it said nothing; "
+                f"{trainer.global_step}, killed perhaps for want of memory if it printed no error; "
                 f"{after}",
                 fields=fields,
             ) from None

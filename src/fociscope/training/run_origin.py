@@ -116,7 +116,7 @@ class RunOrigin(Configuration):
             )
         if self.processes != asked.processes:
             warnings.warn(
-                f"the run started with {self.processes} process(es) and goes on with "
+                f"the run started with {self.processes} process(es) and is resumed with "
                 f"{asked.processes}; it will see other scenes than it would have seen",
                 FociscopeWarning,
                 stacklevel=2,

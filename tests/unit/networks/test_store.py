@@ -99,6 +99,13 @@ def test_what_is_written_is_read(model: Path) -> None:
             assert torch.equal(ours, theirs)
 
 
+def test_the_same_model_is_written_as_the_same_bytes(model: Path, tmp_path: Path) -> None:
+    network, info = read_model(model)
+    for number in range(5):
+        write_model(tmp_path / f"{number}.safetensors", network, info)
+        assert (tmp_path / f"{number}.safetensors").read_bytes() == model.read_bytes()
+
+
 def witnessed(sensors: int = 2) -> LayerNet:
     """A network with a PSF-width estimator, none of whose numbers are those of a fresh one."""
     network = trained()
