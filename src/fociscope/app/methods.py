@@ -16,6 +16,7 @@ from fociscope.evaluation.methods import SolverMethod
 from fociscope.imager import Imager, LayerProjector
 from fociscope.networks.store import find_model, read_model, shipped_models
 from fociscope.reconstruction import Model, load_model
+from fociscope.residuals import best_gain, relative_residual
 from fociscope.results.result import Reconstruction
 from fociscope.solvers import SOLVERS
 from fociscope.typing import Float32Array
@@ -192,6 +193,5 @@ def _residual(found: Prediction, captures: Float32Array, imager: Imager) -> Floa
     assert found.depth_um is not None
     layers, depth = (torch.from_numpy(np.asarray(a)) for a in (found.intensity, found.depth_um))
     seen = np.asarray(LayerProjector(imager).A(layers, depth))
-    gain = (seen * captures).sum(axis=(-2, -1)) / np.maximum((seen**2).sum(axis=(-2, -1)), 1e-30)
-    wrong = np.linalg.norm(gain[:, None, None] * seen - captures, axis=(-2, -1))
-    return np.asarray(wrong / np.linalg.norm(captures, axis=(-2, -1)), dtype=np.float32)
+    fitted = best_gain(seen, captures) * seen
+    return np.asarray(relative_residual(fitted, captures, dark=np.nan), dtype=np.float32)

@@ -19,6 +19,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from fociscope.configuration import Configuration
+from fociscope.logistic import fit_platt
 from fociscope.networks.layer_net import LayerNetOutput
 
 __all__ = ["OutputCalibration", "fit_calibration", "fit_presence"]
@@ -146,22 +147,6 @@ def fit_calibration(
 
 def _platt(logit: Tensor, truth: Tensor, sure: Tensor | None = None) -> tuple[float, float]:
     """Fit P = sigmoid(scale * logit + shift) * sure to truths in 0 ... 1."""
-    logit, truth = logit.double(), truth.double()
-    certain = torch.ones_like(logit[..., :1]) if sure is None else sure.double()
-    parameters = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([parameters], max_iter=50, line_search_fn="strong_wolfe")
-
-    def closure() -> float:
-        optimizer.zero_grad()
-        z = parameters[0] * logit + parameters[1]
-        yes = torch.nn.functional.logsigmoid(z) + certain.log()
-        # 1 - sure * sigmoid(z), without the difference of two numbers near 1.
-        no = torch.sigmoid(-z) + (1 - certain) * torch.sigmoid(z)
-        loss = -(truth * yes + (1 - truth) * no.clamp(min=1e-300).log()).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss.detach())
-
-    with torch.enable_grad():
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
-    scale, shift = parameters.detach().tolist()
-    return float(scale), float(shift)
+    score, target = (t.detach().double().cpu().numpy() for t in (logit, truth))
+    certainty = None if sure is None else sure.detach().double().cpu().numpy()
+    return fit_platt(score, target, certainty=certainty, tolerance=1e-8)

@@ -7,6 +7,7 @@ from torch import Tensor
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
 from fociscope.networks.layer_net import LayerNetOutput
+from fociscope.residuals import best_gain
 
 __all__ = ["depth_bounds_um", "light_and_depth", "reproject"]
 
@@ -66,5 +67,4 @@ def reproject(
     seen = projector.A(intensity, depth_um.clamp(*depth_bounds_um(imager)), **psf_parameters)
     assert isinstance(seen, Tensor)
     counted = seen if good is None else seen * good
-    overlap = (counted * captures).sum(dim=(-2, -1), keepdim=True)
-    return seen * overlap / counted.square().sum(dim=(-2, -1), keepdim=True).clamp(min=1e-30)
+    return seen * best_gain(counted, captures)

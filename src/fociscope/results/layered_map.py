@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fociscope.errors import former_attribute
 from fociscope.imager.geometry import Imager
+from fociscope.residuals import relative_residual
 from fociscope.typing import BoolArray, Float32Array
 
 __all__ = ["LayeredMap"]
@@ -110,9 +111,8 @@ class LayeredMap:
         """
         good = 1 if self.good_pixels is None else self.good_pixels
         captures = self.captures.astype(np.float64) * good  # its squares fit, in any unit of light
-        error = np.linalg.norm(self.reprojection * good - captures, axis=(-2, -1))
-        norm = np.linalg.norm(captures, axis=(-2, -1))
-        return np.asarray(error / norm, dtype=np.float32)
+        residual = relative_residual(self.reprojection * good, captures, dark=np.nan)
+        return np.asarray(residual, dtype=np.float32)
 
     def frame(self, number: int) -> Self:
         """Return one capture of a series.

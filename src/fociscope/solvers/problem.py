@@ -13,6 +13,7 @@ from torch import Tensor
 from fociscope.arrays import ArrayLike, as_tensor, like
 from fociscope.errors import CaptureError, SolverError
 from fociscope.imager import Imager
+from fociscope.residuals import relative_residual
 from fociscope.solvers.operators import Operator, operator_at
 from fociscope.typing import Progress
 
@@ -219,11 +220,8 @@ class Problem:
             return self.solution(chunks, residuals)
 
     def relative_residual(self, operator: Operator, layers: Tensor, scenes: slice) -> Tensor:
-        """Return (scene, sensor): |A layers - captures| / |captures|, 0 where a capture is dark."""
-        captures = self.captures[scenes]
-        left = (operator.A(layers) - captures).flatten(2).norm(dim=2)
-        size = captures.flatten(2).norm(dim=2)
-        return torch.where(size > 0, left / size, left)
+        """Return (scene, sensor): |A layers - captures| / |captures|; |A layers| if it is dark."""
+        return relative_residual(operator.A(layers), self.captures[scenes])
 
     def solution(self, chunks: list[ChunkSolution], residual: list[Tensor]) -> Solution:
         """Join what was found for the chunks, in the shape and kind of the captures."""

@@ -34,9 +34,10 @@ from fociscope.evaluation.limits.specimen import SpecimenStatistics
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projection import Projection
 from fociscope.imager.projector import LayerProjector
+from fociscope.logistic import fit_weights
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.scene import Scenes, simulate
-from fociscope.typing import BoolArray, Float32Array, Float64Array
+from fociscope.typing import Float32Array, Float64Array
 
 __all__ = ["MapOracle"]
 
@@ -53,8 +54,8 @@ POWER_FLOOR = 0.03
 WIDTHS_PX = (0.0, 0.7, 1.5, 3.0, 6.0)
 #: Light below this share of the mean counts as this share; a linear estimate can be negative.
 DARKEST = 0.05
-#: Newton steps of the logistic regression, and the weight of its penalty.
-NEWTON_STEPS, PENALTY = 12, 1e-3
+#: Weight of the logistic regression's ridge.
+PENALTY = 1e-3
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ class MapOracle:
         blank = cls(imager, peak_snr_db, statistics, np.zeros(0), np.ones(0), np.zeros(0))
         features = blank._features(blank.restored(known), known.depth_um)
         centre, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-9)
-        weights = _logistic_weights(_terms((features - centre) / scale), known.mask.ravel())
+        terms = _terms((features - centre) / scale)
+        weights = fit_weights(terms, known.mask.ravel(), penalty=PENALTY)
         return cls(imager, peak_snr_db, statistics, centre, scale, weights)
 
     def probability(self, scenes: Scenes) -> Float64Array:
@@ -237,18 +239,6 @@ def _terms(features: Float64Array) -> Float64Array:
     first, second = np.triu_indices(features.shape[-1])
     one = np.ones((len(features), 1))
     return np.concatenate([one, features, features[:, first] * features[:, second]], axis=1)
-
-
-def _logistic_weights(terms: Float64Array, truth: BoolArray) -> Float64Array:
-    """Return (term,) weights of greatest likelihood, by Newton's method."""
-    weights = np.zeros(terms.shape[1])
-    penalty = PENALTY * np.eye(len(weights))
-    for _ in range(NEWTON_STEPS):
-        p = expit(terms @ weights)
-        curvature = terms.T @ (terms * (p * (1 - p))[:, None]) + penalty
-        slope = terms.T @ (truth - p) - PENALTY * weights
-        weights = weights + np.linalg.solve(curvature, slope)
-    return weights
 
 
 def _check(imager: Imager, scenes: Scenes) -> None:

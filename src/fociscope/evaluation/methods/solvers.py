@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
 from fociscope.evaluation.suite import VALIDATION
 from fociscope.imager.geometry import Imager
+from fociscope.logistic import fit_platt
 from fociscope.solvers import (
     SOLVERS,
     SingleLayerDepth,
@@ -27,7 +27,7 @@ from fociscope.solvers import (
     single_layer_depth,
     solve_on_grid,
 )
-from fociscope.typing import BoolArray, Float32Array, Float64Array
+from fociscope.typing import BoolArray, Float32Array
 
 __all__ = ["MaskReadout", "SolverMethod", "solver_names"]
 
@@ -151,15 +151,8 @@ class MaskReadout(NamedTuple):
         _, smoothing_px, threshold = max(tried)
         x = _log_light(layers, smoothing_px).ravel().astype(np.float64)
         t = mask.ravel().astype(np.float64)
-
-        def loss(parameters: Float64Array) -> tuple[float, Float64Array]:
-            logit = parameters[0] * x + parameters[1]
-            wrong = expit(logit) - t
-            value = np.logaddexp(0, logit) - t * logit
-            return float(value.mean()), np.array([(wrong * x).mean(), wrong.mean()])
-
-        scale, shift = minimize(loss, np.array([1.0, -threshold]), jac=True, method="BFGS").x
-        return cls(smoothing_px, threshold, float(scale), float(shift))
+        scale, shift = fit_platt(x, t, start=(1.0, -threshold))
+        return cls(smoothing_px, threshold, scale, shift)
 
     def mask(self, layers: Float32Array) -> BoolArray:
         """Return (scene, layer, y, x): where there is light enough."""

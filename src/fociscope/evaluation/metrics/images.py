@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fociscope import residuals
 from fociscope.typing import Float64Array
 
 __all__ = [
@@ -32,9 +33,8 @@ def best_gain(image: ArrayLike, truth: ArrayLike, *, axes: Axes = (-3, -2, -1)) 
         ValueError: the shapes differ.
     """
     restored, true = _same(image, truth)
-    power = (restored**2).sum(axes)
-    overlap = np.maximum((restored * true).sum(axes), 0)
-    return np.asarray(np.where(power > 0, overlap / np.where(power > 0, power, 1), 0.0))
+    gain = residuals.best_gain(restored, true, axes=axes)
+    return np.asarray(np.maximum(np.squeeze(gain, axis=axes), 0))
 
 
 def relative_squared_error(
