@@ -33,9 +33,9 @@ from numpy.typing import NDArray
 from restored import Given, Restoration, Tuned, validation_scenes
 
 from fociscope.evaluation.batches import Batch, Prediction
-from fociscope.evaluation.evaluate import BOOTSTRAP_SEED
 from fociscope.evaluation.methods import ReconstructionMethod, find_method
 from fociscope.evaluation.methods.solvers import VALIDATION_SCENES
+from fociscope.evaluation.run import BOOTSTRAP_SEED
 from fociscope.evaluation.scores import ScoreAccumulator
 from fociscope.evaluation.suite import Condition, find_suite
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["best_gain", "relative_residual"]
+__all__ = ["at_best_gain", "best_gain", "relative_residual"]
 
 Array = TypeVar("Array", Tensor, np.ndarray)
 Axes = tuple[int, ...]
@@ -43,9 +43,31 @@ def best_gain(image: Array, target: Array, *, axes: Axes = IMAGE_AXES) -> Array:
         array([[3.]])
     """
     overlap, power = _total(image * target, axes), _total(image * image, axes)
-    if isinstance(image, Tensor):
-        return torch.where(power > 0, overlap / torch.where(power > 0, power, 1.0), 0.0)
-    return np.asarray(np.where(power > 0, overlap / np.where(power > 0, power, 1), 0))
+    gain: Array = overlap / _lit(power)
+    return gain
+
+
+def at_best_gain(image: Array, target: Array, *, good: Array | None = None) -> Array:
+    r"""Return $g x$, an image at the gain that brings it nearest to another.
+
+    Args:
+        image: Image $x$, (..., y, x) in any unit of light.
+        target: Image $y$, of the same shape.
+        good: 1 for pixels that count for the gain, 0 for others, (..., y, x); None if all do.
+
+    Returns:
+        The image in the unit of `target`, (..., y, x); dark if it is dark where pixels count.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.residuals import at_best_gain
+        >>> at_best_gain(np.array([[1.0, 1.0]]), np.array([[2.0, 4.0]]))
+        array([[3., 3.]])
+    """
+    counted = image if good is None else image * good
+    overlap = _total(counted * target, IMAGE_AXES)
+    fitted: Array = image * overlap / _lit(_total(counted * counted, IMAGE_AXES))
+    return fitted
 
 
 def relative_residual(image: Array, target: Array, *, dark: float | None = None) -> Array:
@@ -71,6 +93,13 @@ def relative_residual(image: Array, target: Array, *, dark: float | None = None)
         return torch.where(size > 0, error / torch.where(size > 0, size, 1.0), beyond)
     relative = error / np.where(size > 0, size, 1)
     return np.asarray(np.where(size > 0, relative, error if dark is None else dark))
+
+
+def _lit(power: Array) -> Array:
+    """Return the power of images, and 1 for dark ones, whose overlap is 0."""
+    if isinstance(power, Tensor):
+        return torch.where(power > 0, power, 1.0)
+    return np.asarray(np.where(power > 0, power, 1))
 
 
 def _total(images: Array, axes: Axes) -> Array:

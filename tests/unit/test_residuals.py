@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fociscope.residuals import best_gain, relative_residual
+from fociscope.residuals import at_best_gain, best_gain, relative_residual
 
 RNG = np.random.default_rng(7)
 IMAGE, TARGET = RNG.uniform(0, 1, (2, 3, 5, 4)), RNG.uniform(0, 1, (2, 3, 5, 4))
@@ -12,7 +12,7 @@ IMAGE, TARGET = RNG.uniform(0, 1, (2, 3, 5, 4)), RNG.uniform(0, 1, (2, 3, 5, 4))
 
 def test_no_other_gain_leaves_less() -> None:
     gain = best_gain(IMAGE, TARGET)
-    least = relative_residual(gain * IMAGE, TARGET)
+    least = relative_residual(at_best_gain(IMAGE, TARGET), TARGET)
     for factor in (0.999, 1.001):
         assert (relative_residual(factor * gain * IMAGE, TARGET) > least).all()
 
@@ -44,3 +44,9 @@ def test_darkness_has_a_gain_of_0_and_a_residual_of_choice(kind) -> None:
     assert float(relative_residual(dark, light)) == 1
     assert float(relative_residual(light, dark)) == pytest.approx(np.sqrt(6))
     assert np.isnan(float(relative_residual(light, dark, dark=np.nan)))
+
+
+def test_bad_pixels_do_not_count_for_the_gain() -> None:
+    good, target = np.ones((5, 4)), 2 * IMAGE
+    good[2, 1], target[..., 2, 1] = 0.0, 1e6
+    np.testing.assert_allclose(at_best_gain(IMAGE, target, good=good), 2 * IMAGE)

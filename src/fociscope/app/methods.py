@@ -16,7 +16,7 @@ from fociscope.evaluation.methods import SolverMethod
 from fociscope.imager import Imager, LayerProjector
 from fociscope.networks.store import find_model, read_model, shipped_models
 from fociscope.reconstruction import Model, load_model
-from fociscope.residuals import best_gain, relative_residual
+from fociscope.residuals import at_best_gain, relative_residual
 from fociscope.results.result import Reconstruction
 from fociscope.solvers import SOLVERS
 from fociscope.typing import Float32Array
@@ -193,5 +193,5 @@ def _residual(found: Prediction, captures: Float32Array, imager: Imager) -> Floa
     assert found.depth_um is not None
     layers, depth = (torch.from_numpy(np.asarray(a)) for a in (found.intensity, found.depth_um))
     seen = np.asarray(LayerProjector(imager).A(layers, depth))
-    fitted = best_gain(seen, captures) * seen
+    fitted = at_best_gain(seen, captures)
     return np.asarray(relative_residual(fitted, captures, dark=np.nan), dtype=np.float32)

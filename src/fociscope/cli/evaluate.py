@@ -21,7 +21,7 @@ from fociscope.cli.common import (
 from fociscope.cli.entry import app
 
 if TYPE_CHECKING:
-    from fociscope.evaluation.evaluate import Evaluation, Progress
+    from fociscope.evaluation.run import Evaluation, Progress
 
 
 @app.command()
@@ -100,8 +100,8 @@ def _run(
 ) -> Evaluation:
     """Score on a data set or a suite."""
     from fociscope.evaluation.data_sets import DataSet
-    from fociscope.evaluation.evaluate import evaluate as run
-    from fociscope.evaluation.evaluate import evaluate_suite
+    from fociscope.evaluation.run import evaluate as run
+    from fociscope.evaluation.run import evaluate_suite
     from fociscope.evaluation.suite import find_suite, selected
 
     if data is None:

@@ -1,13 +1,116 @@
-"""The evaluation suite: metrics, intervals, limits of what can be known, reference scenes."""
+"""The evaluation suite: metrics, intervals, limits of what can be known, reference scenes.
 
-from fociscope.evaluation.bootstrap import Interval, bootstrap_mean, bootstrap_of_means
-from fociscope.evaluation.metrics import MaskScores, expected_calibration_error, mask_scores
+    suite = selected(find_suite("quick"), "reference")
+    done = evaluate_suite(suite, find_methods("layers-ab", "constant,tikhonov"))
+    done.results["conditions"][0]["scores"]["layers-ab"]["accuracy"]
+
+Metrics and intervals come at once; suites and methods, which load networks, when they are used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fociscope.evaluation.bootstrap import (
+    Interval,
+    bootstrap_mean,
+    bootstrap_of_means,
+    rate_interval,
+    share_interval,
+)
+from fociscope.evaluation.metrics import (
+    MaskScores,
+    brier_score,
+    depth_scores,
+    detect_foci,
+    expected_calibration_error,
+    mask_scores,
+    match_depths,
+    relative_squared_error,
+    reliability_curve,
+)
+
+if TYPE_CHECKING:
+    from fociscope.evaluation.batches import Batch as Batch
+    from fociscope.evaluation.batches import Prediction as Prediction
+    from fociscope.evaluation.batches import ReconstructionTask as ReconstructionTask
+    from fociscope.evaluation.data_sets import DataSet as DataSet
+    from fociscope.evaluation.methods import ReconstructionMethod as ReconstructionMethod
+    from fociscope.evaluation.methods import baseline_names as baseline_names
+    from fociscope.evaluation.methods import find_method as find_method
+    from fociscope.evaluation.methods import find_methods as find_methods
+    from fociscope.evaluation.results import read_results as read_results
+    from fociscope.evaluation.run import Evaluation as Evaluation
+    from fociscope.evaluation.run import evaluate as evaluate
+    from fociscope.evaluation.run import evaluate_suite as evaluate_suite
+    from fociscope.evaluation.scores import ScoreAccumulator as ScoreAccumulator
+    from fociscope.evaluation.suite import Condition as Condition
+    from fociscope.evaluation.suite import Suite as Suite
+    from fociscope.evaluation.suite import find_suite as find_suite
+    from fociscope.evaluation.suite import selected as selected
+
+#: Public name -> the module that it comes from, imported when it is first used.
+_HOME = {
+    "Batch": "batches",
+    "Condition": "suite",
+    "DataSet": "data_sets",
+    "Evaluation": "run",
+    "Prediction": "batches",
+    "ReconstructionMethod": "methods",
+    "ReconstructionTask": "batches",
+    "ScoreAccumulator": "scores",
+    "Suite": "suite",
+    "baseline_names": "methods",
+    "evaluate": "run",
+    "evaluate_suite": "run",
+    "find_method": "methods",
+    "find_methods": "methods",
+    "find_suite": "suite",
+    "read_results": "results",
+    "selected": "suite",
+}
 
 __all__ = [
+    "Batch",
+    "Condition",
+    "DataSet",
+    "Evaluation",
     "Interval",
     "MaskScores",
+    "Prediction",
+    "ReconstructionMethod",
+    "ReconstructionTask",
+    "ScoreAccumulator",
+    "Suite",
+    "baseline_names",
     "bootstrap_mean",
     "bootstrap_of_means",
+    "brier_score",
+    "depth_scores",
+    "detect_foci",
+    "evaluate",
+    "evaluate_suite",
     "expected_calibration_error",
+    "find_method",
+    "find_methods",
+    "find_suite",
     "mask_scores",
+    "match_depths",
+    "rate_interval",
+    "read_results",
+    "relative_squared_error",
+    "reliability_curve",
+    "selected",
+    "share_interval",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a name of `_HOME`."""
+    if name in _HOME:
+        return getattr(import_module(f"fociscope.evaluation.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'fociscope.evaluation' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

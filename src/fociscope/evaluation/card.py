@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fociscope.evaluation.evaluate import evaluate
 from fociscope.evaluation.methods import ModelMethod
+from fociscope.evaluation.run import evaluate
 from fociscope.evaluation.suite import SEPARATION_UM, Condition
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.imager.geometry import Imager

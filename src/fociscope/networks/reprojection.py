@@ -7,7 +7,7 @@ from torch import Tensor
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
 from fociscope.networks.layer_net import LayerNetOutput
-from fociscope.residuals import best_gain
+from fociscope.residuals import at_best_gain
 
 __all__ = ["depth_bounds_um", "light_and_depth", "reproject"]
 
@@ -66,5 +66,4 @@ def reproject(
     # The share of the emitted light that a sensor gets is part of its gain.
     seen = projector.A(intensity, depth_um.clamp(*depth_bounds_um(imager)), **psf_parameters)
     assert isinstance(seen, Tensor)
-    counted = seen if good is None else seen * good
-    return seen * best_gain(counted, captures)
+    return at_best_gain(seen, captures, good=good)

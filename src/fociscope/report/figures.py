@@ -35,7 +35,7 @@ from fociscope.report.limits import draw_depth_bounds
 from fociscope.report.style import PAGE_INCH, logarithmic, method_style, new_figure, tidy
 
 if TYPE_CHECKING:
-    from fociscope.evaluation.evaluate import Case
+    from fociscope.evaluation.run import Case
 
 __all__ = ["FEWEST_LAYERS", "draw_case", "draw_detection", "draw_over_depth", "draw_reliability"]
 

@@ -26,7 +26,7 @@ from fociscope.report.limits import bounds_caption
 from fociscope.report.tables import all_tables
 
 if TYPE_CHECKING:
-    from fociscope.evaluation.evaluate import Case
+    from fociscope.evaluation.run import Case
 
 __all__ = [
     "STYLE",

@@ -6,9 +6,9 @@ import pytest
 
 from fociscope.errors import FileFormatError, FociscopeError
 from fociscope.evaluation.batches import Prediction
-from fociscope.evaluation.evaluate import evaluate_suite
 from fociscope.evaluation.methods import ConstantBaseline, ModelMethod, find_methods
 from fociscope.evaluation.results import as_json, read_results
+from fociscope.evaluation.run import evaluate_suite
 from fociscope.evaluation.suite import SUITES, selected
 
 

@@ -3,8 +3,8 @@ import re
 import pytest
 from PIL import Image
 
-from fociscope.evaluation.evaluate import evaluate_suite
 from fociscope.evaluation.methods import find_methods
+from fociscope.evaluation.run import evaluate_suite
 from fociscope.evaluation.suite import SUITES, selected
 from fociscope.report.cells import Table
 from fociscope.report.labels import condition_label
