@@ -9,10 +9,10 @@ import pytest
 
 from fociscope.errors import FociscopeError
 from fociscope.evaluation.batches import Batch, Prediction
-from fociscope.evaluation.evaluate import evaluate_suite
 from fociscope.evaluation.generalisation import HeldOutFamily, optics_of, worst_first
 from fociscope.evaluation.independent import FAMILIES
 from fociscope.evaluation.methods.constant import ConstantBaseline
+from fociscope.evaluation.run import evaluate_suite
 from fociscope.evaluation.scores import ScoreAccumulator
 from fociscope.evaluation.suite import SUITES, VALIDATION, selected
 from fociscope.imager import Imager, Registration
