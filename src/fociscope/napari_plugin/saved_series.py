@@ -86,7 +86,7 @@ def _open(folder: Path) -> tuple[ZarrArray, list[Float32Array]]:
         raise FileFormatError(f"{printable(folder)}: no {OME_ZARR} in it")
     with decoding(store, KIND):
         refuse_links(store)
-    image = ZarrArray.open(store, "0")
+    image = ZarrArray.open(store, "0", is_complete=True)
     if len(image.shape) != 5 or 0 in image.shape or image.shape[1] <= INTENSITY:
         raise FileFormatError(
             f"{printable(store)}: an image of shape {image.shape}, expected (frame, channel, "
@@ -95,7 +95,7 @@ def _open(folder: Path) -> tuple[ZarrArray, list[Float32Array]]:
     frames, _, layers = image.shape[:3]
     figures = []
     for name in FIGURES:
-        array = ZarrArray.open(store, name)
+        array = ZarrArray.open(store, name, is_complete=True)
         if array.shape != (frames, layers):
             raise FileFormatError(
                 f"{printable(store)}: {name} of shape {array.shape}, expected {(frames, layers)} "

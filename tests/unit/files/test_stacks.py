@@ -195,6 +195,29 @@ def write_as(path: Path, array: np.ndarray, kind: str) -> None:
         zarr.create_array(path, data=array, chunks=(2, *array.shape[1:]), **options)
 
 
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("fill", [0, 7])
+def test_absent_chunks_of_a_zarr_array_have_its_fill_value(
+    tmp_path: Path, version: Any, fill: int
+) -> None:
+    path = tmp_path / "a.zarr"
+    array = np.full((3, 8, 10), fill, np.uint16)
+    array[1, :, :5] += 100
+    options = {"chunks": (1, 8, 5), "zarr_format": version, "fill_value": fill}
+    stored = zarr.create_array(path, shape=array.shape, dtype=array.dtype, **options)
+    stored[...] = array
+    chunks = [p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", "zarr"))]
+    assert len(chunks) == 1  # zarr leaves out chunks of the fill value alone
+    np.testing.assert_array_equal(read_captures([path])[:, 0], array)
+
+
+def test_many_tiny_absent_chunks_are_refused_before_zarr_visits_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.zarr"
+    zarr.create_array(path, shape=(1000, 1000), chunks=(1, 1), dtype="u1", fill_value=0)
+    with pytest.raises(FileFormatError, match="more than 4000 chunks are absent"):
+        read_captures([path])
+
+
 @settings(
     max_examples=70, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -1,7 +1,8 @@
 """Named arrays out of an NPZ archive that nobody has vouched for; nothing is ever unpickled.
 
-Each array is decoded from its member of the archive no further than its header claims, so that a
-member cannot blow up; members are never written to disk, so that their names cannot harm.
+What a member claims is held against the bytes it has and against the limits, and it is decoded no
+further than its header claims, so that it cannot blow up; members are never written to disk, so
+that their names cannot harm.
 
 Format: APPNOTE.TXT of PKWARE (the directory at the end of a ZIP archive); NumPy's NEP 1.
 """
@@ -22,7 +23,7 @@ import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.formats.sources import Claims, Part
-from fociscope.files.safe.limits import Limits, check_claim, decoding, unbounded
+from fociscope.files.safe.limits import Limits, decoding
 
 __all__ = ["NpzSource", "is_npz", "read_npy_header"]
 
@@ -34,6 +35,8 @@ _END = struct.Struct("<4s4H2IH")
 _LONGEST_COMMENT_BYTES = 2**16
 _END_64_BYTES, _LOCATOR_64_BYTES = 56, 20
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_MOST_RATIO = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
+"""Bytes that one stored byte may stand for (zlib's technical details: 1032:1 for deflate)."""
 
 
 def is_npz(path: Path) -> bool:
@@ -62,78 +65,67 @@ def read_npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 class NpzSource:
-    """The arrays of an NPZ archive."""
+    """The arrays of an NPZ archive, each read as a whole: instruments write single captures so."""
 
     samples_first = True
 
-    def __init__(self, path: Path, limits: Limits) -> None:
-        """Read the directory of the archive; use `NpzSource.open`."""
-        self.path = path
-        self._limits = limits
-        _check_directory(path)
-        self._archive = zipfile.ZipFile(path)
-        members = self._archive.infolist()
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
+        """Take the members of an open archive; use `NpzSource.open`."""
+        self.path, self._archive = path, archive
+        members = archive.infolist()
         if len(members) > _MOST_MEMBERS:
             raise FileFormatError(
                 f"{printable(path)}: {len(members)} arrays, expected at most {_MOST_MEMBERS}; save "
                 "frames as one array (frame, sensor, y, x)."
             )
-        self._members = {
-            member.filename.removesuffix(".npy"): member
-            for member in members
-            if member.filename.endswith(".npy")
-        }
-        self._open: tuple[str, Any] | None = None
+        names = {member.filename: member for member in members}
+        self._members = {n.removesuffix(".npy"): m for n, m in names.items() if n.endswith(".npy")}
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, limits: Limits) -> Iterator[NpzSource]:
+    def open(cls, path: Path, _: Limits) -> Iterator[NpzSource]:
         """Open `path` for reading.
 
         Raises:
-            FileFormatError: it is no sound ZIP archive.
+            FileFormatError: If it is no sound ZIP archive.
         """
         with decoding(path, _KIND):
-            source = cls(path, limits)
-        try:
-            yield source
-        finally:
-            source._archive.close()
+            _check_directory(path)
+            archive = zipfile.ZipFile(path)
+        with archive:
+            yield cls(path, archive)
 
     def names(self) -> list[str]:
         """Return the names of all arrays."""
         return sorted(self._members)
 
-    def arrays(self) -> list[str]:
-        """Return the names of all arrays."""
-        return sorted(self._members)
+    arrays = names
 
     def is_matlab(self, name: str) -> bool:
         """Return False: the first axis counts the frames."""
         return False
 
+    def is_sliceable(self, name: str) -> bool:
+        """Return False: a compressed member is decoded from its start."""
+        return False
+
     def pixel_size_um(self, name: str) -> float | None:
         """Return the number in an array `pixel_size_um` of the archive, if there is one."""
-        if "pixel_size_um" not in self._members:
-            return None
-        shape, dtype = self.claims(("pixel_size_um",))["pixel_size_um"]
+        shape, dtype = self.claims(("pixel_size_um",)).get("pixel_size_um", ((0,), np.dtype("f4")))
         if math.prod(shape) != 1 or dtype.kind not in "iuf":
             return None
         found = float(self.read("pixel_size_um").ravel()[0])
         return found if math.isfinite(found) and found > 0 else None
 
     def claims(self, names: tuple[str, ...]) -> Claims:
-        """Return shape and dtype of those of `names` that are there; no values are read.
+        """Return shape and dtype of those of `names` that exist; no values are read.
 
         Raises:
-            FileFormatError: a member is encrypted, compressed in another way than deflate, no NPY,
-                or of another size than it claims.
+            FileFormatError: If a member is encrypted, compressed in another way than deflate, no
+                NPY, of another size than its header claims, or larger than deflate can make it.
         """
         found: Claims = {}
-        for name in names:
-            member = self._members.get(name)
-            if member is None:
-                continue
+        for name, member in ((n, self._members[n]) for n in names if n in self._members):
             where = f"{printable(self.path)}: {name!r:.60}"
             if member.flag_bits & 1 or member.compress_type not in _METHODS:
                 raise FileFormatError(
@@ -143,53 +135,21 @@ class NpzSource:
             with decoding(self.path, _KIND), self._archive.open(member) as stream:
                 shape, _, dtype = read_npy_header(stream)
                 held = member.file_size - stream.tell()
-            if dtype.kind != "O" and held != math.prod(shape) * dtype.itemsize:
+            claimed = math.prod(shape) * dtype.itemsize
+            possible = _MOST_RATIO[member.compress_type] * member.compress_size
+            if dtype.kind != "O" and (held != claimed or member.file_size > possible):
                 raise FileFormatError(
-                    f"{where} claims {math.prod(shape) * dtype.itemsize} bytes of values but holds "
-                    f"{held}; the archive is damaged, save it again."
+                    f"{where} claims {claimed} bytes of values but holds {min(held, possible)}; "
+                    "the archive is damaged, save it again."
                 )
             found[name] = (shape, dtype)
         return found
 
-    def is_sliceable(self, name: str) -> bool:
-        """Return whether parts cost no more than themselves: not in Fortran's order."""
-        with decoding(self.path, _KIND), self._archive.open(self._members[name]) as stream:
-            return not read_npy_header(stream)[1]
-
     def read(self, name: str, part: Part | None = None) -> npt.NDArray[Any]:
-        """Return one array that `claims` accepted, or a run along its first axis."""
+        """Return one array that `claims` accepted, or a part of it; nothing is unpickled."""
         with decoding(self.path, _KIND), self._archive.open(self._members[name]) as stream:
-            shape, fortran, dtype = read_npy_header(stream)
-            check_claim(
-                self.path, shape if len(shape) else (1,), dtype, unbounded(self._limits), name
-            )
-            if part is None or fortran:
-                values = _values(stream, math.prod(shape), dtype)
-                array = values.reshape(shape, order="F" if fortran else "C")
-                return array if part is None else array[part.index(array.ndim)]
-            each = math.prod(shape[1:])
-        rows = part.stop - part.start
-        with decoding(self.path, _KIND):
-            stream = self._at(name, part.start * each * dtype.itemsize)
-            return _values(stream, rows * each, dtype).reshape(rows, *shape[1:])
-
-    def _at(self, name: str, start: int) -> Any:
-        """Return the stream of a member at a byte of its values; going on is cheap."""
-        if self._open is None or self._open[0] != name:
-            stream = self._archive.open(self._members[name])
-            read_npy_header(stream)
-            self._open, self._first = (name, stream), stream.tell()
-        stream = self._open[1]
-        stream.seek(self._first + start)
-        return stream
-
-
-def _values(stream: Any, count: int, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Read so many values; no more is inflated than they take."""
-    content = stream.read(count * dtype.itemsize)
-    if len(content) != count * dtype.itemsize:
-        raise EOFError("values end too early")
-    return np.frombuffer(content, dtype)
+            array: npt.NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+        return array if part is None else array[part.index(array.ndim)]
 
 
 def _check_directory(path: Path) -> None:

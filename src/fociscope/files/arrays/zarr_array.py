@@ -1,8 +1,9 @@
 """One Zarr array, v2 or v3, in a folder that nobody has vouched for.
 
-Its description is read and judged here, and every chunk that is asked for is tried against the size
-it should have, before zarr decodes anything: zarr itself would load any codec a file names, follow
-links, and read chunks that are missing as zeros.
+Its description is checked here, and every chunk that is needed is held against the size it should
+have, before zarr decodes anything: zarr itself would load any codec a file names and follow links.
+Chunks that are absent have the array's `fill_value`, as the format says, unless the reader knows
+that the array was written in full (our own stores are).
 
 Format: Zarr storage specification, version 2; Zarr core specification, version 3.
 """
@@ -41,6 +42,8 @@ DESCRIPTION_V2 = ".zarray"
 KIND = "Zarr store"
 _LONGEST_DESCRIPTION_BYTES = 2**20
 _MOST_FILES = 1_000_000
+_MOST_ABSENT = 4000
+"""Chunks without a file in one call of `read`: each costs up to 1 ms, and nothing on the disk."""
 _LARGEST_CHUNK_BYTES = 64 * 2**20  # beyond this, a chunk may not be larger than its array
 _DATA_TYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
                "float16", "float32", "float64")  # fmt: skip
@@ -54,20 +57,25 @@ _BLOSC_HEADER = struct.Struct("<BBBBIII")
 class ZarrArray:
     """A plain numeric array whose description has been judged; its chunks are judged when read."""
 
-    def __init__(self, path: Path, name: str, said: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path, name: str, said: Mapping[str, Any], *, is_complete: bool = False
+    ) -> None:
         """Judge the description of the array `name` ("" for the store itself).
 
         Args:
-            path: the store, for messages.
-            name: where in it the array lies.
-            said: its `zarr.json` or `.zarray`, parsed.
+            path: Store, for messages.
+            name: Path of the array in the store.
+            said: Its `zarr.json` or `.zarray`, parsed.
+            is_complete: Whether every chunk was written, so that one that is absent was lost.
 
         Raises:
-            FileFormatError: it is no plain numeric array, or needs a codec that is not on the list.
+            FileFormatError: If it is no plain numeric array, or needs a codec that is not on the
+                list.
         """
         self.path = path
         self.folder = path / name if name else path
         self._where = f"{printable(path)}: {printable(name)}" if name else printable(path)
+        self._may_lack_chunks = not is_complete and said.get("fill_value") is not None
         self.version: Literal[2, 3] = 2 if said.get("zarr_format") == 2 else 3
         self._compressor: str | None
         if self.version == 2:
@@ -78,24 +86,24 @@ class ZarrArray:
             raise self._unknown_grid()
 
     @classmethod
-    def open(cls, path: Path, name: str) -> ZarrArray:
-        """Read the description of an array and judge it.
+    def open(cls, path: Path, name: str, *, is_complete: bool = False) -> ZarrArray:
+        """Read the description of an array and check it; arguments as above.
 
         Raises:
-            FileFormatError: as above, or there is no array.
+            FileFormatError: As above, or if there is no array.
         """
         folder = path / name if name else path
         with decoding(path, KIND):
             old = not (folder / DESCRIPTION).is_file() and (folder / DESCRIPTION_V2).is_file()
-            return cls(
-                path, name, read_json(path, folder / (DESCRIPTION_V2 if old else DESCRIPTION))
-            )
+            said = read_json(path, folder / (DESCRIPTION_V2 if old else DESCRIPTION))
+            return cls(path, name, said, is_complete=is_complete)
 
     def read(self, index: tuple[slice, ...], limits: Limits) -> npt.NDArray[Any]:
         """Return a part of the array.
 
         Raises:
-            FileFormatError: chunks are missing, damaged, or decode to another size.
+            FileFormatError: If chunks are damaged or decode to another size, or are absent where
+                the array was written in full or has no fill value.
         """
         import zarr
         from zarr.storage import LocalStore
@@ -166,7 +174,7 @@ class ZarrArray:
         )
 
     def _check_chunks(self, index: tuple[slice, ...], limits: Limits) -> None:
-        """Refuse chunks in the part `index` that are missing or decode to another size."""
+        """Refuse chunks in the part `index` that decode to another size, or were lost."""
         expected = math.prod(self.chunk) * self.dtype.itemsize
         whole = math.prod(self.shape) * self.dtype.itemsize
         if expected > max(whole, min(_LARGEST_CHUNK_BYTES, limits.max_bytes)):
@@ -178,9 +186,19 @@ class ZarrArray:
         for cut, side, length in zip(index, self.chunk, self.shape, strict=True):
             first, last, _ = cut.indices(length)
             ranges.append(range(first // side, -(-last // side)))
+        absent = 0
         for place in itertools.product(*ranges):
             key = self._separator.join((*self._prefix, *map(str, place)))
-            self._check_chunk(self.folder / key, key, expected)
+            file = self.folder / key
+            if self._may_lack_chunks and not file.exists():
+                absent += 1
+                if absent > _MOST_ABSENT:
+                    raise FileFormatError(
+                        f"{self._where}: more than {_MOST_ABSENT} chunks are absent from the part "
+                        "that is read, expected fewer; save it in larger chunks."
+                    )
+                continue
+            self._check_chunk(file, key, expected)
 
     def _check_chunk(self, file: Path, key: str, expected: int) -> None:
         if not file.is_file():

@@ -98,7 +98,7 @@ class ZarrSource:
         for name in names:
             if not (self.path / name).is_dir():
                 continue
-            array = self._arrays[name] = ZarrArray.open(self.path, name)
+            array = self._arrays[name] = ZarrArray.open(self.path, name, is_complete=True)
             found[name] = (array.shape, array.dtype)
         return found
 
