@@ -39,14 +39,27 @@ two pages for A and B, and more for frames of sensor A."""
 
 
 def read_captures(paths: Sequence[Path | str], limits: Limits = DEFAULT_LIMITS) -> Float32Array:
-    """Read all that `open_captures` opens into memory.
+    """Read all captures that `open_captures` opens into memory.
+
+    Args:
+        paths: Files, folders or patterns, as for `open_captures`.
+        limits: What the files may claim, and the memory that the captures may take.
 
     Returns:
-        (sensor, y, x) where one capture was given, else (frame, sensor, y, x). NaN and infinity
-        are left for others to judge.
+        float32 (sensor, y, x) of one capture, else (frame, sensor, y, x), in the files' units. NaN
+        and infinity are returned as they are.
 
     Raises:
-        FileFormatError: as for `open_captures`, or it takes more memory than `limits` allow.
+        FileFormatError: As for `open_captures`, or if the captures take more memory than `limits`
+            allow.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.files import read_captures
+        >>> np.save("run_A.npy", np.ones((51, 51)))
+        >>> np.save("run_B.npy", np.ones((51, 51)))
+        >>> read_captures(["run_A.npy", "run_B.npy"]).shape
+        (2, 51, 51)
     """
     with open_captures(paths, limits=limits, allow_non_finite=True) as series:
         claimed = math.prod(series.shape) * np.dtype(np.float32).itemsize
@@ -71,7 +84,7 @@ def open_captures(
 ) -> Iterator[CaptureSeries]:
     """Open a capture, or a series of them, of which only what is asked for is read.
 
-    | given | captures |
+    | paths | captures |
     |---|---|
     | one image | one, of sensor A |
     | A and B: two images | one |
@@ -83,17 +96,29 @@ def open_captures(
     | an array in an HDF5, MAT, NPZ or Zarr file | as it is; `file.h5:/name` where several fit |
 
     Args:
-        paths: one or two of these, or more images.
-        limits: what a file may claim; memory counts for each call of `read`.
-        pages: what pages are where a file does not say.
-        allow_non_finite: hand out NaN and infinity, as for captures whose bad pixels are filled
-            later; otherwise reading them is refused.
-        growing: one or two image files are being written: frames of which A or B is not there yet
-            are `begun` and wait, and a page of which a part is there is refused only when read.
+        paths: One or two of these, or more images.
+        limits: What a file may claim; memory counts for each call of `read`.
+        pages: What pages are where a file does not say: "frames" of one sensor, "sensors" A and B
+            in turns, or "auto" (two pages are A and B, more are frames).
+        allow_non_finite: Whether NaN and infinity are returned, as for captures whose bad pixels
+            are filled later; otherwise reading them is refused.
+        growing: Whether one or two image files are still being written: frames of which A or B is
+            missing count as `incomplete`, and an incomplete page is refused only when it is read.
+
+    Yields:
+        The open series; files are closed when the block ends.
 
     Raises:
-        FileFormatError: a file cannot be read, A and B differ in size or number, partners are
-            missing, or it is not clear what a file holds.
+        FileFormatError: If a file cannot be read, A and B differ in size or number, partners are
+            missing, or it is ambiguous what a file holds.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.files import open_captures
+        >>> np.save("run.npy", np.zeros((10, 2, 51, 51), np.uint16))
+        >>> with open_captures(["run.npy"]) as series:
+        ...     series.shape, series.read(0, 3).shape
+        ((10, 2, 51, 51), (3, 2, 51, 51))
     """
     if not paths:
         raise FileFormatError(

@@ -20,7 +20,18 @@ ReadFrames = Callable[[int, int], Float32Array]
 
 @dataclass(frozen=True)
 class CaptureSeries:
-    """An open series of captures; use `fociscope.files.open_captures` to get one."""
+    """An open series of captures, of which only the frames that are needed are read.
+
+    `fociscope.files.open_captures` opens one.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.files import open_captures
+        >>> np.save("run.npy", np.zeros((10, 2, 51, 51), np.uint16))
+        >>> with open_captures(["run.npy"]) as series:
+        ...     len(series), [batch.shape[0] for batch in series.batches(4)]
+        (10, [4, 4, 2])
+    """
 
     shape: tuple[int, int, int, int]
     """(frames, sensors, y, x)."""

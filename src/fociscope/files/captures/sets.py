@@ -44,8 +44,22 @@ class InputPath:
 def list_images(folder: Path) -> list[Path]:
     """Return the images of a folder in natural order; other and hidden files are left out.
 
+    Args:
+        folder: Folder of files of any image format.
+
+    Returns:
+        Paths of the images, 2 before 10.
+
     Raises:
-        FileFormatError: the folder holds no image, or may not be read.
+        FileFormatError: If the folder holds no image, or may not be read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from fociscope.files import list_images
+        >>> for name in ("10.tif", "2.tif", "notes.txt"):
+        ...     Path(name).touch()
+        >>> [image.name for image in list_images(Path())]
+        ['2.tif', '10.tif']
     """
     suffixes = list_suffixes("image")
     try:

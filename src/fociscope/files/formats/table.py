@@ -151,9 +151,9 @@ def find_format(path: Path) -> Format | None:
     Example:
         >>> import numpy as np
         >>> from fociscope.files import find_format
-        >>> folder = getfixture("tmp_path")
-        >>> np.save(folder / "a.npy", np.zeros((4, 4)))
-        >>> find_format(folder / "a.npy").name
+        >>> from pathlib import Path
+        >>> np.save("a.npy", np.zeros((4, 4)))
+        >>> find_format(Path("a.npy")).name
         'NPY'
     """
     store = _store_format(path)
@@ -170,7 +170,22 @@ def image_format(path: Path, head: bytes) -> Format | None:
 
 
 def is_store(path: Path) -> bool:
-    """Return whether a folder is one file of a format, such as a Zarr store."""
+    """Return whether a folder is one file of a format, such as a Zarr store.
+
+    Args:
+        path: Folder, or any other path.
+
+    Returns:
+        True if it is a folder that a format of the table recognises.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from fociscope.files import is_store
+        >>> Path("scenes.zarr").mkdir(), Path("images").mkdir()
+        (None, None)
+        >>> is_store(Path("scenes.zarr")), is_store(Path("images"))
+        (True, False)
+    """
     return _store_format(path) is not None
 
 

@@ -53,9 +53,9 @@ def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
     Example:
         >>> import numpy as np
         >>> from fociscope.files import read_image
-        >>> folder = getfixture("tmp_path")
-        >>> np.save(folder / "a.npy", np.arange(12, dtype=np.uint16).reshape(3, 4))
-        >>> read_image(folder / "a.npy").shape
+        >>> from pathlib import Path
+        >>> np.save("a.npy", np.arange(12, dtype=np.uint16).reshape(3, 4))
+        >>> read_image(Path("a.npy")).shape
         (3, 4)
     """
     path = Path(path)

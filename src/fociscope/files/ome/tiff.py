@@ -33,17 +33,31 @@ def write_ome_tiff(
     PhysicalSizeZ is written only where all layers have one spacing.
 
     Args:
-        path: the file to write, `.ome.tif` by custom.
-        array: (z, y, x) or (t, z, y, x).
-        pixel_pitch_um: side of a pixel, um.
-        depth_um: distance from sensor A of each plane, (z,) or (t, z), um; (z,) holds for all t.
-        channel_name: what the values are, such as "probability".
-        overwrite: replace a file that is there already.
+        path: File to write, `.ome.tif` by custom.
+        array: Planes, (z, y, x) or (t, z, y, x).
+        pixel_pitch_um: Side of a pixel, um.
+        depth_um: Distance of each plane from sensor A, (z,) for all t or (t, z), um.
+        channel_name: What the values are, such as "probability".
+        overwrite: Whether a file that exists is replaced.
 
     Raises:
-        ValueError: the shapes do not fit, or pitch or depths are not finite.
-        OutputExistsError: `path` exists and `overwrite` is False.
-        FociscopeError: the disk refuses.
+        ValueError: If the shapes do not fit, or pitch or depths are not finite.
+        OutputExistsError: If `path` exists and `overwrite` is False.
+        FociscopeError: If the disk refuses.
+
+    Example:
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from fociscope.files import read_pixel_size_um, write_ome_tiff
+        >>> write_ome_tiff(
+        ...     Path("map.ome.tif"),
+        ...     np.zeros((2, 51, 51)),
+        ...     pixel_pitch_um=55.0,
+        ...     depth_um=[250, 500],
+        ...     channel_name="probability",
+        ... )
+        >>> read_pixel_size_um(Path("map.ome.tif"))
+        55.0
     """
     path = Path(path)
     layers = np.ascontiguousarray(array, dtype=np.float32)

@@ -70,6 +70,13 @@ class ImagesDepth:
         raw: layer images before blur, (sample, layer, y, x).
         depth_map_um: depth where cells are, 0 elsewhere, (sample, layer, y, x), um.
         depth_um: distance of each layer from sensor A, (sample, layer), um.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.files import ImagesDepth
+        >>> captures = np.zeros((3, 1, 51, 51), np.float32)
+        >>> ImagesDepth(captures, depth_um=np.full((3, 4), 250, np.float32)).captures.shape
+        (3, 1, 51, 51)
     """
 
     captures: Float32Array
@@ -217,12 +224,23 @@ def read_images_depth(path: Path, limits: Limits = DEFAULT_LIMITS) -> ImagesDept
     Args:
         path: MAT v5 or v7.3, HDF5, or the folder of a Zarr v3 group; a single sample, or samples
             along the first or the last axis.
-        limits: what the file may claim, all its variables together.
+        limits: What the file may claim, all its variables together.
+
+    Returns:
+        All samples, with depths in um.
 
     Raises:
-        FileFormatError: missing, damaged, unsafe or too large; sensor A is not in it; the shapes do
-            not fit together or leave open which axis counts the samples; NaN or infinity; depths
-            are not mm, or the depth map says otherwise than `zdist_PSF`.
+        FileFormatError: If the file is missing, damaged, unsafe or too large, or lacks sensor A; if
+            the shapes do not fit together or leave open which axis counts the samples; if values
+            are NaN or infinite, depths are not in mm, or the depth map contradicts `zdist_PSF`.
+
+    Example:
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from fociscope.files import ImagesDepth, read_images_depth, write_images_depth
+        >>> write_images_depth(Path("1.mat"), ImagesDepth(np.ones((3, 2, 51, 51), np.float32)))
+        >>> read_images_depth(Path("1.mat")).captures.shape
+        (3, 2, 51, 51)
     """
     with ImagesDepthFile.open(path, limits) as file:
         return file.read()

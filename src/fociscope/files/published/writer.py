@@ -89,14 +89,22 @@ def write_images_depth(
     shapes in both kinds of MAT file.
 
     Args:
-        path: a file; the folder of the store for Zarr.
-        data: depths in um, which become mm.
-        overwrite: replace what is there already.
-        format: without it, by the suffix: `.h5`, `.hdf5`, `.zarr`, and MAT v5 for all else.
+        path: File, or the folder of the store for Zarr.
+        data: Samples, with depths in um, which are written in mm.
+        overwrite: Whether a file that exists is replaced.
+        format: Format; without it, by the suffix: `.h5`, `.hdf5`, `.zarr`, and MAT v5 for all else.
 
     Raises:
-        OutputExistsError: `path` exists and `overwrite` is False.
-        FociscopeError: the disk refuses, or a variable is larger than MAT v5 can hold.
+        OutputExistsError: If `path` exists and `overwrite` is False.
+        FociscopeError: If the disk refuses, or a variable is larger than MAT v5 can hold.
+
+    Example:
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from fociscope.files import ImagesDepth, write_images_depth
+        >>> write_images_depth(Path("1.h5"), ImagesDepth(np.ones((3, 2, 51, 51), np.float32)))
+        >>> Path("1.h5").exists()
+        True
     """
     path = Path(path)
     format = format or LayoutFormat.from_path(path)

@@ -66,7 +66,12 @@ class Limits:
         max_frame_px: the longest side of one frame, in pixels.
         max_pages: the number of frames in one file (all leading axes multiplied).
         max_bytes: memory for one decoded file, in bytes (a pixel counts as 4 bytes or more,
-            because all readers hand out float32).
+            because all readers return float32).
+
+    Example:
+        >>> from fociscope.files import Limits
+        >>> Limits(max_bytes=2**30).max_frame_px
+        8192
     """
 
     max_frame_px: int = 8192
