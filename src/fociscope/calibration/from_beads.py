@@ -92,8 +92,8 @@ def calibrate_beads(
     Example:
         >>> from fociscope.calibration import calibrate_beads, simulated_stack
         >>> from fociscope.imager import Imager
-        >>> imager = Imager(sensors=1, frame_px=(31, 31))
-        >>> stack = simulated_stack(imager, [[10.0, -15.0]], [50.0, 150.0, 300.0])
+        >>> imager = Imager(sensors=1, frame_px=(21, 21))
+        >>> stack = simulated_stack(imager, [[10.0, -15.0]], [450.0, 600.0, 750.0])
         >>> calibration = calibrate_beads(stack, imager=imager)
         >>> abs(calibration.estimates["half_angle_deg"].value - 18.0) < 1.0
         True

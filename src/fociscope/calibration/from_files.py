@@ -93,8 +93,8 @@ def calibrate(
         >>> import numpy as np
         >>> from fociscope.calibration import calibrate, simulated_stack
         >>> from fociscope.imager import Imager
-        >>> imager = Imager(sensors=1, frame_px=(31, 31))
-        >>> depth_um = [50.0, 150.0, 300.0]
+        >>> imager = Imager(sensors=1, frame_px=(21, 21))
+        >>> depth_um = [450.0, 600.0, 750.0]
         >>> planes = simulated_stack(imager, [[10.0, -15.0]], depth_um).counts[0]
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     np.save(Path(folder) / "beads.npy", planes)
@@ -141,6 +141,13 @@ def check_output(output: Path | str, *, overwrite: bool = False) -> None:
         FociscopeError: If it does not end in `.toml`.
         OutputExistsError: If one of the files to write is a folder, or exists and `overwrite` is
             not set.
+
+    Example:
+        >>> from fociscope.calibration import check_output
+        >>> check_output("chip.json")
+        Traceback (most recent call last):
+        ...
+        fociscope.errors.FociscopeError: chip.json: an imager's file ends in .toml; choose such ...
     """
     output = Path(output)
     if output.suffix.lower() != ".toml":
@@ -180,6 +187,18 @@ def save_calibration(
     Raises:
         FociscopeError: If `output` does not end in `.toml`.
         OutputExistsError: If a file exists and `overwrite` is not set.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from fociscope.calibration import calibrate_beads, save_calibration, simulated_stack
+        >>> from fociscope.imager import Imager
+        >>> imager = Imager(sensors=1, frame_px=(21, 21))
+        >>> stack = simulated_stack(imager, [[10.0, -15.0]], [450.0, 600.0, 750.0])
+        >>> calibration = calibrate_beads(stack, imager=imager)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [file.name for file in save_calibration(calibration, Path(folder) / "chip.toml")]
+        ['chip.toml', 'chip.calibration.json']
     """
     output, measured = Path(output), inputs or []
     with atomic_folder(output.parent, overwrite=True, shared=True) as part:

@@ -75,11 +75,11 @@ def calibrate_target(
         >>> import numpy as np
         >>> from fociscope.calibration import calibrate_target, simulated_stack
         >>> from fociscope.imager import Imager
-        >>> imager = Imager(sensors=1, frame_px=(31, 31))
-        >>> points_px = np.array([[-8, -5], [6, 7], [3, -9], [-4, 8]])
-        >>> target = np.zeros((31, 31))
-        >>> target[tuple((points_px + 15).T)] = 1.0
-        >>> stack = simulated_stack(imager, points_px * 55.0, [50.0, 150.0, 300.0])
+        >>> imager = Imager(sensors=1, frame_px=(21, 21))
+        >>> points_px = np.array([[-6, -4], [5, 6], [3, -7], [-4, 6]])
+        >>> target = np.zeros((21, 21))
+        >>> target[tuple((points_px + 10).T)] = 1.0
+        >>> stack = simulated_stack(imager, points_px * 55.0, [450.0, 600.0, 750.0])
         >>> calibration = calibrate_target(stack, target, imager=imager)
         >>> abs(calibration.estimates["half_angle_deg"].value - 18.0) < 1.0
         True

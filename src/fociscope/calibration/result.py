@@ -1,4 +1,4 @@
-"""What a calibration found: the imager, how sure it is, and what a figure of it needs."""
+"""The result of a calibration: the imager, its uncertainties, and the planes for a figure."""
 
 from __future__ import annotations
 
@@ -29,17 +29,25 @@ class PlaneFit:
     """One plane of one sensor, beside the fitted imager.
 
     Attributes:
-        sensor: 0 for A, 1 for B.
-        depth_um: as stated, from sensor A.
-        distance_um: from this sensor, the fitted depth offset included.
-        apparent_um: the distance at which this plane alone would fit best.
-        peak_snr_db: of the fitted light.
-        measured: (y, x) light measured: one bead's window, or the frame; background subtracted.
-        fitted: (y, x) light fitted.
-        residual_std: (y, x) their difference in standard deviations of the noise; of several
-            beads, of their mean.
+        sensor: Number of the sensor: 0 for A, 1 for B.
+        depth_um: Stated depth, from sensor A.
+        distance_um: Distance from this sensor, the fitted depth offset included.
+        apparent_um: Distance at which this plane alone would fit best.
+        peak_snr_db: Peak SNR of the fitted light.
+        measured: (y, x) measured light, background subtracted: one bead's window, or the frame.
+        fitted: (y, x) fitted light.
+        residual_std: (y, x) difference in standard deviations of the noise; of several beads, the
+            mean difference in its own standard deviations.
         radius_um: (point,) distance of pixels from their bead; empty for a target.
         profile: (2, point) share of a bead's light in these pixels, measured and fitted.
+
+    Example:
+        >>> from fociscope.calibration import calibrate_beads, simulated_stack
+        >>> from fociscope.imager import Imager
+        >>> imager = Imager(sensors=1, frame_px=(21, 21))
+        >>> stack = simulated_stack(imager, [[10.0, -15.0]], [450.0, 600.0, 750.0])
+        >>> [plane.depth_um for plane in calibrate_beads(stack, imager=imager).planes]
+        [450.0, 600.0, 750.0]
     """
 
     sensor: int
@@ -56,19 +64,31 @@ class PlaneFit:
 
 @dataclass(frozen=True)
 class Calibration:
-    """An imager from measurements.
+    """An imager from measurements, with its uncertainties.
 
     Attributes:
-        imager: with what was fitted in place of what was assumed.
-        source: what was imaged.
-        fitted: the parametric PSF; the imager has it too, unless its PSF is measured.
-        estimates: fitted values with one standard deviation and units.
-        planes: how each plane fits, sensor A first, by depth.
-        beads: (y, x) in pixels of each bead that was fitted, and its uncertainty.
-        excluded: spots that were not fitted.
-        notes: what a reader should know; each was also a warning.
-        reduced_chi_square: 1 where noise alone separates the imager and its measurement.
-        outlier_share: of the pixels left out as hot, dead or dusty.
+        imager: Imager with the fitted values in place of those assumed.
+        source: What was imaged: "beads" or "target".
+        fitted: Parametric PSF; also the imager's, unless that is measured.
+        estimates: Fitted values with one standard deviation and unit, by name.
+        planes: Fit of each plane, sensor A first, by depth.
+        beads: Place in pixels of each fitted bead, and its uncertainty.
+        excluded: Spots that were not fitted.
+        notes: What a user should know; each was also a warning.
+        reduced_chi_square: Mean squared residual over the noise's variance; 1 if noise alone
+            separates the imager and its measurement.
+        outlier_share: Share of the pixels left out as hot, dead or dusty.
+
+    Example:
+        >>> from fociscope.calibration import calibrate_beads, simulated_stack
+        >>> from fociscope.imager import Imager
+        >>> imager = Imager(sensors=1, frame_px=(21, 21))
+        >>> stack = simulated_stack(imager, [[10.0, -15.0]], [450.0, 600.0, 750.0])
+        >>> calibration = calibrate_beads(stack, imager=imager)
+        >>> sorted(calibration.estimates)
+        ['background_a_counts', 'base_blur_um', 'half_angle_deg']
+        >>> calibration.source, calibration.imager.psf == calibration.fitted
+        ('beads', True)
     """
 
     imager: Imager
@@ -119,9 +139,9 @@ class Calibration:
         """Write the imager, its PSF file where it was measured, and the summary.
 
         Args:
-            folder: an empty one that is moved into place when all is written.
-            name: of the imager's file, such as `imager.toml`.
-            more: entries of the summary, such as the inputs.
+            folder: Empty folder that is moved into place when all is written.
+            name: Name of the imager's file, such as `imager.toml`.
+            more: Entries of the summary, such as the inputs.
 
         Returns:
             The files written.

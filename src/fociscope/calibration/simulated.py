@@ -1,7 +1,7 @@
-"""Calibrations that never took place: beads and targets as an imager would see them.
+"""Simulated calibrations: beads and targets as an imager would see them.
 
-They tell before an experiment how well beads of some number, brightness and depths would do, and
-hold the fits to account: emitters are drawn one by one, wherever they lie between pixels.
+They show before an experiment how well beads of some number, brightness and depths would do, and
+test the fits: emitters are drawn one by one, wherever they lie between pixels.
 """
 
 from __future__ import annotations
@@ -40,14 +40,24 @@ def simulated_stack(
     gain. Both sensors expose a plane for the same time.
 
     Args:
-        imager: its frame, sensors, PSF, registration, gains and camera.
-        points_um: (point, 2) as (y, x) from the middle of sensor A's frame.
-        depth_um: (depth,) from sensor A.
-        brightness: of the points, beside one another.
-        peak_snr_db: of the brightest pixel on either sensor; None for no noise.
-        one_exposure: the same for all planes, with that peak SNR in the brightest; else each plane
-            reaches it.
-        seed: of the noise.
+        imager: Imager with its frame, sensors, PSF, registration, gains and camera.
+        points_um: (point, 2) places as (y, x) from the middle of sensor A's frame.
+        depth_um: (depth,) distances from sensor A.
+        brightness: (point,) relative brightness of the points.
+        peak_snr_db: Peak SNR of the brightest pixel on either sensor; None for no noise.
+        one_exposure: Whether all planes share one exposure, with that peak SNR in the brightest
+            plane; else each plane reaches it.
+        seed: Seed of the noise.
+
+    Returns:
+        A stack of (sensor, depth, y, x) counts.
+
+    Example:
+        >>> from fociscope.calibration import simulated_stack
+        >>> from fociscope.imager import Imager
+        >>> stack = simulated_stack(Imager.reference(), [[10.0, -15.0]], [100.0, 300.0])
+        >>> stack.counts.shape
+        (2, 2, 51, 51)
     """
     depth = np.asarray(depth_um, dtype=np.float64)
     points = np.asarray(points_um, dtype=np.float64)

@@ -20,12 +20,28 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Camera(Configuration):
-    """One sensor's electronics.
+    r"""The electronics of one sensor: photons to counts, with the noise in the order of the light.
+
+    With a quantum efficiency $q$, $N$ photons and the dark variance $v$ of `floor_variance_e2`, the
+    signal-to-noise ratio of a pixel is
+
+    $$ \mathrm{SNR} = \frac{q N}{\sqrt{q N + v}}. $$
 
     The defaults are an assumption: they hold 50 dB of peak SNR within half of the full well, and
-    their read noise plays no part at 40 dB. The sibling chip's noise floor is known in volts only
-    (2.2 mV rms, PMC9199368). Its pixels are all alike until the fields of the fixed pattern say
-    otherwise; `fixed_pattern` draws one, and `expose` takes it.
+    their read noise is negligible at 40 dB. The sibling chip's noise floor is published in volts
+    only (2.2 mV rms, PMC9199368). All pixels are alike unless the fields of the fixed pattern
+    differ from 0; `fixed_pattern` draws one, and `expose` takes it.
+
+    Example:
+        >>> import torch
+        >>> from fociscope.imager import Camera
+        >>> camera = Camera()
+        >>> photons = camera.peak_photons(40.0)
+        >>> counts = camera.expose(photons.expand(8, 8), generator=torch.Generator().manual_seed(0))
+        >>> counts.shape, counts.dtype
+        (torch.Size([8, 8]), torch.float32)
+        >>> bool((camera.photons(counts).mean() / photons - 1).abs() < 0.01)
+        True
     """
 
     quantum_efficiency: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -114,17 +130,17 @@ class Camera(Configuration):
         return int(2**self.adc_bits - 1)
 
     def fixed_pattern(self, sensors: int, frame_px: tuple[int, int]) -> FixedPattern | None:
-        """Return what is peculiar to each pixel, or None where all are alike.
+        """Return how pixels differ from one another, or None if all are alike.
 
         It is always the same for the same camera, whatever the exposure: `fixed_pattern_seed` and
         the number of the sensor determine it, torch's and NumPy's global generators do not.
 
         Args:
-            sensors: of the chip; sensor A's pattern does not depend on how many there are.
-            frame_px: (y, x) pixels.
+            sensors: Number of sensors; sensor A's pattern does not depend on it.
+            frame_px: (y, x) pixels of each sensor.
 
         Raises:
-            ImagerError: no sensor, or a frame without pixels.
+            ImagerError: If there is no sensor, or the frame has no pixels.
         """
         if not (self.prnu or self.dsnu_e or self.hot_pixel_share or self.dead_pixel_share):
             return None
@@ -149,15 +165,16 @@ class Camera(Configuration):
         """Turn the mean number of photons that reach each pixel into counts.
 
         Args:
-            photons: (...) per exposure, not negative; (..., sensor, y, x) for a fixed pattern.
-            generator: source of the noise; without one, torch's global generator.
-            fixed_pattern: how the pixels differ; without one, they are all alike.
+            photons: (...) mean photons per exposure, not negative; (..., sensor, y, x) for a fixed
+                pattern.
+            generator: Source of the noise; torch's global generator by default.
+            fixed_pattern: Differences between pixels; None if they are all alike.
 
         Returns:
             (...) whole counts as float32, from 0 to `largest_count`.
 
         Raises:
-            ImagerError: the fixed pattern is that of other sensors or another frame.
+            ImagerError: If the fixed pattern is that of other sensors or another frame.
         """
         pattern = None if fixed_pattern is None else fixed_pattern.matching(photons)
         if pattern is None:
@@ -182,16 +199,17 @@ class Camera(Configuration):
         undoing of what the converter clipped in the dark, where the black level is too low).
 
         Args:
-            counts: (...), or (..., sensor, y, x) for a fixed pattern.
-            fixed_pattern: corrects each pixel's offset, dark current and gain. Without one, the
-                pattern stays in the estimate: PRNU and DSNU leave its mean over the pixels right,
-                hot and dead pixels do not.
+            counts: (...) counts, or (..., sensor, y, x) for a fixed pattern.
+            fixed_pattern: Pattern that corrects each pixel's offset, dark current and gain. Without
+                one, the pattern stays in the estimate: PRNU and DSNU leave its mean over the pixels
+                right, hot and dead pixels do not.
 
         Returns:
-            The shape of `counts`. A dead pixel gives 0: `fixed_pattern.usable` tells it from dark.
+            Photons in the shape of `counts`. A dead pixel gives 0; `fixed_pattern.usable` tells it
+            from a dark one.
 
         Raises:
-            ImagerError: the fixed pattern is that of other sensors or another frame.
+            ImagerError: If the fixed pattern is that of other sensors or another frame.
         """
         electrons = (counts - self.black_level_counts) * self.gain_e_per_count - self.dark_e
         if fixed_pattern is None:
@@ -204,10 +222,16 @@ class Camera(Configuration):
         return electrons / response
 
     def peak_photons(self, peak_snr_db: Tensor | float) -> Tensor:
-        """Return the photons in the brightest pixel that give a peak SNR.
+        r"""Return the photons in the brightest pixel that give a peak SNR.
 
-        Peak SNR is 20 log10(peak / standard deviation of the noise at the peak). With N electrons
-        and the dark variance v it is N / sqrt(N + v), which is solved for N.
+        Peak SNR is $20 \log_{10}$ of the peak over the standard deviation of the noise at the peak.
+        With $N$ electrons and the dark variance $v$ it is $N / \sqrt{N + v}$, solved here for $N$.
+
+        Args:
+            peak_snr_db: (...) peak SNR in dB.
+
+        Returns:
+            (...) photons per exposure.
         """
         snr2 = torch.as_tensor(10.0, dtype=torch.float32) ** (torch.as_tensor(peak_snr_db) / 10)
         electrons = (snr2 + torch.sqrt(snr2**2 + 4 * snr2 * self.floor_variance_e2)) / 2
@@ -232,18 +256,18 @@ class Camera(Configuration):
         Args:
             light: (..., y, x) noise-free captures in any unit; (..., sensor, y, x) for a fixed
                 pattern.
-            peak_snr_db: a number, or one per image (...).
-            generator: source of the noise.
-            fixed_pattern: how the pixels differ; without one, they are all alike.
-            corrected: the fixed pattern is known and corrected, as `photons` does it; else it
-                stays in the captures, as in those of a chip that nobody calibrated.
+            peak_snr_db: Peak SNR in dB: a number, or (...) one per image.
+            generator: Source of the noise; torch's global generator by default.
+            fixed_pattern: Differences between pixels; None if they are all alike.
+            corrected: Whether the fixed pattern is known and corrected, as by `photons`; else it
+                stays in the captures, as in those of a chip that is not calibrated.
 
         Returns:
             (..., y, x) noisy captures in the units of `light`; an image without light is
             exposed as if its peak were 1, and holds noise alone.
 
         Raises:
-            ImagerError: the fixed pattern is that of other sensors or another frame.
+            ImagerError: If the fixed pattern is that of other sensors or another frame.
         """
         peak = light.amax(dim=(-2, -1), keepdim=True)
         peak = torch.where(peak > 0, peak, torch.ones_like(peak))

@@ -1,7 +1,7 @@
 """The fixed pattern: how one chip's pixels differ from each other, in the same way in every frame.
 
-Three kinds of difference, told apart because they meet the light at different places (as in the
-model of Konnik and Welsh, arXiv:1412.4031):
+Three kinds of difference are distinguished because they meet the light at different places (as in
+the model of Konnik and Welsh, arXiv:1412.4031):
 
 - gain: the photo response non-uniformity (PRNU of EMVA 1288), a factor on the light;
 - offset: what a pixel's readout adds whatever the exposure, the dark signal non-uniformity (DSNU of
@@ -30,7 +30,17 @@ STREAM = 0xF12ED
 
 @dataclass(frozen=True, eq=False)
 class FixedPattern:
-    """What is peculiar to each pixel of a chip's sensors, however often it is exposed."""
+    """The differences between the pixels of a chip's sensors, the same in every exposure.
+
+    Example:
+        >>> from fociscope.imager import Camera
+        >>> camera = Camera(prnu=0.01, dead_pixel_share=0.02)
+        >>> pattern = camera.fixed_pattern(sensors=2, frame_px=(51, 51))
+        >>> pattern.gain.shape
+        torch.Size([2, 51, 51])
+        >>> bool(pattern.dead.any()), bool(pattern.hot.any())
+        (True, False)
+    """
 
     gain: Tensor
     """(sensor, y, x) response to light relative to the mean pixel's, not negative; 0: dead."""
@@ -40,11 +50,11 @@ class FixedPattern:
     """(sensor, y, x) dark current on top of the camera's; above 0 in hot pixels only."""
 
     def __post_init__(self) -> None:
-        """Refuse a pattern, such as a measured one, that cannot be.
+        """Refuse an impossible pattern, such as a measured one.
 
         Raises:
-            ImagerError: three shapes that differ, a number that is none, or a negative gain or
-                dark current.
+            ImagerError: If the three shapes differ, a number is not finite, or a gain or dark
+                current is negative.
         """
         shapes = [tuple(field.shape) for field in (self.gain, self.offset_e, self.hot_e_per_s)]
         if len(set(shapes)) != 1 or len(shapes[0]) != 3:
@@ -80,13 +90,13 @@ class FixedPattern:
         return ~(self.dead | self.hot)
 
     def matching(self, images: Tensor) -> FixedPattern:
-        """Return the pattern on the device of images, sure to fit their shape.
+        """Return the pattern on the device of images, after checking that it fits their shape.
 
         Args:
-            images: (..., sensor, y, x).
+            images: (..., sensor, y, x) captures.
 
         Raises:
-            ImagerError: the images have other sensors or another frame.
+            ImagerError: If the images have other sensors or another frame.
         """
         ours, theirs = tuple(self.gain.shape), tuple(images.shape)
         if theirs[-3:] != ours:
@@ -120,21 +130,21 @@ def draw_fixed_pattern(
     wanted or not: neither another sensor nor another kind changes what a pixel is like.
 
     Args:
-        sensors: how many.
+        sensors: Number of sensors.
         frame_px: (y, x) pixels of each.
-        seed: of the chip.
-        prnu: relative standard deviation of the gain, which is normal.
-        dsnu_e: standard deviation of the offset, which is normal.
-        hot_pixel_share: of all pixels.
-        hot_pixel_e_per_s: mean of the hot pixels' extra dark current, which is exponential: most
-            are lukewarm and few are bright (an assumption).
-        dead_pixel_share: of all pixels; none of them is hot.
+        seed: Seed of the chip.
+        prnu: Relative standard deviation of the gain, which is normally distributed.
+        dsnu_e: Standard deviation of the offset in electrons, which is normally distributed.
+        hot_pixel_share: Share of hot pixels.
+        hot_pixel_e_per_s: Mean of the hot pixels' extra dark current, which is exponentially
+            distributed: most are dim and few are bright (an assumption).
+        dead_pixel_share: Share of dead pixels; none of them is hot.
 
     Returns:
-        float32 (sensor, y, x).
+        Float32 fields of (sensor, y, x).
 
     Raises:
-        ImagerError: no sensor, or a frame without pixels.
+        ImagerError: If there is no sensor, or the frame has no pixels.
     """
     if sensors < 1 or min(frame_px) < 1:
         raise ImagerError(

@@ -37,9 +37,17 @@ Gain = Annotated[float, Field(gt=0, le=1e6)]
 
 
 class Imager(Configuration):
-    """A chip-scale lensless imager: sensor A on top of the tissue and, where there is one, B below.
+    """A chip-scale lensless imager: sensor A on top of the tissue and, if there are two, B below.
 
     Depth is the distance from sensor A; sensor B sees a layer from `gap_um` minus its depth.
+
+    Example:
+        >>> from fociscope.imager import GaussianPsf, Imager
+        >>> imager = Imager(name="chip", pixel_pitch_um=50.0, psf=GaussianPsf(spread=0.25))
+        >>> imager.with_(gap_um=800.0).gap_um
+        800.0
+        >>> Imager.reference().frame_px
+        (51, 51)
     """
 
     name: str = "reference"
@@ -69,8 +77,11 @@ class Imager(Configuration):
     def with_(self, **changes: object) -> Self:
         """Return a copy with some fields changed and all of them checked again.
 
+        Args:
+            changes: New values by field.
+
         Raises:
-            ImagerError: a field is unknown or out of its range.
+            ImagerError: If a field is unknown or out of its range.
         """
         return changed(self, changes, what="imager", error=ImagerError)
 
@@ -78,19 +89,19 @@ class Imager(Configuration):
         """Return the imager of captures that are cut out of this one's, from both sensors alike.
 
         A registration turns and scales sensor B about the middle of the frame, and a crop has
-        another middle. Where sensor B is neither turned nor scaled, or is not there, nothing hangs
-        on the middle, and the imager stays as it is.
+        another centre. If sensor B is neither turned nor scaled, or there is none, the centre is
+        irrelevant, and the imager is returned unchanged.
 
         Args:
-            y: first row of the crop, in pixels of captures that are flipped already.
-            x: its first column.
-            height: its size.
-            width: likewise.
+            y: First row of the crop, in pixels of captures that are flipped already.
+            x: First column of the crop.
+            height: Rows of the crop.
+            width: Columns of the crop.
             of: (y, x) size of the captures before the crop.
 
         Raises:
-            ImagerError: the crop goes beyond the captures, has more pixels than an imager may, or
-                shows tissue that lies far apart on the sensors.
+            ImagerError: If the crop goes beyond the captures, has more pixels than an imager may,
+                or shows tissue that lies far apart on the sensors.
         """
         if not (0 <= y < y + height <= of[0] and 0 <= x < x + width <= of[1]):
             raise ImagerError(
@@ -109,13 +120,16 @@ class Imager(Configuration):
 
     @classmethod
     def from_toml(cls, path: Path | str) -> Self:
-        """Read an imager from a TOML file; what the file does not name keeps its default.
+        """Read an imager from a TOML file; fields that the file does not name keep their defaults.
 
         A measured PSF's `file` lies beside it.
 
+        Args:
+            path: Path of the file.
+
         Raises:
-            FileFormatError: there is no such file.
-            ImagerError: it is not TOML, or it describes no possible imager.
+            FileFormatError: If there is no such file.
+            ImagerError: If it is not TOML, or describes no possible imager.
         """
         path = Path(path)
         return parse_toml(
@@ -132,8 +146,12 @@ class Imager(Configuration):
         A measured PSF goes into an OME-TIFF beside it, in `float32`: `imager.toml` and
         `imager.psf.ome.tif`.
 
+        Args:
+            path: Path of the file.
+            overwrite: Whether files may be replaced.
+
         Raises:
-            OutputExistsError: one of the files is there, and `overwrite` was not asked for.
+            OutputExistsError: If one of the files exists and `overwrite` is not set.
         """
         path = Path(path)
         with atomic_path(path, overwrite=overwrite) as part:

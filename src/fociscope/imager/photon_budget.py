@@ -22,10 +22,18 @@ BUDGET_ENERGY = 0.9999
 
 @dataclass(frozen=True)
 class SensorBudget:
-    """What one sensor gets of the cell's light in one exposure, and with what noise.
+    """The light of a cell that one sensor receives in one exposure, and its noise.
 
     Every noise is a standard deviation, in electrons, of the brightest pixel; they are independent,
     so their squares add up to that of `noise_e`.
+
+    Example:
+        >>> from fociscope.imager import Imager, photon_budget
+        >>> sensor_a, sensor_b = photon_budget(
+        ...     Imager.reference(), cell_photons_per_s=1e7, depth_um=200.0
+        ... ).sensors
+        >>> sensor_a.snr_db > sensor_b.snr_db
+        True
     """
 
     name: str
@@ -67,7 +75,14 @@ class SensorBudget:
 
 @dataclass(frozen=True)
 class PhotonBudget:
-    """The light of one cell in one exposure, on each sensor; `str` gives it as a table."""
+    """The light of one cell in one exposure, on each sensor; `str` returns it as a table.
+
+    Example:
+        >>> from fociscope.imager import Imager, photon_budget
+        >>> budget = photon_budget(Imager.reference(), cell_photons_per_s=1e7, depth_um=200.0)
+        >>> print(str(budget).splitlines()[0])
+        A cell of 1e+07 photons/s at a depth of 200 um, exposed for 0.05 s: 5e+05 photons
+    """
 
     cell_photons_per_s: float
     depth_um: float
@@ -112,19 +127,29 @@ class PhotonBudget:
 
 
 def photon_budget(imager: Imager, *, cell_photons_per_s: float, depth_um: float) -> PhotonBudget:
-    """Follow the light of a cell to each sensor, and say what the brightest pixel makes of it.
+    """Estimate the light of a cell on each sensor, and the signal and noise of its brightest pixel.
 
     The cell is a point in clear tissue above the middle of the middle pixel, alone: neither other
     cells nor autofluorescence add to the signal and to its shot noise.
 
     Args:
-        imager: the instrument, with its camera.
-        cell_photons_per_s: fluorescence that the cell emits in all directions, in the band that
-            the camera sees.
-        depth_um: from sensor A; sensor B is `gap_um` minus this away.
+        imager: Imager with its camera.
+        cell_photons_per_s: Photons per second that the cell emits in all directions, in the band
+            that the camera sees.
+        depth_um: Distance of the cell from sensor A; sensor B is `gap_um` minus this away.
+
+    Returns:
+        The budget of each sensor.
 
     Raises:
-        ImagerError: a brightness that is none, or a depth that does not lie within the gap.
+        ImagerError: If the brightness is not a finite number above 0, or the depth lies outside the
+            gap.
+
+    Example:
+        >>> from fociscope.imager import Imager, photon_budget
+        >>> budget = photon_budget(Imager.reference(), cell_photons_per_s=1e7, depth_um=200.0)
+        >>> round(budget.sensors[0].landing_share, 3)
+        0.035
     """
     if not 0 < cell_photons_per_s < math.inf:
         raise ImagerError(

@@ -50,12 +50,13 @@ class Projection:
         """Prepare a projection.
 
         Args:
-            imager: the instrument.
-            depth_um: (..., layer), within the imager.
-            frame_px: (y, x) of layers and captures.
-            psf_parameters: as for `LayerProjector.A`.
-            memory_bytes, family: as for `LayerProjector`.
-            keep: compute transfer functions once and keep them, for many uses of `A`.
+            imager: Imager to project as.
+            depth_um: (..., layer) distances from sensor A, within the imager.
+            frame_px: (y, x) pixels of layers and captures.
+            psf_parameters: (...) values as for `LayerProjector.A`.
+            memory_bytes: Working memory as for `LayerProjector`.
+            parameter_range: Name and bounds as for `LayerProjector`.
+            keep: Whether transfer functions are computed once and kept, for many uses of `A`.
         """
         self._kept: dict[tuple[int, int, tuple[int, int]], Tensor] | None = {} if keep else None
         self.imager, self.psf = imager, imager.psf
@@ -187,7 +188,7 @@ class Projection:
         offset_um: tuple[float, float] | None,
         parameters_of_scenes: dict[str, Tensor],
     ) -> Tensor | None:
-        """Return the shares from a bank of kernels; None where they must be computed."""
+        """Return the pixels' response by interpolation; None if it must be computed."""
         least_um, most_um = self.psf.depth_range_um
         later = self.psf.grid_parameters
         now = {name: value for name, value in parameters_of_scenes.items() if name not in later}

@@ -28,10 +28,29 @@ MEMORY_BYTES = 2**27
 
 
 class LayerProjector:
-    """Layers at depths -> sensor images (`A`), and the adjoint (`A_adjoint`).
+    r"""Layers at depths -> sensor images (`A`), and the adjoint (`A_adjoint`).
 
-    It works on the device and in the precision of what it is given, and torch differentiates it in
+    With $h_{z}$ the kernel of the distance $z$, sensor $s$ of gain $g_s$ collects of the layers
+    $x_l$ at distances $z_{sl}$
+
+    $$ y_s = g_s \sum_l h_{z_{sl}} * x_l , $$
+
+    sensor B shifted, turned and scaled as the imager's registration states.
+
+    It works on the device and in the precision of its arguments, and torch differentiates it in
     layers, depths and PSF parameters. The frame is the layers' own, of any size.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.imager import Imager, LayerProjector
+        >>> projector = LayerProjector(Imager.reference())
+        >>> layers = np.zeros((2, 51, 51), np.float32)
+        >>> layers[0, 25, 25] = 1.0
+        >>> captures = projector.A(layers, np.array([200.0, 700.0], np.float32))
+        >>> captures.shape
+        (2, 51, 51)
+        >>> bool(captures[0].max() > captures[1].max())  # sensor A is nearer
+        True
     """
 
     def __init__(
@@ -44,16 +63,16 @@ class LayerProjector:
         """Project as `imager` does: its PSF, pixels, sensors, gap, registration and boundary.
 
         Args:
-            imager: the instrument.
-            memory_bytes: working memory beside what goes in and comes out; larger frames are
-                projected in tiles. What torch keeps to differentiate comes on top.
-            parameter_range: name and bounds of a PSF parameter that will come one value per sample,
-                such as ("half_angle_deg", (12.0, 25.0)). Kernels are then interpolated in it, ten
-                times as fast as they are computed; without it, or outside the bounds, they are
-                computed.
+            imager: Imager to project as.
+            memory_bytes: Working memory beside arguments and results; larger frames are projected
+                in tiles. The memory that torch needs to differentiate comes on top.
+            parameter_range: Name and bounds of a PSF parameter of which `A` will take one value per
+                sample, such as ("half_angle_deg", (12.0, 25.0)). Kernels are then interpolated in
+                it, ten times as fast as they are computed; without it, or outside the bounds, they
+                are computed.
 
         Raises:
-            ImagerError: no memory to work with.
+            ImagerError: If `memory_bytes` is below 1.
         """
         if memory_bytes < 1:
             raise ImagerError(f"memory_bytes must be at least 1; got {memory_bytes}")
@@ -69,15 +88,15 @@ class LayerProjector:
         Args:
             layers: (..., layer, y, x) emitted light per pixel.
             depth_um: (..., layer) distance of each layer from sensor A, from 0 to the gap.
-            psf_parameters: fields of the imager's PSF to replace, one value per sample (...),
-                such as `half_angle_deg` and `base_blur_um`.
+            psf_parameters: (...) values, one per sample, in place of fields of the imager's PSF
+                that its kind lists as `batched_parameters`, such as `base_blur_um`.
 
         Returns:
             (..., sensor, y, x) light per pixel, in the units of `layers`.
 
         Raises:
-            ImagerError: shapes that do not fit, a depth outside the imager, or a parameter outside
-                its range.
+            ImagerError: If shapes do not fit, a depth is outside the imager, or a parameter is
+                unknown or outside its range.
         """
         x = as_tensor(layers)
         if x.ndim < 3:
@@ -99,15 +118,15 @@ class LayerProjector:
         """Return the adjoint: <A layers, captures> = <layers, A_adjoint captures>.
 
         Args:
-            captures: (..., sensor, y, x).
+            captures: (..., sensor, y, x) light per pixel.
             depth_um: (..., layer) distance of each layer from sensor A.
-            psf_parameters: as for `A`.
+            psf_parameters: (...) values as for `A`.
 
         Returns:
-            (..., layer, y, x).
+            (..., layer, y, x) light per pixel.
 
         Raises:
-            ImagerError: shapes that do not fit, or a depth outside the imager.
+            ImagerError: If shapes do not fit, or a depth is outside the imager.
         """
         y = as_tensor(captures)
         if y.ndim < 3 or y.shape[-3] != self.imager.sensors:
@@ -129,15 +148,16 @@ class LayerProjector:
     def at(
         self, depth_um: ArrayLike, frame_px: tuple[int, int], **psf_parameters: Tensor
     ) -> Projection:
-        """Return the projection at depths that stay, for iterations: kernels are computed once.
+        """Return the projection at fixed depths, for iterations: kernels are computed once.
 
         Args:
-            depth_um: (scene, layer), whose type and device are the projection's.
-            frame_px: (y, x) of layers and captures.
-            psf_parameters: as for `A`.
+            depth_um: (scene, layer) distances from sensor A, whose type and device are the
+                projection's.
+            frame_px: (y, x) pixels of layers and captures.
+            psf_parameters: (scene,) values as for `A`.
 
         Raises:
-            ImagerError: as for `A`.
+            ImagerError: As for `A`.
         """
         z = as_tensor(depth_um)
         if z.ndim != 2:

@@ -67,6 +67,7 @@ class TabulatedOptics:
     Example:
         >>> import torch
         >>> from fociscope.imager import Imager
+        >>> from fociscope.networks.conditioning import TabulatedOptics
         >>> tabulated = TabulatedOptics(Imager.reference(), (14.0, 22.0))
         >>> tabulated(torch.tensor([15.0, 18.0, 21.0]), torch.zeros(3)).shape
         torch.Size([3, 16])

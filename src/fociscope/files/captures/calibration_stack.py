@@ -48,9 +48,16 @@ class MeasuredStack:
     """Planes of one or two sensors at known depths.
 
     Attributes:
-        counts: (sensor, depth, y, x) as measured, finite.
+        counts: (sensor, depth, y, x) finite counts as measured.
         depth_um: (depth,) distance of the emitters from sensor A, rising.
-        pixel_pitch_um: what the file states, None if it states none.
+        pixel_pitch_um: Pixel pitch that the file states; None if it states none.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.calibration import MeasuredStack
+        >>> stack = MeasuredStack(np.ones((1, 3, 41, 41)), np.array([50.0, 150.0, 300.0]))
+        >>> stack.counts.shape
+        (1, 3, 41, 41)
     """
 
     counts: Float64Array
@@ -94,24 +101,29 @@ class MeasuredStack:
         object.__setattr__(self, "depth_um", depth_um[order])
 
 
-def read_depths(given: str | Path) -> Float64Array:
+def read_depths(source: str | Path) -> Float64Array:
     """Read depths from a table file, or from numbers separated by commas.
 
     Args:
-        given: such as "50,150,250"; or a CSV or text file with one depth per line, or with a
+        source: Text such as "50,150,250"; or a CSV or text file with one depth per line, or with a
             header that names a column `depth_um`.
 
     Returns:
-        (depth,) um, in the order given.
+        (depth,) depths in um, in the order of the source.
 
     Raises:
-        FileFormatError: there is no such file, or it does not read as depths.
+        FileFormatError: If there is no such file, or it does not hold depths.
+
+    Example:
+        >>> from fociscope.calibration import read_depths
+        >>> read_depths("50,150,250")
+        array([ 50., 150., 250.])
     """
-    text = str(given)
+    text = str(source)
     try:
         numbers = [float(word) for word in text.split(",")]
     except ValueError:
-        return _read_table(Path(given))
+        return _read_table(Path(source))
     return _checked(numbers, f"the depths {text!r:.60}")
 
 
@@ -128,15 +140,29 @@ def read_stack(
     Args:
         path: TIFF or NPY with (depth, y, x), NPY with (depth, sensor, y, x), or a MAT file with a
             numeric array, depth along its first or its last axis.
-        depth_um: (depth,) in the order of the planes; without it the file must name them.
-        sensor_b: the same planes seen by sensor B, in the same orientation as sensor A's.
-        variable: of the MAT file; needed where more than one could be the stack.
-        limits: what a file may claim.
+        depth_um: (depth,) distances in the order of the planes; by default as the file states them.
+        sensor_b: File of the same planes seen by sensor B, in the same orientation as sensor A's.
+        variable: Variable of the MAT file, if more than one could be the stack.
+        limits: Sizes up to which a file is read.
+
+    Returns:
+        The stack, its planes in the order of rising depth.
 
     Raises:
-        FileFormatError: a file is missing, damaged, unsafe or too large, or it is not clear what
-            is the stack.
-        ImagerError: depths are missing, or do not fit the planes.
+        FileFormatError: If a file is missing, damaged, unsafe or too large, or it is not clear
+            which of its arrays is the stack.
+        ImagerError: If depths are missing, or do not fit the planes.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from fociscope.calibration import read_stack
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(Path(folder) / "beads.npy", np.ones((2, 41, 41)))
+        ...     stack = read_stack(Path(folder) / "beads.npy", depth_um=[50.0, 150.0])
+        >>> stack.counts.shape
+        (1, 2, 41, 41)
     """
     path = Path(path)
     given = None if depth_um is None else np.atleast_1d(np.asarray(depth_um, dtype=np.float64))

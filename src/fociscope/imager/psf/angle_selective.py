@@ -51,7 +51,22 @@ _STEPS = torch.linspace(0, 1, TABLE_INTERVALS + 1, dtype=torch.float64)  # of u,
 
 
 class AngleSelectivePsf(Psf):
-    """The spread of a point emitter's light behind an angle-selective grating."""
+    r"""The spread of a point emitter's light behind an angle-selective grating.
+
+    An isotropic emitter at a distance $z$ lights the plane, per emitted photon, with
+
+    $$ E(r) = \frac{z}{4 \pi (z^2 + r^2)^{3/2}}\, T(\theta), \qquad \theta = \arctan(r / z), $$
+
+    where $T$ is the grating's angular transmission (Papageorgiou, Boser, Anwar, IEEE TBioCAS
+    14:91-103, 2020). A cover refracts light by Snell's law on its way to the grating.
+
+    Example:
+        >>> import math
+        >>> from fociscope.imager import AngleSelectivePsf
+        >>> psf = AngleSelectivePsf(half_angle_deg=18.0)
+        >>> psf.transmission([0.0, math.radians(18.0)])
+        array([1. , 0.5], dtype=float32)
+    """
 
     kind: Literal["angle-selective"] = "angle-selective"
     half_angle_deg: Annotated[float, Field(ge=4, le=60)] = 18.0
@@ -105,7 +120,14 @@ class AngleSelectivePsf(Psf):
         return self
 
     def transmission(self, theta_rad: ArrayLike) -> Tensor | np.ndarray:
-        """Return T(theta), the share of light that passes the grating at an angle, in 0 ... 1."""
+        """Return the share of light that passes the grating at an angle.
+
+        Args:
+            theta_rad: (...) angle from straight down.
+
+        Returns:
+            (...) within 0 ... 1.
+        """
         return like(self._transmission(as_tensor(theta_rad), self.half_angle_deg), theta_rad)
 
     def _transmission(self, theta_rad: Tensor, half_angle_deg: Tensor | float) -> Tensor:

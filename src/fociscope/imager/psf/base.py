@@ -114,9 +114,9 @@ class Psf(Configuration):
         >>> from fociscope.imager import Imager
         >>> psf = Imager.reference().psf
         >>> psf.kernel(300.0, pixel_pitch_um=55.0).shape
-        (43, 43)
+        (19, 19)
         >>> round(psf.collection_efficiency(300.0), 4)
-        0.0349
+        0.0348
     """
 
     if TYPE_CHECKING:

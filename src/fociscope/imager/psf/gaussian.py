@@ -20,9 +20,19 @@ __all__ = ["GaussianPsf"]
 
 
 class GaussianPsf(Psf):
-    """Light spread as a Gaussian of sigma = sqrt(base_blur_um^2 + (spread * distance)^2).
+    r"""Light spread as a Gaussian that widens with distance.
 
-    The tissue's scattering adds to the variance.
+    With the base blur $\sigma_0$, the spread $a$ and the distance $z$, the variance per axis is
+
+    $$ \sigma^2 = \sigma_0^2 + (a z)^2 $$
+
+    and that of the tissue's scattering. Kernels are its exact integrals over pixels.
+
+    Example:
+        >>> from fociscope.imager import GaussianPsf
+        >>> psf = GaussianPsf(spread=0.25, base_blur_um=20.0)
+        >>> round(psf.encircled_radius_um(200.0, 0.5), 1)
+        63.4
     """
 
     kind: Literal["gaussian"] = "gaussian"

@@ -72,7 +72,20 @@ Stack = Annotated[
 
 
 class MeasuredPsf(Psf):
-    """Kernels measured at known depths, on the pixels that measured them."""
+    """Kernels measured at known depths, on the pixels that measured them.
+
+    Between two depths, the Gaussian nearest to each kernel is interpolated in width, and what is
+    left is stretched to that width and mixed. Depths outside the stack are refused.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.imager import AngleSelectivePsf, MeasuredPsf
+        >>> depth_um = np.array([50.0, 100.0, 150.0])
+        >>> kernels = AngleSelectivePsf().kernel(depth_um, 55.0, radius_px=8)
+        >>> psf = MeasuredPsf.from_stack(kernels, depth_um, pixel_pitch_um=55.0)
+        >>> psf.depth_range_um
+        (50.0, 150.0)
+    """
 
     kind: Literal["measured"] = "measured"
     depth_um: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=2)]
@@ -115,11 +128,17 @@ class MeasuredPsf(Psf):
     def from_stack(
         cls, stack: Any, depth_um: Any, pixel_pitch_um: float, **fields: Any
     ) -> MeasuredPsf:
-        """Return the PSF of kernels (depth, k, k) at depths (depth,).
+        """Return the PSF of measured kernels.
+
+        Args:
+            stack: (depth, k, k) shares of the emitted light, k odd.
+            depth_um: (depth,) distances of the emitter, increasing.
+            pixel_pitch_um: Side of the kernels' pixels.
+            fields: Other fields of the PSF.
 
         Raises:
-            ImagerError: shapes that do not fit, depths that do not increase, kernels that hold no
-                light or more than was emitted.
+            ImagerError: If shapes do not fit, depths do not increase, or a kernel holds no light or
+                more than was emitted.
         """
         values = {
             "stack": stack,

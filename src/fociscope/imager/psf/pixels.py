@@ -48,19 +48,33 @@ def radial_pixel_response(
     offset_um: tuple[float, float] | None = None,
     fill_factor: float = 1.0,
 ) -> Tensor:
-    """Return what each pixel collects of emitters' light.
+    r"""Return what each pixel collects of radial light.
+
+    With $Q(r)$ the light that lands farther out than $r$, the irradiance is the divergence of
+    $-Q(r)\,(x, y) / (2 \pi r^2)$ but for the source at the origin, so that a pixel collects a line
+    integral along its four edges.
 
     Args:
-        outer_energy: of the emitters (...), all above the same point.
-        total: (...) the light that lands anywhere.
-        pixel_pitch_um: side of the square pixel.
-        radius_px: pixels from the middle one to the last row and column.
-        offset_um: (y, x) of the emitter from the middle of the middle pixel; None above it.
-        fill_factor: share of the pixel that is sensitive, a square in its middle.
+        outer_energy: $Q$ of the emitters (...), all above the same point: squared distances
+            (edge, row, node) in um^2 -> (..., edge, row, node).
+        total: (...) light that lands, $Q(0)$.
+        pixel_pitch_um: Side of the square pixel.
+        radius_px: Pixels from the middle one to the last row and column.
+        offset_um: (y, x) of the emitter from the middle of the middle pixel; None for none.
+        fill_factor: Share of the pixel that is sensitive, a square in its middle.
 
     Returns:
-        None for the offset: (..., radius + 1, radius + 1), one quadrant, whose entry [0, 0] lies
-        under the emitter. Else (..., 2 radius + 1, 2 radius + 1).
+        Without an offset (..., radius + 1, radius + 1), one quadrant, whose entry [0, 0] lies under
+        the emitter; else (..., 2 radius + 1, 2 radius + 1).
+
+    Example:
+        >>> import torch
+        >>> from fociscope.imager import radial_pixel_response
+        >>> gaussian = lambda r2_um2: torch.exp(-r2_um2 / (2 * 40.0**2))
+        >>> total = torch.ones((), dtype=torch.float64)
+        >>> quadrant = radial_pixel_response(gaussian, total, pixel_pitch_um=55.0, radius_px=5)
+        >>> round(float(quadrant[0, 0]), 3)  # erf(55 / 2 / 40 / sqrt(2))^2
+        0.258
     """
     aperture = math.sqrt(fill_factor)
     if offset_um is None:

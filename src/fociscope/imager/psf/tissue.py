@@ -37,7 +37,23 @@ LEAST_SIGMA_UM = 1e-3
 
 
 class Tissue(Configuration):
-    """What the tissue does to light on its way to a sensor."""
+    r"""Attenuation and forward scattering of light on its way to a sensor.
+
+    From a depth $z$, the share $e^{-\mu z}$ of the light is left, spread by a Gaussian whose
+    variance per axis is
+
+    $$ \sigma^2 = \mu_s'\, z^3 / 3, $$
+
+    the Fermi-Eyges result (Eyges, Phys. Rev. 74:1534-1535, 1948), good while $z$ is well below
+    $1 / \mu_s'$.
+
+    Example:
+        >>> import torch
+        >>> from fociscope.imager import Tissue
+        >>> tissue = Tissue(attenuation_per_mm=1.0, reduced_scattering_per_mm=0.3)
+        >>> tissue.variance_um2(torch.tensor(100.0))
+        tensor(100.)
+    """
 
     attenuation_per_mm: Annotated[float, Field(ge=0, le=100)] = 0.0
     """Light that goes straight down falls by exp(-attenuation * depth)."""
@@ -45,11 +61,11 @@ class Tissue(Configuration):
     """mu_s' = mu_s (1 - g). Soft tissue in the red: about 0.5 to 2 (Jacques 2013)."""
 
     def transmitted(self, distance_um: Tensor) -> Tensor:
-        """Return the share of light that a path straight down of this length leaves."""
+        """Return (...) the share of light left after paths straight down of lengths (...) in um."""
         return torch.exp(-self.attenuation_per_mm / _UM_PER_MM * distance_um)
 
     def variance_um2(self, distance_um: Tensor) -> Tensor:
-        """Return the variance per axis by which forward scattering spreads light."""
+        """Return (...) the variance per axis in um^2 by which paths (...) in um spread light."""
         return self.reduced_scattering_per_mm / _UM_PER_MM * distance_um**3 / 3
 
 
