@@ -18,26 +18,41 @@ if TYPE_CHECKING:
     from fociscope.figures.reconstruction import draw_reconstruction as draw_reconstruction
     from fociscope.figures.specimens import draw_specimen as draw_specimen
     from fociscope.figures.specimens import draw_surface as draw_surface
+    from fociscope.figures.style import STYLE as STYLE
+    from fociscope.figures.style import as_read as as_read
+    from fociscope.figures.style import depth_colours as depth_colours
+    from fociscope.figures.style import draw_image as draw_image
+    from fociscope.figures.style import draw_scale_bar as draw_scale_bar
 
 #: Each is imported when it is first used: a map's figure needs no calibration.
 _HOME = {
+    "STYLE": "style",
     "Truth": "reconstruction",
+    "as_read": "style",
+    "depth_colours": "style",
     "draw_calibration": "calibration",
     "draw_comparison": "reconstruction",
     "draw_contact_sheet": "contact_sheet",
+    "draw_image": "style",
     "draw_psf": "psf",
     "draw_reconstruction": "reconstruction",
+    "draw_scale_bar": "style",
     "draw_specimen": "specimens",
     "draw_surface": "specimens",
 }
 
 __all__ = [
+    "STYLE",
     "Truth",
+    "as_read",
+    "depth_colours",
     "draw_calibration",
     "draw_comparison",
     "draw_contact_sheet",
+    "draw_image",
     "draw_psf",
     "draw_reconstruction",
+    "draw_scale_bar",
     "draw_specimen",
     "draw_surface",
 ]

@@ -54,13 +54,23 @@ def draw_specimen(
     """Draw one layer of a specimen, with its mask outlined, and sensor A's image at depths.
 
     Args:
-        specimen: to draw one layer of.
-        imager: the instrument; without one, the reference imager.
-        depths_um: at which the layer is imaged.
-        peak_snr_db: of the captures.
-        seed: of the specimen and the noise.
-        title: a line above the picture, such as the kind.
-        scale: of the light; cells of very unequal brightness need the square root.
+        specimen: Specimen of which one layer is drawn.
+        imager: Instrument; the reference imager by default.
+        depths_um: Depths in um at which the layer is imaged.
+        peak_snr_db: Peak SNR of the captures in dB.
+        seed: Seed of the specimen and the noise.
+        title: Line above the picture; the kind of the specimen by default.
+        scale: Scale of the light; cells of very unequal brightness need the square root.
+
+    Returns:
+        A matplotlib figure.
+
+    Example:
+        >>> from fociscope.figures import draw_specimen
+        >>> from fociscope.simulation import Rings
+        >>> figure = draw_specimen(Rings(), depths_um=(100.0, 500.0))
+        >>> len(figure.axes)  # the light and two captures, each with its colour bar
+        6
     """
     imager = imager or Imager.reference()
     drawn = DrawnFrame.around(imager)
@@ -93,13 +103,23 @@ def draw_surface(
     """Draw a layer that is tilted or curved, its depth, and its image beside that of a flat one.
 
     Args:
-        surface: how the layer may be tilted and curved.
-        specimen: of the layer; without one, `PerlinFoci`.
-        imager: the instrument; without one, the reference imager.
-        depth_um: of the layer's middle, and of the flat layer.
-        peak_snr_db: of the captures.
-        seed: of the specimen, the surface and the noise.
-        title: a line above the picture.
+        surface: Tilt and curvature of the layer.
+        specimen: Specimen of the layer; `PerlinFoci` by default.
+        imager: Instrument; the reference imager by default.
+        depth_um: Depth in um of the layer's middle, and of the flat layer.
+        peak_snr_db: Peak SNR of the captures in dB.
+        seed: Seed of the specimen, the surface and the noise.
+        title: Line above the picture.
+
+    Returns:
+        A matplotlib figure.
+
+    Example:
+        >>> from fociscope.figures import draw_surface
+        >>> from fociscope.simulation import Surface
+        >>> figure = draw_surface(Surface(tilt_deg=8.0))
+        >>> len(figure.axes)  # light, depth and two captures, each with its colour bar
+        8
     """
     imager = imager or Imager.reference()
     drawn = DrawnFrame.around(imager)

@@ -65,17 +65,44 @@ PLOT_STYLE: Any = SMALL_STYLE | {
 
 
 def as_read(text: str) -> str:
-    """Return text that somebody else chose, such as a file's name, to be drawn letter by letter.
+    r"""Return text of foreign origin, such as a file's name, to be drawn letter by letter.
 
-    A `$` then begins no formula, and what no font can draw, control letters and the bytes of a name
-    that is not UTF-8, becomes the sign for such letters.
+    A `$` then begins no formula; control characters, and bytes of a name that is not UTF-8, which
+    no font can draw, become the replacement character.
+
+    Args:
+        text: Text to draw.
+
+    Returns:
+        The text, safe for matplotlib.
+
+    Example:
+        >>> from fociscope.figures import as_read
+        >>> print(as_read("cost_$5.tif"))
+        cost_\$5.tif
     """
     letters = ("\ufffd" if unicodedata.category(one) in ("Cc", "Cs") else one for one in text)
     return "".join(letters).replace("$", r"\$")
 
 
 def draw_scale_bar(axes: Axes, pixel_pitch_um: float, width_px: int) -> None:
-    """Draw a bar of a round length of about a quarter of the frame, with its length above."""
+    """Draw a bar of a round length of about a quarter of the frame, with its length above.
+
+    Args:
+        axes: Axes that show an image, drawn pixel by pixel.
+        pixel_pitch_um: Side of a pixel in um.
+        width_px: Width of the image in pixels.
+
+    Example:
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> from fociscope.figures import draw_image, draw_scale_bar
+        >>> axes = Figure().add_subplot()
+        >>> image = draw_image(axes, np.zeros((51, 51)), "gray")
+        >>> draw_scale_bar(axes, 55.0, 51)
+        >>> axes.texts[0].get_text()
+        '500 µm'
+    """
     target = width_px * pixel_pitch_um / 4
     decade = 10 ** np.floor(np.log10(target))
     length_um = max(step * decade for step in (1, 2, 5) if step * decade <= target)
@@ -102,12 +129,38 @@ def bare_frame(axes: Axes) -> None:
 
 
 def draw_image(axes: Axes, image: Any, cmap: str | Colormap, **options: Any) -> Any:
-    """Draw a picture pixel by pixel, without ticks; return what a colour bar needs."""
+    """Draw an image pixel by pixel, without ticks.
+
+    Args:
+        axes: Axes to draw into.
+        image: (y, x) values; masked ones have the colour map's `bad` colour.
+        cmap: Colour map.
+        options: Further arguments of `Axes.imshow`, such as `vmin` or `norm`.
+
+    Returns:
+        The image, which `Figure.colorbar` takes.
+
+    Example:
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> from fociscope.figures import draw_image
+        >>> draw_image(Figure().add_subplot(), np.eye(3), "magma", vmax=2.0).norm.vmax
+        2.0
+    """
     drawn = axes.imshow(image, cmap=cmap, interpolation="nearest", **options)
     bare_frame(axes)
     return drawn
 
 
 def depth_colours() -> Colormap:
-    """Return the depth colours, with places without cells dark."""
+    """Return the colours of depth: near is bright, and masked pixels, without cells, are dark.
+
+    Returns:
+        A colour map.
+
+    Example:
+        >>> from fociscope.figures import depth_colours
+        >>> depth_colours().N
+        256
+    """
     return DEPTH_MAP.with_extremes(bad=EMPTY)
