@@ -20,21 +20,6 @@ INCOMPLETE: frozenset[str] = frozenset(
     {
         "fociscope.errors.FociscopeError",
         "fociscope.errors.FociscopeWarning",
-        "fociscope.evaluation.Interval",
-        "fociscope.evaluation.MaskScores",
-        "fociscope.evaluation.bootstrap_mean",
-        "fociscope.evaluation.bootstrap_of_means",
-        "fociscope.evaluation.expected_calibration_error",
-        "fociscope.evaluation.mask_scores",
-        "fociscope.solvers.GridSolution",
-        "fociscope.solvers.LayerSpectrum",
-        "fociscope.solvers.Solution",
-        "fociscope.solvers.admm",
-        "fociscope.solvers.fista",
-        "fociscope.solvers.read_layers",
-        "fociscope.solvers.richardson_lucy",
-        "fociscope.solvers.single_layer_depth",
-        "fociscope.solvers.tikhonov",
     }
 )
 

@@ -35,7 +35,14 @@ BATCH_VALUES = 2**23
 
 
 class Interval(NamedTuple):
-    """A value and the interval around it; each is an array of one shape, or of none."""
+    """A value and the interval around it; three arrays of one shape.
+
+    Example:
+        >>> from fociscope.evaluation import share_interval
+        >>> interval = share_interval(9, 10)
+        >>> float(interval.value), round(float(interval.low), 3), round(float(interval.high), 3)
+        (0.9, 0.596, 0.982)
+    """
 
     value: Float64Array
     low: Float64Array
@@ -45,20 +52,29 @@ class Interval(NamedTuple):
 def bootstrap_mean(
     values: ArrayLike, *, seed: int, level: float = 0.95, resamples: int = 2000
 ) -> Interval:
-    """Return the mean over scenes and its BCa bootstrap interval.
+    """Compute the mean over scenes and its BCa interval: bias-corrected, accelerated bootstrap.
+
+    Scenes are drawn again, with replacement; pixels and layers of a scene share one draw of tissue
+    and noise (Efron, J. Am. Stat. Assoc. 82:171-185, 1987).
 
     Args:
-        values: (scene, ...) one score of each scene, or several.
-        seed: of the draws: the same seed, the same interval.
-        level: share of repetitions whose interval would hold the truth.
-        resamples: how often the scenes are drawn again.
+        values: Scores of each scene, (scene, ...).
+        seed: Seed of the draws: the same seed gives the same interval.
+        level: Share of repetitions whose interval would hold the truth, within 0 ... 1.
+        resamples: Number of times that the scenes are drawn again.
 
     Returns:
-        (...) of mean, low and high. NaN where a value is NaN; low and high are NaN for a single
-        scene, of which nothing can be said.
+        Mean and both ends, (...). NaN where a value is NaN; the ends are NaN for a single scene.
 
     Raises:
-        ValueError: no scene, or a level or number of resamples that makes no sense.
+        ValueError: If there is no scene, or the level or number of resamples is out of its bounds.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.evaluation import bootstrap_mean
+        >>> interval = bootstrap_mean(np.arange(20.0), seed=0)
+        >>> float(interval.value), bool(interval.low < 9.5 < interval.high)
+        (9.5, True)
     """
     return bootstrap_of_means(
         values, lambda means: means, seed=seed, level=level, resamples=resamples
@@ -73,23 +89,30 @@ def bootstrap_of_means(
     level: float = 0.95,
     resamples: int = 2000,
 ) -> Interval:
-    """Return a function of means over scenes, and its BCa bootstrap interval.
+    """Compute a function of means over scenes, and its BCa bootstrap interval.
 
     Most scores are such functions: the Dice coefficient over all pixels is one of the mean counts
     of a scene, a root mean square error is the square root of a mean.
 
     Args:
-        values: (scene, ...) what is averaged.
-        function: (draw, ...) means -> (draw, ...) scores, each draw by itself.
-        seed: of the draws.
-        level: share of repetitions whose interval would hold the truth.
-        resamples: how often the scenes are drawn again.
+        values: What is averaged, (scene, ...).
+        function: Function of means, (draw, ...) -> (draw, ...), each draw by itself.
+        seed: Seed of the draws.
+        level: Share of repetitions whose interval would hold the truth, within 0 ... 1.
+        resamples: Number of times that the scenes are drawn again.
 
     Returns:
-        The shape of one draw's score.
+        Score and both ends, in the shape of the score of one draw.
 
     Raises:
-        ValueError: as for `bootstrap_mean`.
+        ValueError: If there is no scene, or the level or number of resamples is out of its bounds.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.evaluation import bootstrap_of_means
+        >>> squares = np.array([1.0, 4.0, 9.0, 16.0])
+        >>> round(float(bootstrap_of_means(squares, np.sqrt, seed=0).value), 4)
+        2.7386
     """
     v = np.asarray(values, dtype=np.float64)
     if v.ndim == 0 or len(v) == 0:
@@ -138,15 +161,23 @@ def bootstrap_of_means(
 
 
 def share_interval(events: ArrayLike, total: ArrayLike, *, level: float = 0.95) -> Interval:
-    """Return a share of independent events and its Wilson interval.
+    """Compute a share of independent events and its Wilson interval.
 
-    Wilson, J. Am. Stat. Assoc. 22:209-212 (1927). Unlike the bootstrap's it has a width where all
-    events went one way.
+    Unlike that of the bootstrap it has a width where all events went one way (Wilson, J. Am. Stat.
+    Assoc. 22:209-212, 1927).
 
     Args:
-        events: (...) how many went this way.
-        total: (...) how many there were; where there were none, all three are NaN.
-        level: of confidence.
+        events: Number of events that went this way, (...).
+        total: Number of events, (...); where there are none, all three are NaN.
+        level: Level of confidence, within 0 ... 1.
+
+    Returns:
+        Share and both ends, (...).
+
+    Example:
+        >>> from fociscope.evaluation import share_interval
+        >>> round(float(share_interval(0, 20).high), 3)
+        0.161
     """
     k, n = np.broadcast_arrays(np.asarray(events, np.float64), np.asarray(total, np.float64))
     some = np.where(n > 0, n, np.nan)
@@ -158,14 +189,22 @@ def share_interval(events: ArrayLike, total: ArrayLike, *, level: float = 0.95) 
 
 
 def rate_interval(events: ArrayLike, exposure: ArrayLike, *, level: float = 0.95) -> Interval:
-    """Return events per exposure, such as an area, and the exact interval of a Poisson rate.
+    """Compute events per exposure, such as an area, and the exact interval of a Poisson rate.
 
-    Garwood, Biometrika 28:437-442 (1936).
+    The ends are quantiles of chi-squared distributions (Garwood, Biometrika 28:437-442, 1936).
 
     Args:
-        events: (...) how many there were.
-        exposure: (...) in which they were counted, above 0.
-        level: of confidence.
+        events: Number of events, (...).
+        exposure: Exposure in which they were counted, (...), above 0.
+        level: Level of confidence, within 0 ... 1.
+
+    Returns:
+        Rate and both ends per unit of exposure, (...).
+
+    Example:
+        >>> from fociscope.evaluation import rate_interval
+        >>> round(float(rate_interval(0, 10.0).high), 3)
+        0.369
     """
     k, area = np.broadcast_arrays(np.asarray(events, np.float64), np.asarray(exposure, np.float64))
     tail = (1 - level) / 2

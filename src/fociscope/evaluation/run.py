@@ -92,12 +92,26 @@ class Evaluation:
 def evaluate_suite(
     suite: Suite, methods: Sequence[ReconstructionMethod], *, progress: Progress | None = None
 ) -> Evaluation:
-    """Run methods over a suite; the first one is the one that is evaluated.
+    """Score methods on the scenes of a suite; the first method is the one that is evaluated.
 
     Args:
-        suite: whose conditions are scored.
-        methods: the evaluated one, then the baselines.
-        progress: told how far it is.
+        suite: Suite whose conditions are scored.
+        methods: The evaluated method, then the baselines.
+        progress: Called with the name of the condition, the scenes done, and their number.
+
+    Returns:
+        The results, ready for JSON, and scenes for pictures.
+
+    Raises:
+        FociscopeError: If the evaluated method supports none of the conditions.
+
+    Example:
+        >>> from fociscope.evaluation import evaluate_suite, find_method, find_suite, selected
+        >>> suite = selected(find_suite("quick"), "layers-2")
+        >>> done = evaluate_suite(suite, [find_method("constant")])
+        >>> scores = done.results["conditions"][0]["scores"]["constant"]
+        >>> 0 < scores["accuracy"]["value"] < 1
+        True
     """
     described = {
         "name": suite.name,

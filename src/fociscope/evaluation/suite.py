@@ -292,10 +292,21 @@ SUITES: dict[str, Suite] = _suites()
 
 
 def find_suite(name: str) -> Suite:
-    """Return a suite by its name.
+    """Find a suite by its name.
+
+    Args:
+        name: Name of the suite, such as `reference` or `quick`.
+
+    Returns:
+        The suite.
 
     Raises:
-        FociscopeError: there is none of that name.
+        FociscopeError: If there is no such suite.
+
+    Example:
+        >>> from fociscope.evaluation import find_suite
+        >>> find_suite("reference").conditions[0].scenes
+        500
     """
     if name not in SUITES:
         raise FociscopeError(f"no suite '{name}'; choose among: {', '.join(SUITES)}")
@@ -303,10 +314,22 @@ def find_suite(name: str) -> Suite:
 
 
 def selected(suite: Suite, pattern: str | None) -> Suite:
-    """Return a suite with those conditions whose names fit patterns such as `snr-*,reference`.
+    """Select the conditions of a suite whose names match patterns.
+
+    Args:
+        suite: Suite to select from.
+        pattern: Shell patterns with commas between them, such as `snr-*,reference`; None for all.
+
+    Returns:
+        The suite with those conditions.
 
     Raises:
-        FociscopeError: a pattern fits none.
+        FociscopeError: If a pattern matches none.
+
+    Example:
+        >>> from fociscope.evaluation import find_suite, selected
+        >>> [c.name for c in selected(find_suite("quick"), "snr-*").conditions]
+        ['snr-20', 'snr-30']
     """
     if pattern is None:
         return suite

@@ -47,31 +47,51 @@ def admm(
     tolerance: float = 1e-4,
     progress: Progress | None = None,
 ) -> Solution:
-    """Minimise what `fista` minimises, by the alternating direction method.
+    r"""Solve for what `fista` minimises, by the alternating direction method of multipliers.
 
-    It takes frames and kernels that matrix products transform (see `operators`): even kernels,
-    sensor B where A is, and at most about 100 pixels along a side. Penalty parameters are balanced
-    in each scene during the first iterations (Boyd et al., Found. Trends Mach. Learn. 3:1-122,
-    2011, section 3.4).
+    Minimises
+
+    $$ \tfrac{1}{2} \sum_s w_s \lVert A_s x - y_s \rVert^2 + \mu \lVert x \rVert_1
+       + \tau \, \mathrm{TV}(x), \qquad x \ge 0, $$
+
+    with each penalty on a copy of its own (Almeida, Figueiredo, IEEE TIP 22:3074-3086, 2013).
+    Penalty parameters are balanced in each scene during the first iterations (Boyd et al., Found.
+    Trends Mach. Learn. 3:1-122, 2011, section 3.4). It takes even kernels, a sensor B that is not
+    displaced, and frames of at most about 100 pixels along a side.
 
     Args:
-        captures: (..., sensor, y, x).
-        depth_um: (..., layer), or (layer,) for all scenes.
-        imager: the instrument.
-        sparsity: in units of max |A^T y|: at 1 the layers vanish.
-        tv: in the same units.
-        non_negative: x >= 0.
-        noise_std: number, (sensor,) or (..., sensor): sensors are weighted by their inverse
-            variances, 1 on average.
-        start: (..., layer, y, x) layers to start from, in place of darkness.
-        iterations: at most.
-        tolerance: a scene is done when the layers and their copy differ, and the copy has changed
-            in the last iteration, by no more than this share of its norm; 0 never stops early.
-        progress: told iterations done and all, summed over scenes, every few iterations.
+        captures: Captures $y$, (..., sensor, y, x), in any unit of light.
+        depth_um: Depths of the layers in um, (..., layer), or (layer,) for all scenes.
+        imager: Instrument that took the captures; $A$ is its projection.
+        sparsity: Weight $\mu$ in units of the largest pixel of $A^\mathsf{T} w y$: at 1 the layers
+            vanish.
+        tv: Weight $\tau$ of the total variation, in the same unit.
+        non_negative: Whether layers must not be negative.
+        noise_std: Standard deviation of the noise: a number, (sensor,) or (..., sensor); sensors
+            are weighted by their inverse variances $w$, 1 on average. None for equal weights.
+        start: Layers to start from, (..., layer, y, x); None for darkness.
+        iterations: Largest number of iterations.
+        tolerance: Distance of the layers and their copy, and change of the copy, relative to its
+            norm, at which a scene is done; 0 never stops early.
+        progress: Called with the iterations done and their number, summed over scenes.
+
+    Returns:
+        The layers, (..., layer, y, x); `regularisation` has the absolute weights `sparsity` and
+        `tv`.
 
     Raises:
-        CaptureError, ImagerError: captures or depths that do not fit the imager.
-        SolverError: options out of their bounds, or an imager or frame that it does not take.
+        CaptureError: If the captures do not fit the imager or are not finite.
+        ImagerError: If a depth lies outside the imager.
+        SolverError: If an option is out of its bounds, or it does not take the imager or frame.
+
+    Example:
+        >>> from fociscope import simulate
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.solvers import admm
+        >>> scenes = simulate(2, seed=9000)
+        >>> solution = admm(scenes.captures, scenes.depth_um, Imager.reference(), iterations=20)
+        >>> solution.layers.shape, bool((solution.residual < 0.2).all())
+        ((2, 4, 51, 51), True)
     """
     LeastSquares.check(sparsity, tv)
     problem = Problem(captures, depth_um, imager, noise_std)

@@ -20,7 +20,17 @@ __all__ = ["GridSolution", "LayersRead", "plane_depths_um", "read_layers", "solv
 
 @dataclass(frozen=True)
 class GridSolution:
-    """A volume that explains captures."""
+    """The light of planes on a grid of depths, as `solve_on_grid` finds it.
+
+    Example:
+        >>> from fociscope import simulate
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.solvers import solve_on_grid
+        >>> captures = simulate(1, seed=9000).captures
+        >>> grid = solve_on_grid(captures, Imager.reference(), planes=4, solver="tikhonov")
+        >>> grid.volume.shape, grid.solution.residual.shape
+        ((1, 4, 51, 51), (1, 2))
+    """
 
     volume: Any
     """(..., plane, y, x)."""
@@ -104,23 +114,36 @@ def read_layers(
     *,
     min_separation_um: float = 0.0,
 ) -> LayersRead:
-    """Read layers out of a volume: neighbouring planes are gathered around their centroids.
+    r"""Read layers out of a volume: neighbouring planes are gathered around their centroids.
 
-    A plane weighs as much as the sum of its squared light: what is in focus is bright and sharp,
-    and light that is spread over neighbouring planes weighs little. Of all ways to cut the planes
-    into as many runs, the one is taken in which the weight lies nearest to its run's centroid, in
-    squares (k-means in one dimension, solved exactly by dynamic programming: Fisher, J. Am. Stat.
-    Assoc. 53:789-798, 1958). Centroids that come too close are moved apart by as little as
-    possible.
+    A plane weighs $w_p = \sum x_p^2$: what is in focus is bright and sharp, and light that is
+    spread over neighbouring planes weighs little. Of all ways to cut the planes into runs $R_l$,
+    the one is taken that minimises $\sum_l \sum_{p \in R_l} w_p (z_p - \bar z_l)^2$ with the
+    centroids $\bar z_l$ (k-means in one dimension, solved exactly by dynamic programming: Fisher,
+    J. Am. Stat. Assoc. 53:789-798, 1958). Centroids that come too close are moved apart by as
+    little as possible.
 
     Args:
-        volume: (..., plane, y, x); negative light counts as none.
-        plane_um: (plane,) increasing depths.
-        layers: how many.
-        min_separation_um: least distance between neighbouring layers.
+        volume: Light of the planes, (..., plane, y, x); negative light counts as none.
+        plane_um: Depths of the planes in um, (plane,), increasing.
+        layers: Number of layers.
+        min_separation_um: Least distance in um between neighbouring layers.
+
+    Returns:
+        The layers, (..., layer, y, x), each the sum of its planes, and their depths in um, (...,
+        layer).
 
     Raises:
-        SolverError: more layers than planes, or than fit; depths that do not increase.
+        SolverError: If there are more layers than planes or than fit, or the depths do not
+            increase.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.solvers import read_layers
+        >>> volume = np.zeros((4, 5, 5))
+        >>> volume[0], volume[2:] = 1.0, 0.5
+        >>> read_layers(volume, [100.0, 300.0, 500.0, 700.0], layers=2).depth_um
+        array([100., 600.])
     """
     light = as_tensor(volume)
     z = as_tensor(plane_um).to(light.device, torch.float64)

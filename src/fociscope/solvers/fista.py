@@ -30,31 +30,51 @@ def fista(
     inner: int = 10,
     progress: Progress | None = None,
 ) -> Solution:
-    """Minimise 1/2 |A x - y|^2 + sparsity |x|_1 + tv TV(x), x >= 0, by FISTA.
+    r"""Solve for sparse, smooth layers, not negative, by FISTA: accelerated proximal gradient.
 
-    Beck and Teboulle (SIAM J. Imaging Sci. 2:183-202, 2009); the momentum starts anew whenever it
-    points uphill (O'Donoghue and Candes, Found. Comput. Math. 15:715-732, 2015). A scene's step is
-    the inverse of a bound of its largest eigenvalue of A^T A.
+    Minimises
+
+    $$ \tfrac{1}{2} \sum_s w_s \lVert A_s x - y_s \rVert^2 + \mu \lVert x \rVert_1
+       + \tau \, \mathrm{TV}(x), \qquad x \ge 0, $$
+
+    (Beck, Teboulle, SIAM J. Imaging Sci. 2:183-202, 2009); the momentum starts anew whenever it
+    points uphill (O'Donoghue, Candes, Found. Comput. Math. 15:715-732, 2015). The step of a scene
+    is the inverse of a bound of its largest eigenvalue of $A^\mathsf{T} w A$.
 
     Args:
-        captures: (..., sensor, y, x).
-        depth_um: (..., layer), or (layer,) for all scenes.
-        imager: the instrument.
-        sparsity: in units of max |A^T y|: at 1 the layers vanish.
-        tv: in the same units.
-        non_negative: x >= 0.
-        noise_std: number, (sensor,) or (..., sensor): sensors are weighted by their inverse
-            variances, 1 on average.
-        start: (..., layer, y, x) layers to start from, in place of darkness.
-        iterations: at most.
-        tolerance: a scene is done when the step that the prox of the gradient takes is no larger
-            than this share of the layers' norm; 0 never stops early.
-        inner: iterations of the total variation's prox in each step, from the last one's dual.
-        progress: told iterations done and all, summed over scenes, every few iterations.
+        captures: Captures $y$, (..., sensor, y, x), in any unit of light.
+        depth_um: Depths of the layers in um, (..., layer), or (layer,) for all scenes.
+        imager: Instrument that took the captures; $A$ is its projection.
+        sparsity: Weight $\mu$ in units of the largest pixel of $A^\mathsf{T} w y$: at 1 the layers
+            vanish.
+        tv: Weight $\tau$ of the total variation, in the same unit.
+        non_negative: Whether layers must not be negative.
+        noise_std: Standard deviation of the noise: a number, (sensor,) or (..., sensor); sensors
+            are weighted by their inverse variances $w$, 1 on average. None for equal weights.
+        start: Layers to start from, (..., layer, y, x); None for darkness.
+        iterations: Largest number of iterations.
+        tolerance: Length of a step, relative to the norm of the layers, at which a scene is done; 0
+            never stops early.
+        inner: Iterations of the total variation's prox in each step, from the dual of the last one.
+        progress: Called with the iterations done and their number, summed over scenes.
+
+    Returns:
+        The layers, (..., layer, y, x); `regularisation` has the absolute weights `sparsity` and
+        `tv`.
 
     Raises:
-        CaptureError, ImagerError: captures or depths that do not fit the imager.
-        SolverError: options out of their bounds.
+        CaptureError: If the captures do not fit the imager or are not finite.
+        ImagerError: If a depth lies outside the imager.
+        SolverError: If an option is out of its bounds.
+
+    Example:
+        >>> from fociscope import simulate
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.solvers import fista
+        >>> scenes = simulate(2, seed=9000)
+        >>> solution = fista(scenes.captures, scenes.depth_um, Imager.reference(), iterations=20)
+        >>> solution.layers.shape, solution.iterations
+        ((2, 4, 51, 51), array([20, 20]))
     """
     LeastSquares.check(sparsity, tv, inner)
     problem = Problem(captures, depth_um, imager, noise_std)

@@ -30,7 +30,17 @@ LEAST_NOISE = 1e-12
 
 @dataclass(frozen=True)
 class Solution:
-    """Layers that explain captures; arrays of the kind of the captures, NumPy or torch."""
+    """Layers that explain captures; arrays of the kind of the captures, NumPy or torch.
+
+    Example:
+        >>> from fociscope import simulate
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.solvers import tikhonov
+        >>> scenes = simulate(2, seed=9000)
+        >>> solution = tikhonov(scenes.captures, scenes.depth_um, Imager.reference())
+        >>> solution.layers.shape, solution.residual.shape, list(solution.regularisation)
+        ((2, 4, 51, 51), (2, 2), ['tikhonov'])
+    """
 
     layers: Any
     """(..., layer, y, x) in the units of the captures."""

@@ -39,34 +39,51 @@ def richardson_lucy(
     tolerance: float = 1e-3,
     progress: Progress | None = None,
 ) -> Solution:
-    """Return layers by Richardson-Lucy iterations, which never lower the Poisson likelihood.
+    r"""Solve for the layers under which the captures, as photons, are most likely: Richardson-Lucy.
 
-    x <- x / (A^T 1) * A^T (y / (A x + background)). Pixels below 0, which noise makes, count as 0.
+    Each iteration
+
+    $$ x \leftarrow \frac{x}{A^\mathsf{T} 1} \, A^\mathsf{T} \frac{y}{A x + b} $$
+
+    raises the Poisson likelihood (Richardson, J. Opt. Soc. Am. 62:55-59, 1972; Lucy, Astron. J.
+    79:745-754, 1974). Pixels below 0, which noise makes, count as 0.
 
     Args:
-        captures: (..., sensor, y, x).
-        depth_um: (..., layer), or (layer,) for all scenes.
-        imager: the instrument.
-        iterations: at most; stopping early is what regularises.
-        background: light that comes from no layer, in the units of the captures: a number,
+        captures: Captures $y$, (..., sensor, y, x), in any unit of light.
+        depth_um: Depths of the layers in um, (..., layer), or (layer,) for all scenes.
+        imager: Instrument that took the captures; $A$ is its projection.
+        iterations: Largest number of iterations; stopping early is what regularises.
+        background: Light $b$ that comes from no layer, in the unit of the captures: a number,
             (sensor,) or (..., sensor).
-        damping: White's (1994) threshold in standard deviations of the photons' noise: where A x
-            is nearer to y than that, the layers hardly change. 0 for none. With it the likelihood
-            may fall a little.
-        photons_per_unit: detected photons for a value of 1 in the captures; scales the objective
-            and tells the damping how strong the noise is.
-        start: (..., layer, y, x) above 0, in place of uniform layers.
-        tolerance: a scene is done when the objective has changed by no more than this share of
-            itself since the last look, ten iterations ago; 0 never stops early.
-        progress: told iterations done and all, summed over scenes, every few iterations.
+        damping: White's (1994) threshold in standard deviations of the photons' noise: where $A x$
+            is nearer to $y$ than that, the layers hardly change; 0 for none. The likelihood may
+            then fall a little.
+        photons_per_unit: Detected photons for a value of 1 in the captures; scales the objective
+            and the noise that damping assumes.
+        start: Layers to start from, (..., layer, y, x), not negative; None for uniform layers.
+        tolerance: Relative change of the objective in ten iterations at which a scene is done; 0
+            never stops early.
+        progress: Called with the iterations done and their number, summed over scenes.
 
     Returns:
-        `objective` is the negative Poisson log-likelihood but for a constant: half the deviance,
-        sum of m - y + y ln(y / m), m = A x + background, in photons.
+        The layers, (..., layer, y, x), not negative. `objective` is half the deviance,
+        $\sum m - y + y \ln(y / m)$ with $m = A x + b$, in photons.
 
     Raises:
-        CaptureError, ImagerError: captures or depths that do not fit the imager.
-        SolverError: options out of their bounds.
+        CaptureError: If the captures do not fit the imager or are not finite.
+        ImagerError: If a depth lies outside the imager.
+        SolverError: If an option is out of its bounds, or the start is negative.
+
+    Example:
+        >>> from fociscope import simulate
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.solvers import richardson_lucy
+        >>> scenes = simulate(2, seed=9000)
+        >>> solution = richardson_lucy(
+        ...     scenes.captures, scenes.depth_um, Imager.reference(), iterations=20
+        ... )
+        >>> solution.layers.shape, bool((solution.layers >= 0).all())
+        ((2, 4, 51, 51), True)
     """
     check_option("damping", damping)
     check_option("photons_per_unit", photons_per_unit, open_=True)

@@ -86,17 +86,34 @@ def single_layer_depth(
     planes: int = 33,
     progress: Progress | None = None,
 ) -> SingleLayerDepth:
-    """Return the maximum-likelihood depth of one layer, and how sure it is.
+    r"""Find the maximum-likelihood depth of a single layer, and how sure it is.
+
+    The layer is taken for a Gaussian field, and the depth maximises $-\tfrac{1}{2} (n \ln(y^*
+    C^{-1} y / n) + \ln \det C)$ with the covariance $C(z) = H P H^* + \lambda$ of the captures (the
+    module says how).
 
     Args:
-        captures: (..., sensor, y, x) of one layer.
-        imager: the instrument.
-        planes: depths that are tried first; the search goes on around the best of them.
-        progress: told the scenes that are done, and all.
+        captures: Captures of one layer, (..., sensor, y, x), in any unit of light.
+        imager: Instrument that took the captures.
+        planes: Number of depths that are tried first, at least 5; the search goes on around the
+            best.
+        progress: Called with the scenes done and their number.
+
+    Returns:
+        The depth and its standard deviation in um, (...), and the log-likelihood over depth.
 
     Raises:
-        CaptureError: captures that do not fit the imager, or without light.
-        SolverError: an imager or frame that `admm` does not take either.
+        CaptureError: If the captures do not fit the imager.
+        SolverError: If there are too few planes, or the imager or frame is one that `admm` refuses.
+
+    Example:
+        >>> from fociscope import simulate
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.solvers import single_layer_depth
+        >>> scenes = simulate(1, seed=9000, layers=1)
+        >>> found = single_layer_depth(scenes.captures, Imager.reference(), planes=9)
+        >>> bool(abs(found.depth_um - scenes.depth_um[:, 0]) < 20)
+        True
     """
     curve_um = plane_depths_um(imager, planes)
     if planes < 5:

@@ -55,33 +55,54 @@ def tikhonov(
     exact: bool = False,
     progress: Progress | None = None,
 ) -> Solution:
-    """Return the Tikhonov-regularised layers in closed form; with a spectrum, Wiener's.
+    r"""Solve for Tikhonov-regularised layers in closed form; with a spectrum, for Wiener's.
+
+    Minimises, frequency by frequency,
+
+    $$ \lVert N^{-1/2} (A x - y) \rVert^2 + \lambda \lVert P^{-1/2} x \rVert^2, \qquad
+       x = P A^* (A P A^* + \lambda N)^{-1} y, $$
+
+    with the variances $N$ of the noise and the power spectrum $P$ of the layers. $\lambda$ is
+    given, or found by generalised cross-validation (Golub, Heath, Wahba, Technometrics 21:215-223,
+    1979) or by Morozov's discrepancy principle.
 
     For `reflect` and even kernels the closed form solves the frame's own problem. For `zero` it
     solves the circular problem on a larger frame, where the captures are dark beyond their own
-    frame and tissue may lie there; of that the frame is returned. `exact` goes on from there to the
-    frame's own problem, |N^(-1/2) (A x - y)|^2 + lambda |x|^2 with no tissue beyond the frame, by
-    conjugate gradients.
+    frame and tissue may lie there; of that the frame is returned.
 
     Args:
-        captures: (..., sensor, y, x).
-        depth_um: (..., layer), or (layer,) for all scenes.
-        imager: the instrument.
-        regularisation: lambda; or how to find it in each scene.
-        noise_std: number, (sensor,) or (..., sensor); without it, N = 1.
-        spectrum: of the layers; without it, P = 1.
-        non_negative: clip the result at 0 (which is not the non-negative minimum).
-        exact: solve the frame's own problem; not with a spectrum.
-        progress: told the scenes that are done, and all.
+        captures: Captures $y$, (..., sensor, y, x), in any unit of light.
+        depth_um: Depths of the layers in um, (..., layer), or (layer,) for all scenes.
+        imager: Instrument that took the captures; $A$ is its projection.
+        regularisation: Weight $\lambda$, above 0; or how to find it in each scene.
+        noise_std: Standard deviation of the noise in the unit of the captures: a number, (sensor,)
+            or (..., sensor); None for $N = 1$.
+        spectrum: Power spectrum of the layers; None for $P = 1$.
+        non_negative: Whether to clip the result at 0 (which is not the non-negative minimum).
+        exact: Whether to go on to the problem of the frame with no tissue beyond it, by conjugate
+            gradients; not with a spectrum.
+        progress: Called with the scenes done and their number.
 
     Returns:
-        `objective` is what is minimised, of the circular problem or, with `exact`, of the frame's
-        own; `regularisation` is {"tikhonov": lambda}.
+        The layers, (..., layer, y, x). `objective` is what is minimised, of the circular problem
+        or, with `exact`, of the frame's own; `regularisation` is {"tikhonov": $\lambda$}.
 
     Raises:
-        CaptureError, ImagerError: captures or depths that do not fit the imager.
-        SolverError: no noise level for the discrepancy principle, a lambda that is not above 0, or
-            no closed form because sensor B is turned.
+        CaptureError: If the captures do not fit the imager or are not finite.
+        ImagerError: If a depth lies outside the imager.
+        SolverError: If the discrepancy principle has no noise level, $\lambda$ is not above 0, or
+            sensor B is rotated or scaled, so that there is no closed form.
+
+    Example:
+        >>> from fociscope import simulate
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.solvers import tikhonov
+        >>> scenes = simulate(2, seed=9000)
+        >>> solution = tikhonov(
+        ...     scenes.captures, scenes.depth_um, Imager.reference(), regularisation=1e-5
+        ... )
+        >>> solution.layers.shape, solution.converged
+        ((2, 4, 51, 51), array([ True,  True]))
     """
     if not isinstance(regularisation, str):
         check_option("regularisation", regularisation, open_=True)

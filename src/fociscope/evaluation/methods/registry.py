@@ -39,17 +39,37 @@ class ReconstructionMethod(Protocol):
 
 
 def baseline_names() -> list[str]:
-    """Return the names of all baselines: the constant one, the solvers, and the map's limit."""
+    """List the names of all baselines: the constant one, the solvers, and the oracle of the map.
+
+    Returns:
+        The names, as `find_method` takes them.
+
+    Example:
+        >>> from fociscope.evaluation import baseline_names
+        >>> baseline_names()[:3]
+        ['constant', 'tikhonov', 'tikhonov-oracle']
+    """
     return [CONSTANT, *solver_names(), MAP_ORACLE]
 
 
 def find_method(name: str, *, device: str = "auto") -> ReconstructionMethod:
-    """Return a method: a baseline by its name, a shipped model, or a `.safetensors` file.
+    """Find a method by its name: a baseline, a shipped model, or a `.safetensors` file.
 
-    A model with `+refined` behind its name has its light fitted to the captures.
+    Args:
+        name: Name of a baseline (`baseline_names`) or a shipped model, or path of a model file. A
+            model with `+refined` behind its name has its light fitted to the captures.
+        device: Device of trained models: auto, cpu, cuda or mps.
+
+    Returns:
+        The method.
 
     Raises:
-        FociscopeError: it is none of them.
+        FociscopeError: If there is no such method.
+
+    Example:
+        >>> from fociscope.evaluation import find_method
+        >>> find_method("fista-oracle").oracle
+        True
     """
     if name == CONSTANT:
         return ConstantBaseline()
@@ -68,15 +88,23 @@ def find_method(name: str, *, device: str = "auto") -> ReconstructionMethod:
 
 
 def find_methods(name: str, baselines: str, *, device: str = "auto") -> list[ReconstructionMethod]:
-    """Return the method of a name, and the baselines beside it.
+    """Find a method by its name, and the baselines beside it.
 
     Args:
-        name: as for `find_method`.
+        name: Name or path, as for `find_method`.
         baselines: `none`, `all`, or names with commas between them.
-        device: of trained models.
+        device: Device of trained models: auto, cpu, cuda or mps.
+
+    Returns:
+        The method, then the baselines, each once.
 
     Raises:
-        FociscopeError: a name is unknown.
+        FociscopeError: If a name is unknown.
+
+    Example:
+        >>> from fociscope.evaluation import find_methods
+        >>> [method.name for method in find_methods("fista", "constant,fista")]
+        ['fista', 'constant']
     """
     if baselines == "none":
         names = []

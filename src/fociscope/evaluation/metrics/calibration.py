@@ -102,12 +102,31 @@ def reliability_curve(
 def expected_calibration_error(
     probability: ArrayLike, truth: ArrayLike, *, bins: int = 15, adaptive: bool = False
 ) -> float:
-    """Return the mean distance of stated probability and observed frequency, weighted by pixels.
+    r"""Compute the mean distance of stated probability and observed frequency, weighted by pixels.
 
-    Guo et al., ICML 2017, for the probability of one class; arguments as for `reliability_curve`.
+    $$ \mathrm{ECE} = \sum_b \frac{n_b}{N} \, \lvert \bar p_b - \bar t_b \rvert $$
+
+    over bins $b$ of the stated probability (Guo et al., ICML 2017, equation 3). The constant
+    baseline, the share of cells, scores 0: read it beside `brier_score`.
+
+    Args:
+        probability: Stated probabilities of cells, (...), within 0 ... 1.
+        truth: Whether there are cells, (...).
+        bins: Number of bins.
+        adaptive: Whether bins hold equal numbers of pixels (Nguyen, O'Connor, EMNLP 2015) in place
+            of equal widths.
+
+    Returns:
+        The error, within 0 ... 1.
 
     Raises:
-        ValueError: as for `reliability_curve`.
+        ValueError: If shapes differ or are empty, a probability lies outside 0 ... 1, or there is
+            no bin.
+
+    Example:
+        >>> from fociscope.evaluation import expected_calibration_error
+        >>> round(expected_calibration_error([0.9, 0.9, 0.1, 0.1], [1, 1, 0, 0]), 3)
+        0.1
     """
     curve = reliability_curve(probability, truth, bins=bins, adaptive=adaptive)
     return curve.expected_calibration_error

@@ -14,7 +14,22 @@ __all__ = ["MaskCounts", "MaskScores", "mask_counts", "mask_scores"]
 
 
 class MaskScores(NamedTuple):
-    """Scores of cell / no-cell maps: (layer,) for each layer, or () pooled over the layers."""
+    r"""Scores of cell / no-cell maps: (layer,) for each layer, or () pooled over the layers.
+
+    With true and false positives and negatives (TP, FP, TN, FN),
+
+    $$ \mathrm{Dice} = \frac{2 TP}{2 TP + FP + FN}, \qquad
+       \mathrm{IoU} = \frac{TP}{TP + FP + FN}, \qquad
+       \mathrm{MCC} = \frac{TP \cdot TN - FP \cdot FN}{\sqrt{(TP+FP)(TP+FN)(TN+FP)(TN+FN)}}. $$
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.evaluation import mask_scores
+        >>> truth = np.array([[[1, 1, 0, 0]]])
+        >>> scores = mask_scores(np.array([[[1, 0, 0, 0]]]), truth)
+        >>> float(scores.accuracy[0]), float(scores.constant_accuracy[0])
+        (0.75, 0.5)
+    """
 
     accuracy: Float64Array
     """Share of pixels that are right."""
@@ -157,12 +172,27 @@ def mask_counts(predicted: ArrayLike, truth: ArrayLike) -> MaskCounts:
 
 
 def mask_scores(predicted: ArrayLike, truth: ArrayLike) -> MaskScores:
-    """Score masks (..., layer, y, x) against the truth of the same shape, per layer.
+    """Score masks against the truth, for each layer, beside the constant baseline.
 
     For scores over all layers together: `mask_counts(predicted, truth).pooled().scores()`.
 
+    Args:
+        predicted: Predicted masks, (..., layer, y, x).
+        truth: True masks, of the same shape.
+
+    Returns:
+        The scores of each layer over all scenes, each (layer,).
+
     Raises:
-        ValueError: as for `mask_counts`.
+        ValueError: If the shapes differ, or have no layers or no pixels.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.evaluation import mask_scores
+        >>> truth = np.zeros((1, 2, 4, 4), bool)
+        >>> truth[0, 0, :2] = True
+        >>> mask_scores(truth, truth).dice
+        array([1., 1.])
     """
     return mask_counts(predicted, truth).per_layer().scores()
 
