@@ -20,8 +20,6 @@ LONG = {
     "cli/calibrate.py:calibrate",
     "evaluation/suite.py:_reference",
     "report/tables.py:_side_by_side",
-    "training/recipe.py:_fits",
-    "training/run.py:train",
 }
 #: A command-line option in a message, such as the one to resume; not a CSS variable or class.
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*(?![\w:-])")

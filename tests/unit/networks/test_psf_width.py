@@ -39,7 +39,7 @@ def test_it_finds_what_there_is_and_how_sure_it_may_be() -> None:
     assert within.float().mean(dim=0).tolist() == pytest.approx([0.68, 0.68], abs=0.08)
 
 
-def test_the_same_seed_gives_the_same_witness_and_leaves_the_generator_alone() -> None:
+def test_the_same_seed_gives_the_same_estimator_and_leaves_the_generator_alone() -> None:
     before = torch.random.get_rng_state()
     one, other = (
         fit_psf_width_estimator(*told_scenes(100, seed=0), seed=3).state_dict() for _ in range(2)
@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_witness_and_leaves_the_generator_alone() -
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_a_witness_of_one_imager_alone_is_no_surer_than_its_table() -> None:
+def test_an_estimator_of_one_imager_alone_is_no_surer_than_its_table() -> None:
     context, features, _ = told_scenes(2000, seed=0)
     alike = torch.tensor([1.0, 3.0]).expand(2000, 2)
     psf_width = fit_psf_width_estimator(context, features, alike, seed=1)
@@ -59,7 +59,7 @@ def test_a_witness_of_one_imager_alone_is_no_surer_than_its_table() -> None:
 
 
 @pytest.mark.parametrize("sensors", [1, 2])
-def test_evidence_has_as_many_features_as_a_witness_expects(sensors: int) -> None:
+def test_statistics_have_as_many_features_as_an_estimator_expects(sensors: int) -> None:
     captures = torch.rand(2, sensors, 40, 48) + 0.5
     found = capture_statistics(captures, captures, torch.zeros(2, OPTICS_FEATURES))
     assert found.features.shape == (2, feature_count(sensors))

@@ -106,7 +106,7 @@ def test_the_same_model_is_written_as_the_same_bytes(model: Path, tmp_path: Path
         assert (tmp_path / f"{number}.safetensors").read_bytes() == model.read_bytes()
 
 
-def witnessed(sensors: int = 2) -> LayerNet:
+def with_estimator(sensors: int = 2) -> LayerNet:
     """A network with a PSF-width estimator, none of whose numbers are those of a fresh one."""
     network = trained()
     network.psf_width = PsfWidthEstimator(SMALL.context + feature_count(sensors))
@@ -115,9 +115,9 @@ def witnessed(sensors: int = 2) -> LayerNet:
     return network.eval()
 
 
-def test_a_witness_travels_with_its_network(tmp_path: Path) -> None:
+def test_a_psf_width_estimator_is_written_with_its_network(tmp_path: Path) -> None:
     path = tmp_path / "a-model.safetensors"
-    written = witnessed()
+    written = with_estimator()
     write_model(path, written, INFO)
     read, expected = read_model(path)[0].state_dict(), written.state_dict()
     assert read.keys() == expected.keys()
@@ -125,14 +125,14 @@ def test_a_witness_travels_with_its_network(tmp_path: Path) -> None:
     assert all(torch.equal(read[name], expected[name]) for name in read)
 
 
-def test_a_model_from_before_witnesses_has_none(model: Path) -> None:
+def test_a_model_of_an_earlier_format_has_no_psf_width_estimator(model: Path) -> None:
     edit_header(model, lambda header: header["__metadata__"].update(format_version="2"))
     assert read_model(model)[0].psf_width is None
 
 
-def test_a_witness_of_other_evidence_is_refused(tmp_path: Path) -> None:
+def test_a_psf_width_estimator_of_other_statistics_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a-model.safetensors"
-    write_model(path, witnessed(sensors=1), INFO)
+    write_model(path, with_estimator(sensors=1), INFO)
     refused(path, "psf_width")
 
 
