@@ -32,9 +32,9 @@ from pathlib import Path
 import torch
 torch.set_num_threads(int(sys.argv[3]))
 from fociscope.files import open_captures
-from fociscope.files.checksum import total_bytes
+from fociscope.files.safe.checksum import total_bytes
 from fociscope.reconstruction import load_model
-from fociscope.reconstruction.series import reconstruct_series
+from fociscope.series import reconstruct_series
 model = load_model("layers-ab", device="cpu")
 start = time.perf_counter()
 with open_captures([Path(sys.argv[1])]) as series:

@@ -86,7 +86,7 @@ def reconstruct(
         refine=refine,
         precision=precision.value,
         device=device.value,
-        formats=None if formats is None else [f.value for f in formats],
+        formats=formats,
         cell_diameter_um=cell_diameter,
         scheduler=scheduler,
         resume=resume,

@@ -24,7 +24,6 @@ __all__ = [
     "JsonOption",
     "LayersOption",
     "ModelOption",
-    "OutputFormat",
     "OutputOption",
     "Pages",
     "PagesOption",
@@ -36,16 +35,6 @@ __all__ = [
     "TileOption",
     "WatchOption",
 ]
-
-
-class OutputFormat(StrEnum):
-    """What to write besides the summary and the figure."""
-
-    ome_tiff = "ome-tiff"
-    ome_zarr = "ome-zarr"
-    mat = "mat"
-    npz = "npz"
-    csv = "csv"
 
 
 class Flip(StrEnum):
@@ -126,11 +115,13 @@ TileOption = Annotated[
     ),
 ]
 FormatsOption = Annotated[
-    list[OutputFormat] | None,
+    list[str] | None,
     typer.Option(
         "--format",
-        help="What to write; may be given more than once. [default: ome-tiff and csv; of long "
-        "series, ome-zarr and csv]",
+        metavar="NAME",
+        help="What to write besides the summary and the figure: ome-tiff, ome-zarr, mat, npz, csv, "
+        "or a format that a plug-in adds; may be given more than once. [default: ome-tiff and csv; "
+        "of long series, ome-zarr and csv]",
     ),
 ]
 CellDiameterOption = Annotated[

@@ -44,7 +44,14 @@ _ARRAYS = 3
 
 @dataclass(frozen=True)
 class SeriesOutcome:
-    """Number of frames, summary and files of a series that was written part by part."""
+    """Number of frames, summary and files of a series that was written part by part.
+
+    Example:
+        >>> from fociscope.series import SeriesOutcome
+        >>> outcome = SeriesOutcome(frames=600, made=88, summary={}, files=[])
+        >>> outcome.frames - outcome.made  # of an earlier run
+        512
+    """
 
     frames: int
     """Number of frames in the folder."""

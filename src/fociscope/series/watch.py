@@ -49,7 +49,14 @@ MOST_NAMED = 4
 
 @dataclass(frozen=True)
 class WatchState:
-    """Progress of a watch, after a look that found something."""
+    """Progress of a watch, after a look that found something.
+
+    Example:
+        >>> from fociscope.series import WatchState
+        >>> state = WatchState(frames=12, rate_per_s=4.0, waiting=1, skipped=())
+        >>> f"{state.frames} frame(s), {state.rate_per_s:.1f}/s"
+        '12 frame(s), 4.0/s'
+    """
 
     frames: int
     """Number of frames in the folder."""
