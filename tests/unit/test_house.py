@@ -15,12 +15,7 @@ SOURCE = Path(fociscope.__file__).parent
 MODULES = sorted(SOURCE.rglob("*.py"))
 MOST_FUNCTION_LINES, MOST_FILE_LINES = 60, 700
 #: Longer than they should be; each goes as soon as it is cut, and none may join.
-LONG = {
-    "calibration/from_beads.py:_fit",
-    "cli/calibrate.py:calibrate",
-    "evaluation/suite.py:_reference",
-    "report/tables.py:_side_by_side",
-}
+LONG = {"cli/calibrate.py:calibrate"}
 #: A command-line option in a message, such as the one to resume; not a CSS variable or class.
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*(?![\w:-])")
 #: They hold style sheets of web pages, in which `--name` is a variable.

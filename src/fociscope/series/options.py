@@ -67,8 +67,8 @@ class ReconstructionOptions:
     device: str = "auto"
     """Device to compute on: `auto`, `cpu`, `cuda` or `mps`."""
     formats: Iterable[str] | None = None
-    """Formats of the results, a selection of `fociscope.results.writer_names()`; None for `ome-tiff`
-    and `csv`, or `ome-zarr` and `csv` of a long series."""
+    """Formats of the results, some of `fociscope.results.writer_names()`; None for `ome-tiff` and
+    `csv`, or `ome-zarr` and `csv` of a long series."""
     cell_diameter_um: float = CELL_DIAMETER_UM
     """Diameter of a typical cell, um, for the number of cells."""
     scheduler: str = THREADS
