@@ -3,33 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tiny_recipe import tiny_recipe
 
 from fociscope.evaluation import card
 
-TINY = """
-name = "tiny"
-[network]
-widths = [8, 16]
-blocks = [1, 1]
-context = 16
-[optimisation]
-steps = 4
-batch_scenes = 4
-warmup_steps = 1
-threads = 1
-[stream]
-pool_chunks = 2
-chunk_scenes = 4
-steps_per_chunk = 2
-[calibration]
-scenes = 20
-family_scenes = 64
-psf_width_scenes = 64
-
-[validation]
-every_steps = 2
-scenes = 4
-"""
+TINY = tiny_recipe(
+    frame_px=None, widths=(8, 16), context=16, pool_chunks=2, steps_per_chunk=2, scenes=4
+)
 
 
 @pytest.fixture

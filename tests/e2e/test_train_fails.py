@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_recipe import tiny_recipe
 
 from fociscope.files import write_images_depth
 from fociscope.simulation import simulate
@@ -16,31 +17,7 @@ from fociscope.training.checkpoint import read_checkpoint
 from fociscope.training.module import TrainingModule
 from fociscope.training.recipe import Recipe
 
-TINY = """
-name = "tiny"
-[imager]
-frame_px = [32, 32]
-[network]
-widths = [4, 8]
-blocks = [1, 1]
-context = 8
-[optimisation]
-steps = 4
-batch_scenes = 4
-warmup_steps = 1
-threads = 1
-[stream]
-pool_chunks = 1
-chunk_scenes = 4
-[calibration]
-scenes = 20
-family_scenes = 64
-psf_width_scenes = 64
-
-[validation]
-every_steps = 2
-scenes = 2
-"""
+TINY = tiny_recipe()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_recipe import tiny_recipe
 from torch import Tensor
 
 from fociscope.files import write_images_depth
@@ -20,32 +21,9 @@ from fociscope.training.hardware import ComputeSettings
 from fociscope.training.recipe import Recipe
 from fociscope.training.run import train
 
-TINY = """
-name = "tiny"
-[imager]
-frame_px = [32, 32]
-[network]
-widths = [4, 8]
-blocks = [1, 1]
-context = 8
-[optimisation]
-steps = 12
-batch_scenes = 4
-warmup_steps = 2
-threads = 1
-[stream]
-pool_chunks = 2
-chunk_scenes = 4
-steps_per_chunk = 3
-[calibration]
-scenes = 20
-family_scenes = 64
-psf_width_scenes = 64
-
-[validation]
-every_steps = 4
-scenes = 4
-"""
+TINY = tiny_recipe(
+    steps=12, warmup_steps=2, pool_chunks=2, steps_per_chunk=3, every_steps=4, scenes=4
+)
 
 #: Kills itself before the step after the second validation.
 BETWEEN = """

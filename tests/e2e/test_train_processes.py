@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_recipe import tiny_recipe
 from torch import Tensor
 
 from fociscope.training.batches import validation_loader
@@ -18,32 +19,7 @@ from fociscope.training.live_scenes import LiveScenes, TrainingBatch
 from fociscope.training.module import TrainingModule
 from fociscope.training.recipe import Recipe
 
-TINY = """
-name = "tiny"
-[imager]
-frame_px = [32, 32]
-[network]
-widths = [4, 8]
-blocks = [1, 1]
-context = 8
-[optimisation]
-steps = 6
-batch_scenes = 4
-warmup_steps = 2
-threads = 1
-[stream]
-pool_chunks = 2
-chunk_scenes = 4
-steps_per_chunk = 3
-[calibration]
-scenes = 20
-family_scenes = 64
-psf_width_scenes = 64
-
-[validation]
-every_steps = 2
-scenes = 5
-"""
+TINY = tiny_recipe(steps=6, warmup_steps=2, pool_chunks=2, steps_per_chunk=3, scenes=5)
 #: The command, with less to simulate after training. Each process runs this file.
 COMMAND = """
 import os, signal

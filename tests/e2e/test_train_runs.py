@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_recipe import tiny_recipe
 
 from fociscope.evaluation import card
 from fociscope.files.safe.checksum import sha256
@@ -17,31 +18,7 @@ from fociscope.training.hardware import ComputeSettings
 from fociscope.training.recipe import Recipe
 from fociscope.training.run import train
 
-TINY = """
-name = "tiny"
-[imager]
-frame_px = [32, 32]
-[network]
-widths = [4, 8]
-blocks = [1, 1]
-context = 8
-[optimisation]
-steps = 4
-batch_scenes = 4
-warmup_steps = 1
-threads = 1
-[stream]
-pool_chunks = 1
-chunk_scenes = 4
-[calibration]
-scenes = 20
-family_scenes = 64
-psf_width_scenes = 64
-
-[validation]
-every_steps = 2
-scenes = 2
-"""
+TINY = tiny_recipe()
 CPU = ComputeSettings("cpu")
 
 
