@@ -1,4 +1,4 @@
-"""Take away: everything as one archive, the figure, the command line."""
+"""Download: all files of a map as one archive, its figure, and the command that makes them."""
 
 from __future__ import annotations
 
@@ -28,84 +28,8 @@ SIMULATED = "captures.npy"
 IMAGER = "imager.toml"
 
 
-def command_line(capture_input: CaptureInput, *, model: str, layers: int | None) -> str:
-    """Return the command that gives the same map, of the visitor's files or the archive's."""
-    words = ["fociscope", "reconstruct", *(capture_input.names or (SIMULATED,)), "-o", "map"]
-    options = [("model", model)]
-    if layers is not None:
-        options.append(("layers", str(layers)))
-    if capture_input.imager is not None:
-        options.append(("imager", IMAGER))
-    options += [("format", name) for name in FORMATS]
-    return shlex.join([*words, *(word for name, value in options for word in (f"--{name}", value))])
-
-
-def archive(
-    capture_input: CaptureInput,
-    *,
-    model: str,
-    layers: int | None,
-    device: str = "auto",
-    progress: Callable[[int, int], None] | None = None,
-) -> bytes:
-    """Reconstruct all frames and return a ZIP archive: a folder `map`, and what the command needs.
-
-    Raises:
-        FociscopeError: as `fociscope.reconstruct`.
-    """
-    with tempfile.TemporaryDirectory(prefix="fociscope-download-") as name:
-        top = Path(name)
-        inputs = capture_input.files
-        if capture_input.kind == "simulated":
-            np.save(top / SIMULATED, capture_input.to_reconstruct(), allow_pickle=False)
-            inputs = (top / SIMULATED,)
-        if capture_input.imager is not None:
-            capture_input.imager.to_toml(top / IMAGER)
-        options = ReconstructionOptions(
-            model=model,
-            imager=capture_input.imager,
-            layers=layers,
-            device=device,
-            formats=FORMATS,
-            by_parts=False,
-        )
-        reconstruct(inputs, top / "map", options, title=capture_input.title, progress=progress)
-        command = command_line(capture_input, model=model, layers=layers)
-        (top / "command.txt").write_text(f"{command}\n", encoding="utf-8")
-        return _zipped(top, inputs if capture_input.kind == "example" else ())
-
-
-def _zipped(top: Path, more: tuple[Path, ...]) -> bytes:
-    memory = BytesIO()
-    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as packed:
-        for path in sorted(p for p in top.rglob("*") if p.is_file()):
-            packed.write(path, path.relative_to(top).as_posix())
-        for path in more:
-            packed.write(path, path.name)
-    return memory.getvalue()
-
-
-def figure(
-    result: Reconstruction,
-    capture_input: CaptureInput,
-    frame: int,
-    suffix: str,
-    *,
-    with_truth: bool = False,
-) -> bytes:
-    """Return the figure of one frame's map as `png` or `svg`; beside the truth, if asked."""
-    truth = capture_input.truth(frame) if with_truth else None
-    if truth is not None and len(truth.depth_um) == len(result.depth_um):
-        drawn = draw_comparison(result, truth, capture_input.title)
-    else:
-        drawn = draw_reconstruction(result, capture_input.title)
-    memory = BytesIO()
-    drawn.savefig(memory, format=suffix)
-    return memory.getvalue()
-
-
 class DownloadPanel:
-    """What can be kept."""
+    """The panel that offers archive, figure and command line."""
 
     def __init__(self, session: Session) -> None:
         """Build it."""
@@ -217,3 +141,79 @@ class DownloadPanel:
             return
         types = {"png": "image/png", "svg": "image/svg+xml"}
         ui.download.content(drawn, f"fociscope-map.{suffix}", types[suffix])
+
+
+def archive(
+    capture_input: CaptureInput,
+    *,
+    model: str,
+    layers: int | None,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> bytes:
+    """Reconstruct all frames and return a ZIP archive: a folder `map`, and what the command needs.
+
+    Raises:
+        FociscopeError: as `fociscope.reconstruct`.
+    """
+    with tempfile.TemporaryDirectory(prefix="fociscope-download-") as name:
+        top = Path(name)
+        inputs = capture_input.files
+        if capture_input.kind == "simulated":
+            np.save(top / SIMULATED, capture_input.to_reconstruct(), allow_pickle=False)
+            inputs = (top / SIMULATED,)
+        if capture_input.imager is not None:
+            capture_input.imager.to_toml(top / IMAGER)
+        options = ReconstructionOptions(
+            model=model,
+            imager=capture_input.imager,
+            layers=layers,
+            device=device,
+            formats=FORMATS,
+            by_parts=False,
+        )
+        reconstruct(inputs, top / "map", options, title=capture_input.title, progress=progress)
+        command = command_line(capture_input, model=model, layers=layers)
+        (top / "command.txt").write_text(f"{command}\n", encoding="utf-8")
+        return _zipped(top, inputs if capture_input.kind == "example" else ())
+
+
+def command_line(capture_input: CaptureInput, *, model: str, layers: int | None) -> str:
+    """Return the command that gives the same map, of the visitor's files or the archive's."""
+    words = ["fociscope", "reconstruct", *(capture_input.names or (SIMULATED,)), "-o", "map"]
+    options = [("model", model)]
+    if layers is not None:
+        options.append(("layers", str(layers)))
+    if capture_input.imager is not None:
+        options.append(("imager", IMAGER))
+    options += [("format", name) for name in FORMATS]
+    return shlex.join([*words, *(word for name, value in options for word in (f"--{name}", value))])
+
+
+def figure(
+    result: Reconstruction,
+    capture_input: CaptureInput,
+    frame: int,
+    suffix: str,
+    *,
+    with_truth: bool = False,
+) -> bytes:
+    """Return the figure of one frame's map as `png` or `svg`; beside the truth, if asked."""
+    truth = capture_input.truth(frame) if with_truth else None
+    if truth is not None and len(truth.depth_um) == len(result.depth_um):
+        drawn = draw_comparison(result, truth, capture_input.title)
+    else:
+        drawn = draw_reconstruction(result, capture_input.title)
+    memory = BytesIO()
+    drawn.savefig(memory, format=suffix)
+    return memory.getvalue()
+
+
+def _zipped(top: Path, more: tuple[Path, ...]) -> bytes:
+    memory = BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(p for p in top.rglob("*") if p.is_file()):
+            packed.write(path, path.relative_to(top).as_posix())
+        for path in more:
+            packed.write(path, path.name)
+    return memory.getvalue()

@@ -30,6 +30,7 @@ CARDS = "w-full grid grid-cols-1 sm:grid-cols-2 xl:grid-cols-4 gap-3"
 HEIGHT = "235px"
 #: Title, remark, picture.
 Picture = tuple[str, str, Figure]
+COLOUR_BY = {"depth": "depth", "probability": "probability", "light": "light"}
 
 
 class Details(Protocol):
@@ -37,266 +38,6 @@ class Details(Protocol):
 
     def draw(self) -> None:
         """Draw what the visit holds now."""
-
-
-class Pictures:
-    """Cards with one picture each, made anew only where their number changes."""
-
-    def __init__(self, classes: str = CARDS) -> None:
-        """Begin without any."""
-        self._grid = ui.element("div").classes(classes)
-        self._cards: list[tuple[ui.label, ui.label, ui.plotly]] = []
-
-    def show(self, pictures: list[Picture]) -> None:
-        """Show these."""
-        if len(pictures) != len(self._cards):
-            self._grid.clear()
-            with self._grid:
-                self._cards = [self._card(*picture) for picture in pictures]
-            return
-        for (title, remark, drawn), picture in zip(self._cards, pictures, strict=True):
-            title.set_text(picture[0])
-            remark.set_text(picture[1])
-            drawn.props(f'aria-label="{picture[0]}, {picture[1]}"')
-            drawn.update_figure(picture[2])
-
-    @staticmethod
-    def _card(title: str, remark: str, figure: Figure) -> tuple[ui.label, ui.label, ui.plotly]:
-        with ui.card().props("flat bordered").classes("w-full gap-0 p-2 min-w-0"):
-            head = ui.label(title).classes("text-sm font-medium")
-            said = ui.label(remark).classes("text-xs opacity-70")
-            return head, said, plot(figure, f"{title}, {remark}", HEIGHT)
-
-
-class LayerCards:
-    """Each layer: probability, its uncertainty, restored light, or cells by depth."""
-
-    WHAT: ClassVar = {
-        "probability": "Probability",
-        "uncertainty": "Uncertainty",
-        "light": "Restored light",
-        "cells": "Cells",
-    }
-
-    def __init__(self, session: Session, theme: Callable[[], Theme]) -> None:
-        """Build the choice."""
-        self._session, self._theme = session, theme
-        with ui.row().classes("w-full items-center gap-3 py-1"):
-            self._what = ui.toggle(self.WHAT, value="probability", on_change=self.draw)
-            self._what.props('dense no-caps unelevated size=sm aria-label="What each layer shows"')
-            ui.label("white line: the threshold").classes("text-xs opacity-60")
-        self._pictures = Pictures()
-
-    def draw(self) -> None:
-        """Draw the layers."""
-        result = self._session.result
-        assert result is not None
-        self._pictures.show([self._picture(n) for n in range(len(result.depth_um))])
-
-    def _picture(self, layer: int) -> Picture:
-        session, what = self._session, self._what.value
-        result = session.result
-        assert result is not None
-        present = bool(result.present[layer])
-        depth = f"{result.depth_um[layer]:.0f} ± {result.depth_std_um[layer]:.0f} µm"
-        title = f"Layer {layer + 1}: {depth}" if present else f"Layer {layer + 1}: absent"
-        probability, mask = result.probability[layer], session.mask[layer]
-        remark = (
-            f"there with {100 * result.presence[layer]:.0f} %, cells on {100 * mask.mean():.1f} %"
-        )
-        contour: float | None = session.threshold if present else None
-        values: Any
-        if what == "uncertainty":
-            # Standard deviation of "cells or not", given the probability.
-            values = np.sqrt(probability * (1 - probability))
-            shown = Shown(UNCERTAINTY_SCALE, 0.0, 0.5, "std of cells/none", digits=".2f")
-            contour = None
-        elif what == "light":
-            values = result.intensity[layer]
-            high = float(result.intensity.max()) or 1.0
-            shown = Shown(LIGHT_SCALE, 0.0, high, "light onto A", digits=".3g")
-            contour = None
-        elif what == "cells":
-            values = np.where(mask, result.depth_um[layer], np.nan)
-            shown = Shown(DEPTH_SCALE, 0.0, result.imager.gap_um, "depth (µm)", digits=".0f")
-            contour = None
-        else:
-            values = probability
-            shown = Shown(PROBABILITY_SCALE, 0.0, 1.0, "P(cells)", digits=".2f")
-        pitch = result.imager.pixel_pitch_um
-        return title, remark, image(values, pitch, shown, self._theme(), contour_at=contour)
-
-
-class FociTableCard:
-    """The foci; a row that is chosen is pointed at in the map."""
-
-    COLUMNS = (
-        ("layer", "Layer", "d"),
-        ("depth", "Depth (µm)", ".0f"),
-        ("std", "± (µm)", ".0f"),
-        ("x", "x (µm)", ".0f"),
-        ("y", "y (µm)", ".0f"),
-        ("area", "Area (mm²)", ".4f"),
-        ("brightness", "Light", ".3g"),
-        ("cells", "Cells (est.)", ".1f"),
-        ("confidence", "Confidence", ".2f"),
-    )
-
-    def __init__(self, session: Session, *, pointed: Callable[[], None]) -> None:
-        """Build an empty table; `pointed` is called when another focus is pointed at."""
-        self._session, self._pointed = session, pointed
-        ui.label(
-            "Foci are connected pixels of more than 0.5. Choose a row to see where it lies; a "
-            "heading sorts."
-        ).classes("text-xs opacity-60 py-1")
-        columns = [
-            {
-                "name": name,
-                "label": label,
-                "field": name,
-                "sortable": True,
-                "align": "right",
-                ":format": _formatter(form),
-            }
-            for name, label, form in self.COLUMNS
-        ]
-        self._table = ui.table(
-            columns=columns,
-            rows=[],
-            row_key="key",
-            selection="single",
-            pagination={"rowsPerPage": 12, "sortBy": "area", "descending": True},
-            on_select=self._selected,
-        )
-        self._table.props('dense flat bordered aria-label="Foci"').classes("w-full")
-        self._table.on("rowClick", self._clicked, args=[[], ["key"], None])
-
-    def draw(self) -> None:
-        """Fill in the foci of a new map."""
-        self._table.selected = []
-        self._table.rows = [
-            {
-                "key": key,
-                "layer": focus.layer + 1,
-                "depth": focus.depth_um,
-                "std": focus.depth_std_um,
-                "x": focus.x_um,
-                "y": focus.y_um,
-                "area": focus.area_um2 / 1e6,
-                "brightness": focus.brightness,
-                "cells": focus.cells,
-                "confidence": focus.confidence,
-            }
-            for key, focus in enumerate(self._session.foci)
-        ]
-        self._table.update()
-
-    def _clicked(self, event: events.GenericEventArguments) -> None:
-        row = event.args[1]
-        rows = [r for r in self._table.rows if r["key"] == row.get("key")]
-        self._table.selected = rows
-        self._point(rows)
-
-    def _selected(self, event: events.TableSelectionEventArguments) -> None:
-        self._point(event.selection)
-
-    def _point(self, rows: list[dict[str, Any]]) -> None:
-        key = rows[0]["key"] if rows else None
-        foci = self._session.foci
-        known = isinstance(key, int) and 0 <= key < len(foci)
-        self._session.pointed_at = foci[key] if known and key is not None else None
-        self._pointed()
-
-
-def _formatter(form: str) -> str:
-    """Return the JavaScript that writes a number as Python would."""
-    if form == "d":
-        return "value => value"
-    if form.endswith("g"):
-        return f"value => Number(value).toPrecision({form[1:-1]})"
-    return f"value => Number(value).toFixed({form[1:-1]})"
-
-
-class SelfCheck:
-    """The capture beside its re-projection and what remains."""
-
-    def __init__(self, session: Session, theme: Callable[[], Theme]) -> None:
-        """Begin."""
-        self._session, self._theme = session, theme
-        ui.label(
-            "What the imager would see of this map, beside what it saw. What remains should look "
-            "like noise; structure in it means that the map does not explain the capture."
-        ).classes("text-xs opacity-60 py-1")
-        self._pictures = Pictures("w-full grid grid-cols-1 sm:grid-cols-3 gap-3")
-
-    def draw(self) -> None:
-        """Draw three pictures of each sensor."""
-        result = self._session.result
-        assert result is not None
-        pictures = []
-        for sensor, (seen, again, residual) in enumerate(
-            zip(result.captures, result.reprojection, result.residual, strict=True)
-        ):
-            name = f"Sensor {'AB'[sensor]}"
-            light = Shown(LIGHT_SCALE, 0.0, float(seen.max()), "light", digits=".4g")
-            left = seen - again
-            most = float(np.abs(left).max()) or 1.0
-            differs = Shown(DIFFERENCE_SCALE, -most, most, "difference", digits=".3g")
-            for title, remark, values, shown in (
-                (f"{name}: capture", "as it came in", seen, light),
-                (f"{name}: re-projection", "of the map, at the best gain", again, light),
-                (f"{name}: residual", f"{100 * residual:.1f} % of the capture", left, differs),
-            ):
-                pitch = result.imager.pixel_pitch_um
-                pictures.append((title, remark, image(values, pitch, shown, self._theme())))
-        self._pictures.show(pictures)
-
-
-class TruthCards:
-    """The truth, where it is known, and how right the map is."""
-
-    def __init__(self, session: Session, theme: Callable[[], Theme]) -> None:
-        """Begin."""
-        self._session, self._theme = session, theme
-        self._words = ui.label("").classes("text-sm py-1")
-        self._pictures = Pictures()
-
-    def draw(self) -> None:
-        """Draw the true layers."""
-        session = self._session
-        result, scores = session.result, session.scores
-        assert result is not None
-        truth = (
-            None if session.capture_input is None else session.capture_input.truth(session.frame)
-        )
-        if truth is None or scores is None:
-            self._words.set_text("The truth behind this capture is not known.")
-            self._pictures.show([])
-            return
-        self._words.set_text(f"Map against truth: {scores.in_words}.")
-        order = np.argsort(truth.depth_um)
-        pitch = result.imager.pixel_pitch_um
-        shown = Shown(DEPTH_SCALE, 0.0, result.imager.gap_um, "depth (µm)", digits=".0f")
-        pictures = []
-        for layer, right in zip(order, scores.layers, strict=True):
-            found = "missed" if right.found_um is None else f"found at {right.found_um:.0f} µm"
-            pictures.append(
-                (
-                    f"True layer at {right.true_um:.0f} µm: {found}",
-                    f"{100 * right.accuracy:.1f} % of pixels right (constant baseline "
-                    f"{100 * right.constant_accuracy:.1f} %), Dice {right.dice:.2f}",
-                    image(
-                        np.where(truth.mask[layer], right.true_um, np.nan),
-                        pitch,
-                        shown,
-                        self._theme(),
-                    ),
-                )
-            )
-        self._pictures.show(pictures)
-
-
-COLOUR_BY = {"depth": "depth", "probability": "probability", "light": "light"}
 
 
 class MapPanel:
@@ -473,3 +214,260 @@ class MapPanel:
     def _pointed(self) -> None:
         self._draw_space()
         self._above.update_figure(self._from_above())
+
+
+class LayerCards:
+    """Each layer: probability, its uncertainty, restored light, or cells by depth."""
+
+    WHAT: ClassVar = {
+        "probability": "Probability",
+        "uncertainty": "Uncertainty",
+        "light": "Restored light",
+        "cells": "Cells",
+    }
+
+    def __init__(self, session: Session, theme: Callable[[], Theme]) -> None:
+        """Build the choice."""
+        self._session, self._theme = session, theme
+        with ui.row().classes("w-full items-center gap-3 py-1"):
+            self._what = ui.toggle(self.WHAT, value="probability", on_change=self.draw)
+            self._what.props('dense no-caps unelevated size=sm aria-label="What each layer shows"')
+            ui.label("white line: the threshold").classes("text-xs opacity-60")
+        self._pictures = Pictures()
+
+    def draw(self) -> None:
+        """Draw the layers."""
+        result = self._session.result
+        assert result is not None
+        self._pictures.show([self._picture(n) for n in range(len(result.depth_um))])
+
+    def _picture(self, layer: int) -> Picture:
+        session, what = self._session, self._what.value
+        result = session.result
+        assert result is not None
+        present = bool(result.present[layer])
+        depth = f"{result.depth_um[layer]:.0f} ± {result.depth_std_um[layer]:.0f} µm"
+        title = f"Layer {layer + 1}: {depth}" if present else f"Layer {layer + 1}: absent"
+        probability, mask = result.probability[layer], session.mask[layer]
+        remark = (
+            f"there with {100 * result.presence[layer]:.0f} %, cells on {100 * mask.mean():.1f} %"
+        )
+        contour: float | None = session.threshold if present else None
+        values: Any
+        if what == "uncertainty":
+            # Standard deviation of "cells or not", given the probability.
+            values = np.sqrt(probability * (1 - probability))
+            shown = Shown(UNCERTAINTY_SCALE, 0.0, 0.5, "std of cells/none", digits=".2f")
+            contour = None
+        elif what == "light":
+            values = result.intensity[layer]
+            high = float(result.intensity.max()) or 1.0
+            shown = Shown(LIGHT_SCALE, 0.0, high, "light onto A", digits=".3g")
+            contour = None
+        elif what == "cells":
+            values = np.where(mask, result.depth_um[layer], np.nan)
+            shown = Shown(DEPTH_SCALE, 0.0, result.imager.gap_um, "depth (µm)", digits=".0f")
+            contour = None
+        else:
+            values = probability
+            shown = Shown(PROBABILITY_SCALE, 0.0, 1.0, "P(cells)", digits=".2f")
+        pitch = result.imager.pixel_pitch_um
+        return title, remark, image(values, pitch, shown, self._theme(), contour_at=contour)
+
+
+class FociTableCard:
+    """The foci; a row that is chosen is pointed at in the map."""
+
+    COLUMNS = (
+        ("layer", "Layer", "d"),
+        ("depth", "Depth (µm)", ".0f"),
+        ("std", "± (µm)", ".0f"),
+        ("x", "x (µm)", ".0f"),
+        ("y", "y (µm)", ".0f"),
+        ("area", "Area (mm²)", ".4f"),
+        ("brightness", "Light", ".3g"),
+        ("cells", "Cells (est.)", ".1f"),
+        ("confidence", "Confidence", ".2f"),
+    )
+
+    def __init__(self, session: Session, *, pointed: Callable[[], None]) -> None:
+        """Build an empty table; `pointed` is called when another focus is pointed at."""
+        self._session, self._pointed = session, pointed
+        ui.label(
+            "Foci are connected pixels of more than 0.5. Choose a row to see where it lies; a "
+            "heading sorts."
+        ).classes("text-xs opacity-60 py-1")
+        columns = [
+            {
+                "name": name,
+                "label": label,
+                "field": name,
+                "sortable": True,
+                "align": "right",
+                ":format": _formatter(form),
+            }
+            for name, label, form in self.COLUMNS
+        ]
+        self._table = ui.table(
+            columns=columns,
+            rows=[],
+            row_key="key",
+            selection="single",
+            pagination={"rowsPerPage": 12, "sortBy": "area", "descending": True},
+            on_select=self._selected,
+        )
+        self._table.props('dense flat bordered aria-label="Foci"').classes("w-full")
+        self._table.on("rowClick", self._clicked, args=[[], ["key"], None])
+
+    def draw(self) -> None:
+        """Fill in the foci of a new map."""
+        self._table.selected = []
+        self._table.rows = [
+            {
+                "key": key,
+                "layer": focus.layer + 1,
+                "depth": focus.depth_um,
+                "std": focus.depth_std_um,
+                "x": focus.x_um,
+                "y": focus.y_um,
+                "area": focus.area_um2 / 1e6,
+                "brightness": focus.brightness,
+                "cells": focus.cells,
+                "confidence": focus.confidence,
+            }
+            for key, focus in enumerate(self._session.foci)
+        ]
+        self._table.update()
+
+    def _clicked(self, event: events.GenericEventArguments) -> None:
+        row = event.args[1]
+        rows = [r for r in self._table.rows if r["key"] == row.get("key")]
+        self._table.selected = rows
+        self._point(rows)
+
+    def _selected(self, event: events.TableSelectionEventArguments) -> None:
+        self._point(event.selection)
+
+    def _point(self, rows: list[dict[str, Any]]) -> None:
+        key = rows[0]["key"] if rows else None
+        foci = self._session.foci
+        known = isinstance(key, int) and 0 <= key < len(foci)
+        self._session.pointed_at = foci[key] if known and key is not None else None
+        self._pointed()
+
+
+class SelfCheck:
+    """The capture beside its re-projection and what remains."""
+
+    def __init__(self, session: Session, theme: Callable[[], Theme]) -> None:
+        """Begin."""
+        self._session, self._theme = session, theme
+        ui.label(
+            "What the imager would see of this map, beside what it saw. What remains should look "
+            "like noise; structure in it means that the map does not explain the capture."
+        ).classes("text-xs opacity-60 py-1")
+        self._pictures = Pictures("w-full grid grid-cols-1 sm:grid-cols-3 gap-3")
+
+    def draw(self) -> None:
+        """Draw three pictures of each sensor."""
+        result = self._session.result
+        assert result is not None
+        pictures = []
+        for sensor, (seen, again, residual) in enumerate(
+            zip(result.captures, result.reprojection, result.residual, strict=True)
+        ):
+            name = f"Sensor {'AB'[sensor]}"
+            light = Shown(LIGHT_SCALE, 0.0, float(seen.max()), "light", digits=".4g")
+            left = seen - again
+            most = float(np.abs(left).max()) or 1.0
+            differs = Shown(DIFFERENCE_SCALE, -most, most, "difference", digits=".3g")
+            for title, remark, values, shown in (
+                (f"{name}: capture", "as it came in", seen, light),
+                (f"{name}: re-projection", "of the map, at the best gain", again, light),
+                (f"{name}: residual", f"{100 * residual:.1f} % of the capture", left, differs),
+            ):
+                pitch = result.imager.pixel_pitch_um
+                pictures.append((title, remark, image(values, pitch, shown, self._theme())))
+        self._pictures.show(pictures)
+
+
+class TruthCards:
+    """The truth, where it is known, and how right the map is."""
+
+    def __init__(self, session: Session, theme: Callable[[], Theme]) -> None:
+        """Begin."""
+        self._session, self._theme = session, theme
+        self._words = ui.label("").classes("text-sm py-1")
+        self._pictures = Pictures()
+
+    def draw(self) -> None:
+        """Draw the true layers."""
+        session = self._session
+        result, scores = session.result, session.scores
+        assert result is not None
+        truth = (
+            None if session.capture_input is None else session.capture_input.truth(session.frame)
+        )
+        if truth is None or scores is None:
+            self._words.set_text("The truth behind this capture is not known.")
+            self._pictures.show([])
+            return
+        self._words.set_text(f"Map against truth: {scores.in_words}.")
+        order = np.argsort(truth.depth_um)
+        pitch = result.imager.pixel_pitch_um
+        shown = Shown(DEPTH_SCALE, 0.0, result.imager.gap_um, "depth (µm)", digits=".0f")
+        pictures = []
+        for layer, right in zip(order, scores.layers, strict=True):
+            found = "missed" if right.found_um is None else f"found at {right.found_um:.0f} µm"
+            pictures.append(
+                (
+                    f"True layer at {right.true_um:.0f} µm: {found}",
+                    f"{100 * right.accuracy:.1f} % of pixels right (constant baseline "
+                    f"{100 * right.constant_accuracy:.1f} %), Dice {right.dice:.2f}",
+                    image(
+                        np.where(truth.mask[layer], right.true_um, np.nan),
+                        pitch,
+                        shown,
+                        self._theme(),
+                    ),
+                )
+            )
+        self._pictures.show(pictures)
+
+
+class Pictures:
+    """Cards with one picture each, made anew only where their number changes."""
+
+    def __init__(self, classes: str = CARDS) -> None:
+        """Begin without any."""
+        self._grid = ui.element("div").classes(classes)
+        self._cards: list[tuple[ui.label, ui.label, ui.plotly]] = []
+
+    def show(self, pictures: list[Picture]) -> None:
+        """Show these."""
+        if len(pictures) != len(self._cards):
+            self._grid.clear()
+            with self._grid:
+                self._cards = [self._card(*picture) for picture in pictures]
+            return
+        for (title, remark, drawn), picture in zip(self._cards, pictures, strict=True):
+            title.set_text(picture[0])
+            remark.set_text(picture[1])
+            drawn.props(f'aria-label="{picture[0]}, {picture[1]}"')
+            drawn.update_figure(picture[2])
+
+    @staticmethod
+    def _card(title: str, remark: str, figure: Figure) -> tuple[ui.label, ui.label, ui.plotly]:
+        with ui.card().props("flat bordered").classes("w-full gap-0 p-2 min-w-0"):
+            head = ui.label(title).classes("text-sm font-medium")
+            said = ui.label(remark).classes("text-xs opacity-70")
+            return head, said, plot(figure, f"{title}, {remark}", HEIGHT)
+
+
+def _formatter(form: str) -> str:
+    """Return the JavaScript that writes a number as Python would."""
+    if form == "d":
+        return "value => value"
+    if form.endswith("g"):
+        return f"value => Number(value).toPrecision({form[1:-1]})"
+    return f"value => Number(value).toFixed({form[1:-1]})"

@@ -63,26 +63,19 @@ def serve(
             shutil.rmtree(home, ignore_errors=True)
 
 
-def _listening(port: int) -> socket.socket:
-    """Return a socket that listens on this machine alone."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((ADDRESS, port))
-    except (OSError, OverflowError) as error:
-        listening.close()
-        raise FociscopeError(
-            f"port {port} of {ADDRESS} cannot be used ({_reason(error)}); choose another, "
-            "or port 0 for any that is free",
-            fields=("port",),
-            value=port,
-        ) from None
-    listening.listen(128)
-    return listening
+def preload(device: str) -> None:
+    """Reconstruct the shipped example once, and sensor A of it alone."""
+    from fociscope.app.capture_input import shipped_example
+    from fociscope.app.methods import default_model, model_for
+    from fociscope.networks.store import find_model, read_model
+    from fociscope.results.foci import find_foci
 
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+    example = shipped_example().frames[0]
+    for sensors in (1, 2):
+        name = default_model(sensors)
+        read_model(find_model(name))
+        result = model_for(name, None, device).reconstruct(example[:sensors])
+    find_foci(result)
 
 
 def _run(
@@ -136,16 +129,23 @@ def _run(
         server.run(sockets=[listening])
 
 
-def preload(device: str) -> None:
-    """Reconstruct the shipped example once, and sensor A of it alone."""
-    from fociscope.app.capture_input import shipped_example
-    from fociscope.app.methods import default_model, model_for
-    from fociscope.networks.store import find_model, read_model
-    from fociscope.results.foci import find_foci
+def _listening(port: int) -> socket.socket:
+    """Return a socket that listens on this machine alone."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((ADDRESS, port))
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise FociscopeError(
+            f"port {port} of {ADDRESS} cannot be used ({_reason(error)}); choose another, "
+            "or port 0 for any that is free",
+            fields=("port",),
+            value=port,
+        ) from None
+    listening.listen(128)
+    return listening
 
-    example = shipped_example().frames[0]
-    for sensors in (1, 2):
-        name = default_model(sensors)
-        read_model(find_model(name))
-        result = model_for(name, None, device).reconstruct(example[:sensors])
-    find_foci(result)
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
