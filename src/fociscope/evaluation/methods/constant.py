@@ -23,7 +23,7 @@ class ConstantBaseline:
     inputs = "the number of layers and their least distance; it ignores the captures"
 
     def unsupported_reason(self, task: ReconstructionTask) -> str | None:
-        """Return None: it can always guess."""
+        """Return None: it needs nothing of the scenes."""
 
     def prepare(self) -> None:
         """Nothing is to be done before the scenes are known."""

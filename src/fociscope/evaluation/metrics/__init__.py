@@ -1,4 +1,4 @@
-"""How good a map is: each figure beside what a guess that ignores the capture would score."""
+"""How good a map is: each score beside that of the constant baseline."""
 
 from fociscope.evaluation.metrics.calibration import (
     BrierScore,

@@ -1,6 +1,6 @@
 """Whether stated probabilities come true.
 
-A guess that always states the share of cells is calibrated without knowing anything: read the
+The constant baseline, which always states the share of cells, is perfectly calibrated: read the
 calibration error beside a score that rewards knowing, such as `brier_score`.
 """
 
