@@ -91,3 +91,15 @@ def test_an_interrupted_run_leaves_nothing(fociscope, tmp_path, monkeypatch):
     ran = fociscope("evaluate", "constant", "--suite", "quick", "-o", tmp_path / "out")
     assert ran.code == 130
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_generalisation_suite_names_what_is_test_only(fociscope, tmp_path):
+    ran = fociscope(
+        "evaluate", "constant", "--suite", "generalisation", "--conditions", "single-layer-strands",
+        "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert "no model was trained on them: single-layer-strands" in ran.out
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["suite"]["test_only"] == ["single-layer-strands"]
+    assert "Generalisation: constant" in (tmp_path / "out" / "tables.md").read_text()

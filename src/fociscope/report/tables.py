@@ -36,7 +36,7 @@ def all_tables(results: Results) -> list[Table]:
     """Return all tables that the results have something to say in."""
     tables = []
     if "test_only" in results["suite"]:
-        tables.append(generalisation_table(results))
+        tables += [generalisation_table(results, name) for name in results["methods"]]
     for condition in results["conditions"]:
         if condition["group"] in ("reference", "data"):
             tables.append(_side_by_side(results, condition))
@@ -64,9 +64,8 @@ def _names(results: Results) -> list[str]:
     return [f"{name} *" if about["oracle"] else name for name, about in results["methods"].items()]
 
 
-def generalisation_table(results: Results) -> Table:
-    """Return the evaluated method on test-only families, the worst row first."""
-    name = evaluated(results)
+def generalisation_table(results: Results, name: str) -> Table:
+    """Return a method's scores on test-only families, the worst row first."""
     rows = []
     for condition in worst_first(results["conditions"], name):
         s = condition["scores"][name]

@@ -78,7 +78,7 @@ def test_accuracy_and_depth_stand_beside_the_constant_baseline(results):
 def test_the_table_has_the_worst_row_first(results):
     rows = worst_first(results["conditions"], "constant")
     assert [row["name"] for row in rows][-1] == "clouds"  # right about no cells at all
-    table = generalisation_table(results)
+    table = generalisation_table(results, "constant")
     assert len(table.rows) == len(results["conditions"])
     assert {len(row) for row in table.rows} == {len(table.columns)}
 

@@ -80,6 +80,11 @@ class Family:
         name: Name in tables and of its condition.
         summary: What it looks like, in words.
         draw: Draws one layer.
+
+    Example:
+        >>> from fociscope.evaluation.independent import FAMILIES
+        >>> FAMILIES["clusters"].summary
+        'clusters of 2 to 20 cells'
     """
 
     name: str

@@ -27,6 +27,12 @@ class IndependentScenes:
         cells: (scene, layer, y, x) cells whose centre lies in each pixel.
         depth_um: (scene, layer) distance from sensor A in um, increasing.
         captures: (scene, sensor, y, x) in the units of `layers`.
+
+    Example:
+        >>> from fociscope.evaluation.independent import draw_scenes
+        >>> scenes = draw_scenes("clouds", 2, seed=0, layers=1)
+        >>> len(scenes), bool(scenes.mask.any())
+        (2, False)
     """
 
     layers: NDArray[np.float32]

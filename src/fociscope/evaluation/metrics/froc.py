@@ -32,6 +32,17 @@ class FocusCandidates:
         score: (focus,) probability of the best candidate in it or beside it; 0 without any.
         false_score: (candidate,) probability of each candidate that lies at no true focus.
         frames: Number of frames.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.evaluation.metrics import FocusCandidates
+        >>> found = FocusCandidates(
+        ...     np.array([1.0, 4.0]), np.array([0.4, 0.8]), np.array([0.9, 0.6, 0.2]), frames=1
+        ... )
+        >>> found.threshold(1.0) > 0.6
+        True
+        >>> [count.tolist() for count in found.detected([1, 2, 6], false_per_frame=1.0)]
+        [[0, 1], [1, 1]]
     """
 
     cells: Float64Array
