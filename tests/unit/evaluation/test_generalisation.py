@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from fociscope.errors import FociscopeError
-from fociscope.evaluation import evaluate_suite
 from fociscope.evaluation.batches import Batch, Prediction
 from fociscope.evaluation.generalisation import HeldOutFamily, optics_of, worst_first
 from fociscope.evaluation.independent import FAMILIES
