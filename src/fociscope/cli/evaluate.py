@@ -85,8 +85,7 @@ def evaluate(
     if as_json:
         typer.echo(text, nl=False)
         return
-    _print(done.results)
-    _print_written(done.results, output)
+    _print_outcome(done.results, output)
 
 
 def _run(
@@ -183,8 +182,9 @@ def _print_generalisation(results: dict[str, Any]) -> None:
     )
 
 
-def _print_written(results: dict[str, Any], output: Path) -> None:
-    """Print what was written, and how many warnings the report holds."""
+def _print_outcome(results: dict[str, Any], output: Path) -> None:
+    """Print the scores, how many warnings the report holds, and what was written."""
+    _print(results)
     notes = {note for c in results["conditions"] for note in c.get("notes", [])}
     if notes:
         err.print(f"{len(notes)} warning(s) stand at the end of report.html", highlight=False)
