@@ -92,11 +92,14 @@ Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 """Least and greatest value."""
 
 
+SomeConfiguration = TypeVar("SomeConfiguration", bound=Configuration)
+
+
 def any_kind(registry: Registry[Any], base: type[Configuration], *, default: str) -> Any:
     """Return the type of a field that holds a configuration of any registered kind.
 
-    What a file gives is a table whose `kind` names the member of the registry; a table without one
-    is of the default kind. The registry may grow after the field was declared.
+    In a file the field is a table whose `kind` names the member of the registry; a table without
+    one is of the default kind. The registry may grow after the field was declared.
 
     Args:
         registry: Kinds, each a subclass of `base` with a field `kind` of that name.
@@ -121,11 +124,15 @@ def any_kind(registry: Registry[Any], base: type[Configuration], *, default: str
     return Annotated[SerializeAsAny[base], PlainValidator(checked)]  # type: ignore[misc,valid-type]
 
 
-SomeConfiguration = TypeVar("SomeConfiguration", bound=Configuration)
-
-
 def plain_errors(error: ValidationError) -> str:
-    """Return what pydantic found as one line: `where: what (got value)`."""
+    """Return the errors of a validation as one line.
+
+    Args:
+        error: Error that pydantic has raised.
+
+    Returns:
+        `field: reason (got value)` for each error, joined by semicolons.
+    """
 
     def plain(key: int | str) -> str:
         return key if isinstance(key, str) and key.isprintable() else repr(key)
@@ -151,10 +158,13 @@ def changed(
     """Return a copy with some fields changed and all of them checked again.
 
     Args:
-        configuration: to copy.
-        changes: field -> value.
-        what: how a message names it.
-        error: what to raise where a field is unknown or out of its range.
+        configuration: Configuration to copy.
+        changes: New values by field.
+        what: Name of the configuration in messages, such as "imager".
+        error: Type of the error that is raised if a field is unknown or out of its range.
+
+    Returns:
+        A checked copy.
     """
     try:
         return type(configuration).model_validate({**dict(configuration), **changes})
@@ -173,11 +183,14 @@ def parse_toml(
     """Read a configuration from the content of a TOML file.
 
     Args:
-        kind: of configuration.
-        content: of the file.
-        source: how a message names it.
-        error: what to raise where it is not TOML or not such a configuration.
-        context: what validators may need to know, such as the folder of the file.
+        kind: Class of the configuration.
+        content: Content of the file.
+        source: Name of the file in messages.
+        error: Type of the error that is raised if the content is not TOML or no such configuration.
+        context: Values for validators, such as the folder of the file.
+
+    Returns:
+        The configuration.
     """
     try:
         values = tomllib.loads(content.decode("utf-8"))

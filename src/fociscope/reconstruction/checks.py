@@ -1,4 +1,4 @@
-"""The pixel size that files state, held against the imager's pitch."""
+"""Checks before a reconstruction: captures, the imager against the model, the pixel size."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ __all__ = ["PITCH_TOLERANCE", "check_captures", "check_imager", "check_pixel_siz
 LARGEST_LIGHT = 1e35
 #: Of a float32: its exponent.
 _EXPONENT_BITS = 0x7F800000
+#: Of a feature, in octaves of the blur's width; what the table of a family leaves open.
+WIDTH_TOLERANCE = 0.02
+#: Less of the frame than this, and the edge that is repeated beyond sensor B's frame rules.
+LEAST_SEEN_BY_BOTH = 0.9
+#: By so much, relatively, may they differ.
+PITCH_TOLERANCE = 0.02
 
 
 def light_unit(peak: Tensor) -> Tensor:
@@ -31,29 +37,25 @@ def light_unit(peak: Tensor) -> Tensor:
     in the captures' own unit, unless it would overflow or vanish there.
 
     Args:
-        peak: (...) float32, the greatest values of images with light.
+        peak: (...) greatest values of images with light, float32.
+
+    Returns:
+        (...) powers of two.
     """
     unit = (peak.view(torch.int32) & _EXPONENT_BITS).view(torch.float32)
     return unit.clamp(min=torch.finfo(torch.float32).tiny)
 
 
-def _where(flags: Tensor) -> str:
-    """Name the first flagged sensor image of (..., sensor) flags."""
-    *index, sensor = (int(i) for i in torch.nonzero(flags)[0])
-    frame = f", frame {index[0] if len(index) == 1 else tuple(index)}" if index else ""
-    return f"sensor {'AB'[sensor] if sensor < 2 else sensor}{frame}"
-
-
 def check_captures(captures: Tensor, *, sensors: int) -> None:
-    """Refuse what is no capture of `sensors` sensors.
+    """Refuse captures that no model for `sensors` sensors can reconstruct.
 
     Args:
-        captures: (..., sensor, y, x).
-        sensors: how many the model was trained for.
+        captures: (..., sensor, y, x) in any unit of light.
+        sensors: Number of sensors for which the model was trained.
 
     Raises:
-        CaptureError: too few axes, another number of sensors, frames too small, NaN or infinity,
-            values beyond `LARGEST`, an image without light or without any contrast.
+        CaptureError: If there are too few axes, another number of sensors, too few pixels, NaN or
+            infinity, values beyond `LARGEST_LIGHT`, or an image without light or contrast.
     """
     shape = tuple(captures.shape)
     if captures.ndim < 3:
@@ -94,22 +96,21 @@ def check_captures(captures: Tensor, *, sensors: int) -> None:
         raise CaptureError(f"{_where(flat)} has the same value in every pixel")
 
 
-#: Of a feature, in octaves of the blur's width; what the table of a family leaves open.
-WIDTH_TOLERANCE = 0.02
-#: Less of the frame than this, and the edge that is repeated beyond sensor B's frame rules.
-LEAST_SEEN_BY_BOTH = 0.9
-
-
 def check_imager(imager: Imager, info: ModelInfo) -> list[str]:
     """Warn of an imager unlike those that a model was trained for.
 
-    Pitch, gap and PSF may be any whose blur, in pixels, lies within what training covered.
+    Any pitch, gap and PSF will do if the blur, in pixels, lies within the range of the training.
+
+    Args:
+        imager: Instrument of the captures.
+        info: Record of the model.
 
     Returns:
-        What was warned of, in words.
+        Texts of the warnings.
 
     Raises:
-        ImagerError: another number of sensors, or a PSF that is known for no depth at all.
+        ImagerError: If the number of sensors differs, or if the PSF is defined for no depth within
+            the gap.
     """
     if imager.sensors != info.imager.sensors:
         raise ImagerError(
@@ -127,6 +128,34 @@ def check_imager(imager: Imager, info: ModelInfo) -> list[str]:
     for problem in found:
         warnings.warn(f"{problem}; expect worse maps and depths", FociscopeWarning, stacklevel=3)
     return found
+
+
+def check_pixel_size(pixel_size_um: float | None, imager: Imager) -> None:
+    """Warn where the files state another pixel size than the imager has.
+
+    It is no error: programs write sizes of their own, such as that of a screen's pixel.
+
+    Args:
+        pixel_size_um: as the files state it; None where none does.
+        imager: that the captures are taken for.
+    """
+    pitch_um = imager.pixel_pitch_um
+    if pixel_size_um is None or abs(pixel_size_um / pitch_um - 1) <= PITCH_TOLERANCE:
+        return
+    warning = FociscopeWarning(
+        f"the files state pixels of {pixel_size_um:g} um, but those of the imager {imager.name!r} "
+        f"have {pitch_um:g} um, which all depths and sizes are worked out with; give the imager "
+        "that took them, or correct the files",
+        fields=("imager",),
+    )
+    warnings.warn(warning, stacklevel=2)
+
+
+def _where(flags: Tensor) -> str:
+    """Name the first flagged sensor image of (..., sensor) flags."""
+    *index, sensor = (int(i) for i in torch.nonzero(flags)[0])
+    frame = f", frame {index[0] if len(index) == 1 else tuple(index)}" if index else ""
+    return f"sensor {'AB'[sensor] if sensor < 2 else sensor}{frame}"
 
 
 def _half_light_px(imager: Imager, share: float) -> float:
@@ -174,28 +203,3 @@ def _apart(imager: Imager) -> list[str]:
     if share >= LEAST_SEEN_BY_BOTH:
         return []
     return [f"sensor B sees {100 * share:.0f} % of what sensor A sees"]
-
-
-#: By so much, relatively, may they differ.
-PITCH_TOLERANCE = 0.02
-
-
-def check_pixel_size(pixel_size_um: float | None, imager: Imager) -> None:
-    """Warn where the files state another pixel size than the imager has.
-
-    It is no error: programs write sizes of their own, such as that of a screen's pixel.
-
-    Args:
-        pixel_size_um: as the files state it; None where none does.
-        imager: that the captures are taken for.
-    """
-    pitch_um = imager.pixel_pitch_um
-    if pixel_size_um is None or abs(pixel_size_um / pitch_um - 1) <= PITCH_TOLERANCE:
-        return
-    warning = FociscopeWarning(
-        f"the files state pixels of {pixel_size_um:g} um, but those of the imager {imager.name!r} "
-        f"have {pitch_um:g} um, which all depths and sizes are worked out with; give the imager "
-        "that took them, or correct the files",
-        fields=("imager",),
-    )
-    warnings.warn(warning, stacklevel=2)
