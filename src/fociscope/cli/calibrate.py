@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,61 +19,75 @@ if TYPE_CHECKING:
     from fociscope.calibration import Calibration
 
 
+StackArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="STACK",
+        help="Sensor A's planes at known depths: TIFF, NPY or MAT, (depth, y, x); NPY may hold "
+        "(depth, sensor, y, x).",
+        show_default=False,
+    ),
+]
+OutputOption = Annotated[Path, typer.Option("-o", "--output", help="The imager's file, .toml.")]
+DepthsOption = Annotated[
+    str | None,
+    typer.Option(
+        help='Depth of each plane from sensor A in um: a CSV file or "50,150,250". Without it, '
+        "the stack's own (OME-TIFF positions, a MAT variable depth_um)."
+    ),
+]
+SensorBOption = Annotated[
+    Path | None, typer.Option(help="The same planes seen by sensor B, oriented as A's.")
+]
+TargetOption = Annotated[
+    Path | None,
+    typer.Option(help="Image of a known target, one value per pixel; without it, beads."),
+]
+VariableOption = Annotated[str | None, typer.Option(help="Of a MAT file that holds several.")]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        help="Of the PSF: angle-selective, gaussian, measured, or another kind that an installed "
+        "package adds."
+    ),
+]
+PitchOption = Annotated[
+    float | None, typer.Option(min=0.1, max=1000, help="In place of the imager's.")
+]
+GapOption = Annotated[
+    float | None,
+    typer.Option(min=1, max=20_000, help="From sensor A to B, in place of the imager's."),
+]
+HalfAngleOption = Annotated[
+    float | None, typer.Option(min=4, max=60, help="Where the search begins.")
+]
+SaturationOption = Annotated[
+    float | None, typer.Option(help="Pixels from here on count as saturated.")
+]
+DepthOffsetOption = Annotated[
+    bool, typer.Option("--fit-depth-offset", help="Fit the zero of the depths as well.")
+]
+RadialOption = Annotated[bool, typer.Option(help="Average a measured PSF over all directions.")]
+FigureOption = Annotated[bool, typer.Option(help="Draw measured against fitted.")]
+
+
 @app.command()
 def calibrate(
-    stack: Annotated[
-        Path,
-        typer.Argument(
-            metavar="STACK",
-            help="Sensor A's planes at known depths: TIFF, NPY or MAT, (depth, y, x); NPY may hold "
-            "(depth, sensor, y, x).",
-            show_default=False,
-        ),
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The imager's file, .toml.")],
-    depths: Annotated[
-        str | None,
-        typer.Option(
-            help='Depth of each plane from sensor A in um: a CSV file or "50,150,250". Without it, '
-            "the stack's own (OME-TIFF positions, a MAT variable depth_um)."
-        ),
-    ] = None,
-    sensor_b: Annotated[
-        Path | None, typer.Option(help="The same planes seen by sensor B, oriented as A's.")
-    ] = None,
-    target: Annotated[
-        Path | None,
-        typer.Option(help="Image of a known target, one value per pixel; without it, beads."),
-    ] = None,
-    variable: Annotated[str | None, typer.Option(help="Of a MAT file that holds several.")] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            help="Of the PSF: angle-selective, gaussian, measured, or another kind that an "
-            "installed package adds."
-        ),
-    ] = "angle-selective",
+    stack: StackArgument,
+    output: OutputOption,
+    depths: DepthsOption = None,
+    sensor_b: SensorBOption = None,
+    target: TargetOption = None,
+    variable: VariableOption = None,
+    model: ModelOption = "angle-selective",
     imager: ImagerOption = None,
-    pixel_pitch_um: Annotated[
-        float | None, typer.Option(min=0.1, max=1000, help="In place of the imager's.")
-    ] = None,
-    gap_um: Annotated[
-        float | None,
-        typer.Option(min=1, max=20_000, help="From sensor A to B, in place of the imager's."),
-    ] = None,
-    half_angle_deg: Annotated[
-        float | None, typer.Option(min=4, max=60, help="Where the search begins.")
-    ] = None,
-    saturation_counts: Annotated[
-        float | None, typer.Option(help="Pixels from here on count as saturated.")
-    ] = None,
-    fit_depth_offset: Annotated[
-        bool, typer.Option("--fit-depth-offset", help="Fit the zero of the depths as well.")
-    ] = False,
-    radial: Annotated[
-        bool, typer.Option(help="Average a measured PSF over all directions.")
-    ] = True,
-    figure: Annotated[bool, typer.Option(help="Draw measured against fitted.")] = True,
+    pixel_pitch_um: PitchOption = None,
+    gap_um: GapOption = None,
+    half_angle_deg: HalfAngleOption = None,
+    saturation_counts: SaturationOption = None,
+    fit_depth_offset: DepthOffsetOption = False,
+    radial: RadialOption = True,
+    figure: FigureOption = True,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Fit an imager to a stack of beads, or of a known target, at known depths.
@@ -78,14 +95,9 @@ def calibrate(
     Writes the imager, a summary with uncertainties (.calibration.json), a figure
     (.calibration.png), and the PSF where it was measured (.psf.ome.tif).
     """
-    import warnings
-
     from fociscope.calibration import calibrate as fit_imager
-    from fociscope.calibration import check_output
 
-    check_output(output, overwrite=overwrite)
-    with warnings.catch_warnings(record=True) as warned, progress_bar("Fitting") as progress:
-        warnings.simplefilter("always", FociscopeWarning)
+    with _warnings_last(), progress_bar("Fitting") as progress:
         found = fit_imager(
             stack,
             output,
@@ -105,8 +117,6 @@ def calibrate(
             overwrite=overwrite,
             progress=progress,
         )
-    for warning in warned:  # now that the progress bar is gone
-        _warn(str(warning.message))
     _report(found)
     ends = [".toml", ".calibration.json"]
     if found.imager.psf != found.fitted:
@@ -124,8 +134,17 @@ def _draw(calibration: Calibration, title: str, picture: Path) -> None:
     draw_calibration(calibration, title).savefig(picture)
 
 
-def _warn(message: str) -> None:
-    err.print(f"[yellow]warning:[/] {escape(message)}", highlight=False, soft_wrap=True)
+@contextmanager
+def _warnings_last() -> Iterator[None]:
+    """Print warnings when the progress bar is gone."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", FociscopeWarning)
+        try:
+            yield
+        finally:
+            for one in warned:
+                text = escape(str(one.message))
+                err.print(f"[yellow]warning:[/] {text}", highlight=False, soft_wrap=True)
 
 
 def _report(found: Calibration) -> None:

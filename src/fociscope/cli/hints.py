@@ -13,6 +13,7 @@ __all__ = ["options_for", "running_verb"]
 #: Name of an argument in Python -> name of the verb's parameter, where they differ.
 PARAMETERS = {
     "cell_diameter_um": "cell_diameter",
+    "depth_um": "depths",
     "idle_s": "idle",
     "scenes": "samples",
     "tile_px": "tile",
