@@ -319,3 +319,24 @@ def test_a_folder_is_locked_for_one_writer(tmp_path: Path) -> None:
         pytest.fail("the body must not run")
     with locked_folder(tmp_path / "d"):
         pass
+
+
+def test_a_tree_whose_replacement_fails_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.zarr"
+    path.mkdir()
+    (path / "old").touch()
+    rename, calls = Path.rename, []
+
+    def fail_at_the_second(self: Path, target: Path) -> Path:
+        calls.append(target)
+        if len(calls) == 2:
+            raise OSError(5, "input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_at_the_second)
+    with pytest.raises(OSError, match="input/output"), atomic_tree(path, overwrite=True) as part:
+        (part / "new").touch()
+    assert [file.name for file in tmp_path.iterdir()] == ["a.zarr"]
+    assert [file.name for file in path.iterdir()] == ["old"]
