@@ -1,6 +1,8 @@
 """What is imaged, and its picture: specimens, scenes and data sets."""
 
 from fociscope.simulation.base import DrawnLayers, Specimen
+from fociscope.simulation.dataset import write_dataset
+from fociscope.simulation.dataset_record import DatasetPlan
 from fociscope.simulation.frame import DrawnFrame
 from fociscope.simulation.scene import Scenes, draw_depths, simulate
 from fociscope.simulation.specimens import SPECIMEN_KINDS, AnySpecimen, load_specimen
@@ -18,6 +20,7 @@ __all__ = [
     "PUBLISHED_STATISTICS",
     "SPECIMEN_KINDS",
     "AnySpecimen",
+    "DatasetPlan",
     "DrawnFrame",
     "DrawnLayers",
     "Lines",
@@ -35,4 +38,5 @@ __all__ = [
     "load_specimen",
     "simulate",
     "specimen_statistics",
+    "write_dataset",
 ]

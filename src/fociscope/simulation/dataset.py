@@ -180,20 +180,30 @@ def write_dataset(
 ) -> WrittenSet:
     """Simulate the files `1.mat`, `2.mat` ... of a plan, and `dataset.json` beside them.
 
-    `dataset.json` is there from the start, and names each file once it is whole.
+    `dataset.json` exists from the start, and names each file once it is complete.
 
     Args:
-        folder: where to; it is made where it is missing.
-        plan: what to simulate.
-        workers: processes; without it, one per core.
-        overwrite: replace files of the same names.
-        resume: go on where a run of the same plan was interrupted; files that are whole are kept.
-        progress: called with the scenes done and their total.
+        folder: Folder of the data set, made if it does not exist.
+        plan: Scenes to simulate, and how they are split into files.
+        workers: Number of processes; None for one per core.
+        overwrite: Whether files of the same names are replaced.
+        resume: Whether to continue an interrupted run of the same plan; complete files are kept.
+        progress: Function called with the number of scenes done and their total.
+
+    Returns:
+        The record of the data set, and the names of the files made, kept and discarded.
 
     Raises:
-        OutputExistsError: a file is there, and neither `overwrite` nor `resume` was asked for.
-        SceneError: settings that make no scene, or not those of the set to go on with.
-        FociscopeError: the disk refuses.
+        OutputExistsError: If a file exists, and neither `overwrite` nor `resume` is set.
+        SceneError: If the plan cannot be simulated, or is not that of the set to continue.
+        FociscopeError: If the disk refuses.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from fociscope.simulation import DatasetPlan, write_dataset
+        >>> done = write_dataset(Path("data"), DatasetPlan(files=1, samples=2), workers=1)
+        >>> done.made, sorted(path.name for path in Path("data").iterdir())
+        (('1.mat',), ['1.mat', 'dataset.json'])
     """
     folder = Path(folder)
     if workers is not None and workers < 1:

@@ -39,7 +39,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class DatasetPlan(Configuration):
-    """What a data set is to be; the same plan on the same versions gives the same bytes."""
+    """Description of a data set; the same plan on the same versions gives the same bytes.
+
+    Example:
+        >>> from fociscope.simulation import DatasetPlan
+        >>> plan = DatasetPlan(files=2, samples=100, layers=3)
+        >>> [plan.file_name(index) for index in range(plan.files)]
+        ['1.mat', '2.mat']
+    """
 
     kind: Kind = "images-depth"
     """`images-depth`: several layers at once; `single-layer`: one, seen by sensor A alone."""
