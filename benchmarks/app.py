@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import argparse
 import base64
-import re
-import shutil
 import statistics
-import subprocess
-import sys
 import time
 from importlib import resources
 from pathlib import Path
 
 import torch
-from playwright.sync_api import Page, sync_playwright
+from app_page import open_app
+from playwright.sync_api import Page
 
 EXAMPLE = Path(str(resources.files("fociscope.demo")))
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
 #: Drops a pair on the upload; resolves when the next map is there and two more frames are painted.
 DROP_AND_WAIT = """async (files) => {
@@ -50,25 +46,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--drops", type=int, default=21, help="the first is left out")
     drops = parser.parse_args().drops
-    command = "from fociscope.cli import main; main()"
-    server = subprocess.Popen(
-        [sys.executable, "-u", "-c", command, "app", "--no-browser", "--port", "0"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stdout is not None
-        address = next(filter(None, (re.search(r"http://[\d.:]+", s) for s in server.stdout)))[0]
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=FLAGS
-            )
-            page = browser.new_page(viewport={"width": 1440, "height": 1080})
-            times = drop(page, address, drops)[1:]
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait()
+    with open_app() as page:
+        times = drop(page, drops)[1:]
     print("# The app\n")
     print(
         f"Made by `python benchmarks/app.py --drops {drops}`: the shipped pair, 51 x 51, is dropped"
@@ -81,10 +60,8 @@ def main() -> None:
         print(f"| {what} | {statistics.median(values):.0f} | {max(values):.0f} |")
 
 
-def drop(page: Page, address: str, drops: int) -> list[list[float]]:
+def drop(page: Page, drops: int) -> list[list[float]]:
     """Return the milliseconds until each drop's map is in the page, and painted."""
-    page.goto(address)
-    page.wait_for_selector("[data-result]")
     files = [
         [name, base64.b64encode((EXAMPLE / name).read_bytes()).decode()]
         for name in ("sensor_a.tif", "sensor_b.tif")

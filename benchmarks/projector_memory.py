@@ -9,10 +9,8 @@ by how much its peak of resident memory rose above what it held with the images 
 
 import json
 import resource
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +19,7 @@ import numpy as np
 import scipy.fft
 import torch
 from scipy import signal
+from timing import median_seconds
 
 from fociscope.imager import Imager, LayerProjector
 
@@ -83,17 +82,18 @@ def measure(case: Case) -> tuple[float, float]:
     inputs = SENSORS if case.adjoint else LAYERS
     work(rng.random((1, inputs, 128, 128), dtype=np.float32))
     images = rng.random((1, inputs, case.side, case.side), dtype=np.float32)
-    seconds = []
+    rose: list[int] = []
+
+    def work_on_images() -> None:
+        work(images)
+        if not rose:
+            rose.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of importing
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with scipy.fft.set_workers(THREADS):
-        for repeat in range(REPEATS):
-            start = time.perf_counter()
-            work(images)
-            seconds.append(time.perf_counter() - start)
-            if repeat == 0:
-                rose = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return rose * 1024 / MIB, statistics.median(seconds)
+        seconds = median_seconds(work_on_images, REPEATS, warm_ups=0)
+    return rose[0] * 1024 / MIB, seconds
 
 
 def in_a_process(case: Case) -> tuple[float, float]:

@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from timing import median_seconds
 from torch import Tensor, nn
 
 from fociscope import load_model, simulate
@@ -45,15 +45,7 @@ Said = Callable[[Tensor], LayerNetOutput]
 
 
 def median_ms(work: Callable[[], object], repeats: int) -> float:
-    """Return the median time in milliseconds after three warm-ups."""
-    for _ in range(3):
-        work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(times)
+    return 1e3 * median_seconds(work, repeats, warm_ups=3)
 
 
 def peak_mib() -> float:

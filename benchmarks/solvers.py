@@ -9,7 +9,6 @@ have their rows; without them it says that they are absent.
 import argparse
 import math
 import platform
-import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from peers.convolutions import Convolution, installed_peers, scipy_at_once
+from timing import median_seconds
 from torch import Tensor
 
 from fociscope import simulate
@@ -36,17 +36,6 @@ from fociscope.solvers import (
 TIKHONOV_SCENES = 500
 BATCH, ITERATIONS, SPARSITY = 32, 100, 1e-4
 MIN_SEPARATION_UM = 250.0
-
-
-def median_s(work: Callable[[], object], repeats: int) -> float:
-    """Return the median time after one warm-up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def error(found: Any, true: Any) -> float:
@@ -72,7 +61,7 @@ def closed_form(imager: Imager, repeats: int) -> None:
         ("discrepancy principle", {"regularisation": "discrepancy", "noise_std": noise}),
     ):
         work = partial(tikhonov, scenes.captures, scenes.depth_um, imager, **options)
-        print(f"| {name} | {median_s(work, repeats):.2f} |", flush=True)
+        print(f"| {name} | {median_seconds(work, repeats):.2f} |", flush=True)
 
 
 def all_solvers(imager: Imager, count: int) -> None:
@@ -217,7 +206,7 @@ def beside_peers(imager: Imager, repeats: int) -> None:
         except Exception as cause:  # what a peer raises is for its reader
             print(f"| {name} | failed: {type(cause).__name__}: {str(cause)[:80]} | | |", flush=True)
             continue
-        spent = median_s(work, repeats) / BATCH * 1e3
+        spent = median_seconds(work, repeats) / BATCH * 1e3
         base = base or spent
         print(f"| {name} | {spent:.1f} | {spent / base:.2f} | {value:.6f} |", flush=True)
     for name, why in absent.items():
