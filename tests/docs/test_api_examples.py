@@ -16,12 +16,7 @@ import pytest
 API_PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 
 #: Names whose docstrings are not yet complete. Never add to it.
-INCOMPLETE: frozenset[str] = frozenset(
-    {
-        "fociscope.errors.FociscopeError",
-        "fociscope.errors.FociscopeWarning",
-    }
-)
+INCOMPLETE: frozenset[str] = frozenset()
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

@@ -2,6 +2,7 @@
 
 from fociscope.reconstruction.correction import ChipCorrection, find_bad_pixels
 from fociscope.reconstruction.engine import Model, load_model
+from fociscope.reconstruction.preparation import Preparation
 from fociscope.results.foci import Focus, find_foci
 from fociscope.results.result import Reconstruction
 
@@ -9,6 +10,7 @@ __all__ = [
     "ChipCorrection",
     "Focus",
     "Model",
+    "Preparation",
     "Reconstruction",
     "find_bad_pixels",
     "find_foci",
