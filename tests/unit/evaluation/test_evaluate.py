@@ -99,7 +99,7 @@ def test_results_hold_no_place_of_this_machine_and_come_back_from_json(done, tmp
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not a JSON file"),
+        ("{", "no JSON"),
         ("[]", "not the results of"),
         ('{"format": "fociscope-dataset"}', "not the results of"),
         ('{"format": "fociscope-evaluation", "format_version": 99}', "version 99"),
