@@ -15,7 +15,7 @@ def test_writes_a_report_and_prints_a_table(fociscope, tmp_path):
         "-o", tmp_path / "out",
     )  # fmt: skip
     assert ran.code == 0, ran.err
-    for word in ("reference", "peak SNR 20 dB", "guess", "Dice", "µm"):
+    for word in ("reference", "peak SNR 20 dB", "baseline", "Dice", "µm"):
         assert word in ran.out
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {"report.html", "results.json", "tables.md", "figures"}
