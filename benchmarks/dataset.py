@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from fociscope.files import LayoutFormat, read_images_depth, write_images_depth
 from fociscope.files.safe.checksum import total_bytes
 from fociscope.simulation.dataset import available_cores
-from fociscope.training.file_scenes import FileScenes
+from fociscope.training._file_scenes import FileScenes
 
 VERB = "from fociscope.cli import main; main()"
 STREAM = "import sys; sys.path.insert(0, {folder!r}); import dataset; dataset.stream({argument!r})"

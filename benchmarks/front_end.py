@@ -28,8 +28,8 @@ from fociscope.imager import Imager
 from fociscope.networks.conditioning import DISTANCE_SHARES, ENERGIES, optics_features, radii_px
 from fociscope.networks.layer_net import Architecture, LayerNet, LayerNetOutput
 from fociscope.simulation import simulate
+from fociscope.training._module import TrainingModule
 from fociscope.training.live_scenes import LiveScenes
-from fociscope.training.module import TrainingModule
 from fociscope.training.recipe import Recipe
 
 FRONT_ENDS = ("optics", "blind", "bank")

@@ -51,7 +51,8 @@ from torch import Tensor
 
 from fociscope import simulate
 from fociscope.imager import Imager
-from fociscope.imager.psf import angle_selective, transmission
+from fociscope.imager.psf import _angle_selective as angle_selective
+from fociscope.imager.psf import _transmission as transmission
 
 SCENES = 64
 #: Scenes that every row's result is compared with the reference on.

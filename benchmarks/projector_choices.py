@@ -11,8 +11,8 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from fociscope.imager.psf import AngleSelectivePsf
-from fociscope.imager.psf.bank import chebyshev, kernel_interpolator
-from fociscope.imager.psf.fourier import half_plane, quadrant_transfer
+from fociscope.imager.psf._bank import chebyshev, kernel_interpolator
+from fociscope.imager.psf._fourier import half_plane, quadrant_transfer
 
 __all__ = [
     "Factors",

@@ -34,8 +34,8 @@ from fociscope.evaluation.suite import VALIDATION
 from fociscope.imager import Imager
 from fociscope.networks.inference import InferenceNet
 from fociscope.networks.layer_net import LayerNetOutput
-from fociscope.reconstruction.tiling import TILE_PX
-from fociscope.solvers import fista
+from fociscope.reconstruction._tiling import TILE_PX
+from fociscope.solvers import _fista as fista
 
 MODEL, LAYERS, SEED = "layers-ab", 4, 9000
 SCENES, GROUP, SOLVED = 50, 8, 24

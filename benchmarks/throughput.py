@@ -17,8 +17,8 @@ from scipy.signal import fftconvolve
 from fociscope import load_model, simulate
 from fociscope.imager import Imager, LayerProjector
 from fociscope.networks import LayerNet
+from fociscope.training._module import TrainingModule
 from fociscope.training.live_scenes import LiveScenes
-from fociscope.training.module import TrainingModule
 from fociscope.training.recipe import Recipe
 
 SCENES = 64

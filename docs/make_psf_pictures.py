@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fociscope.figures.psf import draw_psf
+from fociscope.figures._psf import draw_psf
 from fociscope.files import atomic_path
 from fociscope.imager import AngleSelectivePsf, GaussianPsf, Imager, MeasuredPsf, Psf, Tissue
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from fociscope.figures.specimens import draw_specimen, draw_surface
+from fociscope.figures._specimens import draw_specimen, draw_surface
 from fociscope.files import atomic_path
 from fociscope.simulation import (
     PUBLISHED_STATISTICS,

@@ -32,11 +32,11 @@ from about import ABOUT
 from numpy.typing import NDArray
 from restored import Given, Restoration, Tuned, validation_scenes
 
+from fociscope.evaluation._scores import ScoreAccumulator
 from fociscope.evaluation.batches import Batch, Prediction
 from fociscope.evaluation.methods import ReconstructionMethod, find_method
 from fociscope.evaluation.methods.solvers import VALIDATION_SCENES
 from fociscope.evaluation.run import BOOTSTRAP_SEED
-from fociscope.evaluation.scores import ScoreAccumulator
 from fociscope.evaluation.suite import Condition, find_suite
 
 #: As `fociscope evaluate` runs them, with the depths searched for, and told (`-oracle`).

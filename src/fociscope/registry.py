@@ -14,13 +14,14 @@ import difflib
 import warnings
 from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, overload
 
 from fociscope.errors import FociscopeError, FociscopeWarning, one_line
 
 __all__ = ["Registry"]
 
 Member = TypeVar("Member")
+Other = TypeVar("Other")
 
 
 class Registry(Mapping[str, Member], Generic[Member]):
@@ -100,6 +101,14 @@ class Registry(Mapping[str, Member], Generic[Member]):
             return self._members[name]
         except KeyError:
             raise self.unknown(name) from None
+
+    @overload
+    def get(self, name: str, default: None = None, /) -> Member | None: ...
+    @overload
+    def get(self, name: str, default: Member | Other, /) -> Member | Other: ...
+    def get(self, name: str, default: object = None, /) -> object:
+        """Return the member of a name, or the default if there is none."""
+        return self[name] if name in self else default
 
     def unknown(self, name: object) -> FociscopeError:
         """Return the error that says that a name is unknown, with the names that are known."""

@@ -13,8 +13,8 @@ from fociscope.files import write_images_depth
 from fociscope.simulation import simulate
 from fociscope.simulation.dataset import images_depth
 from fociscope.training import run as run_module
-from fociscope.training.checkpoint import read_checkpoint
-from fociscope.training.module import TrainingModule
+from fociscope.training._checkpoint import read_checkpoint
+from fociscope.training._module import TrainingModule
 from fociscope.training.recipe import Recipe
 
 TINY = tiny_recipe()
@@ -133,7 +133,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_it_and_the_run_goes_on(
 
 
 def test_tensorboard_that_is_not_installed(fociscope, recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr("fociscope.training.curves.find_spec", lambda _: None)
+    monkeypatch.setattr("fociscope.training._curves.find_spec", lambda _: None)
     ran = fociscope("train", recipe, "-o", tmp_path / "run", "--tensorboard", "--device", "cpu")
     says(ran, "fociscope[tensorboard]")
     assert not (tmp_path / "run").exists()

@@ -16,7 +16,7 @@ from fociscope.files import write_images_depth
 from fociscope.simulation import simulate
 from fociscope.simulation.dataset import images_depth
 from fociscope.training import run
-from fociscope.training.checkpoint import read_checkpoint
+from fociscope.training._checkpoint import read_checkpoint
 from fociscope.training.hardware import ComputeSettings
 from fociscope.training.recipe import Recipe
 from fociscope.training.run import train
@@ -50,7 +50,7 @@ import os, signal
 from pathlib import Path
 from fociscope.cli import main
 from fociscope.training import run
-from fociscope.training.module import TrainingModule
+from fociscope.training._module import TrainingModule
 run._LOG_EVERY_STEPS = 3
 """
 

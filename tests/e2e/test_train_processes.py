@@ -13,10 +13,10 @@ import torch
 from tiny_recipe import tiny_recipe
 from torch import Tensor
 
-from fociscope.training.batches import validation_loader
-from fociscope.training.checkpoint import read_checkpoint
+from fociscope.training._batches import validation_loader
+from fociscope.training._checkpoint import read_checkpoint
+from fociscope.training._module import TrainingModule
 from fociscope.training.live_scenes import LiveScenes, TrainingBatch
-from fociscope.training.module import TrainingModule
 from fociscope.training.recipe import Recipe
 
 TINY = tiny_recipe(steps=6, warmup_steps=2, pool_chunks=2, steps_per_chunk=3, scenes=5)
@@ -25,7 +25,7 @@ COMMAND = """
 import os, signal
 from fociscope.cli import main
 from fociscope.evaluation import card
-from fociscope.training.module import TrainingModule
+from fociscope.training._module import TrainingModule
 card.TEST_SCENES = 4
 {}
 if __name__ == "__main__":

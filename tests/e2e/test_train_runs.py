@@ -13,7 +13,7 @@ from tiny_recipe import tiny_recipe
 from fociscope.evaluation import card
 from fociscope.files.safe.checksum import sha256
 from fociscope.networks.store import read_model
-from fociscope.training.checkpoint import BestAndLastCheckpoint, read_checkpoint
+from fociscope.training._checkpoint import BestAndLastCheckpoint, read_checkpoint
 from fociscope.training.hardware import ComputeSettings
 from fociscope.training.recipe import Recipe
 from fociscope.training.run import train

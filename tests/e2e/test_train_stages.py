@@ -14,7 +14,7 @@ from torch import Tensor
 from fociscope.errors import OutputExistsError, RecipeError
 from fociscope.evaluation import card
 from fociscope.training import run
-from fociscope.training.checkpoint import network_weights, read_checkpoint
+from fociscope.training._checkpoint import network_weights, read_checkpoint
 from fociscope.training.hardware import ComputeSettings
 from fociscope.training.recipe import Recipe
 from fociscope.training.run import TrainingOutcome, train
@@ -63,7 +63,7 @@ KILLED = """
 import os, signal
 from fociscope.cli import main
 from fociscope.training import run
-from fociscope.training.module import TrainingModule
+from fociscope.training._module import TrainingModule
 run._LOG_EVERY_STEPS = 3
 step = TrainingModule.training_step
 def training_step(self, batch, number):

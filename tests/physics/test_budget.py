@@ -8,7 +8,7 @@ import torch
 
 from fociscope.errors import ImagerError
 from fociscope.imager import Camera, Imager
-from fociscope.imager.photon_budget import photon_budget
+from fociscope.imager._photon_budget import photon_budget
 
 REFERENCE = Imager.reference()
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fociscope.evaluation.independent import FAMILIES, Optics, add_camera_noise, draw_scenes
-from fociscope.evaluation.independent.families import Frame
-from fociscope.evaluation.independent.optics import SUBPIXELS
-from fociscope.evaluation.independent.rendering import disc_cells, gaussian_cells
+from fociscope.evaluation.independent._families import Frame
+from fociscope.evaluation.independent._optics import SUBPIXELS
+from fociscope.evaluation.independent._rendering import disc_cells, gaussian_cells
 from fociscope.imager import AngleSelectivePsf, Imager, LayerProjector
 from fociscope.simulation import simulate
 

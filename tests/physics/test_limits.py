@@ -15,8 +15,8 @@ from fociscope.evaluation.limits import (
     known_layers_bound_um,
     single_layer_bounds,
 )
-from fociscope.evaluation.limits.gaussian import gaussian_layers_information
-from fociscope.evaluation.limits.information import depth_bound
+from fociscope.evaluation.limits._gaussian import gaussian_layers_information
+from fociscope.evaluation.limits._information import depth_bound
 from fociscope.evaluation.metrics import mask_counts
 from fociscope.imager import Camera, GaussianPsf, Imager, LayerProjector
 from fociscope.simulation import simulate

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from fociscope.calibration import calibrate_beads, simulated_stack
 from fociscope.errors import ImagerError
+from fociscope.figures._psf import draw_psf
 from fociscope.figures.calibration import draw_calibration
-from fociscope.figures.psf import draw_psf
 from fociscope.imager import (
     PSF_KINDS,
     AngleSelectivePsf,
@@ -32,7 +32,7 @@ from fociscope.imager import (
     Psf,
     radial_pixel_response,
 )
-from fociscope.imager.psf.base import Blur
+from fociscope.imager.psf._base import Blur
 from fociscope.networks.conditioning import TabulatedOptics, optics_features
 from fociscope.simulation import simulate
 from fociscope.training.recipe import Recipe

@@ -11,8 +11,11 @@ from scipy.optimize import minimize
 
 from fociscope import simulate
 from fociscope.imager import Boundary, Imager, LayerProjector
-from fociscope.solvers import Solution, admm, fista, richardson_lucy
-from fociscope.solvers.penalties import Penalty, differences, differences_adjoint
+from fociscope.solvers import Solution
+from fociscope.solvers import _admm as admm
+from fociscope.solvers import _fista as fista
+from fociscope.solvers import _richardson_lucy as richardson_lucy
+from fociscope.solvers._penalties import Penalty, differences, differences_adjoint
 
 FRAME = (8, 10)
 DEPTHS = np.array([120.0, 500.0, 860.0])

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from fociscope import simulate
 from fociscope.imager import Boundary, GaussianPsf, Imager, LayerProjector
-from fociscope.solvers import LayerSpectrum, SolverError, tikhonov
-from fociscope.solvers.operators import SpectralOperator, operator_at
-from fociscope.solvers.spectra import circular_of
-from fociscope.solvers.tikhonov import Influence
+from fociscope.solvers import LayerSpectrum, SolverError
+from fociscope.solvers import _tikhonov as tikhonov
+from fociscope.solvers._operators import SpectralOperator, operator_at
+from fociscope.solvers._spectra import circular_of
+from fociscope.solvers._tikhonov import Influence
 
 FRAME = (9, 11)
 DEPTHS = np.array([90.0, 400.0, 880.0])

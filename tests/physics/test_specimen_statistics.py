@@ -1,6 +1,6 @@
 """The default specimen against what was measured on the published sample figure.
 
-The measured figures and the tolerance of each stand in `fociscope.simulation.statistics`.
+The measured figures and the tolerance of each stand in `fociscope.simulation._statistics`.
 """
 
 import math

@@ -14,8 +14,6 @@ import fociscope
 SOURCE = Path(fociscope.__file__).parent
 MODULES = sorted(SOURCE.rglob("*.py"))
 MOST_FUNCTION_LINES, MOST_FILE_LINES = 60, 700
-#: Longer than they should be; each goes as soon as it is cut, and none may join.
-LONG = {"cli/calibrate.py:calibrate"}
 #: A command-line option in a message, such as the one to resume; not a CSS variable or class.
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*(?![\w:-])")
 #: They hold style sheets of web pages, in which `--name` is a variable.
@@ -48,7 +46,7 @@ def test_functions_are_short() -> None:
         for name, lines in functions(parsed(path))
         if lines > MOST_FUNCTION_LINES
     }
-    assert sorted(long - LONG) == []
+    assert sorted(long) == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=place)
@@ -83,3 +81,16 @@ def test_only_the_command_line_names_its_options() -> None:
         for found in FLAG.finditer(node.value)
     }
     assert sorted(named) == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=place)
+def test_private_modules_are_for_their_own_room(path: Path) -> None:
+    room = path.relative_to(SOURCE).parts[0]
+    strangers = {
+        name
+        for name in imported(parsed(path))
+        if name.startswith("fociscope.")
+        and name.split(".")[1] != room
+        and any(re.match(r"_[a-z]", part) for part in name.split(".")[2:-1])
+    }
+    assert sorted(strangers) == []

@@ -28,6 +28,11 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(registry) -> None:
     assert refused.value.choices == ("admm", "fista")
 
 
+def test_get_gives_the_default_for_an_unknown_name(registry) -> None:
+    assert registry.get("fisa") is None
+    assert registry.get("admm", 3) == 1
+
+
 def test_a_taken_name_is_refused_unless_replaced(registry) -> None:
     with pytest.raises(SolverError, match="named 'admm' already"):
         registry.register("admm", 2)

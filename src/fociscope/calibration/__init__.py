@@ -9,17 +9,17 @@ does the whole of it. Step by step, with arrays in place of files:
     calibration.imager.to_toml("imager.toml")
 """
 
-from fociscope.calibration.from_beads import calibrate_beads
-from fociscope.calibration.from_files import (
+from fociscope.calibration._from_beads import calibrate_beads
+from fociscope.calibration._from_files import (
     Drawing,
     calibrate,
     check_output,
     save_calibration,
 )
-from fociscope.calibration.from_target import calibrate_target
-from fociscope.calibration.psf_fit import Estimate
-from fociscope.calibration.result import Calibration, PlaneFit
-from fociscope.calibration.simulated import simulated_stack
+from fociscope.calibration._from_target import calibrate_target
+from fociscope.calibration._psf_fit import Estimate
+from fociscope.calibration._result import Calibration, PlaneFit
+from fociscope.calibration._simulated import simulated_stack
 from fociscope.files.captures.calibration_stack import MeasuredStack, read_depths, read_stack
 from fociscope.imager.registration import Similarity, fit_similarity, match_points
 

@@ -30,6 +30,7 @@ from fociscope.evaluation.metrics import (
 )
 
 if TYPE_CHECKING:
+    from fociscope.evaluation._scores import ScoreAccumulator as ScoreAccumulator
     from fociscope.evaluation.batches import Batch as Batch
     from fociscope.evaluation.batches import Prediction as Prediction
     from fociscope.evaluation.batches import ReconstructionTask as ReconstructionTask
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from fociscope.evaluation.run import Evaluation as Evaluation
     from fociscope.evaluation.run import evaluate as evaluate
     from fociscope.evaluation.run import evaluate_suite as evaluate_suite
-    from fociscope.evaluation.scores import ScoreAccumulator as ScoreAccumulator
     from fociscope.evaluation.suite import Condition as Condition
     from fociscope.evaluation.suite import Suite as Suite
     from fociscope.evaluation.suite import find_suite as find_suite

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from fociscope.errors import FociscopeError, FociscopeWarning
+from fociscope.evaluation._scores import ScoreAccumulator
 from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
 from fociscope.evaluation.generalisation import HeldOutFamily
-from fociscope.evaluation.limits.suite import depth_limit
+from fociscope.evaluation.limits._suite import depth_limit
 from fociscope.evaluation.methods import ModelMethod, ReconstructionMethod
 from fociscope.evaluation.results import Results, header
-from fociscope.evaluation.scores import ScoreAccumulator
 from fociscope.evaluation.suite import VALIDATION, Condition, Suite
 from fociscope.imager.geometry import Imager
 from fociscope.typing import BoolArray, Float32Array

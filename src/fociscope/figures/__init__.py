@@ -10,14 +10,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fociscope.figures._psf import draw_psf as draw_psf
+    from fociscope.figures._specimens import draw_specimen as draw_specimen
+    from fociscope.figures._specimens import draw_surface as draw_surface
     from fociscope.figures.calibration import draw_calibration as draw_calibration
     from fociscope.figures.contact_sheet import draw_contact_sheet as draw_contact_sheet
-    from fociscope.figures.psf import draw_psf as draw_psf
     from fociscope.figures.reconstruction import Truth as Truth
     from fociscope.figures.reconstruction import draw_comparison as draw_comparison
     from fociscope.figures.reconstruction import draw_reconstruction as draw_reconstruction
-    from fociscope.figures.specimens import draw_specimen as draw_specimen
-    from fociscope.figures.specimens import draw_surface as draw_surface
     from fociscope.figures.style import STYLE as STYLE
     from fociscope.figures.style import as_read as as_read
     from fociscope.figures.style import depth_colours as depth_colours

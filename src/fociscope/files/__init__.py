@@ -7,15 +7,15 @@ none. The formats stand in one table, `FORMATS`, to which a plug-in may add.
 
 import warnings
 
-import fociscope.files.builtin_formats  # noqa: F401 (fills FORMATS)
-from fociscope.files.arrays.mat import is_mat
+import fociscope.files._builtin_formats  # noqa: F401 (fills FORMATS)
+from fociscope.files.arrays._mat import is_mat
 from fociscope.files.captures.reader import list_images, open_captures, read_captures
 from fociscope.files.captures.series import CaptureSeries
-from fociscope.files.formats.sources import ArraySource, Part
-from fociscope.files.formats.stacks import Stack
-from fociscope.files.formats.table import FORMATS, Format, find_format, is_store, list_suffixes
+from fociscope.files.formats._sources import ArraySource, Part
+from fociscope.files.formats._stacks import Stack
+from fociscope.files.formats._table import FORMATS, Format, find_format, is_store, list_suffixes
+from fociscope.files.images._tiff import read_pixel_size_um
 from fociscope.files.images.reader import read_image
-from fociscope.files.images.tiff import read_pixel_size_um
 from fociscope.files.ome.tiff import write_ome_tiff
 from fociscope.files.published.images_depth import (
     ImagesDepth,

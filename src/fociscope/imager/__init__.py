@@ -1,9 +1,9 @@
 """The instrument: geometry, point spread function, projector, camera and photon budget."""
 
-from fociscope.imager.camera import Camera
+from fociscope.imager._camera import Camera
+from fociscope.imager._photon_budget import PhotonBudget, SensorBudget, photon_budget
 from fociscope.imager.fixed_pattern import FixedPattern
 from fociscope.imager.geometry import Boundary, Imager
-from fociscope.imager.photon_budget import PhotonBudget, SensorBudget, photon_budget
 from fociscope.imager.projector import LayerProjector
 from fociscope.imager.psf import (
     PSF_KINDS,

@@ -12,7 +12,7 @@ from fociscope.configuration import Configuration, changed, parse_toml, warn_of_
 from fociscope.errors import ImagerError
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.limits import read_description
-from fociscope.imager.camera import Camera
+from fociscope.imager._camera import Camera
 from fociscope.imager.psf import AngleSelectivePsf, AnyPsf
 from fociscope.imager.registration import Registration
 

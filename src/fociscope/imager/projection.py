@@ -11,8 +11,8 @@ from torch import Tensor
 
 from fociscope.errors import ImagerError
 from fociscope.imager.convolution import Span, Window, convolve_and_sum
-from fociscope.imager.psf.bank import kernel_interpolator
-from fociscope.imager.psf.base import KERNEL_ENERGY, Psf
+from fociscope.imager.psf._bank import kernel_interpolator
+from fociscope.imager.psf._base import KERNEL_ENERGY, Psf
 from fociscope.imager.registration import Resampling
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from fociscope.networks.conditioning import DISTANCE_SHARES, ENERGIES, optics_fe
 from fociscope.networks.layer_net import SMALLEST_FRAME_PX
 from fociscope.networks.reprojection import depth_bounds_um
 from fociscope.networks.store import ModelInfo
-from fociscope.reconstruction.alignment import share_seen_by_both
+from fociscope.reconstruction._alignment import share_seen_by_both
 
 __all__ = ["PITCH_TOLERANCE", "check_captures", "check_imager", "check_pixel_size", "light_unit"]
 

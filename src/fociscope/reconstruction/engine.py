@@ -22,11 +22,11 @@ from fociscope.networks.layer_net import LayerNet
 from fociscope.networks.ood import capture_statistics, share_at_the_top, with_psf_mismatch
 from fociscope.networks.reprojection import light_and_depth, reproject
 from fociscope.networks.store import ModelInfo, find_model, read_model
-from fociscope.reconstruction.alignment import aligned
+from fociscope.reconstruction._alignment import aligned
+from fociscope.reconstruction._refinement import refined_light
+from fociscope.reconstruction._tiling import LEAST_TILE_PX, TILE_PX, in_tiles, with_smaller_tiles
 from fociscope.reconstruction.checks import check_captures, check_imager, light_unit
 from fociscope.reconstruction.correction import ChipCorrection
-from fociscope.reconstruction.refinement import refined_light
-from fociscope.reconstruction.tiling import LEAST_TILE_PX, TILE_PX, in_tiles, with_smaller_tiles
 from fociscope.results.result import Reconstruction
 
 __all__ = ["Model", "load_model"]

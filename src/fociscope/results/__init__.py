@@ -1,8 +1,8 @@
 """What a reconstruction is, in memory and on disk: layered maps, foci, tables, writers."""
 
+from fociscope.results._layered_map import LayeredMap
 from fociscope.results.foci import Focus, find_foci
 from fociscope.results.formats import MapContent
-from fociscope.results.layered_map import LayeredMap
 from fociscope.results.result import Reconstruction
 from fociscope.results.writers import WRITERS, Writer, writer_names
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fociscope.errors import FociscopeError
-from fociscope.results.layered_map import LayeredMap
+from fociscope.results._layered_map import LayeredMap
 from fociscope.typing import Float32Array, Float64Array, Int64Array
 
 __all__ = ["CELL_DIAMETER_UM", "FociTable", "Focus", "find_foci", "label_foci", "tabulate_foci"]

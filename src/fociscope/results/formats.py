@@ -14,8 +14,8 @@ from fociscope.files import ImagesDepth, write_images_depth
 from fociscope.files.ome.tiff import write_ome_tiff
 from fociscope.files.ome.zarr import Channel, write_ome_zarr
 from fociscope.files.safe.atomic import atomic_path
+from fociscope.results._layered_map import LayeredMap
 from fociscope.results.foci import label_foci
-from fociscope.results.layered_map import LayeredMap
 from fociscope.results.tables import Tables, write_tables
 from fociscope.typing import Float32Array
 

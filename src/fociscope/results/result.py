@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fociscope.files.safe.atomic import atomic_folder
-from fociscope.results.layered_map import LayeredMap
-from fociscope.results.summary import summarise
+from fociscope.results._layered_map import LayeredMap
+from fociscope.results._summary import summarise
 from fociscope.results.tables import Tables
 from fociscope.results.writers import DEFAULT_FORMATS, OF_SERIES, write_result
 

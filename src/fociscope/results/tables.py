@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from fociscope.files.safe.atomic import atomic_path
+from fociscope.results._layered_map import LayeredMap
 from fociscope.results.foci import CELL_DIAMETER_UM, FociTable, tabulate_foci
-from fociscope.results.layered_map import LayeredMap
 from fociscope.typing import Float64Array, Int64Array
 
 __all__ = ["TABLES", "Tables", "write_tables"]

@@ -15,6 +15,8 @@ from fociscope.errors import FociscopeError
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.backup import BACKUP
 from fociscope.registry import Registry
+from fociscope.results._layered_map import LayeredMap
+from fociscope.results._summary import summarise
 from fociscope.results.foci import CELL_DIAMETER_UM
 from fociscope.results.formats import (
     MAT,
@@ -28,8 +30,6 @@ from fociscope.results.formats import (
     write_ome_tiffs,
     write_zarr,
 )
-from fociscope.results.layered_map import LayeredMap
-from fociscope.results.summary import summarise
 from fociscope.results.tables import TABLES, Tables
 
 __all__ = [

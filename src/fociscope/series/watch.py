@@ -23,9 +23,9 @@ from fociscope.results.provenance import versions
 from fociscope.results.result import Reconstruction
 from fociscope.results.tables import as_written
 from fociscope.results.writers import check_formats
+from fociscope.series._growing_file import CompleteFrame, SkippedFrame
 from fociscope.series.folder import SERIES_FORMATS, SeriesFolder, frame_names, open_series_folder
 from fociscope.series.frames import FrameOptions, reconstruct_frames
-from fociscope.series.growing_file import CompleteFrame, SkippedFrame
 from fociscope.series.options import ReconstructionOptions
 from fociscope.series.series import (
     SeriesOutcome,

@@ -14,7 +14,7 @@ from fociscope.files.captures.pairing import natural_order, sensor_of
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.results.tables import as_written
-from fociscope.series.growing_file import (
+from fociscope.series._growing_file import (
     GIVEN_UP_S,
     READ_VALUES,
     CompleteFrame,

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from fociscope.configuration import Configuration, Range
-from fociscope.simulation.cells import autofluorescence_light
+from fociscope.simulation._cells import autofluorescence_light
 from fociscope.simulation.frame import DrawnFrame
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 

@@ -11,10 +11,10 @@ from fociscope.configuration import Configuration, any_kind, parse_toml, plain_e
 from fociscope.errors import SceneError
 from fociscope.files.safe.limits import read_description
 from fociscope.registry import Registry
+from fociscope.simulation._user_layers import UserLayers
 from fociscope.simulation.base import Specimen
 from fociscope.simulation.targets import Lines, ResolutionTarget, Rings
 from fociscope.simulation.tissue import MicroFoci, PerlinFoci, SingleCells
-from fociscope.simulation.user_layers import UserLayers
 
 __all__ = ["SPECIMEN_KINDS", "AnySpecimen", "load_specimen"]
 

@@ -14,10 +14,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from fociscope.configuration import Configuration
+from fociscope.simulation._cells import render_cells, render_discs
+from fociscope.simulation._perlin import foci_masks
 from fociscope.simulation.base import DrawnLayers, ShareRange, Specimen
-from fociscope.simulation.cells import render_cells, render_discs
 from fociscope.simulation.frame import DrawnFrame
-from fociscope.simulation.perlin import foci_masks
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 
 __all__ = ["FilledTissue", "MicroFoci", "PerlinFoci", "SingleCells"]

@@ -16,23 +16,23 @@ import warnings
 from typing import Any
 
 from fociscope.errors import SolverError
-from fociscope.solvers.admm import admm
-from fociscope.solvers.depth_grid import (
+from fociscope.solvers._admm import admm
+from fociscope.solvers._depth_grid import (
     GridSolution,
     LayersRead,
     plane_depths_um,
     read_layers,
     solve_on_grid,
 )
-from fociscope.solvers.fista import fista
-from fociscope.solvers.iterations import Iteration, Measured, iterate
-from fociscope.solvers.operators import Operator
-from fociscope.solvers.problem import ChunkSolution, Problem, Progress, Solution
-from fociscope.solvers.registry import SOLVERS, Solver, SolverSpec
-from fociscope.solvers.richardson_lucy import richardson_lucy
-from fociscope.solvers.single_depth import SingleLayerDepth, single_layer_depth
-from fociscope.solvers.spectra import LayerSpectrum
-from fociscope.solvers.tikhonov import tikhonov
+from fociscope.solvers._fista import fista
+from fociscope.solvers._iterations import Iteration, Measured, iterate
+from fociscope.solvers._operators import Operator
+from fociscope.solvers._problem import ChunkSolution, Problem, Progress, Solution
+from fociscope.solvers._registry import SOLVERS, Solver, SolverSpec
+from fociscope.solvers._richardson_lucy import richardson_lucy
+from fociscope.solvers._single_depth import SingleLayerDepth, single_layer_depth
+from fociscope.solvers._spectra import LayerSpectrum
+from fociscope.solvers._tikhonov import tikhonov
 
 __all__ = [
     "SOLVERS",

@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fociscope.training._file_scenes import FileScenes as FileScenes
+    from fociscope.training._file_scenes import SceneSample as SceneSample
     from fociscope.training.export import export_model as export_model
-    from fociscope.training.file_scenes import FileScenes as FileScenes
-    from fociscope.training.file_scenes import SceneSample as SceneSample
     from fociscope.training.hardware import ComputeSettings as ComputeSettings
     from fociscope.training.recipe import Recipe as Recipe
     from fociscope.training.recipe import shipped_recipes as shipped_recipes

@@ -24,14 +24,14 @@ from fociscope.networks.ood import (
 from fociscope.networks.psf_width import PsfWidthEstimator, fit_psf_width_estimator, width_features
 from fociscope.networks.reprojection import light_and_depth, reproject
 from fociscope.networks.store import ModelInfo, write_model
-from fociscope.training.augmentation import exposed
-from fociscope.training.batches import (
+from fociscope.training._augmentation import exposed
+from fociscope.training._batches import (
     TrainingBatch,
     conditioned_batch,
     conditioning_noise,
     reference_scenes,
 )
-from fociscope.training.checkpoint import network_weights, read_checkpoint
+from fociscope.training._checkpoint import network_weights, read_checkpoint
 from fociscope.training.live_scenes import LiveScenes
 from fociscope.training.recipe import Recipe
 

@@ -17,8 +17,8 @@ from torch.utils.data import IterableDataset
 from fociscope.simulation.base import Specimen
 from fociscope.simulation.frame import DrawnFrame, project
 from fociscope.simulation.scene import draw_depths
-from fociscope.training.augmentation import exposed, oriented
-from fociscope.training.batches import Conditioning, SceneTensors, TrainingBatch
+from fociscope.training._augmentation import exposed, oriented
+from fociscope.training._batches import Conditioning, SceneTensors, TrainingBatch
 from fociscope.training.recipe import Recipe
 from fociscope.typing import Float32Array, Int64Array
 

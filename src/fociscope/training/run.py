@@ -21,19 +21,19 @@ from torch.utils.data import DataLoader
 from fociscope.configuration import parse_toml
 from fociscope.errors import FociscopeError, OutputExistsError, RecipeError, one_line
 from fociscope.files.safe.atomic import atomic_path, discard_leftovers
-from fociscope.training.batches import validation_loader
-from fociscope.training.checkpoint import (
+from fociscope.training._batches import validation_loader
+from fociscope.training._checkpoint import (
     BestAndLastCheckpoint,
     SafetensorsCheckpoint,
     network_weights,
     read_checkpoint,
     stopped_early,
 )
-from fociscope.training.curves import CurvesFile, tensorboard_logger
-from fociscope.training.file_scenes import FileBatches
+from fociscope.training._curves import CurvesFile, tensorboard_logger
+from fociscope.training._file_scenes import FileBatches
+from fociscope.training._module import SECONDS, TrainingModule
 from fociscope.training.hardware import ComputeSettings, end_other_processes, is_lost_contact
 from fociscope.training.live_scenes import LiveScenes
-from fociscope.training.module import SECONDS, TrainingModule
 from fociscope.training.recipe import Recipe
 from fociscope.training.run_origin import DataRecord, RunOrigin, initial_weights
 

@@ -19,7 +19,7 @@ from fociscope.files.safe.checksum import sha256, total_bytes
 from fociscope.files.safe.records import read_typed_record, write_record
 from fociscope.networks.layer_net import LayerNet
 from fociscope.networks.store import find_model, read_model
-from fociscope.training.file_scenes import FileScenes
+from fociscope.training._file_scenes import FileScenes
 from fociscope.training.recipe import Recipe
 
 __all__ = ["DataRecord", "ModelRecord", "RunOrigin", "initial_weights"]

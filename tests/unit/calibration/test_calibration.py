@@ -16,8 +16,8 @@ from fociscope.calibration import (
     calibrate_target,
     simulated_stack,
 )
-from fociscope.calibration.psf_fit import base_blur_estimate
-from fociscope.calibration.rendering import BeadRendering, RenderGrid
+from fociscope.calibration._psf_fit import base_blur_estimate
+from fociscope.calibration._rendering import BeadRendering, RenderGrid
 from fociscope.errors import CaptureError, FociscopeWarning, ImagerError
 from fociscope.imager import AngleSelectivePsf, Imager
 

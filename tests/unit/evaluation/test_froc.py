@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fociscope.evaluation.metrics import focus_candidates
-from fociscope.evaluation.metrics.froc import FocusCandidates
+from fociscope.evaluation.metrics._froc import FocusCandidates
 
 
 def blank():

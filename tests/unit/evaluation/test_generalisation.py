@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from fociscope.errors import FociscopeError
+from fociscope.evaluation._scores import ScoreAccumulator
 from fociscope.evaluation.batches import Batch, Prediction
 from fociscope.evaluation.generalisation import HeldOutFamily, optics_of, worst_first
 from fociscope.evaluation.independent import FAMILIES
 from fociscope.evaluation.methods.constant import ConstantBaseline
 from fociscope.evaluation.run import evaluate_suite
-from fociscope.evaluation.scores import ScoreAccumulator
 from fociscope.evaluation.suite import SUITES, VALIDATION, selected
 from fociscope.imager import Imager, Registration
 from fociscope.report.tables import generalisation_table

@@ -13,7 +13,7 @@ from fociscope.evaluation.methods import (
     find_methods,
     solver_names,
 )
-from fociscope.evaluation.methods import oracle as map_limit
+from fociscope.evaluation.methods import _oracle as map_limit
 from fociscope.evaluation.suite import SUITES, VALIDATION
 from fociscope.imager import Imager, Registration
 

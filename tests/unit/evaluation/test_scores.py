@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from fociscope.evaluation._scores import ScoreAccumulator
 from fociscope.evaluation.batches import Batch, Prediction, match_predicted_layers
-from fociscope.evaluation.scores import ScoreAccumulator
 
 SIDE = 32
 DEPTH_UM = np.array([[100.0, 600.0]], np.float32)

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from fociscope.evaluation.limits.suite import (
+from fociscope.evaluation.limits._suite import (
     SENSORS,
     TABLE,
     condition_key,
@@ -42,7 +42,7 @@ def test_one_sensor_tells_less_of_a_layer_it_has_not_seen(limit):
 
 @pytest.mark.parametrize(("name", "depth_bin"), [("both_sensors", 2), ("sensor_a", 7)])
 def test_the_table_holds_what_the_bound_gives_today(name, depth_bin):
-    """If not: `python -m fociscope.evaluation.limits.suite` computes the table anew."""
+    """If not: `python -m fociscope.evaluation.limits._suite` computes the table anew."""
     entry = json.loads(TABLE.read_text())[condition_key(SINGLE["reference"])]
     fresh = unknown_layer_bound_um(
         SINGLE["reference"], 50.0 + 100 * depth_bin, sensors=SENSORS[name]

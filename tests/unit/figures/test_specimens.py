@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from fociscope.figures.specimens import draw_specimen, draw_surface
+from fociscope.figures._specimens import draw_specimen, draw_surface
 from fociscope.imager import Imager
 from fociscope.simulation import SPECIMEN_KINDS, PerlinFoci, Surface, load_specimen
 

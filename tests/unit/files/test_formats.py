@@ -33,7 +33,7 @@ from fociscope.files import (
     read_captures,
     read_image,
 )
-from fociscope.files.builtin_formats import BUILTIN_FORMATS
+from fociscope.files._builtin_formats import BUILTIN_FORMATS
 from fociscope.simulation.dataset_check import dataset_files
 
 IMAGE = np.arange(40 * 50, dtype=np.uint16).reshape(40, 50) * 7 + 1

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fociscope.imager import AngleSelectivePsf, GaussianPsf, MeasuredPsf, Psf, Tissue
-from fociscope.imager.psf.bank import KernelInterpolator, chebyshev, kernel_interpolator
+from fociscope.imager.psf._bank import KernelInterpolator, chebyshev, kernel_interpolator
 
 PITCH_UM = 55.0
 RADIUS_PX = 8

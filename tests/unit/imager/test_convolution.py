@@ -10,7 +10,7 @@ from scipy.signal import convolve
 from torch import Tensor
 
 from fociscope.imager.convolution import Span, Window, convolve_and_sum
-from fociscope.imager.psf.fourier import (
+from fociscope.imager.psf._fourier import (
     discrete_gaussian_transfer,
     half_plane,
     quadrant_transfer,

@@ -5,7 +5,7 @@ import torch
 
 from fociscope.imager import Imager, LayerProjector
 from fociscope.imager.registration import Registration
-from fociscope.reconstruction.alignment import aligned, share_seen_by_both
+from fociscope.reconstruction._alignment import aligned, share_seen_by_both
 
 
 def captures(registration: Registration) -> torch.Tensor:

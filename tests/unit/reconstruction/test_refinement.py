@@ -6,8 +6,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from fociscope.imager import Imager, LayerProjector
+from fociscope.reconstruction._refinement import refined_light
 from fociscope.reconstruction.engine import load_model
-from fociscope.reconstruction.refinement import refined_light
 from fociscope.simulation import simulate
 
 IMAGER = Imager.reference()

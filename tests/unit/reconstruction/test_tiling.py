@@ -10,8 +10,8 @@ from fociscope.errors import FociscopeError, FociscopeWarning
 from fociscope.networks.conditioning import OPTICS_FEATURES
 from fociscope.networks.inference import InferenceNet
 from fociscope.networks.layer_net import Architecture, LayerNet, LayerNetOutput
+from fociscope.reconstruction._tiling import Reach, in_tiles, with_smaller_tiles
 from fociscope.reconstruction.engine import Model, load_model
-from fociscope.reconstruction.tiling import Reach, in_tiles, with_smaller_tiles
 
 PATCH_1 = {"patch_px": 1, "widths": (6, 8, 12), "blocks": (1, 2, 2)}
 PATCH_2 = {"patch_px": 2, "widths": (8, 12), "blocks": (1, 3)}

@@ -116,7 +116,7 @@ def test_a_killed_worker_costs_nothing_but_time(cluster, tmp_path) -> None:
 
 
 def test_threads_of_a_worker_load_a_model_together() -> None:
-    from fociscope.series import cluster as its
+    from fociscope.series import _cluster as its
 
     sent = its._Sent.of(load_model("single-a", device="cpu"))
     with ThreadPoolExecutor(4) as threads:
@@ -125,7 +125,7 @@ def test_threads_of_a_worker_load_a_model_together() -> None:
 
 
 def test_workers_with_another_fociscope_are_named() -> None:
-    from fociscope.series import cluster as its
+    from fociscope.series import _cluster as its
 
     with pytest.raises(FociscopeError, match=r"tcp://w:1 runs Fociscope 0\.0\.1, this is"):
         its._check_version("tcp://w:1", "0.0.1")
@@ -134,7 +134,7 @@ def test_workers_with_another_fociscope_are_named() -> None:
 
 
 def test_no_scheduler_is_one_line(tmp_path, monkeypatch) -> None:
-    from fociscope.series import cluster as its
+    from fociscope.series import _cluster as its
 
     monkeypatch.setattr(its, "CONNECT_S", 0.5)
     captures = np.asarray(simulate(2, seed=78).captures)

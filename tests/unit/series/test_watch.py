@@ -14,7 +14,7 @@ import zarr
 
 from fociscope.errors import FociscopeError, FociscopeWarning, OutputExistsError
 from fociscope.reconstruction import Model, load_model
-from fociscope.series import growing_file as recording
+from fociscope.series import _growing_file as recording
 from fociscope.series.options import ReconstructionOptions
 from fociscope.series.watch import WatchState, watch_captures
 from fociscope.simulation import simulate

@@ -15,8 +15,8 @@ import tifffile
 from fociscope.errors import FileFormatError, FociscopeError
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.preparation import Preparation
-from fociscope.series import growing_file as recording
-from fociscope.series.growing_file import CompleteFrame, SkippedFrame
+from fociscope.series import _growing_file as recording
+from fociscope.series._growing_file import CompleteFrame, SkippedFrame
 from fociscope.series.watcher import Watcher, watch_paths
 
 FRAMES = np.arange(10, dtype=np.uint16).reshape(5, 2, 1, 1) + np.zeros((1, 1, 12, 12), np.uint16)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fociscope.simulation.cells import discrete_gaussian_taps, render_cells, render_discs
+from fociscope.simulation._cells import discrete_gaussian_taps, render_cells, render_discs
 
 SETTINGS: dict[str, Any] = {
     "pixel_pitch_um": 55.0,

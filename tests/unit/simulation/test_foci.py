@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fociscope.simulation.perlin import foci_masks, gradient_noise
+from fociscope.simulation._perlin import foci_masks, gradient_noise
 
 Field = NDArray[np.float64]
 

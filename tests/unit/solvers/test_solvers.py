@@ -17,7 +17,7 @@ from fociscope.solvers import (
     richardson_lucy,
     tikhonov,
 )
-from fociscope.solvers.operators import ProjectedOperator, SpectralOperator, operator_at
+from fociscope.solvers._operators import ProjectedOperator, SpectralOperator, operator_at
 
 Solver = Callable[..., Solution]
 

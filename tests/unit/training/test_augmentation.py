@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fociscope.imager import Imager
-from fociscope.training.augmentation import exposed, orient, oriented
+from fociscope.training._augmentation import exposed, orient, oriented
 from fociscope.training.recipe import ImagerDistribution, Optimisation, Recipe
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from lightning.pytorch.trainer.states import TrainerFn
 
-from fociscope.training.checkpoint import MONITORED, BestAndLastCheckpoint, stopped_early
+from fociscope.training._checkpoint import MONITORED, BestAndLastCheckpoint, stopped_early
 
 
 class Trainer:

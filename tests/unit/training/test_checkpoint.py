@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fociscope.errors import RecipeError
-from fociscope.training.checkpoint import SafetensorsCheckpoint, read_checkpoint, write_checkpoint
+from fociscope.training._checkpoint import SafetensorsCheckpoint, read_checkpoint, write_checkpoint
 
 NESTED: dict[str, Any] = {
     "epoch": 3,

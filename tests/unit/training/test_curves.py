@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fociscope.errors import FociscopeError
-from fociscope.training import curves
-from fociscope.training.curves import CurvesFile, tensorboard_logger
+from fociscope.training import _curves as curves
+from fociscope.training._curves import CurvesFile, tensorboard_logger
 
 
 def write(file: CurvesFile, *steps: int) -> None:

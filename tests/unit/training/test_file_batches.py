@@ -10,7 +10,7 @@ from fociscope.errors import RecipeError
 from fociscope.files import write_images_depth
 from fociscope.simulation import simulate
 from fociscope.simulation.dataset import images_depth
-from fociscope.training.file_scenes import FileBatches
+from fociscope.training._file_scenes import FileBatches
 from fociscope.training.recipe import ImagerDistribution, Optimisation, Recipe
 
 SCENES = 12

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from fociscope.errors import FileFormatError
 from fociscope.files import ImagesDepth, ImagesDepthFile, LayoutFormat, write_images_depth
-from fociscope.training.file_scenes import FileScenes
+from fociscope.training._file_scenes import FileScenes
 
 SAMPLES = 10
 

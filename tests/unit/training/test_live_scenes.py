@@ -8,8 +8,8 @@ from torch import Tensor
 from fociscope.imager import AngleSelectivePsf, Imager, LayerProjector
 from fociscope.networks.layer_net import Architecture
 from fociscope.simulation.tissue import PerlinFoci
-from fociscope.training.augmentation import orient
-from fociscope.training.batches import SceneTensors, TrainingBatch, conditioning_noise
+from fociscope.training._augmentation import orient
+from fociscope.training._batches import SceneTensors, TrainingBatch, conditioning_noise
 from fociscope.training.live_scenes import LiveScenes
 from fociscope.training.recipe import (
     ImagerDistribution,

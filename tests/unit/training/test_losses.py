@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fociscope.networks.layer_net import LayerNetOutput
-from fociscope.training.losses import depth_loss, layer_loss
+from fociscope.training._losses import depth_loss, layer_loss
 
 
 def output(depth: float, std: float, logit: float = 0.0, light: float = 0.0) -> LayerNetOutput:

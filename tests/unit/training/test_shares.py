@@ -14,8 +14,8 @@ from fociscope.imager import Imager
 from fociscope.networks.layer_net import Architecture
 from fociscope.simulation import simulate
 from fociscope.simulation.dataset import images_depth
-from fociscope.training.batches import batches_of_rank
-from fociscope.training.file_scenes import FileBatches
+from fociscope.training._batches import batches_of_rank
+from fociscope.training._file_scenes import FileBatches
 from fociscope.training.live_scenes import LiveScenes, TrainingBatch
 from fociscope.training.recipe import ImagerDistribution, Optimisation, Recipe, Stream, Validation
 

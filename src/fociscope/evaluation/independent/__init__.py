@@ -5,10 +5,10 @@ not from `fociscope.simulation` or `fociscope.imager`; an import rule holds that
 learnt of the first simulator's habits, and not of physics, shows here.
 """
 
-from fociscope.evaluation.independent.camera import add_camera_noise
-from fociscope.evaluation.independent.families import FAMILIES, Family
-from fociscope.evaluation.independent.optics import Optics
-from fociscope.evaluation.independent.scenes import IndependentScenes, draw_scenes
+from fociscope.evaluation.independent._camera import add_camera_noise
+from fociscope.evaluation.independent._families import FAMILIES, Family
+from fociscope.evaluation.independent._optics import Optics
+from fociscope.evaluation.independent._scenes import IndependentScenes, draw_scenes
 
 __all__ = [
     "FAMILIES",

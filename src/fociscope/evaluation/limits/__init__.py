@@ -1,14 +1,14 @@
 """How far anyone could get: the least error of a depth, and an oracle's map."""
 
-from fociscope.evaluation.limits.depth import (
+from fociscope.evaluation.limits._depth import (
     SingleLayerBounds,
     known_layers_bound_um,
     single_layer_bounds,
 )
-from fociscope.evaluation.limits.gaussian import gaussian_layers_bound_um
-from fociscope.evaluation.limits.noise import capture_noise_variance
-from fociscope.evaluation.limits.oracle import MapOracle
-from fociscope.evaluation.limits.specimen import SpecimenStatistics
+from fociscope.evaluation.limits._gaussian import gaussian_layers_bound_um
+from fociscope.evaluation.limits._noise import capture_noise_variance
+from fociscope.evaluation.limits._oracle import MapOracle
+from fociscope.evaluation.limits._specimen import SpecimenStatistics
 
 __all__ = [
     "MapOracle",

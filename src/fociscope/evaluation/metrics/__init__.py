@@ -1,33 +1,33 @@
 """How good a map is: each score beside that of the constant baseline."""
 
-from fociscope.evaluation.metrics.calibration import (
+from fociscope.evaluation.metrics._calibration import (
     BrierScore,
     ReliabilityCurve,
     brier_score,
     expected_calibration_error,
     reliability_curve,
 )
-from fociscope.evaluation.metrics.depth import (
+from fociscope.evaluation.metrics._depth import (
     DepthScores,
     LayerMatch,
     depth_scores,
     depth_z_scores,
     match_depths,
 )
-from fociscope.evaluation.metrics.detection import (
+from fociscope.evaluation.metrics._detection import (
     FociDetection,
     SizeSensitivity,
     detect_foci,
 )
-from fociscope.evaluation.metrics.froc import FocusCandidates, focus_candidates
-from fociscope.evaluation.metrics.images import (
+from fociscope.evaluation.metrics._froc import FocusCandidates, focus_candidates
+from fociscope.evaluation.metrics._images import (
     best_gain,
     even_image_error,
     peak_snr_db,
     relative_squared_error,
     self_check_residual,
 )
-from fociscope.evaluation.metrics.masks import MaskCounts, MaskScores, mask_counts, mask_scores
+from fociscope.evaluation.metrics._masks import MaskCounts, MaskScores, mask_counts, mask_scores
 
 __all__ = [
     "BrierScore",

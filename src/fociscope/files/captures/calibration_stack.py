@@ -18,12 +18,12 @@ import numpy.typing as npt
 import tifffile
 
 from fociscope.errors import FileFormatError, ImagerError, printable
-from fociscope.files.arrays.mat import is_mat
-from fociscope.files.formats.sources import ArraySource
-from fociscope.files.formats.table import find_format, first_bytes, list_suffixes
-from fociscope.files.formats.units import um_per_unit
+from fociscope.files.arrays._mat import is_mat
+from fociscope.files.formats._sources import ArraySource
+from fociscope.files.formats._table import find_format, first_bytes, list_suffixes
+from fociscope.files.formats._units import um_per_unit
+from fociscope.files.images._tiff import is_tiff, read_pixel_size_um
 from fociscope.files.images.reader import read_image
-from fociscope.files.images.tiff import is_tiff, read_pixel_size_um
 from fociscope.files.safe.limits import (
     DEFAULT_LIMITS,
     Limits,

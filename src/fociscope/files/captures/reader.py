@@ -16,12 +16,12 @@ from typing import Literal
 import numpy as np
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.captures.array_files import open_named_arrays
+from fociscope.files.captures._array_files import open_named_arrays
+from fociscope.files.captures._sets import InputPath, list_images, resolve, set_stack
 from fociscope.files.captures.pairing import Pairs, check_sides, pair_by_name, pair_sets, sensor_of
 from fociscope.files.captures.series import CaptureSeries, refusing_non_finite
-from fociscope.files.captures.sets import InputPath, list_images, resolve, set_stack
-from fociscope.files.formats.stacks import Stack, size
-from fociscope.files.formats.table import Format, find_format, is_store, list_suffixes
+from fociscope.files.formats._stacks import Stack, size
+from fociscope.files.formats._table import Format, find_format, is_store, list_suffixes
 from fociscope.files.images.reader import open_image
 from fociscope.files.published.images_depth import SENSOR_A, SENSOR_B, ImagesDepthFile
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits

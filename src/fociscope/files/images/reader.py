@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.formats.stacks import Stack
-from fociscope.files.formats.table import (
+from fociscope.files.formats._stacks import Stack
+from fociscope.files.formats._table import (
     FORMATS,
     Format,
     OpenStack,

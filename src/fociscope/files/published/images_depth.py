@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.arrays.mat import Placed, Role, find_order
-from fociscope.files.formats.sources import ArraySource, Part
-from fociscope.files.formats.table import find_format
+from fociscope.files.arrays._mat import Placed, Role, find_order
+from fociscope.files.formats._sources import ArraySource, Part
+from fociscope.files.formats._table import find_format
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim
 from fociscope.typing import Float32Array
 

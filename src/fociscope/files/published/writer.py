@@ -18,8 +18,8 @@ import numpy.typing as npt
 import scipy.io
 
 from fociscope.errors import FociscopeError, printable
-from fociscope.files.arrays.hdf5 import SAMPLES_FIRST
-from fociscope.files.arrays.mat5 import HEADER_TEXT_BYTES, SAMPLES_FIRST_TEXT
+from fociscope.files.arrays._hdf5 import SAMPLES_FIRST
+from fociscope.files.arrays._mat5 import HEADER_TEXT_BYTES, SAMPLES_FIRST_TEXT
 from fociscope.files.published.images_depth import (
     DEPTH,
     DEPTH_MAP,
@@ -30,8 +30,8 @@ from fociscope.files.published.images_depth import (
     UM_PER_MM,
     ImagesDepth,
 )
+from fociscope.files.safe._deferred_stream import DeferredErrorStream
 from fociscope.files.safe.atomic import atomic_path, atomic_tree
-from fociscope.files.safe.deferred_stream import DeferredErrorStream
 from fociscope.typing import Float32Array
 
 __all__ = ["LayoutFormat", "write_images_depth"]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from fociscope.configuration import any_kind
 from fociscope.errors import ImagerError
-from fociscope.imager.psf.angle_selective import AngleSelectivePsf
-from fociscope.imager.psf.base import KERNEL_ENERGY, FitParameter, Psf
-from fociscope.imager.psf.gaussian import GaussianPsf
-from fociscope.imager.psf.measured import MeasuredPsf
-from fociscope.imager.psf.pixels import OuterEnergy, radial_pixel_response
-from fociscope.imager.psf.tissue import Tissue
+from fociscope.imager.psf._angle_selective import AngleSelectivePsf
+from fociscope.imager.psf._base import KERNEL_ENERGY, FitParameter, Psf
+from fociscope.imager.psf._gaussian import GaussianPsf
+from fociscope.imager.psf._measured import MeasuredPsf
+from fociscope.imager.psf._pixels import OuterEnergy, radial_pixel_response
+from fociscope.imager.psf._tissue import Tissue
 from fociscope.registry import Registry
 
 __all__ = [

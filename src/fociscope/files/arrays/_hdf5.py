@@ -1,0 +1,302 @@
+"""Numeric arrays out of an HDF5 file (MAT v7.3 or plain) that nobody has vouched for.
+
+HDF5 can point into other files (external links, external storage, virtual data sets) and can load
+code for its filters. All of that is refused, from the file's description, before data are read.
+"""
+
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from fociscope.errors import FileFormatError, printable
+from fociscope.files.arrays._hdf5_heap import LocalHeaps
+from fociscope.files.formats._sources import Claims, Part
+from fociscope.files.safe.limits import Limits, decoding
+
+__all__ = ["SAMPLES_FIRST", "Hdf5Source", "is_hdf5"]
+
+SAMPLES_FIRST = {"layout": "images_depth", "samples": "first axis"}
+"""Attributes of the root of our own files: the shapes leave nothing open."""
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_SIGNATURE_OFFSETS = (0, 512)  # MATLAB keeps the first 512 bytes for its own header
+
+_GZIP = h5py.h5z.FILTER_DEFLATE
+_ALLOWED_FILTERS = (_GZIP, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
+_CHECKSUM_BYTES = 4
+_MOST_LINKS = 10_000
+_DEEPEST = 32
+_LARGEST_CHUNK_BYTES = 64 * 2**20  # beyond this, a chunk may not be larger than its data set
+
+
+def is_hdf5(path: Path) -> bool:
+    """Return whether the file carries the HDF5 signature where MATLAB or h5py put it."""
+    with path.open("rb") as stream:
+        for offset in _SIGNATURE_OFFSETS:
+            stream.seek(offset)
+            if stream.read(len(_SIGNATURE)) == _SIGNATURE:
+                return True
+    return False
+
+
+class Hdf5Source:
+    """The numeric arrays of an HDF5 file, in MATLAB's order of axes where MATLAB wrote them.
+
+    A name may lead into groups: `recording/sensor_a`.
+    """
+
+    def __init__(self, path: Path, file: Any, limits: Limits, heaps: LocalHeaps) -> None:
+        """Wrap an open h5py file; use `Hdf5Source.open`."""
+        self.path = path
+        self._heaps = heaps
+        self._file = file
+        self._limits = limits
+        self.samples_first = self._says_samples_first()
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, limits: Limits) -> Iterator["Hdf5Source"]:
+        """Open `path` for reading.
+
+        Raises:
+            FileFormatError: it is not a sound HDF5 file.
+        """
+        with decoding(path, "MAT v7.3 (HDF5) file"):
+            heaps = LocalHeaps(path)
+            file = h5py.File(path, "r")
+        try:
+            yield cls(path, file, limits, heaps)
+        finally:
+            with decoding(path, "HDF5 file"):
+                file.close()
+
+    def names(self) -> list[str]:
+        """Return what lies at the root, arrays or not."""
+        with decoding(self.path, "MAT v7.3 (HDF5) file"):
+            return self._inside(self._file)
+
+    def arrays(self) -> list[str]:
+        """Return the names of all data sets, in groups too; links are not followed.
+
+        Raises:
+            FileFormatError: more groups and data sets, or deeper ones, than are believed.
+        """
+        found, waiting = [], [(self._file, "", 0)]
+        with decoding(self.path, "HDF5 file"):
+            seen = {self._address(self._file)}
+            while waiting:
+                group, prefix, depth = waiting.pop()
+                names = self._inside(group)
+                if depth > _DEEPEST or len(seen) + len(names) > _MOST_LINKS:
+                    raise self._too_many()
+                for name in names:
+                    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                        continue
+                    item = group.get(name)
+                    if self._address(item) in seen:  # groups can hold themselves
+                        continue
+                    seen.add(self._address(item))
+                    if isinstance(item, h5py.Group):
+                        waiting.append((item, f"{prefix}{name}/", depth + 1))
+                    elif isinstance(item, h5py.Dataset):
+                        found.append(f"{prefix}{name}")
+        return sorted(found)
+
+    def is_matlab(self, name: str) -> bool:
+        """Return whether MATLAB wrote the array, whose last axis may then count the frames."""
+        with decoding(self.path, "HDF5 file"):
+            return _is_matlab(self._file[name])
+
+    def pixel_size_um(self, name: str) -> float | None:
+        """Return the pixel size that attributes of an array state, um; None without.
+
+        They are `pixel_size_um`, one number, or `element_size_um`, (z, y, x) as ImageJ's and
+        ilastik's HDF5 plugins write it.
+        """
+        for key in ("pixel_size_um", "element_size_um"):
+            with decoding(self.path, "HDF5 file"):
+                attributes = self._file[name].attrs
+                if key not in attributes or attributes.get_id(key).get_storage_size() > 64:
+                    continue
+                sizes = np.atleast_1d(attributes[key])[-2:]
+            sound = sizes.dtype.kind in "iuf" and np.isfinite(sizes).all() and (sizes > 0).all()
+            if sound and math.isclose(sizes[0], sizes[-1], rel_tol=1e-3):
+                return float(sizes[-1])
+        return None
+
+    def _inside(self, group: Any) -> list[str]:
+        """Return the names in a group, in the order in which they are stored.
+
+        In any other order HDF5 first builds a table of them, without end where a damaged index
+        runs in a circle.
+        """
+        self._heaps.check(self._address(group))
+        found: list[str] = []
+
+        def keep(name: bytes) -> bool | None:
+            found.append(name.decode("utf-8", "surrogateescape"))
+            return True if len(found) > _MOST_LINKS else None
+
+        group.id.links.iterate(keep, order=h5py.h5.ITER_NATIVE)
+        if len(found) > _MOST_LINKS:
+            raise self._too_many()
+        return found
+
+    def _too_many(self) -> FileFormatError:
+        return FileFormatError(
+            f"{printable(self.path)}: more than {_MOST_LINKS} data sets and groups, or deeper than "
+            f"{_DEEPEST}, expected fewer; name the data set after the file, as in "
+            "file.h5:/path/in/file."
+        )
+
+    @staticmethod
+    def _address(item: Any) -> int:
+        """Return where an object lies; unlike `h5o.get_info`, this reads its header alone."""
+        low, high = h5py.h5g.get_objinfo(item.id, b".").objno
+        return int(low) | int(high) << 32
+
+    def _refuse_links(self, name: str) -> bool:
+        """Return whether there is something of this name, to which no link leads."""
+        parts = name.split("/")
+        for place in range(1, len(parts) + 1):
+            inner = "/".join(parts[:place])
+            link = self._file.get(inner, getlink=True)
+            if link is None:
+                return False
+            if not isinstance(link, h5py.HardLink):
+                raise FileFormatError(
+                    f"{printable(self.path)}: {printable(inner)} is a link to another place, "
+                    "expected the data themselves; export the file again."
+                )
+            if place < len(parts):
+                group = self._file.get(inner)
+                if not isinstance(group, h5py.Group):
+                    return False
+                self._heaps.check(self._address(group))
+        return True
+
+    def claims(self, names: tuple[str, ...]) -> Claims:
+        """Return shape and dtype of those of `names` that are there; nothing is read.
+
+        Shapes are in MATLAB's order of axes, which a v7.3 file stores reversed.
+
+        Raises:
+            FileFormatError: a variable is a link, lies outside the file, needs an unknown filter,
+                or is not a plain numeric array.
+        """
+        found = {}
+        for name in names:
+            with decoding(self.path, "MAT v7.3 (HDF5) file"):
+                if not self._refuse_links(name):
+                    continue
+                item = self._file.get(name)
+                self._check(name, item)
+                shape = item.shape[::-1] if _is_matlab(item) else item.shape
+                found[name] = (tuple(int(side) for side in shape), item.dtype)
+        return found
+
+    def is_sliceable(self, name: str) -> bool:
+        """Return whether a part can be read without decoding the whole: in HDF5 it always can."""
+        return True
+
+    def read(self, name: str, part: Part | None = None) -> npt.NDArray[Any]:
+        """Return one array that `claims` accepted, or a part of it, in MATLAB's order of axes."""
+        with decoding(self.path, "MAT v7.3 (HDF5) file"):
+            item = self._file[name]
+            self._check(name, item)
+            index = (slice(None),) * item.ndim if part is None else part.index(item.ndim)
+            index = index[::-1] if _is_matlab(item) else index
+            self._check_inflation(name, item, index)
+            array: npt.NDArray[Any] = item[index]
+            return array.T if _is_matlab(item) else array
+
+    def _says_samples_first(self) -> bool:
+        with decoding(self.path, "MAT v7.3 (HDF5) file"):
+            found = {key: self._file.attrs.get(key) for key in SAMPLES_FIRST}
+        return all(isinstance(v, str) and v == SAMPLES_FIRST[key] for key, v in found.items())
+
+    def _check(self, name: str, item: Any) -> None:
+        where = f"{printable(self.path)}: {printable(name)}"
+        if not isinstance(item, h5py.Dataset):
+            raise FileFormatError(
+                f"{where} is a struct, a sparse matrix or a group, expected a plain numeric array; "
+                "save it as a full matrix."
+            )
+        plan = item.id.get_create_plist()  # says where the data lie, without opening them
+        if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count() > 0:
+            raise FileFormatError(
+                f"{where} takes its data from other files (virtual or external storage), expected "
+                "them in this file; copy them into it."
+            )
+        for index in range(plan.get_nfilters()):
+            code, _, _, label = plan.get_filter(index)
+            if code not in _ALLOWED_FILTERS:
+                text = bytes(label).decode("latin-1") or f"number {code}"
+                raise FileFormatError(
+                    f"{where} is stored through the filter {text!r}, expected gzip, shuffle or "
+                    "fletcher32; save it with gzip or without compression."
+                )
+        if item.dtype.kind not in "biuf" or item.shape is None:
+            raise FileFormatError(
+                f"{where} holds {'nothing' if item.shape is None else 'cells, text or records'}, "
+                "expected real numbers; save it as a numeric matrix."
+            )
+        if "MATLAB_empty" in item.attrs:
+            raise FileFormatError(f"{where} is an empty matrix, expected data; export it again.")
+
+    def _check_inflation(self, name: str, item: Any, index: tuple[slice, ...]) -> None:
+        """Refuse a chunk that inflates to more than it should: HDF5 itself sets no bound.
+
+        Only the chunks that `index` touches are tried.
+        """
+        if item.chunks is None:
+            return
+        expected = math.prod(item.chunks) * item.dtype.itemsize
+        where = f"{printable(self.path)}: {printable(name)}"
+        if expected > max(item.nbytes, min(_LARGEST_CHUNK_BYTES, self._limits.max_bytes)):
+            raise FileFormatError(
+                f"{where} is stored in chunks of {expected} bytes, expected no more than the "
+                f"{item.nbytes} bytes it holds; save it again."
+            )
+        plan = item.id.get_create_plist()
+        filters = [plan.get_filter(index)[0] for index in range(plan.get_nfilters())]
+        if len(filters) != len(set(filters)):
+            raise FileFormatError(
+                f"{where} repeats a compression filter, expected each at most once; save it again."
+            )
+        if _GZIP not in filters:
+            return
+        skipped_bit = 1 << filters.index(_GZIP)
+        for number in range(item.id.get_num_chunks()):
+            chunk = item.id.get_chunk_info(number)
+            if chunk.filter_mask & skipped_bit or not _touches(item, chunk.chunk_offset, index):
+                continue
+            _, stored = item.id.read_direct_chunk(chunk.chunk_offset)
+            inflater = zlib.decompressobj()
+            inflater.decompress(stored, expected + _CHECKSUM_BYTES)
+            if inflater.unconsumed_tail and inflater.decompress(inflater.unconsumed_tail, 1):
+                raise FileFormatError(
+                    f"{where} holds a chunk that inflates beyond the {expected} bytes it should "
+                    "have; the file is damaged or hostile, get it again."
+                )
+
+
+def _is_matlab(item: Any) -> bool:
+    """Whether MATLAB wrote the data set, and so reversed its axes."""
+    return "MATLAB_class" in item.attrs
+
+
+def _touches(item: Any, offset: tuple[int, ...], index: tuple[slice, ...]) -> bool:
+    """Whether the chunk at `offset` holds any value of `index`."""
+    for start, side, length, cut in zip(offset, item.chunks, item.shape, index, strict=True):
+        first, last, _ = cut.indices(length)
+        if start + side <= first or start >= last:
+            return False
+    return True

@@ -1,0 +1,173 @@
+"""Captures in files of named arrays: HDF5, MAT and NPZ of any layout.
+
+The array is named after the file, as in `file.h5:/recording/sensor_a`, or it is the only one of a
+fitting shape: (y, x), (frame, y, x) or (frame, sensor, y, x). Two arrays whose names say sensor A
+and B (`x_A` and `x_B`) are a pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fociscope.errors import FileFormatError, printable
+from fociscope.files.arrays._mat import find_order
+from fociscope.files.captures.pairing import sensor_of
+from fociscope.files.formats._sources import ArraySource, Part
+from fociscope.files.formats._stacks import ARRAY_LEADING, Stack, size
+from fociscope.files.formats._table import Format
+from fociscope.files.safe.limits import Limits, check_claim, unbounded
+from fociscope.typing import Float32Array
+
+__all__ = ["open_named_arrays", "pick_arrays"]
+
+_FRAMES_LAST = {3: (2, 0, 1), 4: (3, 2, 0, 1)}
+"""How axes are put in order where the last one counts the frames."""
+_FAVOURITE = "captures"
+_SMALLEST_SIDE_PX = 2
+_LISTED_AT_MOST = 6
+
+
+@contextmanager
+def open_named_arrays(
+    form: Format, path: Path, inner: str | None, limits: Limits
+) -> Iterator[tuple[Stack, ...]]:
+    """Open the captures in a file of named arrays: one stack, or sensor A's and sensor B's.
+
+    Args:
+        form: Format of the file, with `open_arrays`.
+        path: File, or folder such as a Zarr store.
+        inner: Name of the array; None for the only one that fits.
+        limits: What the file may claim; memory counts only for what is read.
+
+    Raises:
+        FileFormatError: If the file is damaged or unsafe, or holds no array of this name, none
+            that fits, or several.
+    """
+    if form.open_named is not None:
+        with form.open_named(path, inner, limits) as stacks:
+            yield stacks
+        return
+    assert form.open_arrays is not None  # images are opened elsewhere
+    with form.open_arrays(path, limits) as source:
+        names = _pick(path, source, inner)
+        yield tuple(_stack(path, source, name, limits) for name in names)
+
+
+def _pick(path: Path, source: ArraySource, inner: str | None) -> tuple[str, ...]:
+    """Return the name of the array, or those of a pair."""
+    if inner is not None:
+        if source.claims((inner,)):
+            return (inner,)
+        raise FileFormatError(
+            f"{printable(path)}: has no array {inner!r:.60}, expected one of "
+            f"{_listed(source.arrays())}; check the name."
+        )
+    shapes: dict[str, tuple[int, ...]] = {}
+    refusal: FileFormatError | None = None
+    for name in source.arrays():
+        try:
+            claims = source.claims((name,))
+        except FileFormatError as error:  # text, references, data in other files: no candidates
+            refusal = refusal or error
+            continue
+        shapes.update({key: shape for key, (shape, _) in claims.items()})
+    if not shapes and refusal is not None:
+        raise refusal
+    return pick_arrays(path, shapes)
+
+
+def pick_arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
+    """Return the one array, or the pair of arrays, that can be captures.
+
+    Raises:
+        FileFormatError: there is none, or more than one.
+    """
+    fitting = {
+        name: shape
+        for name, shape in shapes.items()
+        if len(shape) in ARRAY_LEADING and min(shape[-2:]) >= _SMALLEST_SIDE_PX
+    }
+    favourites = [name for name in fitting if name.rpartition("/")[2] == _FAVOURITE]
+    pairs: dict[tuple[str, tuple[int, ...]], dict[str, str]] = {}
+    for name, shape in fitting.items():
+        folder, _, last = name.rpartition("/")
+        sensor, key = sensor_of(last + ".")  # nothing is cut off as a suffix
+        if sensor is not None:
+            pairs.setdefault((f"{folder}/{key}", shape), {})[sensor] = name
+    complete = [(pair["A"], pair["B"]) for pair in pairs.values() if len(pair) == 2]
+    if len(favourites) == 1:
+        return (favourites[0],)
+    if len(complete) == 1:
+        return complete[0]
+    if len(fitting) == 1:
+        return tuple(fitting)
+    if not fitting:
+        raise FileFormatError(
+            f"{printable(path)}: no array of a fitting shape, expected (y, x), (frame, y, x) or "
+            f"(frame, sensor, y, x) but found {_listed(shapes, shapes)}; save the captures so."
+        )
+    raise FileFormatError(
+        f"{printable(path)}: {len(fitting)} arrays could be the captures "
+        f"({_listed(fitting, fitting)}), expected one; name it, as in "
+        f"{printable(path)}:/{next(iter(fitting))!s:.60}."
+    )
+
+
+def _listed(names: Any, shapes: dict[str, tuple[int, ...]] | None = None) -> str:
+    """Name the first few arrays, with their shapes where given."""
+    few = [
+        f"{name[:60]!r}" + ("" if shapes is None else f" {size(shapes[name]) or 'a number'}")
+        for name in list(names)[:_LISTED_AT_MOST]
+    ]
+    more = len(names) - len(few)
+    return (", ".join(few) or "nothing") + (f" and {more} more" if more > 0 else "")
+
+
+def _stack(path: Path, source: ArraySource, name: str, limits: Limits) -> Stack:
+    """Return one array as a stack."""
+    shape, dtype = source.claims((name,))[name]
+    check_claim(path, shape, dtype, unbounded(limits), name)
+    if len(shape) not in ARRAY_LEADING:
+        raise FileFormatError(
+            f"{printable(path)}: {name!r:.60} is {size(shape)}, expected (y, x), (frame, y, x) or "
+            "(frame, sensor, y, x); name another array."
+        )
+    frames_last = source.is_matlab(name) and _frames_last(path, name, shape, source)
+    axes = _FRAMES_LAST[len(shape)] if frames_last else tuple(range(len(shape)))
+    ordered = tuple(shape[axis] for axis in axes)
+    frame_px = (ordered[-2], ordered[-1])
+    per = ordered[1] if len(ordered) == 4 else 1  # planes of one frame, in which runs are counted
+    whole: list[npt.NDArray[Any]] = []
+
+    def planes(start: int, stop: int) -> Float32Array:
+        check_claim(path, (stop - start, *frame_px), dtype, limits, name)
+        if len(shape) == 2:
+            array = source.read(name)
+        elif source.is_sliceable(name):
+            part = Part(-1 if frames_last else 0, start // per, stop // per)
+            array = source.read(name, part).transpose(axes)
+        else:
+            if not whole:
+                check_claim(path, shape, dtype, limits, name)
+                whole.append(source.read(name).transpose(axes))
+            array = whole[0][start // per : stop // per]
+        with np.errstate(over="ignore"):  # too large for float32 becomes inf, judged elsewhere
+            return np.array(array, np.float32, order="C").reshape(-1, *frame_px)
+
+    return Stack(
+        path, ARRAY_LEADING[len(shape)], ordered[:-2], frame_px, planes, source.pixel_size_um(name)
+    )
+
+
+def _frames_last(path: Path, name: str, shape: tuple[int, ...], source: ArraySource) -> bool:
+    """Return whether the last axis counts the frames, as is MATLAB's custom."""
+    if len(shape) == 3:
+        order = find_order(path, {name: shape}, {name: "sensor"}, source.samples_first)
+        return order.kind == "last"
+    return len(shape) == 4 and shape[1] not in (1, 2) and shape[2] in (1, 2)

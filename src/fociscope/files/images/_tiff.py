@@ -1,0 +1,296 @@
+"""TIFF images (OME-TIFF, ImageJ, plain) from files that nobody has vouched for.
+
+The chain of pages is walked here before tifffile sees it, because a chain can bite its own tail,
+and pages are read one by one, because the shapes that metadata promise are only promises.
+"""
+
+import logging
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from fociscope.errors import FileFormatError, printable
+from fociscope.files.formats._stacks import Stack
+from fociscope.files.images._tiff_lzw import PREDICTORS, decoded_lzw
+from fociscope.files.images._tiff_metadata import check_axes, page_axes, pixel_size_um
+from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, decoding, require_file
+from fociscope.typing import Float32Array
+
+__all__ = ["is_tiff", "open_tiff", "read_pixel_size_um", "read_tiff"]
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says, we say as errors
+
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_NO_COMPRESSION, _LZW, _PACKBITS = 1, 5, 32773
+_DEFLATE = (8, 32946)
+#: Two bytes of PackBits stand for at most 128; a code of LZW, of 9 bits or more, for 4095.
+_MOST_RATIO = {_PACKBITS: 64, _LZW: 4096}
+_MIN_IS_WHITE, _MIN_IS_BLACK = 0, 1
+
+
+def is_tiff(head: bytes) -> bool:
+    """Return whether a file that starts with `head` is a TIFF or BigTIFF."""
+    return head[:4] in _MAGIC
+
+
+def read_tiff(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
+    """Read all pages: (y, x) for one page, (page, y, x) for more; values as in the file.
+
+    Raises:
+        FileFormatError: damaged or truncated, a loop of pages, no pages, colour, pages that differ,
+            a compression other than deflate, LZW and PackBits, or larger than `limits`.
+    """
+    path = require_file(path)
+    with decoding(path, "TIFF image"), path.open("rb") as stream:
+        count = _count_pages(path, stream, limits)
+    with decoding(path, "TIFF image"), tifffile.TiffFile(path) as tiff:
+        first = tiff.pages[0]
+        _check_page(path, first, limits)
+        check_claim(path, (count, *first.shape), first.dtype, limits)
+        check_axes(path, tiff, count)
+        pages = np.empty((count, *first.shape), dtype=np.float32)
+        for index in range(count):
+            pages[index] = _read_page(path, tiff, index, limits)
+    return pages[0] if count == 1 else pages
+
+
+@contextmanager
+def open_tiff(
+    path: Path, limits: Limits = DEFAULT_LIMITS, *, growing: bool = False
+) -> Iterator[Stack]:
+    """Open a stack of which pages are decoded as they are asked for.
+
+    Args:
+        path: of the file.
+        limits: what it may claim.
+        growing: it is being written, so a last page of which only a part is there is counted, and
+            refused only when it is read.
+
+    Raises:
+        FileFormatError: as for `read_tiff`, as far as it shows before pages are decoded; and pages
+            over more than frames and two channels.
+    """
+    path = require_file(path)
+    with decoding(path, "TIFF image"), path.open("rb") as stream:
+        count = _count_pages(path, stream, limits, growing=growing)
+    with decoding(path, "TIFF image"):
+        tiff = tifffile.TiffFile(path)
+    try:
+        with decoding(path, "TIFF image"):
+            first = tiff.pages[0]
+            _check_page(path, first, limits, growing=growing)
+            leading, counts, order = page_axes(path, tiff, count)
+            pitch_um = pixel_size_um(path, tiff)
+
+        def planes(start: int, stop: int) -> Float32Array:
+            check_claim(path, (stop - start, *first.shape), first.dtype, limits)
+            found = np.empty((stop - start, *first.shape), dtype=np.float32)
+            with decoding(path, "TIFF image"):
+                for place, index in enumerate(order[start:stop]):
+                    found[place] = _read_page(path, tiff, int(index), limits)
+            return found
+
+        frame_px = (int(first.shape[0]), int(first.shape[1]))
+        yield Stack(path, leading, counts, frame_px, planes, pitch_um)
+    finally:
+        tiff.close()
+
+
+def _read_page(path: Path, tiff: Any, index: int, limits: Limits) -> Float32Array:
+    """Return one page, which must be like the first."""
+    first, page = tiff.pages[0], tiff.pages[index]
+    if page.shape != first.shape or page.dtype != first.dtype:
+        raise FileFormatError(
+            f"{printable(path)}: page 1 is {_size(first)} but page {index + 1} is {_size(page)}, "
+            "expected pages of one size and type; save them as files."
+        )
+    _check_page(path, page, limits)
+    with np.errstate(over="ignore"):  # too large for float32 becomes inf, judged elsewhere
+        return _decode(page).astype(np.float32)
+
+
+def read_pixel_size_um(path: Path) -> float | None:
+    """Return the pixel pitch in um that a TIFF states; None if it states none, or not square.
+
+    OME-XML (PhysicalSizeX) is asked first, then ImageJ's unit, then a resolution per centimetre. A
+    resolution per inch is a printer's, mostly 72 by default, and not believed.
+
+    Raises:
+        FileFormatError: the file is missing, empty, or a damaged TIFF.
+    """
+    path = require_file(path)
+    with path.open("rb") as stream:
+        if not is_tiff(stream.read(4)):
+            return None
+    with decoding(path, "TIFF image"), path.open("rb") as stream:
+        _count_pages(path, stream, DEFAULT_LIMITS)
+    with decoding(path, "TIFF image"), tifffile.TiffFile(path) as tiff:
+        return pixel_size_um(path, tiff)
+
+
+def _count_pages(path: Path, stream: BinaryIO, limits: Limits, *, growing: bool = False) -> int:
+    """Walk the chain of pages; every page must lie in the file and come once.
+
+    While a file is growing, the last page (but not the first) may lie beyond its end.
+    """
+    size = path.stat().st_size
+    head = stream.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    big = head[2:4] in (b"+\0", b"\0+")
+    offset_format, count_format, tag_bytes = ("Q", "Q", 20) if big else ("I", "H", 12)
+    (offset,) = struct.unpack_from(order + offset_format, head, 8 if big else 4)
+    counter, link = struct.Struct(order + count_format), struct.Struct(order + offset_format)
+    seen: set[int] = set()
+    while offset:
+        if offset in seen:
+            raise FileFormatError(
+                f"{printable(path)}: the chain of pages runs in a circle after page {len(seen)}, "
+                "expected an end; the file is damaged, export it again."
+            )
+        seen.add(offset)
+        if len(seen) > limits.max_pages:
+            raise FileFormatError(
+                f"{printable(path)}: more than {limits.max_pages} pages, expected at most so many; "
+                "split the file or raise Limits.max_pages."
+            )
+        tags_at = offset + counter.size
+        stream.seek(offset)
+        is_cut = tags_at > size
+        if not is_cut:
+            (tags,) = counter.unpack(stream.read(counter.size))
+            link_at = tags_at + tags * tag_bytes
+            is_cut = link_at + link.size > size
+        if is_cut and growing and len(seen) > 1:
+            return len(seen)
+        if is_cut:
+            raise FileFormatError(
+                f"{printable(path)}: page {len(seen)} lies beyond the end of the file; it is "
+                "truncated, copy or export it again."
+            )
+        stream.seek(link_at)
+        (offset,) = link.unpack(stream.read(link.size))
+    if not seen:
+        raise FileFormatError(
+            f"{printable(path)}: a TIFF header without any page, expected at least one image; "
+            "export the file again."
+        )
+    return len(seen)
+
+
+def _check_page(path: Path, page: Any, limits: Limits, *, growing: bool = False) -> None:
+    """Refuse a page that is too large, in colour, or stored in a way that cannot be bounded.
+
+    So is one that is not all there, unless the file is growing and it is only looked at.
+    """
+    where = printable(path)
+    if page.samplesperpixel > 1:
+        raise FileFormatError(
+            f"{where}: a colour image ({page.samplesperpixel} values per pixel), expected one "
+            "value per pixel; convert it to greyscale."
+        )
+    if page.photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK):
+        raise FileFormatError(
+            f"{where}: a colour or palette image, expected greyscale; convert it to greyscale."
+        )
+    if page.photometric == _MIN_IS_WHITE:
+        raise FileFormatError(
+            f"{where}: stores white as 0 (min-is-white), expected black as 0; invert it and save "
+            "it as min-is-black."
+        )
+    if len(page.shape) != 2:
+        raise FileFormatError(
+            f"{where}: a page with {len(page.shape)} axes, expected (y, x); save flat pages."
+        )
+    check_claim(path, page.shape, page.dtype, limits)
+    if page.compression not in (_NO_COMPRESSION, _PACKBITS, _LZW, *_DEFLATE):
+        name = printable(str(getattr(page.compression, "name", page.compression)))
+        raise FileFormatError(
+            f"{where}: compressed with {name}, expected no compression, deflate, LZW or PackBits; "
+            "save it uncompressed."
+        )
+    if page.predictor not in PREDICTORS:
+        raise FileFormatError(
+            f"{where}: compressed with predictor {int(page.predictor)} (3 is for floating "
+            "point), expected none or horizontal differences; save it uncompressed."
+        )
+    if page.compression == _LZW and (
+        page.fillorder != 1 or page.bitspersample != 8 * page.dtype.itemsize
+    ):
+        raise FileFormatError(
+            f"{where}: LZW of {page.bitspersample} bits per value in fill order "
+            f"{int(page.fillorder)}, expected whole bytes in fill order 1; save it uncompressed."
+        )
+    check_claim(path, page.chunks, page.dtype, limits)
+    if not growing and not _is_complete(path, page):
+        raise FileFormatError(
+            f"{where}: holds only a part of the {_size(page)} values it claims; it is truncated, "
+            "copy or export it again."
+        )
+
+
+def _is_complete(path: Path, page: Any) -> bool:
+    """Whether the parts (strips, tiles) of a page lie in the file and fill the page."""
+    size = path.stat().st_size
+    parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    if not all(length > 0 and start + length <= size for start, length in parts):
+        return False
+    if page.compression in _DEFLATE:
+        part_bytes = math.prod(page.chunks) * page.dtype.itemsize
+        held = sum(_inflated(path, page, start, length, part_bytes) for start, length in parts)
+    else:
+        held = sum(length for _, length in parts) * _MOST_RATIO.get(page.compression, 1)
+    row_bytes = (page.shape[1] * page.bitspersample + 7) // 8
+    return bool(len(parts) >= math.prod(page.chunked) and held >= page.shape[0] * row_bytes)
+
+
+def _inflated(path: Path, page: Any, start: int, length: int, expected: int) -> int:
+    """Return the bytes that a part inflates to; refuse more than `expected`: tifffile does not."""
+    handle = page.parent.filehandle
+    handle.seek(start)
+    inflater = zlib.decompressobj()
+    count = len(inflater.decompress(handle.read(length), expected))
+    if inflater.unconsumed_tail and inflater.decompress(inflater.unconsumed_tail, 1):
+        raise FileFormatError(
+            f"{printable(path)}: compressed data inflate beyond the {expected} bytes of their "
+            "part; the file is damaged or hostile, get it again."
+        )
+    return count
+
+
+def _decode(page: Any) -> npt.NDArray[np.generic]:
+    """Return the values of one page, (y, x)."""
+    if page.compression == _LZW:
+        return decoded_lzw(page)
+    plain = page.compression == _NO_COMPRESSION and page.fillorder == 1 and not page.is_tiled
+    if page.bitspersample == 12 and plain:
+        return _unpack_12_bit(page)
+    array: npt.NDArray[np.generic] = page.asarray()
+    return array
+
+
+def _unpack_12_bit(page: Any) -> npt.NDArray[np.generic]:
+    """Unpack two values from three bytes, rows padded to whole bytes (tifffile alone cannot)."""
+    height, width = page.shape
+    handle = page.parent.filehandle
+    packed = b""
+    for start, length in zip(page.dataoffsets, page.databytecounts, strict=False):
+        handle.seek(start)
+        packed += handle.read(length)
+    row_bytes = (width * 12 + 7) // 8
+    rows = np.frombuffer(packed, np.uint8, height * row_bytes).reshape(height, row_bytes)
+    rows = np.pad(rows, ((0, 0), (0, -row_bytes % 3))).astype(np.uint16)
+    first, middle, last = rows[:, 0::3], rows[:, 1::3], rows[:, 2::3]
+    values = np.stack(((first << 4) | (middle >> 4), ((middle & 15) << 8) | last), axis=-1)
+    return values.reshape(height, -1)[:, :width]
+
+
+def _size(page: Any) -> str:
+    return f"{' x '.join(str(side) for side in page.shape)} {page.dtype}"
