@@ -108,7 +108,7 @@ class Registry(Mapping[str, Member], Generic[Member]):
     def get(self, name: str, default: Member | Other, /) -> Member | Other: ...
     def get(self, name: str, default: object = None, /) -> object:
         """Return the member of a name, or the default if there is none."""
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401 - this is get
 
     def unknown(self, name: object) -> FociscopeError:
         """Return the error that says that a name is unknown, with the names that are known."""
