@@ -22,9 +22,7 @@ from numpy.typing import NDArray
 from fociscope import load_model, simulate
 from fociscope.imager import Imager
 from fociscope.simulation.scene import Scenes
-from fociscope.solvers import _fista as fista
-from fociscope.solvers import _richardson_lucy as richardson_lucy
-from fociscope.solvers import _tikhonov as tikhonov
+from fociscope.solvers import fista, richardson_lucy, tikhonov
 
 VALIDATION_SEED, TEST_SEED = 9710, 9711
 VALIDATION_SCENES, TEST_SCENES = 150, 400

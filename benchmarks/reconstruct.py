@@ -35,7 +35,7 @@ from fociscope.imager import Imager
 from fociscope.networks.inference import InferenceNet
 from fociscope.networks.layer_net import LayerNetOutput
 from fociscope.reconstruction._tiling import TILE_PX
-from fociscope.solvers import _fista as fista
+from fociscope.solvers import fista
 
 MODEL, LAYERS, SEED = "layers-ab", 4, 9000
 SCENES, GROUP, SOLVED = 50, 8, 24

@@ -8,8 +8,7 @@ import torch
 
 import fociscope
 from fociscope.imager import Imager
-from fociscope.solvers import SOLVERS, ChunkSolution, Problem, SolverSpec
-from fociscope.solvers import _tikhonov as tikhonov
+from fociscope.solvers import SOLVERS, ChunkSolution, Problem, SolverSpec, tikhonov
 
 
 def landweber(captures, depth_um, imager, *, iterations=100):

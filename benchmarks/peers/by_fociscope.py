@@ -6,7 +6,7 @@ import torch
 from restored import Given, Restoration
 from torch import Tensor
 
-from fociscope.solvers import _fista as fista
+from fociscope.solvers import fista
 
 __all__ = ["RESTORATIONS"]
 

@@ -11,10 +11,7 @@ from scipy.optimize import minimize
 
 from fociscope import simulate
 from fociscope.imager import Boundary, Imager, LayerProjector
-from fociscope.solvers import Solution
-from fociscope.solvers import _admm as admm
-from fociscope.solvers import _fista as fista
-from fociscope.solvers import _richardson_lucy as richardson_lucy
+from fociscope.solvers import Solution, admm, fista, richardson_lucy
 from fociscope.solvers._penalties import Penalty, differences, differences_adjoint
 
 FRAME = (8, 10)

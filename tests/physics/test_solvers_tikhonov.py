@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from fociscope import simulate
 from fociscope.imager import Boundary, GaussianPsf, Imager, LayerProjector
-from fociscope.solvers import LayerSpectrum, SolverError
-from fociscope.solvers import _tikhonov as tikhonov
+from fociscope.solvers import LayerSpectrum, SolverError, tikhonov
 from fociscope.solvers._operators import SpectralOperator, operator_at
 from fociscope.solvers._spectra import circular_of
 from fociscope.solvers._tikhonov import Influence

@@ -63,7 +63,7 @@ def _print_demo(done: DemoResult) -> None:
             "true\n(µm)": [f"{z:.0f}" for z in truth.depth_um],
             "error\n(µm)": [f"{e:.0f}" for e in done.depth_error_um],
             "pixels\nright (%)": percent(scores.accuracy),
-            "constant\nguess (%)": percent(scores.constant_accuracy),
+            "constant\nbaseline (%)": percent(scores.constant_accuracy),
             "Dice": [f"{d:.3f}" for d in scores.dice],
         },
     )

@@ -57,7 +57,7 @@ _HOME = {
     "Prediction": "batches",
     "ReconstructionMethod": "methods",
     "ReconstructionTask": "batches",
-    "ScoreAccumulator": "scores",
+    "ScoreAccumulator": "_scores",
     "Suite": "suite",
     "baseline_names": "methods",
     "evaluate": "run",

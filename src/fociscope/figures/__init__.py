@@ -34,11 +34,11 @@ _HOME = {
     "draw_comparison": "reconstruction",
     "draw_contact_sheet": "contact_sheet",
     "draw_image": "style",
-    "draw_psf": "psf",
+    "draw_psf": "_psf",
     "draw_reconstruction": "reconstruction",
     "draw_scale_bar": "style",
-    "draw_specimen": "specimens",
-    "draw_surface": "specimens",
+    "draw_specimen": "_specimens",
+    "draw_surface": "_specimens",
 }
 
 __all__ = [

@@ -28,7 +28,7 @@ class SensorBudget:
     so their squares add up to that of `noise_e`.
 
     Example:
-        >>> from fociscope.imager import Imager, _photon_budget as photon_budget
+        >>> from fociscope.imager import Imager, photon_budget
         >>> sensor_a, sensor_b = photon_budget(
         ...     Imager.reference(), cell_photons_per_s=1e7, depth_um=200.0
         ... ).sensors
@@ -78,7 +78,7 @@ class PhotonBudget:
     """The light of one cell in one exposure, on each sensor; `str` returns it as a table.
 
     Example:
-        >>> from fociscope.imager import Imager, _photon_budget as photon_budget
+        >>> from fociscope.imager import Imager, photon_budget
         >>> budget = photon_budget(Imager.reference(), cell_photons_per_s=1e7, depth_um=200.0)
         >>> print(str(budget).splitlines()[0])
         A cell of 1e+07 photons/s at a depth of 200 um, exposed for 0.05 s: 5e+05 photons
@@ -146,7 +146,7 @@ def photon_budget(imager: Imager, *, cell_photons_per_s: float, depth_um: float)
             gap.
 
     Example:
-        >>> from fociscope.imager import Imager, _photon_budget as photon_budget
+        >>> from fociscope.imager import Imager, photon_budget
         >>> budget = photon_budget(Imager.reference(), cell_photons_per_s=1e7, depth_um=200.0)
         >>> round(budget.sensors[0].landing_share, 3)
         0.035

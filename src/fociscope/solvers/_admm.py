@@ -87,7 +87,7 @@ def admm(
     Example:
         >>> from fociscope import simulate
         >>> from fociscope.imager import Imager
-        >>> from fociscope.solvers import _admm as admm
+        >>> from fociscope.solvers import admm
         >>> scenes = simulate(2, seed=9000)
         >>> solution = admm(scenes.captures, scenes.depth_um, Imager.reference(), iterations=20)
         >>> solution.layers.shape, bool((solution.residual < 0.2).all())

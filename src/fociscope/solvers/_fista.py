@@ -70,7 +70,7 @@ def fista(
     Example:
         >>> from fociscope import simulate
         >>> from fociscope.imager import Imager
-        >>> from fociscope.solvers import _fista as fista
+        >>> from fociscope.solvers import fista
         >>> scenes = simulate(2, seed=9000)
         >>> solution = fista(scenes.captures, scenes.depth_um, Imager.reference(), iterations=20)
         >>> solution.layers.shape, solution.iterations

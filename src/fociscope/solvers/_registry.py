@@ -76,7 +76,7 @@ class SolverSpec:
     """What evaluations, reports and the app know of a solver; its name is that in `SOLVERS`.
 
     Example:
-        >>> from fociscope.solvers import SOLVERS, SolverSpec, _tikhonov as tikhonov
+        >>> from fociscope.solvers import SOLVERS, SolverSpec, tikhonov
         >>> spec = SolverSpec(tikhonov, label="Tikhonov, weak", options={"regularisation": 1e-6})
         >>> SOLVERS.register("tikhonov-weak", spec)
         >>> SOLVERS["tikhonov-weak"].label

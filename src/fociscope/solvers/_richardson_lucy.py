@@ -77,7 +77,7 @@ def richardson_lucy(
     Example:
         >>> from fociscope import simulate
         >>> from fociscope.imager import Imager
-        >>> from fociscope.solvers import _richardson_lucy as richardson_lucy
+        >>> from fociscope.solvers import richardson_lucy
         >>> scenes = simulate(2, seed=9000)
         >>> solution = richardson_lucy(
         ...     scenes.captures, scenes.depth_um, Imager.reference(), iterations=20

@@ -96,7 +96,7 @@ def tikhonov(
     Example:
         >>> from fociscope import simulate
         >>> from fociscope.imager import Imager
-        >>> from fociscope.solvers import _tikhonov as tikhonov
+        >>> from fociscope.solvers import tikhonov
         >>> scenes = simulate(2, seed=9000)
         >>> solution = tikhonov(
         ...     scenes.captures, scenes.depth_um, Imager.reference(), regularisation=1e-5

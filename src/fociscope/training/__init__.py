@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 #: Public name -> the module that it comes from.
 _HOME = {
     "ComputeSettings": "hardware",
-    "FileScenes": "file_scenes",
+    "FileScenes": "_file_scenes",
     "Recipe": "recipe",
-    "SceneSample": "file_scenes",
+    "SceneSample": "_file_scenes",
     "StageOutcome": "run",
     "TrainingOutcome": "run",
     "export_model": "export",

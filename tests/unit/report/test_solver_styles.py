@@ -10,8 +10,7 @@ from fociscope.app.methods import methods_for
 from fociscope.evaluation import baseline_names, find_method
 from fociscope.report.labels import method_label
 from fociscope.report.style import method_style
-from fociscope.solvers import SOLVERS, SolverSpec
-from fociscope.solvers import _tikhonov as tikhonov
+from fociscope.solvers import SOLVERS, SolverSpec, tikhonov
 
 RESULTS = {
     "methods": {

@@ -11,8 +11,7 @@ import fociscope.solvers
 from fociscope import simulate
 from fociscope.errors import CaptureError, ImagerError
 from fociscope.imager import Imager, LayerProjector
-from fociscope.solvers import SOLVERS, SolverError, SolverSpec, solve_on_grid
-from fociscope.solvers import _tikhonov as tikhonov
+from fociscope.solvers import SOLVERS, SolverError, SolverSpec, solve_on_grid, tikhonov
 from fociscope.typing import Float32Array, Float64Array
 
 IMAGER = Imager.reference()
@@ -180,4 +179,4 @@ def test_unknown_names_are_refused() -> None:
 def test_the_former_name_of_fista_warns() -> None:
     with pytest.warns(DeprecationWarning, match="now called fista"):
         former: Callable[..., Any] = fociscope.solvers.proximal_gradient
-    assert former is fociscope.solvers._fista
+    assert former is fociscope.solvers.fista
