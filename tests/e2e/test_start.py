@@ -17,7 +17,7 @@ def test_rooms_are_there_after_the_import_of_the_package():
     code = (
         "import fociscope, sys\n"
         "assert not {'torch', 'numpy'} & set(sys.modules)\n"
-        "assert fociscope.solvers._tikhonov and fociscope.imager.LayerProjector\n"
+        "assert fociscope.solvers.tikhonov and fociscope.imager.LayerProjector\n"
         "for name in dir(fociscope):\n    getattr(fociscope, name)\n"
         "try:\n    fociscope.no_such_name\n"
         "except AttributeError as error:\n    assert 'no_such_name' in str(error)\n"

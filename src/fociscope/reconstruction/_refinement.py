@@ -2,7 +2,7 @@
 
 A network restores light as the mean of all that it holds possible, so what the imager would see of
 it differs from the captures by far more than noise. A few steps of accelerated proximal gradient
-(`fociscope.solvers._fista` has the sources), begun at the network's answer, take that
+(`fociscope.solvers.fista` has the sources), begun at the network's answer, take that
 difference away. What the captures do not tell, they leave as the network has it.
 """
 
