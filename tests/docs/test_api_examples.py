@@ -15,28 +15,6 @@ import pytest
 
 API_PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 
-#: Names whose docstrings are not yet complete. Never add to it.
-INCOMPLETE: frozenset[str] = frozenset(
-    {
-        "fociscope.evaluation.depth_scores",
-        "fociscope.evaluation.detect_foci",
-        "fociscope.evaluation.evaluate",
-        "fociscope.figures.draw_calibration",
-        "fociscope.files.ArraySource",
-        "fociscope.files.ImagesDepthFile",
-        "fociscope.files.Stack",
-        "fociscope.files.check_claim",
-        "fociscope.files.read_pixel_size_um",
-        "fociscope.reconstruction.Preparation",
-        "fociscope.solvers.Iteration",
-        "fociscope.solvers.LayersRead",
-        "fociscope.solvers.Operator",
-        "fociscope.solvers.SingleLayerDepth",
-        "fociscope.solvers.iterate",
-        "fociscope.solvers.plane_depths_um",
-    }
-)
-
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -54,11 +32,6 @@ def _find_object(name: str) -> Any:
     return value
 
 
-def _named(names: list[str]) -> list[Any]:
-    pending = pytest.mark.xfail(reason="its docstring is not complete yet")
-    return [pytest.param(n, marks=pending if n in INCOMPLETE else (), id=n) for n in names]
-
-
 def _documented(name: str) -> Any:
     """Return the object of a name, or skip: data are documented by their type."""
     value = _find_object(name)
@@ -67,7 +40,7 @@ def _documented(name: str) -> Any:
     return value
 
 
-@pytest.mark.parametrize("name", _named(_listed_names()))
+@pytest.mark.parametrize("name", _listed_names())
 def test_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     value = _documented(name)
     tests = doctest.DocTestFinder(recurse=False).find(value, name, globs={"__name__": "__main__"})
@@ -84,7 +57,7 @@ def test_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert runner.failures == 0, "".join(report)
 
 
-@pytest.mark.parametrize("name", _named(_listed_names()))
+@pytest.mark.parametrize("name", _listed_names())
 def test_sections_are_complete(name: str) -> None:
     value = _documented(name)
     text = inspect.getdoc(value) or ""
@@ -103,10 +76,6 @@ def test_names_are_short_paths() -> None:
     rooms = [name.rpartition(".")[0] for name in _listed_names()]
 
     assert [room for room in rooms if room.count(".") > 1] == []
-
-
-def test_no_complete_name_is_listed_as_incomplete() -> None:
-    assert INCOMPLETE.difference(_listed_names()) == set()
 
 
 def _parameters(function: Any) -> list[str]:

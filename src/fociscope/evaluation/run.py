@@ -132,16 +132,26 @@ def evaluate(
     *,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Run methods over scored sets.
+    """Score methods on conditions of a suite or on data sets, each scene being read once for all.
 
     Args:
-        conditions: what is scored on.
-        methods: the evaluated one, then the baselines.
-        described: which sets these are, for the results.
-        progress: told how far it is.
+        conditions: Conditions and data sets that are scored, at least one.
+        methods: The evaluated method, then the baselines.
+        described: Name of the suite or the sets and what else identifies them, for the results.
+        progress: Called with the name of the condition, the scenes done, and their number.
+
+    Returns:
+        The results, ready for JSON, and scenes for pictures.
 
     Raises:
-        FociscopeError: the evaluated method can answer none of them.
+        FociscopeError: If the evaluated method supports none of the conditions.
+
+    Example:
+        >>> from fociscope.evaluation import evaluate, find_method, find_suite, selected
+        >>> conditions = selected(find_suite("quick"), "layers-2").conditions
+        >>> done = evaluate(conditions, [find_method("constant")], {"name": "two layers"})
+        >>> [condition["name"] for condition in done.results["conditions"]]
+        ['layers-2']
     """
     done = Evaluation(header(described))
     total = sum(condition.scenes for condition in conditions) * len(methods)

@@ -47,11 +47,11 @@ UNITS = {"deg": "°", "um": "µm", "um/um": "µm/µm", "1": "", "counts": "count
 
 
 def draw_calibration(calibration: Calibration, title: str = "") -> Figure:
-    """Draw a calibration.
+    """Draw a calibration: measured beside fitted, the residuals, and the fitted imager.
 
     Beads: radial profiles of a few planes, and their residuals. A target: a few captures beside
     the fitted ones, and their residuals. Below: width and apparent distance of every plane, and
-    the values found with one standard deviation.
+    the fitted values with one standard deviation.
 
     Args:
         calibration: Calibration to draw.
@@ -59,6 +59,17 @@ def draw_calibration(calibration: Calibration, title: str = "") -> Figure:
 
     Returns:
         A matplotlib figure, 9.6 inches wide.
+
+    Example:
+        >>> from fociscope.calibration import calibrate_beads, simulated_stack
+        >>> from fociscope.figures import draw_calibration
+        >>> from fociscope.imager import Imager
+        >>> imager = Imager(sensors=1, frame_px=(21, 21))
+        >>> stack = simulated_stack(imager, [[10.0, -15.0]], [450.0, 600.0, 750.0])
+        >>> figure = draw_calibration(calibrate_beads(stack, imager=imager), "chip 7")
+        >>> figure.savefig("calibration.png")
+        >>> figure.texts[0].get_text()
+        'chip 7'
     """
     shown = _chosen(calibration.planes)
     beads = calibration.source == "beads"

@@ -25,20 +25,34 @@ _FLIPPED_AXES: dict[Flip, tuple[int, ...]] = {"none": (), "x": (-1,), "y": (-2,)
 
 
 class Preparation(Configuration):
-    """Flips first, then crop (so that it cuts the same tissue from both sensors), then average."""
+    """How captures are flipped, cropped and averaged before they are reconstructed.
+
+    Flips come first, then the crop, so that it cuts the same tissue from both sensors, then the
+    average.
+
+    Attributes:
+        crop: (y, x, height, width) in pixels of the flipped images, counted from the first pixel;
+            or a text such as "10,20,64,64". None keeps all. `Imager.cropped` returns the imager of
+            the crop.
+        flip_a: Axes along which sensor A's image is reversed: "none", "x" (swaps left and right),
+            "y" or "both".
+        flip_b: The same for sensor B, which often needs one because it looks from below.
+        average: Number of consecutive frames whose mean is one capture.
+        remainder: Use of the frames that remain at the end: "average" for a capture of their own,
+            noisier than the others, or "drop".
+
+    Example:
+        >>> from fociscope.reconstruction import Preparation
+        >>> preparation = Preparation(crop="10,20,32,24", flip_b="x", average=4)
+        >>> preparation.frame_px((51, 51)), preparation.frames(10)
+        ((32, 24), 3)
+    """
 
     crop: tuple[int, int, int, int] | None = None
-    """(y, x, height, width) in pixels of the flipped images, from the first pixel; or a text such
-    as "10,20,64,64". None keeps all. `Imager.cropped` gives the imager of what is left."""
     flip_a: Flip = "none"
-    """Of sensor A's image: "x" swaps left and right."""
     flip_b: Flip = "none"
-    """Of sensor B's image: a sensor that looks from below often needs one."""
     average: Annotated[int, Field(ge=1)] = 1
-    """How many frames in a row become one capture, their mean."""
     remainder: Literal["average", "drop"] = "average"
-    """What becomes of frames that are left over at the end: a capture of their own, noisier than
-    the others, or nothing."""
 
     @field_validator("crop", mode="before")
     @classmethod
@@ -53,10 +67,16 @@ class Preparation(Configuration):
         return crop
 
     def frame_px(self, frame_px: tuple[int, int]) -> tuple[int, int]:
-        """Return the (y, x) size that frames have afterwards.
+        """Return the size of prepared frames.
+
+        Args:
+            frame_px: Height and width of the stored frames in pixels.
+
+        Returns:
+            Height and width of the prepared frames in pixels.
 
         Raises:
-            CaptureError: the crop goes beyond the frame.
+            CaptureError: If the crop goes beyond the frame.
         """
         if self.crop is None:
             return frame_px
@@ -69,10 +89,16 @@ class Preparation(Configuration):
         return height, width
 
     def frames(self, frames: int) -> int:
-        """Return how many captures so many frames become.
+        """Return the number of prepared captures.
+
+        Args:
+            frames: Number of stored frames.
+
+        Returns:
+            Number of captures after averaging.
 
         Raises:
-            CaptureError: none.
+            CaptureError: If no capture is left.
         """
         count = (
             -(-frames // self.average) if self.remainder == "average" else frames // self.average

@@ -42,16 +42,48 @@ class GridSolution:
 
 @dataclass(frozen=True)
 class LayersRead:
-    """Layers that were found in a volume, from sensor A down."""
+    """Layers that `read_layers` finds in a volume, in order from sensor A.
+
+    Attributes:
+        layers: Light of each layer, the sum of its planes, (..., layer, y, x) in the unit of the
+            volume.
+        depth_um: Depth of each layer in um, (..., layer), increasing.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.solvers import read_layers
+        >>> volume = np.zeros((4, 8, 8))
+        >>> volume[0], volume[3] = 1.0, 2.0
+        >>> read = read_layers(volume, [100.0, 300.0, 500.0, 700.0], layers=2)
+        >>> read.depth_um, read.layers.shape
+        (array([100., 700.]), (2, 8, 8))
+    """
 
     layers: Any
-    """(..., layer, y, x): the sum of the planes that belong to each layer."""
     depth_um: Any
-    """(..., layer)."""
 
 
 def plane_depths_um(imager: Imager, planes: int) -> Tensor:
-    """Return (plane,): depths in the middle of as many equal slices between the sensors."""
+    """Return the planes of a depth grid: the middles of equal slices between the sensors.
+
+    The slices cover the depths for which the PSF is known, at both sensors if there are two.
+
+    Args:
+        imager: Imager whose gap is divided.
+        planes: Number of planes, at least 1.
+
+    Returns:
+        Depths in um, (plane,), increasing, as float64.
+
+    Raises:
+        SolverError: If there are no planes, or the PSF is known at no depth within the gap.
+
+    Example:
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.solvers import plane_depths_um
+        >>> plane_depths_um(Imager.reference(), 5)
+        tensor([100., 300., 500., 700., 900.], dtype=torch.float64)
+    """
     if planes < 1:
         raise SolverError(f"a depth grid needs at least 1 plane; got {planes}")
     least, most = imager.psf.depth_range_um

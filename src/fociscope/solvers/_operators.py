@@ -39,22 +39,59 @@ POWER_ITERATIONS, POWER_MARGIN = 40, 1.05
 
 
 class Operator(Protocol):
-    """A and its adjoint at given depths, for one axis of scenes."""
+    r"""The projection $A$ of layers at fixed depths onto the sensors, and its adjoint $A^T$.
+
+    `Problem.map_chunks` passes one to a solver; all arrays have one axis of scenes.
+
+    Example:
+        >>> import torch
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.solvers import Operator, Problem
+        >>> problem = Problem(torch.ones(1, 2, 9, 9), [300.0, 700.0], Imager.reference())
+        >>> operator: Operator = problem.operator(slice(0, 1))
+        >>> x, y = torch.rand(1, 2, 9, 9), torch.rand(1, 2, 9, 9)
+        >>> bool(torch.isclose((operator.A(x) * y).sum(), (x * operator.A_adjoint(y)).sum()))
+        True
+    """
 
     def A(self, layers: Tensor) -> Tensor:
-        """(scene, layer, y, x) -> (scene, sensor, y, x)."""
-
-    def A_adjoint(self, captures: Tensor) -> Tensor:
-        """(scene, sensor, y, x) -> (scene, layer, y, x)."""
-
-    def subset(self, scenes: Tensor) -> Operator:
-        """Return the operator of some scenes, by their numbers."""
-
-    def norm2(self, weight: Tensor) -> Tensor:
-        """Return (scene,): no less than the largest eigenvalue of A^T W A, and close to it.
+        """Project layers onto the sensors.
 
         Args:
-            weight: (scene, sensor, 1, 1), W.
+            layers: Light of the layers, (scene, layer, y, x).
+
+        Returns:
+            Captures, (scene, sensor, y, x), in the same unit.
+        """
+
+    def A_adjoint(self, captures: Tensor) -> Tensor:
+        """Apply the adjoint of the projection.
+
+        Args:
+            captures: Captures, (scene, sensor, y, x).
+
+        Returns:
+            Layers, (scene, layer, y, x).
+        """
+
+    def subset(self, scenes: Tensor) -> Operator:
+        """Return the operator of some scenes.
+
+        Args:
+            scenes: Numbers of the scenes, (scene,), of integers.
+
+        Returns:
+            Their operator, in that order.
+        """
+
+    def norm2(self, weight: Tensor) -> Tensor:
+        """Return a close upper bound of the largest eigenvalue of A^T W A.
+
+        Args:
+            weight: Weights W of the sensors, (scene, sensor, 1, 1).
+
+        Returns:
+            The bound, (scene,).
         """
 
 

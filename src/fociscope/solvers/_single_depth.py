@@ -67,16 +67,29 @@ NARROWINGS = 2
 
 @dataclass(frozen=True)
 class SingleLayerDepth:
-    """The depth of a single layer; arrays of the kind of the captures."""
+    """The depth of a single layer, from `single_layer_depth`; arrays of the kind of the captures.
+
+    Attributes:
+        depth_um: Maximum-likelihood depth in um, (...).
+        depth_std_um: Standard deviation of the depth in um, (...): from the likelihood's curvature,
+            widened by the dispersion that was measured on simulated layers.
+        curve_um: Depths of the curve in um, (plane,), increasing.
+        log_likelihood: Log-likelihood at those depths, (..., plane), 0 at the best of them.
+
+    Example:
+        >>> from fociscope import simulate
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.solvers import single_layer_depth
+        >>> captures = simulate(1, seed=9000, layers=1).captures
+        >>> depth = single_layer_depth(captures, Imager.reference(), planes=9)
+        >>> depth.depth_um.shape, depth.curve_um.shape, depth.log_likelihood.shape
+        ((1,), (9,), (1, 9))
+    """
 
     depth_um: Any
-    """(...)."""
     depth_std_um: Any
-    """(...) from the likelihood's curvature, widened by what simulated layers tell of its model."""
     curve_um: Any
-    """(plane,) depths of the curve."""
     log_likelihood: Any
-    """(..., plane), 0 at the best of them."""
 
 
 def single_layer_depth(

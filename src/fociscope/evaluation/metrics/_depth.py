@@ -55,19 +55,31 @@ def depth_scores(
     constant_um: ArrayLike | None = None,
     pooled: bool = False,
 ) -> DepthScores:
-    """Score depths of layers that are matched by their order.
+    """Score depths of layers that are matched by their order, beside the constant baseline.
 
     Args:
-        depth_um: (..., layer) estimates.
-        true_depth_um: (..., layer).
-        std_um: (..., layer) stated standard deviations.
-        within_um: that counts as right.
-        constant_um: (layer,) what the constant baseline says; without it, the mean of the true
-            depths. Where depths are drawn from a known range, its middle.
-        pooled: over the layers, not for each of them.
+        depth_um: Estimated depths in um, (..., layer).
+        true_depth_um: True depths in um, (..., layer).
+        std_um: Stated standard deviations of the estimates in um, (..., layer); None if there are
+            none.
+        within_um: Largest error in um that counts as right.
+        constant_um: Depths of the constant baseline in um, (layer,); None for the mean of the true
+            depths. If depths are drawn from a known range, pass its middle.
+        pooled: Whether scores are pooled over the layers, rather than one for each layer.
+
+    Returns:
+        Errors in um and shares from 0 to 1, (layer,) each, or () if pooled.
 
     Raises:
-        ValueError: shapes that differ, or standard deviations that are negative or NaN.
+        ValueError: If the shapes differ or hold no layer, or standard deviations are negative or
+            NaN.
+
+    Example:
+        >>> from fociscope.evaluation import depth_scores
+        >>> true_um = [[120.0, 500.0], [120.0, 460.0]]
+        >>> scores = depth_scores([[110.0, 480.0], [150.0, 300.0]], true_um)
+        >>> scores.mae_um, scores.within, scores.constant_mae_um
+        (array([20., 90.]), array([1. , 0.5]), array([ 0., 20.]))
     """
     estimate, truth = _same(depth_um, true_depth_um)
     over = None if pooled else tuple(range(truth.ndim - 1))

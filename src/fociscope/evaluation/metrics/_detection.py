@@ -97,18 +97,35 @@ class FociDetection:
 def detect_foci(
     predicted: ArrayLike, truth: ArrayLike, *, cells_per_pixel: ArrayLike, pixel_pitch_um: float
 ) -> FociDetection:
-    """Find the foci of masks, and which of them the prediction found.
+    """Find the foci of true masks, which of them a prediction detects, and its false foci.
+
+    A focus is a connected part of a mask, by edges or corners of pixels (8-connectivity).
 
     Args:
-        predicted: (..., y, x).
-        truth: (..., y, x).
-        cells_per_pixel: mean number of cells in a pixel of the mask, of which a focus's size is
-            estimated: density times the area of a pixel, `Specimen.cells_per_unit_light` where
-            masks are filled; or (..., y, x) the number of cells that each pixel holds.
-        pixel_pitch_um: side of a pixel.
+        predicted: Predicted masks, (..., y, x), true in foci.
+        truth: True masks, (..., y, x), true in foci.
+        cells_per_pixel: Mean number of cells in a pixel of the true mask, from which the size of a
+            focus is estimated (density times the area of a pixel, `Specimen.cells_per_unit_light`
+            if masks are filled); or the number of cells in each pixel, (..., y, x).
+        pixel_pitch_um: Side of a pixel in um.
+
+    Returns:
+        The size of each true focus in cells and in pixels, (focus,), the share of its pixels that
+        is predicted, and the number of predicted and of false foci, (frame,).
 
     Raises:
-        ValueError: shapes that do not fit, or a pitch or number of cells that makes no sense.
+        ValueError: If the shapes of the masks differ, `cells_per_pixel` has another shape or is
+            negative, or the pitch is not above 0.
+
+    Example:
+        >>> import numpy as np
+        >>> from fociscope.evaluation import detect_foci
+        >>> predicted, truth = np.zeros((2, 10, 10), dtype=bool)
+        >>> truth[1:4, 1:4] = truth[7:9, 7:9] = True
+        >>> predicted[2:4, 2:4] = predicted[0, 9] = True
+        >>> foci = detect_foci(predicted, truth, cells_per_pixel=2.0, pixel_pitch_um=55.0)
+        >>> foci.cells, foci.detected(), foci.false_foci
+        (array([18.,  8.]), array([ True, False]), array([1]))
     """
     p, t = _frames(predicted, truth)
     cells = np.asarray(cells_per_pixel, dtype=np.float64)

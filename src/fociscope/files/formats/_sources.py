@@ -30,8 +30,20 @@ class Part:
 class ArraySource(Protocol):
     """An open file of named arrays; arrays come in MATLAB's order of axes where MATLAB wrote them.
 
-    Nothing is decoded before `read`. Each method may raise `FileFormatError` if the file is damaged
-    or unsafe.
+    The opener `Format.open_arrays` of a file format yields one. Nothing is decoded before `read`.
+    Each method may raise `FileFormatError` if the file is damaged or unsafe.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from fociscope.files import DEFAULT_LIMITS, FORMATS, ArraySource, Part
+        >>> np.savez("frames.npz", frames=np.ones((5, 8, 8), np.float32))
+        >>> def read_two(source: ArraySource):
+        ...     shape, dtype = source.claims(("frames",))["frames"]
+        ...     return shape, source.read("frames", Part(axis=0, start=0, stop=2)).shape
+        >>> with FORMATS["npz"].open_arrays(Path("frames.npz"), DEFAULT_LIMITS) as source:
+        ...     read_two(source)
+        ((5, 8, 8), (2, 8, 8))
     """
 
     samples_first: bool

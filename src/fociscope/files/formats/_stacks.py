@@ -26,17 +26,34 @@ ARRAY_LEADING: dict[int, Leading] = {2: "", 3: "P", 4: "FS"}
 
 @dataclass(frozen=True)
 class Stack:
-    """An open file, or a part of one."""
+    """An open file of images, or a part of one, as planes that are decoded when they are read.
+
+    Attributes:
+        path: The file.
+        leading: Meaning of the axes before (y, x): "" for one image, "P" for pages of unknown
+            meaning, "F" for frames, "S" for sensors, "FS" for frames of all sensors.
+        counts: Length of each leading axis.
+        frame_px: Height and width of an image in pixels.
+        planes: (start, stop) -> float32 (plane, y, x). Planes are counted over all leading axes in
+            C order; runs start and stop at whole frames.
+        pixel_size_um: Side of a pixel in um, if the file states it.
+        notes: Remarks for the user on how the file is read, a sentence each.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from fociscope.files import Stack
+        >>> images = np.zeros((6, 8, 9), np.float32)
+        >>> stack = Stack(Path("ab.raw"), "FS", (3, 2), (8, 9), lambda a, b: images[a:b])
+        >>> stack.frames, stack.sensors, stack.read(1, 3).shape
+        (3, 2, (2, 2, 8, 9))
+    """
 
     path: Path
     leading: Leading
     counts: tuple[int, ...]
-    """How long each leading axis is."""
     frame_px: tuple[int, int]
-    """(y, x)."""
     planes: Callable[[int, int], Float32Array]
-    """(start, stop) -> float32 (plane, y, x): leading axes in C order, counted together. Runs start
-    and stop at whole frames."""
     pixel_size_um: float | None = None
     notes: tuple[str, ...] = ()
 

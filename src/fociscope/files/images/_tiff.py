@@ -118,13 +118,34 @@ def _read_page(path: Path, tiff: Any, index: int, limits: Limits) -> Float32Arra
 
 
 def read_pixel_size_um(path: Path) -> float | None:
-    """Return the pixel pitch in um that a TIFF states; None if it states none, or not square.
+    """Read the pixel pitch that a TIFF states.
 
-    OME-XML (PhysicalSizeX) is asked first, then ImageJ's unit, then a resolution per centimetre. A
-    resolution per inch is a printer's, mostly 72 by default, and not believed.
+    OME-XML (PhysicalSizeX) comes first, then ImageJ's unit, then a resolution per centimetre. A
+    resolution per inch is a printer's, mostly 72 by default, and is ignored.
+
+    Args:
+        path: File of any format.
+
+    Returns:
+        Side of a pixel in um; None if the file is no TIFF, states no pitch, or its pixels are not
+        square.
 
     Raises:
-        FileFormatError: the file is missing, empty, or a damaged TIFF.
+        FileFormatError: If the file is missing, empty, or a damaged TIFF.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from fociscope.files import read_pixel_size_um, write_ome_tiff
+        >>> write_ome_tiff(
+        ...     Path("map.ome.tif"),
+        ...     np.zeros((1, 51, 51)),
+        ...     pixel_pitch_um=55.0,
+        ...     depth_um=[250],
+        ...     channel_name="probability",
+        ... )
+        >>> read_pixel_size_um(Path("map.ome.tif"))
+        55.0
     """
     path = require_file(path)
     with path.open("rb") as stream:

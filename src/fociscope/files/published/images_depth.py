@@ -107,14 +107,23 @@ class ImagesDepth:
 
 
 class ImagesDepthFile:
-    """An open file of the layout, of which any run of samples can be read.
+    """An open file of the published layout, of which any run of samples can be read.
 
     Attributes:
-        path: the file, or the folder of a Zarr store.
-        names: the variables that are there, in the order of the layout.
-        samples: how many there are.
-        is_sliceable: a few samples cost little memory, however long the file is; not so for MAT
-            v5 with compression.
+        path: The file, or the folder of a Zarr store.
+        names: Variables that the file has, in the order of the layout.
+        samples: Number of samples.
+        is_sliceable: Whether a few samples cost little memory, however long the file is; false for
+            MAT v5 with compression.
+
+    Example:
+        >>> import numpy as np
+        >>> from pathlib import Path
+        >>> from fociscope.files import ImagesDepth, ImagesDepthFile, write_images_depth
+        >>> write_images_depth(Path("1.h5"), ImagesDepth(np.ones((3, 2, 51, 51), np.float32)))
+        >>> with ImagesDepthFile.open(Path("1.h5")) as file:
+        ...     file.samples, file.read(1, 3).captures.shape
+        (3, (2, 2, 51, 51))
     """
 
     def __init__(self, path: Path, source: ArraySource, limits: Limits) -> None:
@@ -142,8 +151,15 @@ class ImagesDepthFile:
     def open(cls, path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[ImagesDepthFile]:
         """Open a file of any of the formats, judged by its content.
 
+        Args:
+            path: File, or the folder of a Zarr v3 group.
+            limits: What the file may claim, all its variables together.
+
+        Yields:
+            The open file.
+
         Raises:
-            FileFormatError: as for `read_images_depth`, as far as it shows before data are read.
+            FileFormatError: As for `read_images_depth`, as far as it shows before data are read.
         """
         path = Path(path)
         form = find_format(path)
@@ -161,10 +177,17 @@ class ImagesDepthFile:
         return self._placed[name].shape
 
     def read(self, start: int = 0, stop: int | None = None) -> ImagesDepth:
-        """Read the samples from `start` up to, not including, `stop`; all of them without.
+        """Read a run of samples.
+
+        Args:
+            start: Number of the first sample, from 0.
+            stop: Number after the last sample; None for all that follow.
+
+        Returns:
+            The samples, with depths in um.
 
         Raises:
-            FileFormatError: as for `read_images_depth`.
+            FileFormatError: As for `read_images_depth`.
         """
         images = self._images(self.names, start, stop)
         for name in {DEPTH_MAP, DEPTH} & set(images):
@@ -177,10 +200,17 @@ class ImagesDepthFile:
         )
 
     def read_captures(self, start: int = 0, stop: int | None = None) -> Float32Array:
-        """Read the sensor images alone, (sample, sensor, y, x).
+        """Read the sensor images of a run of samples.
+
+        Args:
+            start: Number of the first sample, from 0.
+            stop: Number after the last sample; None for all that follow.
+
+        Returns:
+            Captures, (sample, sensor, y, x).
 
         Raises:
-            FileFormatError: as for `read_images_depth`.
+            FileFormatError: As for `read_images_depth`.
         """
         names = tuple(name for name in (SENSOR_A, SENSOR_B) if name in self.names)
         return _captures(self._images(names, start, stop))

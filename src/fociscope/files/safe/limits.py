@@ -140,17 +140,29 @@ def check_claim(
     """Refuse a claimed array that is impossible, unsafe or too large; nothing is read for it.
 
     Args:
-        path: the file, for the message.
-        shape: the claimed shape, frames last: (..., y, x).
-        dtype: the claimed type of one value, None if the file names none that NumPy knows.
-        limits: what is allowed.
-        name: the variable inside the file, for the message.
+        path: File, for the message.
+        shape: Claimed shape, frames last: (..., y, x).
+        dtype: Claimed type of one value; None if the file names none that NumPy knows.
+        limits: Largest frames, numbers of frames and arrays that are allowed.
+        name: Variable inside the file, for the message; None if the file is one array.
 
     Returns:
-        The bytes that the decoded array will take.
+        The bytes that the decoded array takes, as float32 at least.
 
     Raises:
-        FileFormatError: the claim is refused.
+        FileFormatError: If values are no real numbers or booleans, an axis is empty, there are too
+            many axes, or the array is larger than the limits allow.
+
+    Example:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from fociscope.files import check_claim
+        >>> check_claim(Path("frames.npy"), (100, 51, 51), np.dtype("<u2"))
+        1040400
+        >>> check_claim(Path("frames.npy"), (0, 51), np.dtype("<u2"))
+        Traceback (most recent call last):
+            ...
+        fociscope.errors.FileFormatError: frames.npy: claims 0 x 51 values, expected at least 1 ...
     """
     where = printable(path) if name is None else f"{printable(path)}: {printable(name)}"
     _check_dtype(where, dtype)
