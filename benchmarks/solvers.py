@@ -23,8 +23,8 @@ from torch import Tensor
 from fociscope import simulate
 from fociscope.imager import Imager, LayerProjector
 from fociscope.solvers import (
-    Solution,
-    admm,
+    SOLVERS,
+    Solver,
     fista,
     read_layers,
     richardson_lucy,
@@ -56,7 +56,7 @@ def closed_form(imager: Imager, repeats: int) -> None:
     print(f"## Tikhonov, {TIKHONOV_SCENES} scenes\n")
     print("| lambda | seconds |\n|---|---|")
     for name, options in (
-        ("given", {"regularisation": 1e-5}),
+        ("1e-5", {"regularisation": 1e-5}),
         ("GCV", {"regularisation": "gcv"}),
         ("discrepancy principle", {"regularisation": "discrepancy", "noise_std": noise}),
     ):
@@ -67,33 +67,32 @@ def closed_form(imager: Imager, repeats: int) -> None:
 def all_solvers(imager: Imager, count: int) -> None:
     settings = {"count": count, "seed": 9600}
     scenes, noise = simulate(imager=imager, **settings), noise_std(imager, **settings)
-    clipped = {"non_negative": True}
-    rows: list[tuple[str, Callable[..., Solution], dict[str, Any]]] = [
-        ("Tikhonov, lambda 1e-5", tikhonov, {"regularisation": 1e-5}),
-        ("Tikhonov, GCV", tikhonov, {}),
-        (
-            "Tikhonov, discrepancy principle",
-            tikhonov,
-            {"regularisation": "discrepancy", "noise_std": noise},
-        ),
-        (
-            "Tikhonov, discrepancy principle, clipped at 0",
-            tikhonov,
-            {"regularisation": "discrepancy", "noise_std": noise, **clipped},
-        ),
-        ("Tikhonov, lambda 1e-5, exact, clipped", tikhonov,
-         {"regularisation": 1e-5, "exact": True, **clipped}),
-        ("Richardson-Lucy, 30 iterations", richardson_lucy, {"iterations": 30, "tolerance": 0}),
-        ("Richardson-Lucy, 100 iterations", richardson_lucy, {"iterations": 100, "tolerance": 0}),
-        ("Richardson-Lucy, defaults", richardson_lucy, {}),
-        ("proximal gradient, 100 iterations", fista,
-         {"iterations": 100, "tolerance": 0}),
-        ("proximal gradient, defaults", fista, {}),
-        ("proximal gradient, tv 1e-4, 100 iterations", fista,
-         {"tv": 1e-4, "iterations": 100, "tolerance": 0}),
-        ("ADMM, 30 iterations", admm, {"iterations": 30, "tolerance": 0}),
-        ("ADMM, defaults", admm, {}),
-    ]  # fmt: skip
+    options_of = {
+        "tikhonov": {
+            "lambda 1e-5": {"regularisation": 1e-5},
+            "discrepancy principle": {"regularisation": "discrepancy", "noise_std": noise},
+            "discrepancy principle, clipped at 0": {
+                "regularisation": "discrepancy", "noise_std": noise, "non_negative": True,
+            },
+            "lambda 1e-5, exact, clipped": {
+                "regularisation": 1e-5, "exact": True, "non_negative": True,
+            },
+        },
+        "richardson-lucy": {
+            "30 iterations": {"iterations": 30, "tolerance": 0},
+            "100 iterations": {"iterations": 100, "tolerance": 0},
+        },
+        "fista": {
+            "100 iterations": {"iterations": 100, "tolerance": 0},
+            "tv 1e-4, 100 iterations": {"tv": 1e-4, "iterations": 100, "tolerance": 0},
+        },
+        "admm": {"30 iterations": {"iterations": 30, "tolerance": 0}},
+    }  # fmt: skip
+    rows: list[tuple[str, Solver, dict[str, Any]]] = [
+        (f"{spec.label}, {label}", spec.solve, options)
+        for name, spec in SOLVERS.items()
+        for label, options in {**options_of.get(name, {}), "defaults": {}}.items()
+    ]
     print(f"\n## Layers at true depths, {count} scenes\n")
     print("| solver | ms/scene | relative squared error | iterations | residual |")
     print("|---|---|---|---|---|")
@@ -225,7 +224,7 @@ def unknown_depths(imager: Imager, count: int) -> None:
     for name, solver, options in (
         ("Richardson-Lucy, 50 iterations", richardson_lucy, {"iterations": 50, "tolerance": 0}),
         ("Richardson-Lucy, 200 iterations", richardson_lucy, {"iterations": 200, "tolerance": 0}),
-        ("proximal gradient, 100 iterations", fista,
+        ("FISTA, 100 iterations", fista,
          {"iterations": 100, "tolerance": 0}),
         ("Tikhonov, clipped", tikhonov, {"regularisation": 1e-5, "non_negative": True}),
     ):  # fmt: skip
