@@ -7,9 +7,9 @@
 Metrics and intervals come at once; suites and methods, which load networks, when they are used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fociscope._lazy import lazy_names
 from fociscope.evaluation.bootstrap import (
     Interval,
     bootstrap_mean,
@@ -50,23 +50,23 @@ if TYPE_CHECKING:
 
 #: Public name -> the module that it comes from, imported when it is first used.
 _HOME = {
-    "Batch": "batches",
-    "Condition": "suite",
-    "DataSet": "data_sets",
-    "Evaluation": "run",
-    "Prediction": "batches",
-    "ReconstructionMethod": "methods",
-    "ReconstructionTask": "batches",
-    "ScoreAccumulator": "_scores",
-    "Suite": "suite",
-    "baseline_names": "methods",
-    "evaluate": "run",
-    "evaluate_suite": "run",
-    "find_method": "methods",
-    "find_methods": "methods",
-    "find_suite": "suite",
-    "read_results": "results",
-    "selected": "suite",
+    "Batch": "fociscope.evaluation.batches",
+    "Condition": "fociscope.evaluation.suite",
+    "DataSet": "fociscope.evaluation.data_sets",
+    "Evaluation": "fociscope.evaluation.run",
+    "Prediction": "fociscope.evaluation.batches",
+    "ReconstructionMethod": "fociscope.evaluation.methods",
+    "ReconstructionTask": "fociscope.evaluation.batches",
+    "ScoreAccumulator": "fociscope.evaluation._scores",
+    "Suite": "fociscope.evaluation.suite",
+    "baseline_names": "fociscope.evaluation.methods",
+    "evaluate": "fociscope.evaluation.run",
+    "evaluate_suite": "fociscope.evaluation.run",
+    "find_method": "fociscope.evaluation.methods",
+    "find_methods": "fociscope.evaluation.methods",
+    "find_suite": "fociscope.evaluation.suite",
+    "read_results": "fociscope.evaluation.results",
+    "selected": "fociscope.evaluation.suite",
 }
 
 __all__ = [
@@ -103,14 +103,4 @@ __all__ = [
     "share_interval",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Return a name of `_HOME`."""
-    if name in _HOME:
-        return getattr(import_module(f"fociscope.evaluation.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'fociscope.evaluation' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    """Return the public names."""
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

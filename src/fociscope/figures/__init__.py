@@ -6,8 +6,9 @@ safe for colour-blind readers; every picture carries a scale bar, and every colo
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fociscope._lazy import lazy_names
 
 if TYPE_CHECKING:
     from fociscope.figures._psf import draw_psf as draw_psf
@@ -26,19 +27,19 @@ if TYPE_CHECKING:
 
 #: Each is imported when it is first used: a map's figure needs no calibration.
 _HOME = {
-    "STYLE": "style",
-    "Truth": "reconstruction",
-    "as_read": "style",
-    "depth_colours": "style",
-    "draw_calibration": "calibration",
-    "draw_comparison": "reconstruction",
-    "draw_contact_sheet": "contact_sheet",
-    "draw_image": "style",
-    "draw_psf": "_psf",
-    "draw_reconstruction": "reconstruction",
-    "draw_scale_bar": "style",
-    "draw_specimen": "_specimens",
-    "draw_surface": "_specimens",
+    "STYLE": "fociscope.figures.style",
+    "Truth": "fociscope.figures.reconstruction",
+    "as_read": "fociscope.figures.style",
+    "depth_colours": "fociscope.figures.style",
+    "draw_calibration": "fociscope.figures.calibration",
+    "draw_comparison": "fociscope.figures.reconstruction",
+    "draw_contact_sheet": "fociscope.figures.contact_sheet",
+    "draw_image": "fociscope.figures.style",
+    "draw_psf": "fociscope.figures._psf",
+    "draw_reconstruction": "fociscope.figures.reconstruction",
+    "draw_scale_bar": "fociscope.figures.style",
+    "draw_specimen": "fociscope.figures._specimens",
+    "draw_surface": "fociscope.figures._specimens",
 }
 
 __all__ = [
@@ -57,12 +58,4 @@ __all__ = [
     "draw_surface",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(import_module(f"fociscope.figures.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'fociscope.figures' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -4,8 +4,9 @@ Names are imported when they are first used, so `import fociscope.training` load
 Lightning.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fociscope._lazy import lazy_names
 
 if TYPE_CHECKING:
     from fociscope.training._file_scenes import FileScenes as FileScenes
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
 
 #: Public name -> the module that it comes from.
 _HOME = {
-    "ComputeSettings": "hardware",
-    "FileScenes": "_file_scenes",
-    "Recipe": "recipe",
-    "SceneSample": "_file_scenes",
-    "StageOutcome": "run",
-    "TrainingOutcome": "run",
-    "export_model": "export",
-    "shipped_recipes": "recipe",
-    "train": "run",
+    "ComputeSettings": "fociscope.training.hardware",
+    "FileScenes": "fociscope.training._file_scenes",
+    "Recipe": "fociscope.training.recipe",
+    "SceneSample": "fociscope.training._file_scenes",
+    "StageOutcome": "fociscope.training.run",
+    "TrainingOutcome": "fociscope.training.run",
+    "export_model": "fociscope.training.export",
+    "shipped_recipes": "fociscope.training.recipe",
+    "train": "fociscope.training.run",
 }
 
 __all__ = [
@@ -43,14 +44,4 @@ __all__ = [
     "train",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(import_module(f"fociscope.training.{_HOME[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'fociscope.training' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOME)
