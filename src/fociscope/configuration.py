@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import tomllib
 import warnings
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
@@ -26,6 +28,7 @@ __all__ = [
     "Range",
     "any_kind",
     "changed",
+    "kind_problem",
     "parse_toml",
     "plain_errors",
     "warn_of_former_name",
@@ -92,7 +95,33 @@ Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
 """Least and greatest value."""
 
 
+#: Characters of a value in a message.
+LONGEST_VALUE = 60
+
 SomeConfiguration = TypeVar("SomeConfiguration", bound=Configuration)
+
+
+def kind_problem(base: type[Configuration]) -> Callable[[str, Any], str | None]:
+    """Return the check of a registry of kinds: why a class cannot be the kind of a name.
+
+    Args:
+        base: Class that all kinds share.
+
+    Returns:
+        Function of the name and the class; it returns the reason, or None if there is none.
+    """
+
+    def problem(name: str, kind: Any) -> str | None:
+        if not (isinstance(kind, type) and issubclass(kind, base)):
+            return f"expected a subclass of {base.__name__}"
+        if inspect.isabstract(kind):
+            return f"it does not define {', '.join(sorted(kind.__abstractmethods__))}"
+        field = kind.model_fields.get("kind")
+        if field is None or field.default != name:
+            return f'its field kind must have the default "{name}", by which files name it'
+        return None
+
+    return problem
 
 
 def any_kind(registry: Registry[Any], base: type[Configuration], *, default: str) -> Any:
@@ -141,10 +170,12 @@ def plain_errors(error: ValidationError) -> str:
         return ".".join(plain(key) for key in location if key not in _KINDS) or "file"
 
     def found(value: object) -> str:
-        return " ".join(repr(value).split())[:60]  # an array's goes over many lines
+        text = " ".join(repr(value).split())  # an array's goes over many lines
+        return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
     return "; ".join(
-        f"{where(e['loc'])}: {e['msg']} (got {found(e['input'])})" for e in error.errors()
+        f"{where(e['loc'])}: {e['msg'].removeprefix('Value error, ')} (got {found(e['input'])})"
+        for e in error.errors()
     )
 
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 from fociscope.errors import FociscopeError, FociscopeWarning, one_line
 
@@ -43,7 +43,12 @@ class Registry(Mapping[str, Member], Generic[Member]):
     """
 
     def __init__(
-        self, what: str, *, group: str, error: type[FociscopeError] = FociscopeError
+        self,
+        what: str,
+        *,
+        group: str,
+        error: type[FociscopeError] = FociscopeError,
+        problem: Callable[[str, Any], str | None] | None = None,
     ) -> None:
         """Create an empty registry.
 
@@ -51,8 +56,11 @@ class Registry(Mapping[str, Member], Generic[Member]):
             what: What a member is, for messages, such as "solver".
             group: Entry-point group under which plug-in packages add members.
             error: Type of the error that is raised if a name is unknown or taken.
+            problem: Function that is called with a name and its member, and returns why the member
+                cannot stand under that name, or None; without it, any member can.
         """
         self.what, self.group, self.error = what, group, error
+        self._problem = problem
         self._members: dict[str, Member] = {}
         self._has_plugins = False
 
@@ -65,7 +73,8 @@ class Registry(Mapping[str, Member], Generic[Member]):
             replace: Whether a member of the same name may be replaced.
 
         Raises:
-            FociscopeError: If the name is taken and `replace` is not set.
+            FociscopeError: If the name is taken and `replace` is not set, or if the member cannot
+                stand under that name.
         """
         if name in self._members and not replace:
             raise self.error(
@@ -74,7 +83,13 @@ class Registry(Mapping[str, Member], Generic[Member]):
                 fields=("replace",),
                 value=name,
             )
+        self._check(name, member)
         self._members[name] = member
+
+    def _check(self, name: str, member: Member) -> None:
+        reason = None if self._problem is None else self._problem(name, member)
+        if reason is not None:
+            raise self.error(f"{name!r} cannot be a {self.what}: {reason}", value=name)
 
     def unregister(self, name: str) -> None:
         """Remove a member, such as one that a test has added.
@@ -148,7 +163,9 @@ class Registry(Mapping[str, Member], Generic[Member]):
 
     def _load(self, entry: EntryPoint) -> None:
         try:
-            self._members[entry.name] = entry.load()
+            member = entry.load()
+            self._check(entry.name, member)
+            self._members[entry.name] = member
         except (ImportError, AttributeError, FociscopeError) as error:
             warnings.warn(
                 f"the {self.what} {entry.name!r} of the plug-in {entry.value!r} cannot be loaded "

@@ -48,3 +48,9 @@ def test_version(fociscope):
 
 def test_an_unknown_verb_is_refused(fociscope):
     assert fociscope("dance").code == 2
+
+
+def test_the_package_runs_as_a_module():
+    words = [sys.executable, "-m", "fociscope", "--version"]
+    ran = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == f"fociscope {package.__version__}"

@@ -6,9 +6,10 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from fociscope.configuration import Configuration, any_kind, plain_errors
+from fociscope.configuration import Configuration, any_kind, kind_problem, plain_errors
 from fociscope.errors import FociscopeWarning, SolverError
 from fociscope.registry import Registry
+from fociscope.solvers import SOLVERS
 
 VALUE = 7
 
@@ -71,6 +72,33 @@ class Disc(Shape):
 
 SHAPES: Registry[type[Shape]] = Registry("shape", group="fociscope.tested-shapes")
 SHAPES.register("disc", Disc)
+
+
+class Tilted(Shape):
+    kind: Literal["tilted"] = "tilted"
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "reason"),
+    [
+        ("other", Tilted, 'its field kind must have the default "other"'),
+        ("tilted", Tilted(), "expected a subclass of Shape"),
+        ("float", float, "expected a subclass of Shape"),
+    ],
+)
+def test_a_kind_that_files_could_not_name_is_refused(name, member, reason) -> None:
+    kinds: Registry[type[Shape]] = Registry(
+        "shape", group="fociscope.tested-shapes", error=SolverError, problem=kind_problem(Shape)
+    )
+    with pytest.raises(SolverError, match=reason):
+        kinds.register(name, member)
+    kinds.register("tilted", Tilted)
+
+
+def test_a_solver_is_registered_with_its_description() -> None:
+    with pytest.raises(SolverError, match="'mine' cannot be a solver: expected a SolverSpec"):
+        SOLVERS.register("mine", len)  # type: ignore[arg-type]
+    assert "mine" not in SOLVERS
 
 
 class Holder(Configuration):

@@ -230,7 +230,7 @@ def _checked_tile(tile_px: int | None) -> int:
 def load_model(
     name_or_path: str | Path,
     *,
-    imager: Imager | None = None,
+    imager: Imager | Path | str | None = None,
     device: str = "auto",
     refine: bool = False,
     precision: Precision = "auto",
@@ -240,7 +240,8 @@ def load_model(
     Args:
         name_or_path: Name such as `layers-ab`, or path of a `.safetensors` file that training has
             written.
-        imager: Instrument of the captures; the one around which the model was trained by default.
+        imager: Instrument of the captures, or path of its TOML file; the one around which the model
+            was trained by default.
         device: `auto`, `cpu`, `cuda` or `mps`.
         refine: Whether to fit the restored light to the captures (`refined_light`), for less error
             of the intensity at several times the time. Masks and depths do not change.
@@ -263,6 +264,8 @@ def load_model(
         ('layers-ab', 4)
     """
     network, info = read_model(find_model(name_or_path))
+    if isinstance(imager, str | Path):
+        imager = Imager.from_toml(imager)
     imager = imager or info.imager
     found = check_imager(imager, info)
     where = pick_device(device)

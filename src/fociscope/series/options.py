@@ -86,6 +86,8 @@ class ReconstructionOptions:
         """Check the fields, and keep every selection as a tuple."""
         for name in ("dark", "flat", "bad_pixels"):
             object.__setattr__(self, name, _paths(getattr(self, name)))
+        if isinstance(self.formats, str):
+            object.__setattr__(self, "formats", (self.formats,))
         if self.formats is not None:
             object.__setattr__(self, "formats", tuple(self.formats))
             check_formats(self.chosen_formats or ())

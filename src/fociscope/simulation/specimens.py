@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import ValidationError, model_validator
 
-from fociscope.configuration import Configuration, any_kind, parse_toml, plain_errors
+from fociscope.configuration import Configuration, any_kind, kind_problem, parse_toml, plain_errors
 from fociscope.errors import SceneError
 from fociscope.files.safe.limits import read_description
 from fociscope.registry import Registry
@@ -19,7 +19,10 @@ from fociscope.simulation.tissue import MicroFoci, PerlinFoci, SingleCells
 __all__ = ["SPECIMEN_KINDS", "AnySpecimen", "load_specimen"]
 
 SPECIMEN_KINDS: Registry[type[Specimen]] = Registry(
-    "kind of specimen", group="fociscope.specimens", error=SceneError
+    "kind of specimen",
+    group="fociscope.specimens",
+    error=SceneError,
+    problem=kind_problem(Specimen),
 )
 """Kinds of specimens by name, each a subclass of `Specimen`."""
 SPECIMEN_KINDS.register("perlin-foci", PerlinFoci)

@@ -129,7 +129,13 @@ class SolverSpec:
         object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
 
 
-SOLVERS: Registry[SolverSpec] = Registry("solver", group="fociscope.solvers", error=SolverError)
+def _problem(_: str, member: Any) -> str | None:
+    return None if isinstance(member, SolverSpec) else "expected a SolverSpec around the function"
+
+
+SOLVERS: Registry[SolverSpec] = Registry(
+    "solver", group="fociscope.solvers", error=SolverError, problem=_problem
+)
 """Name -> solver. Colours are Okabe and Ito's, which colour-blind readers can tell apart."""
 
 SOLVERS.register(

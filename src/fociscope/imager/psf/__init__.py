@@ -7,7 +7,7 @@ simulations, calibrations and figures.
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from fociscope.configuration import any_kind
+from fociscope.configuration import any_kind, kind_problem
 from fociscope.errors import ImagerError
 from fociscope.imager.psf._angle_selective import AngleSelectivePsf
 from fociscope.imager.psf._base import KERNEL_ENERGY, FitParameter, Psf
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 PSF_KINDS: Registry[type[Psf]] = Registry(
-    "kind of PSF", group="fociscope.psf_kinds", error=ImagerError
+    "kind of PSF", group="fociscope.psf_kinds", error=ImagerError, problem=kind_problem(Psf)
 )
 """Kinds by the name that an imager's file gives as `kind`."""
 PSF_KINDS.register("angle-selective", AngleSelectivePsf)
