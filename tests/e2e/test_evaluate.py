@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fociscope.evaluation import evaluate as module
+from fociscope.evaluation import run as module
 
 
 def test_writes_a_report_and_prints_a_table(fociscope, tmp_path):

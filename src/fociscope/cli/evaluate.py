@@ -123,9 +123,9 @@ def _print(results: dict[str, Any]) -> None:
     table = Table(title=escape(name), title_justify="left", title_style="bold")
     table.add_column("condition", no_wrap=True, min_width=26)
     for column in (
-        "scenes",
+        "n",
         "pixels\nright\n(%)",
-        "constant\nbaseline\n(%)",
+        "baseline\n(%)",
         "Dice\n(%)",
         "depth\nerror\n(µm)",
         "mean\ndepth\n(µm)",
@@ -179,6 +179,7 @@ def _print_generalisation(results: dict[str, Any]) -> None:
     out.print(
         f"Test only, drawn by the second simulator; no model was trained on them: {names}",
         highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -118,7 +118,7 @@ def test_a_killed_worker_costs_nothing_but_time(cluster, tmp_path) -> None:
 def test_threads_of_a_worker_load_a_model_together() -> None:
     from fociscope.series import _cluster as its
 
-    sent = its._Sent.of(load_model("single-a", device="cpu"))
+    sent = its._Sent.from_model(load_model("single-a", device="cpu"))
     with ThreadPoolExecutor(4) as threads:
         models = list(threads.map(lambda _: sent.unpacked(), range(4)))
     assert {model.info.name for model in models} == {"single-a"}
