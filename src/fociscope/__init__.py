@@ -1,6 +1,6 @@
 """Fociscope: layered 3D maps of tumour-cell foci from chip-scale lensless imagers.
 
-Example:
+Examples:
     >>> import fociscope
     >>> scenes = fociscope.simulate(2, seed=0)  # layers, masks, depths and captures
     >>> model = fociscope.load_model("layers-ab", device="cpu")

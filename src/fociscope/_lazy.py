@@ -22,7 +22,7 @@ def lazy_names(
     Returns:
         The two functions, to be assigned to `__getattr__` and `__dir__` of the package.
 
-    Example:
+    Examples:
         >>> from fociscope._lazy import lazy_names
         >>> get, names = lazy_names("fociscope.typing", {"sqrt": "math"})
         >>> get("sqrt")(16.0), names()

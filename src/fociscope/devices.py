@@ -27,7 +27,7 @@ def pick_device(name: str) -> torch.device:
     Raises:
         FociscopeError: if this machine has no such device.
 
-    Example:
+    Examples:
         >>> pick_device("cpu")
         device(type='cpu')
     """
@@ -63,7 +63,7 @@ def pick_precision(name: str, device: torch.device) -> Literal["float32", "bfloa
     Raises:
         FociscopeError: if the name is unknown.
 
-    Example:
+    Examples:
         >>> pick_precision("float32", pick_device("cpu"))
         'float32'
     """

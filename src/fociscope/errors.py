@@ -46,7 +46,7 @@ class FociscopeError(Exception):
         most: The largest value allowed, if there is a bound.
         choices: The values allowed, if they can be listed.
 
-    Example:
+    Examples:
         >>> import fociscope
         >>> from fociscope.errors import FociscopeError
         >>> try:
@@ -119,7 +119,7 @@ class FociscopeWarning(UserWarning):
     Attributes:
         fields: Names of the arguments or options that would mend it, as for `FociscopeError`.
 
-    Example:
+    Examples:
         >>> import warnings
         >>> from fociscope.errors import FociscopeWarning
         >>> warnings.simplefilter("error", FociscopeWarning)  # stop at the first one

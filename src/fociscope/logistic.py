@@ -39,7 +39,7 @@ def fit_platt(
     Returns:
         Scale and shift.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.logistic import fit_platt
         >>> score = np.linspace(-3, 3, 2001)
@@ -73,7 +73,7 @@ def fit_weights(terms: Float64Array, truth: BoolArray, *, penalty: float) -> Flo
     Returns:
         The weights, (term,).
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.logistic import fit_weights
         >>> x = np.array([0.0, 0.0, 1.0, 1.0, 1.0])

@@ -30,7 +30,7 @@ class Registry(Mapping[str, Member], Generic[Member]):
     Plug-ins are imported when a name is looked up that is not registered, or when the registry is
     listed.
 
-    Example:
+    Examples:
         >>> from fociscope.registry import Registry
         >>> colours = Registry("colour", group="fociscope.colours")
         >>> colours.register("teal", "#008080")

@@ -36,7 +36,7 @@ def best_gain(image: Array, target: Array, *, axes: Axes = IMAGE_AXES) -> Array:
     Returns:
         The gains, with axes of length 1 in place of `axes`; 0 for a dark image.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.residuals import best_gain
         >>> best_gain(np.array([[1.0, 1.0]]), np.array([[2.0, 4.0]]))
@@ -58,7 +58,7 @@ def at_best_gain(image: Array, target: Array, *, good: Array | None = None) -> A
     Returns:
         The image in the unit of `target`, (..., y, x); dark if it is dark where pixels count.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.residuals import at_best_gain
         >>> at_best_gain(np.array([[1.0, 1.0]]), np.array([[2.0, 4.0]]))
@@ -81,7 +81,7 @@ def relative_residual(image: Array, target: Array, *, dark: float | None = None)
     Returns:
         The residuals, (...).
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.residuals import relative_residual
         >>> float(relative_residual(np.array([[3.0, 0.0]]), np.array([[3.0, 4.0]])))

@@ -45,8 +45,8 @@ def test_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     value = _documented(name)
     tests = doctest.DocTestFinder(recurse=False).find(value, name, globs={"__name__": "__main__"})
     examples = [test for test in tests if test.examples]
-    assert examples, f"{name} has no `Example:` with >>> in its docstring"
-    assert "Example:" in (inspect.getdoc(value) or ""), "the heading of examples is `Example:`"
+    assert examples, f"{name} has no `Examples:` with >>> in its docstring"
+    assert "Examples:" in (inspect.getdoc(value) or ""), "the heading of examples is `Examples:`"
 
     monkeypatch.chdir(tmp_path)
     report: list[str] = []

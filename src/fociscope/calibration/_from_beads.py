@@ -89,7 +89,7 @@ def calibrate_beads(
         CaptureError: If there is no bead, none apart from others, or beads are saturated.
         ImagerError: If the depths are too few or outside the imager, or the model is unknown.
 
-    Example:
+    Examples:
         >>> from fociscope.calibration import calibrate_beads, simulated_stack
         >>> from fociscope.imager import Imager
         >>> imager = Imager(sensors=1, frame_px=(21, 21))

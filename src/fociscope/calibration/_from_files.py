@@ -87,7 +87,7 @@ def calibrate(
         CaptureError: If there is nothing to fit in the captures, or they are saturated.
         ImagerError: If depths, model or start values are impossible.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np
@@ -142,7 +142,7 @@ def check_output(output: Path | str, *, overwrite: bool = False) -> None:
         OutputExistsError: If one of the files to write is a folder, or exists and `overwrite` is
             not set.
 
-    Example:
+    Examples:
         >>> from fociscope.calibration import check_output
         >>> check_output("chip.json")
         Traceback (most recent call last):
@@ -188,7 +188,7 @@ def save_calibration(
         FociscopeError: If `output` does not end in `.toml`.
         OutputExistsError: If a file exists and `overwrite` is not set.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from fociscope.calibration import calibrate_beads, save_calibration, simulated_stack

@@ -71,7 +71,7 @@ def calibrate_target(
             are saturated, or the model is "measured".
         ImagerError: If the depths are too few or outside the imager, or the model is unknown.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.calibration import calibrate_target, simulated_stack
         >>> from fociscope.imager import Imager

@@ -49,7 +49,7 @@ class Estimate:
         std: One standard deviation; infinite if the measurement does not determine the value.
         unit: Unit of both, such as "um"; "1" for a pure number.
 
-    Example:
+    Examples:
         >>> from fociscope.calibration import Estimate
         >>> Estimate(14.02, 0.05, "deg").unit
         'deg'

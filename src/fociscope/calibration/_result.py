@@ -41,7 +41,7 @@ class PlaneFit:
         radius_um: (point,) distance of pixels from their bead; empty for a target.
         profile: (2, point) share of a bead's light in these pixels, measured and fitted.
 
-    Example:
+    Examples:
         >>> from fociscope.calibration import calibrate_beads, simulated_stack
         >>> from fociscope.imager import Imager
         >>> imager = Imager(sensors=1, frame_px=(21, 21))
@@ -79,7 +79,7 @@ class Calibration:
             separates the imager and its measurement.
         outlier_share: Share of the pixels left out as hot, dead or dusty.
 
-    Example:
+    Examples:
         >>> from fociscope.calibration import calibrate_beads, simulated_stack
         >>> from fociscope.imager import Imager
         >>> imager = Imager(sensors=1, frame_px=(21, 21))

@@ -52,7 +52,7 @@ def simulated_stack(
     Returns:
         A stack of (sensor, depth, y, x) counts.
 
-    Example:
+    Examples:
         >>> from fociscope.calibration import simulated_stack
         >>> from fociscope.imager import Imager
         >>> stack = simulated_stack(Imager.reference(), [[10.0, -15.0]], [100.0, 300.0])

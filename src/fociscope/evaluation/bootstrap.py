@@ -37,7 +37,7 @@ BATCH_VALUES = 2**23
 class Interval(NamedTuple):
     """A value and the interval around it; three arrays of one shape.
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation import share_interval
         >>> interval = share_interval(9, 10)
         >>> float(interval.value), round(float(interval.low), 3), round(float(interval.high), 3)
@@ -69,7 +69,7 @@ def bootstrap_mean(
     Raises:
         ValueError: If there is no scene, or the level or number of resamples is out of its bounds.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.evaluation import bootstrap_mean
         >>> interval = bootstrap_mean(np.arange(20.0), seed=0)
@@ -107,7 +107,7 @@ def bootstrap_of_means(
     Raises:
         ValueError: If there is no scene, or the level or number of resamples is out of its bounds.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.evaluation import bootstrap_of_means
         >>> squares = np.array([1.0, 4.0, 9.0, 16.0])
@@ -174,7 +174,7 @@ def share_interval(events: ArrayLike, total: ArrayLike, *, level: float = 0.95) 
     Returns:
         Share and both ends, (...).
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation import share_interval
         >>> round(float(share_interval(0, 20).high), 3)
         0.161
@@ -201,7 +201,7 @@ def rate_interval(events: ArrayLike, exposure: ArrayLike, *, level: float = 0.95
     Returns:
         Rate and both ends per unit of exposure, (...).
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation import rate_interval
         >>> round(float(rate_interval(0, 10.0).high), 3)
         0.369

@@ -105,7 +105,7 @@ def evaluate_suite(
     Raises:
         FociscopeError: If the evaluated method supports none of the conditions.
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation import evaluate_suite, find_method, find_suite, selected
         >>> suite = selected(find_suite("quick"), "layers-2")
         >>> done = evaluate_suite(suite, [find_method("constant")])
@@ -146,7 +146,7 @@ def evaluate(
     Raises:
         FociscopeError: If the evaluated method supports none of the conditions.
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation import evaluate, find_method, find_suite, selected
         >>> conditions = selected(find_suite("quick"), "layers-2").conditions
         >>> done = evaluate(conditions, [find_method("constant")], {"name": "two layers"})

@@ -303,7 +303,7 @@ def find_suite(name: str) -> Suite:
     Raises:
         FociscopeError: If there is no such suite.
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation import find_suite
         >>> find_suite("reference").conditions[0].scenes
         500
@@ -326,7 +326,7 @@ def selected(suite: Suite, pattern: str | None) -> Suite:
     Raises:
         FociscopeError: If a pattern matches none.
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation import find_suite, selected
         >>> [c.name for c in selected(find_suite("quick"), "snr-*").conditions]
         ['snr-20', 'snr-30']

@@ -37,7 +37,7 @@ def draw_psf(
     Returns:
         A matplotlib figure.
 
-    Example:
+    Examples:
         >>> from fociscope.figures._psf import draw_psf
         >>> from fociscope.imager import Imager
         >>> figure = draw_psf(Imager.reference(), depths_um=(100.0, 300.0))

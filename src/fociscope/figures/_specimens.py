@@ -65,7 +65,7 @@ def draw_specimen(
     Returns:
         A matplotlib figure.
 
-    Example:
+    Examples:
         >>> from fociscope.figures import draw_specimen
         >>> from fociscope.simulation import Rings
         >>> figure = draw_specimen(Rings(), depths_um=(100.0, 500.0))
@@ -114,7 +114,7 @@ def draw_surface(
     Returns:
         A matplotlib figure.
 
-    Example:
+    Examples:
         >>> from fociscope.figures import draw_surface
         >>> from fociscope.simulation import Surface
         >>> figure = draw_surface(Surface(tilt_deg=8.0))

@@ -60,7 +60,7 @@ def draw_calibration(calibration: Calibration, title: str = "") -> Figure:
     Returns:
         A matplotlib figure, 9.6 inches wide.
 
-    Example:
+    Examples:
         >>> from fociscope.calibration import calibrate_beads, simulated_stack
         >>> from fociscope.figures import draw_calibration
         >>> from fociscope.imager import Imager

@@ -64,7 +64,7 @@ def draw_contact_sheet(
     Returns:
         Figure, to be saved with `savefig`.
 
-    Example:
+    Examples:
         >>> from importlib import resources
         >>> from fociscope.figures import draw_contact_sheet
         >>> from fociscope.files import read_images_depth

@@ -45,7 +45,7 @@ HEAD_INCH = 0.78
 class Truth:
     """The true layers of a simulated scene.
 
-    Example:
+    Examples:
         >>> import fociscope
         >>> from fociscope.figures import Truth
         >>> scenes = fociscope.simulate(1, seed=0)
@@ -178,7 +178,7 @@ def draw_reconstruction(result: Reconstruction, title: str = "") -> Figure:
     Raises:
         ValueError: If the reconstruction has leading axes.
 
-    Example:
+    Examples:
         >>> import fociscope
         >>> from fociscope.figures import draw_reconstruction
         >>> scenes = fociscope.simulate(1, seed=0)
@@ -238,7 +238,7 @@ def draw_comparison(result: Reconstruction, truth: Truth, title: str = "") -> Fi
     Raises:
         ValueError: If the reconstruction has leading axes.
 
-    Example:
+    Examples:
         >>> import fociscope
         >>> from fociscope.figures import Truth, draw_comparison
         >>> scenes = fociscope.simulate(1, seed=0)

@@ -76,7 +76,7 @@ def as_read(text: str) -> str:
     Returns:
         The text, safe for matplotlib.
 
-    Example:
+    Examples:
         >>> from fociscope.figures import as_read
         >>> print(as_read("cost_$5.tif"))
         cost_\$5.tif
@@ -93,7 +93,7 @@ def draw_scale_bar(axes: Axes, pixel_pitch_um: float, width_px: int) -> None:
         pixel_pitch_um: Side of a pixel in um.
         width_px: Width of the image in pixels.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from matplotlib.figure import Figure
         >>> from fociscope.figures import draw_image, draw_scale_bar
@@ -140,7 +140,7 @@ def draw_image(axes: Axes, image: Any, cmap: str | Colormap, **options: Any) -> 
     Returns:
         The image, which `Figure.colorbar` takes.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from matplotlib.figure import Figure
         >>> from fociscope.figures import draw_image
@@ -158,7 +158,7 @@ def depth_colours() -> Colormap:
     Returns:
         A colour map.
 
-    Example:
+    Examples:
         >>> from fociscope.figures import depth_colours
         >>> depth_colours().N
         256

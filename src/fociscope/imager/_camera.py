@@ -32,7 +32,7 @@ class Camera(Configuration):
     only (2.2 mV rms, PMC9199368). All pixels are alike unless the fields of the fixed pattern
     differ from 0; `fixed_pattern` draws one, and `expose` takes it.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from fociscope.imager import Camera
         >>> camera = Camera()

@@ -27,7 +27,7 @@ class SensorBudget:
     Every noise is a standard deviation, in electrons, of the brightest pixel; they are independent,
     so their squares add up to that of `noise_e`.
 
-    Example:
+    Examples:
         >>> from fociscope.imager import Imager, photon_budget
         >>> sensor_a, sensor_b = photon_budget(
         ...     Imager.reference(), cell_photons_per_s=1e7, depth_um=200.0
@@ -77,7 +77,7 @@ class SensorBudget:
 class PhotonBudget:
     """The light of one cell in one exposure, on each sensor; `str` returns it as a table.
 
-    Example:
+    Examples:
         >>> from fociscope.imager import Imager, photon_budget
         >>> budget = photon_budget(Imager.reference(), cell_photons_per_s=1e7, depth_um=200.0)
         >>> print(str(budget).splitlines()[0])
@@ -145,7 +145,7 @@ def photon_budget(imager: Imager, *, cell_photons_per_s: float, depth_um: float)
         ImagerError: If the brightness is not a finite number above 0, or the depth lies outside the
             gap.
 
-    Example:
+    Examples:
         >>> from fociscope.imager import Imager, photon_budget
         >>> budget = photon_budget(Imager.reference(), cell_photons_per_s=1e7, depth_um=200.0)
         >>> round(budget.sensors[0].landing_share, 3)

@@ -32,7 +32,7 @@ STREAM = 0xF12ED
 class FixedPattern:
     """The differences between the pixels of a chip's sensors, the same in every exposure.
 
-    Example:
+    Examples:
         >>> from fociscope.imager import Camera
         >>> camera = Camera(prnu=0.01, dead_pixel_share=0.02)
         >>> pattern = camera.fixed_pattern(sensors=2, frame_px=(51, 51))

@@ -41,7 +41,7 @@ class Imager(Configuration):
 
     Depth is the distance from sensor A; sensor B sees a layer from `gap_um` minus its depth.
 
-    Example:
+    Examples:
         >>> from fociscope.imager import GaussianPsf, Imager
         >>> imager = Imager(name="chip", pixel_pitch_um=50.0, psf=GaussianPsf(spread=0.25))
         >>> imager.with_(gap_um=800.0).gap_um

@@ -40,7 +40,7 @@ class LayerProjector:
     It works on the device and in the precision of its arguments, and torch differentiates it in
     layers, depths and PSF parameters. The frame is the layers' own, of any size.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.imager import Imager, LayerProjector
         >>> projector = LayerProjector(Imager.reference())

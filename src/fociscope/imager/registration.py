@@ -56,7 +56,7 @@ class Similarity:
         scale: Scale $s$; 1 if both sensors see one size.
         covariance: (4, 4) of (shift y, shift x, rotation in degrees, scale); None if unknown.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.imager import Similarity
         >>> turn = Similarity(shift_um=(10.0, 0.0), rotation_deg=90.0)
@@ -125,7 +125,7 @@ class Similarity:
 class Registration(Configuration):
     """Sensor B's frame in terms of sensor A's, as an imager's file states it.
 
-    Example:
+    Examples:
         >>> from fociscope.imager import Registration
         >>> Registration(shift_um=(5.0, -3.0), scale=1.01).to_b(100.0, 0.0)
         (106.0, -3.0)
@@ -274,7 +274,7 @@ def fit_similarity(
     Raises:
         ImagerError: If several points lie on one.
 
-    Example:
+    Examples:
         >>> from fociscope.imager import Similarity, fit_similarity
         >>> import numpy as np
         >>> points_um = np.array([[0.0, 0.0], [100.0, 0.0], [0.0, 200.0]])
@@ -332,7 +332,7 @@ def match_points(
     Returns:
         Indices into both, of one length; empty if nothing matches.
 
-    Example:
+    Examples:
         >>> from fociscope.imager import match_points
         >>> here, there = match_points([[0, 0], [90, 10]], [[97, 10], [7, 0]], tolerance_um=2.0)
         >>> here.tolist(), there.tolist()

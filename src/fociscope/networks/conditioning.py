@@ -64,7 +64,7 @@ def optics_features(imager: Imager) -> Tensor:
 class TabulatedOptics:
     """The features of many imagers at once: one PSF parameter and base blur for each.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from fociscope.imager import Imager
         >>> from fociscope.networks.conditioning import TabulatedOptics

@@ -41,7 +41,7 @@ _FORMER_TENSORS = {"told.": "conditioning.", "witness.": PSF_WIDTH}
 class Architecture(Configuration):
     """The shape of a layer network; a model file holds it beside the weights.
 
-    Example:
+    Examples:
         >>> from fociscope.networks import Architecture
         >>> architecture = Architecture(patch_px=2, widths=(16, 32, 64), blocks=(1, 2, 4))
         >>> architecture.stride
@@ -83,7 +83,7 @@ class Architecture(Configuration):
 class LayerNetOutput(NamedTuple):
     """Output of the network for a batch of captures, before calibration.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from fociscope.networks import LayerNetOutput
         >>> images, context = torch.zeros(1, 2, 32, 32), torch.zeros(1, 8)
@@ -151,7 +151,7 @@ class LayerNetOutput(NamedTuple):
 class LayerNet(nn.Module):
     """Captures (batch, sensor, y, x), of any frame from 32x32 up -> `LayerNetOutput`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from fociscope.imager import Imager
         >>> from fociscope.networks import Architecture, LayerNet

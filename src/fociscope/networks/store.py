@@ -43,7 +43,7 @@ LARGEST_MODEL_BYTES = 256 * 2**20
 class ModelInfo(Configuration):
     """What a model is, what it was trained for, and how its output is calibrated.
 
-    Example:
+    Examples:
         >>> from fociscope.networks import find_model, read_model
         >>> _, info = read_model(find_model("single-a"))
         >>> info.architecture.sensors, info.half_angle_deg
@@ -92,7 +92,7 @@ def write_model(path: Path, network: LayerNet, info: ModelInfo, *, overwrite: bo
     Raises:
         OutputExistsError: if the file exists and `overwrite` is false.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from fociscope.networks import find_model, read_model, write_model
         >>> network, info = read_model(find_model("single-a"))
@@ -126,7 +126,7 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
         FileFormatError: if the file does not exist.
         ModelError: if the file is damaged, not a Fociscope model, or of another format version.
 
-    Example:
+    Examples:
         >>> from fociscope.networks import find_model, read_model
         >>> network, info = read_model(find_model("layers-ab"))
         >>> info.name, info.architecture.sensors, info.layers
@@ -197,7 +197,7 @@ def shipped_models() -> list[str]:
     Returns:
         The names, in alphabetical order.
 
-    Example:
+    Examples:
         >>> from fociscope.networks import shipped_models
         >>> shipped_models()
         ['layers-a', 'layers-ab', 'single-a']
@@ -222,7 +222,7 @@ def find_model(name_or_path: str | Path) -> Path:
     Raises:
         ModelError: if it is neither.
 
-    Example:
+    Examples:
         >>> from fociscope.networks import find_model
         >>> find_model("single-a").name
         'single-a.safetensors'

@@ -43,7 +43,7 @@ class ChipCorrection:
     Each frame is (sensor, y, x), or (frame, sensor, y, x) of which the mean over frames is taken,
     or (y, x) for sensor A alone.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> import torch
         >>> from fociscope.reconstruction import ChipCorrection
@@ -172,7 +172,7 @@ def find_bad_pixels(frames: ArrayLike) -> BoolArray:
     Returns:
         (sensor, y, x) True at bad pixels.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.reconstruction import find_bad_pixels
         >>> dark = np.random.default_rng(0).normal(100.0, 1.0, (1, 32, 32))

@@ -52,7 +52,7 @@ class Model:
         precision: Numbers in which small frames are computed, `float32` or `bfloat16`.
         warnings: Warnings about the imager from when the model was loaded.
 
-    Example:
+    Examples:
         >>> import fociscope
         >>> model = fociscope.load_model("layers-ab", device="cpu")
         >>> scenes = fociscope.simulate(2, seed=0)
@@ -257,7 +257,7 @@ def load_model(
         ImagerError: If the imager has another number of sensors than the model.
         FociscopeError: If there is no such device or precision.
 
-    Example:
+    Examples:
         >>> import fociscope
         >>> model = fociscope.load_model("layers-ab")
         >>> model.info.name, model.info.layers

@@ -41,7 +41,7 @@ class Preparation(Configuration):
         remainder: Use of the frames that remain at the end: "average" for a capture of their own,
             noisier than the others, or "drop".
 
-    Example:
+    Examples:
         >>> from fociscope.reconstruction import Preparation
         >>> preparation = Preparation(crop="10,20,32,24", flip_b="x", average=4)
         >>> preparation.frame_px((51, 51)), preparation.frames(10)

@@ -40,7 +40,7 @@ class LayeredMap:
             if there is none.
         warnings: Warnings about the imager from when the model was loaded.
 
-    Example:
+    Examples:
         >>> import fociscope
         >>> scenes = fociscope.simulate(1, seed=0)
         >>> result = fociscope.load_model("layers-ab").reconstruct(scenes.captures)

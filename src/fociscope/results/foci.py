@@ -51,7 +51,7 @@ class Focus:
         confidence: Mean calibrated probability of its pixels, which is the share of them expected
             to hold cells. The probability that the layer is absent is included.
 
-    Example:
+    Examples:
         >>> import fociscope
         >>> from fociscope.results import find_foci
         >>> scenes = fociscope.simulate(1, seed=0)
@@ -125,7 +125,7 @@ def find_foci(result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER_UM)
     Raises:
         FociscopeError: If the map is that of a series, or if the diameter is not above 0.
 
-    Example:
+    Examples:
         >>> import fociscope
         >>> from fociscope.results import find_foci
         >>> scenes = fociscope.simulate(1, seed=0)

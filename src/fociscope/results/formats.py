@@ -51,7 +51,7 @@ class MapContent:
         tables: Foci, and coverage and foci of each layer, of this map.
         names: Names of the frames' files, or empty.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.results import MapContent
         >>> def write_presence(content: MapContent, folder):

@@ -24,7 +24,7 @@ class Reconstruction(LayeredMap):
     (..., layer, y, x), `depth_um`, `depth_std_um`, `presence` (..., layer), and the self-check,
     `residual` (..., sensor).
 
-    Example:
+    Examples:
         >>> import fociscope
         >>> scenes = fociscope.simulate(1, seed=0)
         >>> result = fociscope.load_model("layers-ab").reconstruct(scenes.captures[0])

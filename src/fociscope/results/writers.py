@@ -70,7 +70,7 @@ class Writer:
         write: Writes the content into a folder that is there.
         takes_series: Whether the files may hold a series; if not, only one capture is accepted.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.results import WRITERS, Writer
         >>> def write_presence(content, folder):
@@ -109,7 +109,7 @@ def writer_names() -> tuple[str, ...]:
     Returns:
         Names, plug-ins last.
 
-    Example:
+    Examples:
         >>> from fociscope.results import writer_names
         >>> writer_names()
         ('ome-tiff', 'ome-zarr', 'mat', 'npz', 'csv')

@@ -34,7 +34,7 @@ class ReconstructionOptions:
     Raises:
         FociscopeError: if a field is out of its range, or `resume` and `overwrite` are both set.
 
-    Example:
+    Examples:
         >>> from fociscope.series import ReconstructionOptions
         >>> options = ReconstructionOptions(layers=3, formats=("csv",), flat="flat.tif")
         >>> options.model, options.layers, [path.name for path in options.flat]

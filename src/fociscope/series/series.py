@@ -46,7 +46,7 @@ _ARRAYS = 3
 class SeriesOutcome:
     """Number of frames, summary and files of a series that was written part by part.
 
-    Example:
+    Examples:
         >>> from fociscope.series import SeriesOutcome
         >>> outcome = SeriesOutcome(frames=600, made=88, summary={}, files=[])
         >>> outcome.frames - outcome.made  # of an earlier run
@@ -115,7 +115,7 @@ def reconstruct_series(
         FociscopeError: if a format is unknown, the disk refuses, another run writes into the
             folder, or its content was made from something else.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from importlib import resources
         >>> import fociscope

@@ -51,7 +51,7 @@ MOST_NAMED = 4
 class WatchState:
     """Progress of a watch, after a look that found something.
 
-    Example:
+    Examples:
         >>> from fociscope.series import WatchState
         >>> state = WatchState(frames=12, rate_per_s=4.0, waiting=1, skipped=())
         >>> f"{state.frames} frame(s), {state.rate_per_s:.1f}/s"
@@ -106,7 +106,7 @@ def watch_captures(
             cannot be read for `growing_file.GIVEN_UP_S`, the disk refuses, or another run writes
             into the folder.
 
-    Example:
+    Examples:
         >>> import shutil, tempfile
         >>> from importlib import resources
         >>> from pathlib import Path

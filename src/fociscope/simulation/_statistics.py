@@ -27,7 +27,7 @@ class PublishedStatistic:
         value: Value on the sample figure, as a share or ratio.
         tolerance: Distance from it within which the default specimen lies.
 
-    Example:
+    Examples:
         >>> from fociscope.simulation import PUBLISHED_STATISTICS
         >>> PUBLISHED_STATISTICS["coverage of a layer, least"].value
         0.07
@@ -85,7 +85,7 @@ def specimen_statistics(light: Float32Array, mask: BoolArray) -> dict[str, float
     Raises:
         ValueError: If no layer has both pixels with cells and pixels without.
 
-    Example:
+    Examples:
         >>> from fociscope.simulation import simulate, specimen_statistics
         >>> scenes = simulate(4, seed=0)
         >>> measured = specimen_statistics(scenes.layers, scenes.mask)

@@ -33,7 +33,7 @@ class UserLayers(FilledTissue):
         emission: `image`, the light of the plane with a mean of 1 in the mask, or `cells`, drawn
             where the mask is.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.simulation import UserLayers, simulate
         >>> np.save("plane.npy", np.eye(51))

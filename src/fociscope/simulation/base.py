@@ -29,7 +29,7 @@ ShareRange = Annotated[Range, AfterValidator(_within_one)]
 class DrawnLayers(NamedTuple):
     """The layers of one scene.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.simulation import DrawnFrame, PerlinFoci
         >>> frame = DrawnFrame((51, 51), pixel_pitch_um=55.0)
@@ -62,7 +62,7 @@ class Specimen(Configuration):
             light where they are; drawn once for each layer.
         autofluorescence_cv: Coefficient of variation of the autofluorescence among pixels.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.simulation import (
         ...     SPECIMEN_KINDS, DrawnLayers, Specimen, load_specimen

@@ -198,7 +198,7 @@ def write_dataset(
         SceneError: If the plan cannot be simulated, or is not that of the set to continue.
         FociscopeError: If the disk refuses.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from fociscope.simulation import DatasetPlan, write_dataset
         >>> done = write_dataset(Path("data"), DatasetPlan(files=1, samples=2), workers=1)

@@ -41,7 +41,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class DatasetPlan(Configuration):
     """Description of a data set; the same plan on the same versions gives the same bytes.
 
-    Example:
+    Examples:
         >>> from fociscope.simulation import DatasetPlan
         >>> plan = DatasetPlan(files=2, samples=100, layers=3)
         >>> [plan.file_name(index) for index in range(plan.files)]

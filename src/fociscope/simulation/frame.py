@@ -29,7 +29,7 @@ class DrawnFrame:
         pixel_pitch_um: Side of a pixel, in um.
         margin_px: Pixels at each edge that lie outside the imager's frame.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.simulation import DrawnFrame
         >>> frame = DrawnFrame((61, 71), pixel_pitch_um=55.0, margin_px=5)

@@ -38,7 +38,7 @@ class Scenes:
         surface_um: (scene, layer, y, x) depth of each pixel in um if layers are tilted or curved,
             else None.
 
-    Example:
+    Examples:
         >>> import fociscope
         >>> scenes = fociscope.simulate(2, seed=0)
         >>> scenes
@@ -115,7 +115,7 @@ def draw_depths(
     Raises:
         SceneError: If that many layers do not fit, or if the separation is negative.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.simulation import draw_depths
         >>> rng = np.random.default_rng(0)
@@ -176,7 +176,7 @@ def simulate(
         SceneError: If the layers do not fit into the gap or the specimen into the frame, if both
             `peak_snr_db` and `cell_photons_per_s` are set, or if a number is out of its range.
 
-    Example:
+    Examples:
         >>> import fociscope
         >>> from fociscope.simulation import MicroFoci
         >>> scenes = fociscope.simulate(2, seed=0, layers=3, specimen=MicroFoci())

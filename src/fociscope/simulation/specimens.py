@@ -55,7 +55,7 @@ def load_specimen(name_or_path: str | Path) -> Specimen:
         SceneError: If it is neither, or if the fields describe no possible specimen.
         FileFormatError: If the file cannot be read.
 
-    Example:
+    Examples:
         >>> from fociscope.simulation import load_specimen
         >>> load_specimen("micro-foci").cells_per_focus
         (2, 8)

@@ -48,7 +48,7 @@ class Surface(Configuration):
             frame; drawn evenly from a bowl of this to a dome of this.
         radius_mm: Smallest radius of curvature in mm, in place of the sagitta.
 
-    Example:
+    Examples:
         >>> from fociscope.simulation import Surface, simulate
         >>> scenes = simulate(1, seed=0, surface=Surface(tilt_deg=5.0))
         >>> scenes.surface_um.shape

@@ -106,7 +106,7 @@ class Rings(Target):
         placement: `random`, another place in each layer, or `centred`.
         emission: `uniform`, an even glow, or `cells`, which fill the mask.
 
-    Example:
+    Examples:
         >>> from fociscope.simulation import Rings, simulate
         >>> scenes = simulate(1, seed=0, specimen=Rings(ring_count=2))
         >>> float(scenes.layers.max())
@@ -160,7 +160,7 @@ class Lines(Target):
         placement: `random`, another shift and direction in each layer, or `centred`.
         emission: `uniform`, an even glow, or `cells`, which fill the mask.
 
-    Example:
+    Examples:
         >>> from fociscope.simulation import Lines, simulate
         >>> scenes = simulate(1, seed=0, specimen=Lines(width_um=220.0))
         >>> bool(0.4 < scenes.mask.mean() < 0.6)
@@ -210,7 +210,7 @@ class ResolutionTarget(Target):
             `centred`.
         emission: `uniform`, an even glow, or `cells`, which fill the mask.
 
-    Example:
+    Examples:
         >>> from fociscope.simulation import ResolutionTarget
         >>> ResolutionTarget(period_um=(200.0, 100.0)).line_pairs_per_mm
         (5.0, 10.0)

@@ -86,7 +86,7 @@ class PerlinFoci(FilledTissue):
             published sample figure.
         brightness_sigma: Standard deviation of the logarithm of a cell's brightness.
 
-    Example:
+    Examples:
         >>> from fociscope.simulation import PerlinFoci, simulate
         >>> scenes = simulate(1, seed=0, specimen=PerlinFoci(coverage=(0.2, 0.2)))
         >>> round(float(scenes.mask.mean()), 3)
@@ -169,7 +169,7 @@ class SingleCells(_PlacedCells):
         cell_diameter_um: Diameter of a cell's disc in um.
         brightness_sigma: Standard deviation of the logarithm of a cell's brightness.
 
-    Example:
+    Examples:
         >>> from fociscope.simulation import SingleCells, simulate
         >>> scenes = simulate(1, seed=0, specimen=SingleCells(cells_per_mm2=2.0))
         >>> bool(scenes.mask.any())
@@ -197,7 +197,7 @@ class MicroFoci(_PlacedCells):
         cell_diameter_um: Diameter of a cell's disc in um.
         brightness_sigma: Standard deviation of the logarithm of a cell's brightness.
 
-    Example:
+    Examples:
         >>> from fociscope.simulation import MicroFoci, simulate
         >>> scenes = simulate(1, seed=0, specimen=MicroFoci(cells_per_focus=(3, 5)))
         >>> bool(scenes.mask.mean() < 0.05)

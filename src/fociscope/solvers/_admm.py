@@ -84,7 +84,7 @@ def admm(
         ImagerError: If a depth lies outside the imager.
         SolverError: If an option is out of its bounds, or it does not take the imager or frame.
 
-    Example:
+    Examples:
         >>> from fociscope import simulate
         >>> from fociscope.imager import Imager
         >>> from fociscope.solvers import admm

@@ -22,7 +22,7 @@ __all__ = ["GridSolution", "LayersRead", "plane_depths_um", "read_layers", "solv
 class GridSolution:
     """The light of planes on a grid of depths, as `solve_on_grid` finds it.
 
-    Example:
+    Examples:
         >>> from fociscope import simulate
         >>> from fociscope.imager import Imager
         >>> from fociscope.solvers import solve_on_grid
@@ -49,7 +49,7 @@ class LayersRead:
             volume.
         depth_um: Depth of each layer in um, (..., layer), increasing.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.solvers import read_layers
         >>> volume = np.zeros((4, 8, 8))
@@ -78,7 +78,7 @@ def plane_depths_um(imager: Imager, planes: int) -> Tensor:
     Raises:
         SolverError: If there are no planes, or the PSF is known at no depth within the gap.
 
-    Example:
+    Examples:
         >>> from fociscope.imager import Imager
         >>> from fociscope.solvers import plane_depths_um
         >>> plane_depths_um(Imager.reference(), 5)
@@ -122,7 +122,7 @@ def solve_on_grid(
         CaptureError: If the captures do not fit the imager.
         SolverError: If the name is unknown, there are no planes, or the solver refuses an option.
 
-    Example:
+    Examples:
         >>> from fociscope import simulate
         >>> from fociscope.imager import Imager
         >>> from fociscope.solvers import solve_on_grid
@@ -169,7 +169,7 @@ def read_layers(
         SolverError: If there are more layers than planes or than fit, or the depths do not
             increase.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.solvers import read_layers
         >>> volume = np.zeros((4, 5, 5))

@@ -67,7 +67,7 @@ def fista(
         ImagerError: If a depth lies outside the imager.
         SolverError: If an option is out of its bounds.
 
-    Example:
+    Examples:
         >>> from fociscope import simulate
         >>> from fociscope.imager import Imager
         >>> from fociscope.solvers import fista

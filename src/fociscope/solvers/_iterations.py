@@ -37,7 +37,7 @@ class Iteration(Protocol):
     Attributes:
         regularisation: Name -> absolute weight in the objective, (scene,).
 
-    Example:
+    Examples:
         The Landweber iteration $x + A^T (y - A x) / L$ is in the example of `iterate`. One step of
         such a state, by hand:
 
@@ -113,7 +113,7 @@ def iterate(
     Raises:
         SolverError: If there are no iterations, or the tolerance is negative or not finite.
 
-    Example:
+    Examples:
         The Landweber iteration $x \leftarrow x + A^T (y - A x) / L$, with a bound $L$ of the
         largest eigenvalue of $A^T A$:
 

@@ -43,7 +43,7 @@ class Operator(Protocol):
 
     `Problem.map_chunks` passes one to a solver; all arrays have one axis of scenes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from fociscope.imager import Imager
         >>> from fociscope.solvers import Operator, Problem

@@ -32,7 +32,7 @@ LEAST_NOISE = 1e-12
 class Solution:
     """Layers that explain captures; arrays of the kind of the captures, NumPy or torch.
 
-    Example:
+    Examples:
         >>> from fociscope import simulate
         >>> from fociscope.imager import Imager
         >>> from fociscope.solvers import tikhonov
@@ -60,7 +60,7 @@ class Solution:
 class ChunkSolution:
     """What a solver returns for some scenes, which `Problem.map_chunks` joins to a `Solution`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from fociscope.solvers import ChunkSolution
         >>> chunk = ChunkSolution.uniform(torch.ones(3, 1, 9, 9), torch.zeros(3), iterations=20)
@@ -116,7 +116,7 @@ class Problem:
             captures; None if it is unknown.
         frame_px: Height and width of a capture in pixels.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.imager import Imager
         >>> from fociscope.solvers import Problem

@@ -32,7 +32,7 @@ class Solver(Protocol):
     or `SolverError` if its arguments do not fit. `Problem` checks and flattens the arguments, holds
     the projection of the imager, and shapes the `Solution`.
 
-    Example:
+    Examples:
         >>> from fociscope.imager import Imager
         >>> from fociscope.solvers import ChunkSolution, Problem
         >>> def backprojection(captures, depth_um, imager):
@@ -75,7 +75,7 @@ class Solver(Protocol):
 class SolverSpec:
     """What evaluations, reports and the app know of a solver; its name is that in `SOLVERS`.
 
-    Example:
+    Examples:
         >>> from fociscope.solvers import SOLVERS, SolverSpec, tikhonov
         >>> spec = SolverSpec(tikhonov, label="Tikhonov, weak", options={"regularisation": 1e-6})
         >>> SOLVERS.register("tikhonov-weak", spec)

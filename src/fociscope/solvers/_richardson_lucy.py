@@ -74,7 +74,7 @@ def richardson_lucy(
         ImagerError: If a depth lies outside the imager.
         SolverError: If an option is out of its bounds, or the start is negative.
 
-    Example:
+    Examples:
         >>> from fociscope import simulate
         >>> from fociscope.imager import Imager
         >>> from fociscope.solvers import richardson_lucy

@@ -76,7 +76,7 @@ class SingleLayerDepth:
         curve_um: Depths of the curve in um, (plane,), increasing.
         log_likelihood: Log-likelihood at those depths, (..., plane), 0 at the best of them.
 
-    Example:
+    Examples:
         >>> from fociscope import simulate
         >>> from fociscope.imager import Imager
         >>> from fociscope.solvers import single_layer_depth
@@ -119,7 +119,7 @@ def single_layer_depth(
         CaptureError: If the captures do not fit the imager.
         SolverError: If there are too few planes, or the imager or frame is one that `admm` refuses.
 
-    Example:
+    Examples:
         >>> from fociscope import simulate
         >>> from fociscope.imager import Imager
         >>> from fociscope.solvers import single_layer_depth

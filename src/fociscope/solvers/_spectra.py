@@ -45,7 +45,7 @@ class LayerSpectrum(Configuration):
 
     The defaults fit the mean spectrum of the default specimens (`PerlinFoci`) at 55 um pitch.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from fociscope.solvers import LayerSpectrum
         >>> power = LayerSpectrum(foci_share=0.5).power(torch.tensor([0.0, 1e-4]))

@@ -93,7 +93,7 @@ def tikhonov(
         SolverError: If the discrepancy principle has no noise level, $\lambda$ is not above 0, or
             sensor B is rotated or scaled, so that there is no closed form.
 
-    Example:
+    Examples:
         >>> from fociscope import simulate
         >>> from fociscope.imager import Imager
         >>> from fociscope.solvers import tikhonov

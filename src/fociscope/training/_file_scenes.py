@@ -31,7 +31,7 @@ _BYTES_PER_VALUE = 4
 class SceneSample(NamedTuple):
     """One scene, or a batch of them after PyTorch's default collation; float32.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from fociscope.training import SceneSample
         >>> images = torch.ones(4, 51, 51)
@@ -73,7 +73,7 @@ class FileScenes(IterableDataset[SceneSample]):
         layers: Number of layers of each scene.
         sensors: Number of sensors of each scene.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from torch.utils.data import DataLoader
         >>> from fociscope.files import write_images_depth

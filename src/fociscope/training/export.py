@@ -63,7 +63,7 @@ def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
     Raises:
         RecipeError: if the checkpoint is missing or damaged.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from fociscope.networks import read_model
         >>> from fociscope.training import ComputeSettings, Recipe, export_model, train

@@ -29,7 +29,7 @@ _ABLE = {
 class ComputeSettings:
     """Nodes with equally many devices each; every device is one process.
 
-    Example:
+    Examples:
         >>> from fociscope.training import ComputeSettings
         >>> ComputeSettings("cpu", devices=2, nodes=2).processes
         4

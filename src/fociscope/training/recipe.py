@@ -227,7 +227,7 @@ class Stage(Configuration):
 class Recipe(Configuration):
     """All that a training run depends on.
 
-    Example:
+    Examples:
         >>> from fociscope.training import Recipe
         >>> recipe = Recipe.load("single-a")
         >>> recipe.network.sensors, recipe.network.layers
@@ -348,7 +348,7 @@ class Recipe(Configuration):
         Returns:
             One recipe without stages for each stage; for a recipe without stages, itself.
 
-        Example:
+        Examples:
             >>> from fociscope.training import Recipe
             >>> recipe = Recipe.load("layers-ab")
             >>> [stage.optimisation.steps for stage in recipe.stage_recipes()]
@@ -408,7 +408,7 @@ class Recipe(Configuration):
             RecipeError: if the name is unknown, or the recipe does not hold together.
             FileFormatError: if the file does not exist.
 
-        Example:
+        Examples:
             >>> from fociscope.training import Recipe
             >>> Recipe.load("layers-ab").validation.layers
             4
@@ -432,7 +432,7 @@ def shipped_recipes() -> list[str]:
     Returns:
         The names, in alphabetical order.
 
-    Example:
+    Examples:
         >>> from fociscope.training import shipped_recipes
         >>> shipped_recipes()
         ['layers-a', 'layers-ab', 'single-a']

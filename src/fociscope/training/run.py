@@ -49,7 +49,7 @@ _LOG_EVERY_STEPS = 50
 class StageOutcome:
     """How a stage has ended.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from fociscope.training import Recipe, StageOutcome
         >>> recipe = Recipe.load("single-a").stage_recipes()[0]
@@ -75,7 +75,7 @@ class StageOutcome:
 class TrainingOutcome:
     """How a run has ended.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from fociscope.training import Recipe, StageOutcome, TrainingOutcome
         >>> recipe = Recipe.load("single-a").stage_recipes()[0]
@@ -156,7 +156,7 @@ def train(
         FileFormatError: if a file of `data` cannot be read.
         FociscopeError: if a device does not exist, or the disk refuses.
 
-    Example:
+    Examples:
         One step of a tiny network, from one sensor and for one imager:
 
         >>> from pathlib import Path

@@ -16,7 +16,7 @@ __all__ = ["ReconstructionOutcome", "ReconstructionPlan", "quality_warnings"]
 class ReconstructionPlan:
     """How the files were understood, before any work is done.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from fociscope.workflows import ReconstructionPlan
         >>> pair = (Path("run/1_A.tif"), Path("run/1_B.tif"))
@@ -48,7 +48,7 @@ class ReconstructionPlan:
 class ReconstructionOutcome:
     """Files and figures of a reconstruction that is complete.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from fociscope.workflows import ReconstructionOutcome
         >>> outcome = ReconstructionOutcome(

@@ -81,7 +81,7 @@ def reconstruct(
         FociscopeError: if options contradict each other or the captures, the model or the device
             does not exist, or the disk refuses.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from importlib import resources
         >>> import fociscope
@@ -139,7 +139,7 @@ def reconstruct_captures(
         CaptureError: if a capture cannot be reconstructed or prepared.
         FociscopeError: if the model, the imager or the device does not exist.
 
-    Example:
+    Examples:
         >>> from importlib import resources
         >>> from fociscope.files import read_captures
         >>> from fociscope.workflows import reconstruct_captures

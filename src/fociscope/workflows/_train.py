@@ -22,7 +22,7 @@ __all__ = ["TrainedModel", "train"]
 class TrainedModel:
     """Files of a model that was trained, and how each stage of its training ended.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from fociscope.workflows import TrainedModel
         >>> done = TrainedModel(Path("run/model.safetensors"), Path("run/card.md"), "# own", ())
@@ -94,7 +94,7 @@ def train(
         FileFormatError: if a file of `data` cannot be read.
         FociscopeError: if the device does not exist, or the disk refuses.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> import fociscope
         >>> with tempfile.TemporaryDirectory() as folder:

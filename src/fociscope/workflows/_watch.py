@@ -58,7 +58,7 @@ def watch(
         FociscopeError: if there is nothing to follow, no capture came, the options cannot be met
             while following, the disk refuses, or another run writes into the folder.
 
-    Example:
+    Examples:
         >>> import shutil, tempfile
         >>> from importlib import resources
         >>> from pathlib import Path

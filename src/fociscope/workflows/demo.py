@@ -27,7 +27,7 @@ COMPARISON = "comparison.png"
 class DemoResult:
     """Map of the shipped captures, their truth, and scores of the one against the other.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from fociscope.workflows import run_demo
@@ -66,7 +66,7 @@ def run_demo(folder: Path, *, device: str = "auto", overwrite: bool = False) -> 
     Raises:
         OutputExistsError: if the folder is not empty, and `overwrite` is not set.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from fociscope.workflows import run_demo

@@ -46,7 +46,7 @@ def add_camera_noise(
     Returns:
         (..., y, x); the dark level is subtracted, so that noise may be negative.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.evaluation.independent import add_camera_noise
         >>> noisy = add_camera_noise(np.random.default_rng(0), np.ones((1, 200, 200)), 40.0)

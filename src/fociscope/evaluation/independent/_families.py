@@ -81,7 +81,7 @@ class Family:
         summary: What it looks like, in words.
         draw: Draws one layer.
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation.independent import FAMILIES
         >>> FAMILIES["clusters"].summary
         'clusters of 2 to 20 cells'

@@ -47,7 +47,7 @@ class Optics:
         frame_px: (y, x) pixels of a frame.
         boundary: What lies outside the frame: "zero", nothing; "reflect", its mirror image.
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation.independent import Optics
         >>> kernel = Optics().kernel(300.0, radius_px=10)
         >>> kernel.shape, round(float(kernel.sum()), 4)

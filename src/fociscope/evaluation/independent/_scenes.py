@@ -28,7 +28,7 @@ class IndependentScenes:
         depth_um: (scene, layer) distance from sensor A in um, increasing.
         captures: (scene, sensor, y, x) in the units of `layers`.
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation.independent import draw_scenes
         >>> scenes = draw_scenes("clouds", 2, seed=0, layers=1)
         >>> len(scenes), bool(scenes.mask.any())
@@ -78,7 +78,7 @@ def draw_scenes(
         KeyError: If there is no such family.
         ValueError: If so many layers do not fit between the sensors.
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation.independent import draw_scenes
         >>> scenes = draw_scenes("single-cells", 1, seed=0)
         >>> scenes.captures.shape, scenes.mask.shape

@@ -44,7 +44,7 @@ def baseline_names() -> list[str]:
     Returns:
         The names, as `find_method` takes them.
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation import baseline_names
         >>> baseline_names()[:3]
         ['constant', 'tikhonov', 'tikhonov-oracle']
@@ -66,7 +66,7 @@ def find_method(name: str, *, device: str = "auto") -> ReconstructionMethod:
     Raises:
         FociscopeError: If there is no such method.
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation import find_method
         >>> find_method("fista-oracle").oracle
         True
@@ -101,7 +101,7 @@ def find_methods(name: str, baselines: str, *, device: str = "auto") -> list[Rec
     Raises:
         FociscopeError: If a name is unknown.
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation import find_methods
         >>> [method.name for method in find_methods("fista", "constant,fista")]
         ['fista', 'constant']

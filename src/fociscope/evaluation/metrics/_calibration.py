@@ -123,7 +123,7 @@ def expected_calibration_error(
         ValueError: If shapes differ or are empty, a probability lies outside 0 ... 1, or there is
             no bin.
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation import expected_calibration_error
         >>> round(expected_calibration_error([0.9, 0.9, 0.1, 0.1], [1, 1, 0, 0]), 3)
         0.1

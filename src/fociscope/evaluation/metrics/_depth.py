@@ -74,7 +74,7 @@ def depth_scores(
         ValueError: If the shapes differ or hold no layer, or standard deviations are negative or
             NaN.
 
-    Example:
+    Examples:
         >>> from fociscope.evaluation import depth_scores
         >>> true_um = [[120.0, 500.0], [120.0, 460.0]]
         >>> scores = depth_scores([[110.0, 480.0], [150.0, 300.0]], true_um)

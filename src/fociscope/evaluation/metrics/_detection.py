@@ -117,7 +117,7 @@ def detect_foci(
         ValueError: If the shapes of the masks differ, `cells_per_pixel` has another shape or is
             negative, or the pitch is not above 0.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.evaluation import detect_foci
         >>> predicted, truth = np.zeros((2, 10, 10), dtype=bool)

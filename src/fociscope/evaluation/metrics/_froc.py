@@ -33,7 +33,7 @@ class FocusCandidates:
         false_score: (candidate,) probability of each candidate that lies at no true focus.
         frames: Number of frames.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.evaluation.metrics import FocusCandidates
         >>> found = FocusCandidates(
@@ -110,7 +110,7 @@ def focus_candidates(probability: ArrayLike, mask: ArrayLike, cells: ArrayLike) 
     Raises:
         ValueError: If the shapes differ.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.evaluation.metrics import focus_candidates
         >>> probability, mask = np.zeros((9, 9)), np.zeros((9, 9), bool)

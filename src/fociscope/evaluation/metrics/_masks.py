@@ -22,7 +22,7 @@ class MaskScores(NamedTuple):
        \mathrm{IoU} = \frac{TP}{TP + FP + FN}, \qquad
        \mathrm{MCC} = \frac{TP \cdot TN - FP \cdot FN}{\sqrt{(TP+FP)(TP+FN)(TN+FP)(TN+FN)}}. $$
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.evaluation import mask_scores
         >>> truth = np.array([[[1, 1, 0, 0]]])
@@ -186,7 +186,7 @@ def mask_scores(predicted: ArrayLike, truth: ArrayLike) -> MaskScores:
     Raises:
         ValueError: If the shapes differ, or have no layers or no pixels.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.evaluation import mask_scores
         >>> truth = np.zeros((1, 2, 4, 4), bool)

@@ -53,7 +53,7 @@ def list_images(folder: Path) -> list[Path]:
     Raises:
         FileFormatError: If the folder holds no image, or may not be read.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from fociscope.files import list_images
         >>> for name in ("10.tif", "2.tif", "notes.txt"):

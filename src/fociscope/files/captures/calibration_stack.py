@@ -52,7 +52,7 @@ class MeasuredStack:
         depth_um: (depth,) distance of the emitters from sensor A, rising.
         pixel_pitch_um: Pixel pitch that the file states; None if it states none.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.calibration import MeasuredStack
         >>> stack = MeasuredStack(np.ones((1, 3, 41, 41)), np.array([50.0, 150.0, 300.0]))
@@ -114,7 +114,7 @@ def read_depths(source: str | Path) -> Float64Array:
     Raises:
         FileFormatError: If there is no such file, or it does not hold depths.
 
-    Example:
+    Examples:
         >>> from fociscope.calibration import read_depths
         >>> read_depths("50,150,250")
         array([ 50., 150., 250.])
@@ -153,7 +153,7 @@ def read_stack(
             which of its arrays is the stack.
         ImagerError: If depths are missing, or do not fit the planes.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> import numpy as np

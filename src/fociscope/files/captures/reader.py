@@ -53,7 +53,7 @@ def read_captures(paths: Sequence[Path | str], limits: Limits = DEFAULT_LIMITS) 
         FileFormatError: As for `open_captures`, or if the captures take more memory than `limits`
             allow.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.files import read_captures
         >>> np.save("run_A.npy", np.ones((51, 51)))
@@ -112,7 +112,7 @@ def open_captures(
         FileFormatError: If a file cannot be read, A and B differ in size or number, partners are
             missing, or it is ambiguous what a file holds.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.files import open_captures
         >>> np.save("run.npy", np.zeros((10, 2, 51, 51), np.uint16))

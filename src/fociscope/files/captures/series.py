@@ -24,7 +24,7 @@ class CaptureSeries:
 
     `fociscope.files.open_captures` opens one.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.files import open_captures
         >>> np.save("run.npy", np.zeros((10, 2, 51, 51), np.uint16))

@@ -33,7 +33,7 @@ class ArraySource(Protocol):
     The opener `Format.open_arrays` of a file format yields one. Nothing is decoded before `read`.
     Each method may raise `FileFormatError` if the file is damaged or unsafe.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> import numpy as np
         >>> from fociscope.files import DEFAULT_LIMITS, FORMATS, ArraySource, Part

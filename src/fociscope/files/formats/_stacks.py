@@ -39,7 +39,7 @@ class Stack:
         pixel_size_um: Side of a pixel in um, if the file states it.
         notes: Remarks for the user on how the file is read, a sentence each.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> import numpy as np
         >>> from fociscope.files import Stack

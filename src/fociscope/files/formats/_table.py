@@ -68,7 +68,7 @@ class Format:
         holds_layout: Whether data sets of the published layout come in this format.
         is_folder: Whether a file of this format is a folder, such as a Zarr store.
 
-    Example:
+    Examples:
         >>> from fociscope.files import FORMATS
         >>> FORMATS["tiff"].suffixes
         ('.tif', '.tiff')
@@ -124,7 +124,7 @@ def list_suffixes(kind: FormatKind) -> tuple[str, ...]:
     Returns:
         Suffixes in the order of the table.
 
-    Example:
+    Examples:
         >>> from fociscope.files import list_suffixes
         >>> list_suffixes("image")
         ('.tif', '.tiff', '.png', '.npy')
@@ -148,7 +148,7 @@ def find_format(path: Path) -> Format | None:
     Raises:
         FileFormatError: If it is missing, empty or not readable, or a folder of no format.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.files import find_format
         >>> from pathlib import Path
@@ -178,7 +178,7 @@ def is_store(path: Path) -> bool:
     Returns:
         True if it is a folder that a format of the table recognises.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from fociscope.files import is_store
         >>> Path("scenes.zarr").mkdir(), Path("images").mkdir()

@@ -37,7 +37,7 @@ def um_per_unit(unit: object) -> float:
     Returns:
         Micrometres in one unit; NaN if the unit is unknown or no text.
 
-    Example:
+    Examples:
         >>> from fociscope.files.formats._units import um_per_unit
         >>> um_per_unit("mm"), um_per_unit("inch")
         (1000.0, nan)

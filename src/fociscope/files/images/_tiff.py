@@ -133,7 +133,7 @@ def read_pixel_size_um(path: Path) -> float | None:
     Raises:
         FileFormatError: If the file is missing, empty, or a damaged TIFF.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> import numpy as np
         >>> from fociscope.files import read_pixel_size_um, write_ome_tiff

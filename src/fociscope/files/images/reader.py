@@ -50,7 +50,7 @@ def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
         FileFormatError: If the file is missing, damaged, unsafe, in colour, too large, or of a
             format that is not read here.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.files import read_image
         >>> from pathlib import Path

@@ -45,7 +45,7 @@ def write_ome_tiff(
         OutputExistsError: If `path` exists and `overwrite` is False.
         FociscopeError: If the disk refuses.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from pathlib import Path
         >>> from fociscope.files import read_pixel_size_um, write_ome_tiff

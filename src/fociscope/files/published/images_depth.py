@@ -71,7 +71,7 @@ class ImagesDepth:
         depth_map_um: depth where cells are, 0 elsewhere, (sample, layer, y, x), um.
         depth_um: distance of each layer from sensor A, (sample, layer), um.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.files import ImagesDepth
         >>> captures = np.zeros((3, 1, 51, 51), np.float32)
@@ -116,7 +116,7 @@ class ImagesDepthFile:
         is_sliceable: Whether a few samples cost little memory, however long the file is; false for
             MAT v5 with compression.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from pathlib import Path
         >>> from fociscope.files import ImagesDepth, ImagesDepthFile, write_images_depth
@@ -264,7 +264,7 @@ def read_images_depth(path: Path, limits: Limits = DEFAULT_LIMITS) -> ImagesDept
             the shapes do not fit together or leave open which axis counts the samples; if values
             are NaN or infinite, depths are not in mm, or the depth map contradicts `zdist_PSF`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from pathlib import Path
         >>> from fociscope.files import ImagesDepth, read_images_depth, write_images_depth

@@ -98,7 +98,7 @@ def write_images_depth(
         OutputExistsError: If `path` exists and `overwrite` is False.
         FociscopeError: If the disk refuses, or a variable is larger than MAT v5 can hold.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from pathlib import Path
         >>> from fociscope.files import ImagesDepth, write_images_depth

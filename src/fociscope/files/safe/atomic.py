@@ -64,7 +64,7 @@ def atomic_path(path: Path, overwrite: bool = False) -> Iterator[Path]:
         OutputExistsError: If `path` exists and `overwrite` is False, or `path` is a folder.
         FociscopeError: If the disk refuses (permission, full, read-only).
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from fociscope.files import atomic_path
         >>> with atomic_path(Path("out/depths.csv")) as part:
@@ -110,7 +110,7 @@ def atomic_folder(
         FociscopeError: If another process is writing there, or the disk refuses (permission, full,
             read-only).
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from fociscope.files import atomic_folder
         >>> with atomic_folder(Path("map")) as part:
@@ -162,7 +162,7 @@ def atomic_tree(path: Path, overwrite: bool = False) -> Iterator[Path]:
         OutputExistsError: If `path` exists and `overwrite` is False, or `path` is a file.
         FociscopeError: If the disk refuses (permission, full, read-only).
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> from fociscope.files import atomic_tree
         >>> with atomic_tree(Path("scenes.zarr")) as part:

@@ -68,7 +68,7 @@ class Limits:
         max_bytes: memory for one decoded file, in bytes (a pixel counts as 4 bytes or more,
             because all readers return float32).
 
-    Example:
+    Examples:
         >>> from fociscope.files import Limits
         >>> Limits(max_bytes=2**30).max_frame_px
         8192
@@ -153,7 +153,7 @@ def check_claim(
         FileFormatError: If values are no real numbers or booleans, an axis is empty, there are too
             many axes, or the array is larger than the limits allow.
 
-    Example:
+    Examples:
         >>> from pathlib import Path
         >>> import numpy as np
         >>> from fociscope.files import check_claim

@@ -60,7 +60,7 @@ class AngleSelectivePsf(Psf):
     where $T$ is the grating's angular transmission (Papageorgiou, Boser, Anwar, IEEE TBioCAS
     14:91-103, 2020). A cover refracts light by Snell's law on its way to the grating.
 
-    Example:
+    Examples:
         >>> import math
         >>> from fociscope.imager import AngleSelectivePsf
         >>> psf = AngleSelectivePsf(half_angle_deg=18.0)

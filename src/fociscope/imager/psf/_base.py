@@ -52,7 +52,7 @@ class FitParameter:
         label: Name in figures; the field's name if empty.
         largest_std: Standard deviation above which the user is advised to measure more.
 
-    Example:
+    Examples:
         >>> from fociscope.imager.psf import FitParameter
         >>> FitParameter("spread", 0.02, 3.0, 0.0003, "um/um").label
         'spread'
@@ -110,7 +110,7 @@ class Psf(Configuration):
 
     Instances are frozen and hashable: results are cached by PSF.
 
-    Example:
+    Examples:
         >>> from fociscope.imager import Imager
         >>> psf = Imager.reference().psf
         >>> psf.kernel(300.0, pixel_pitch_um=55.0).shape
@@ -259,7 +259,7 @@ class Psf(Configuration):
         Returns:
             (...) within 0 ... 1; a float for a float.
 
-        Example:
+        Examples:
             >>> from fociscope.imager import GaussianPsf
             >>> GaussianPsf(tissue={"attenuation_per_mm": 1.0}).collection_efficiency(0.0)
             0.035
@@ -396,7 +396,7 @@ class Psf(Configuration):
             ImagerError: If a depth is outside `depth_range_um`, the pitch is not above 0, the
                 energy is outside 0 ... 1, or the radius is negative or beyond `LARGEST_RADIUS_PX`.
 
-        Example:
+        Examples:
             >>> from fociscope.imager import GaussianPsf
             >>> kernel = GaussianPsf().kernel(100.0, 55.0, radius_px=1)
             >>> kernel.shape, bool(kernel[1, 1] == kernel.max())

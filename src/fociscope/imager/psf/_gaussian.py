@@ -28,7 +28,7 @@ class GaussianPsf(Psf):
 
     and that of the tissue's scattering. Kernels are its exact integrals over pixels.
 
-    Example:
+    Examples:
         >>> from fociscope.imager import GaussianPsf
         >>> psf = GaussianPsf(spread=0.25, base_blur_um=20.0)
         >>> round(psf.encircled_radius_um(200.0, 0.5), 1)

@@ -77,7 +77,7 @@ class MeasuredPsf(Psf):
     Between two depths, the Gaussian nearest to each kernel is interpolated in width, and what is
     left is stretched to that width and mixed. Depths outside the stack are refused.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from fociscope.imager import AngleSelectivePsf, MeasuredPsf
         >>> depth_um = np.array([50.0, 100.0, 150.0])

@@ -67,7 +67,7 @@ def radial_pixel_response(
         Without an offset (..., radius + 1, radius + 1), one quadrant, whose entry [0, 0] lies under
         the emitter; else (..., 2 radius + 1, 2 radius + 1).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from fociscope.imager import radial_pixel_response
         >>> gaussian = lambda r2_um2: torch.exp(-r2_um2 / (2 * 40.0**2))

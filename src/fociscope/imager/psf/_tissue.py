@@ -47,7 +47,7 @@ class Tissue(Configuration):
     the Fermi-Eyges result (Eyges, Phys. Rev. 74:1534-1535, 1948), good while $z$ is well below
     $1 / \mu_s'$.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from fociscope.imager import Tissue
         >>> tissue = Tissue(attenuation_per_mm=1.0, reduced_scattering_per_mm=0.3)
