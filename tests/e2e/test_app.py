@@ -254,8 +254,8 @@ def test_a_focus_that_is_chosen_is_pointed_at(visitor: Visitor) -> None:
     visitor.tab("Foci")
     rows = visitor.page.locator("tbody tr")
     rows.first.wait_for()
-    traces = "document.querySelector('[aria-label=\"Depth map from above\"]').data.length"
-    assert visitor.page.evaluate(traces) == 1
+    traces = "document.querySelector('[aria-label=\"Depth map from above\"]').data?.length"
+    visitor.page.wait_for_function(f"{traces} == 1")  # the table may come before the picture
 
     rows.first.click()
     visitor.page.wait_for_function(f"{traces} == 2")
