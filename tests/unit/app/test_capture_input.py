@@ -10,7 +10,6 @@ import tifffile
 from numpy.typing import NDArray
 
 from fociscope.app.capture_input import from_upload, safe_name, shipped_example, simulated
-from fociscope.app.download import command_line
 from fociscope.app.methods import answer, default_model, methods_for
 from fociscope.app.scene import SceneSettings, simulate_scene
 from fociscope.app.scores import score
@@ -85,6 +84,9 @@ def test_a_layer_moves_without_changing_its_cells() -> None:
 
 
 def test_a_scene_of_the_reference_imager_needs_no_imager_file() -> None:
+    pytest.importorskip("nicegui", reason="the app needs NiceGUI: pip install 'fociscope[app]'")
+    from fociscope.app.download import command_line
+
     usual, other = simulated(SceneSettings()), simulated(SceneSettings(half_angle_deg=15))
     command = command_line(other, model="layers-ab", layers=None)
 
