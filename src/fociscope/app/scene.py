@@ -70,7 +70,7 @@ def simulate_scene(settings: SceneSettings) -> SimulatedScene:
     drawn = DrawnFrame.around(imager)
     specimen = PerlinFoci(coverage=(settings.coverage, settings.coverage))
     layers = [
-        specimen.draw(np.random.default_rng([settings.seed, layer]), 1, drawn)
+        specimen.draw_scene(np.random.default_rng([settings.seed, layer]), 1, drawn)
         for layer in range(len(depth_um))
     ]
     light = np.concatenate([layer.light for layer in layers])

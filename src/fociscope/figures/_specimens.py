@@ -149,7 +149,7 @@ def draw_surface(
 
 
 def _one_layer(specimen: Specimen, drawn: DrawnFrame, seed: int) -> DrawnLayers:
-    return specimen.draw(np.random.default_rng(seed), 1, drawn)
+    return specimen.draw_scene(np.random.default_rng(seed), 1, drawn)
 
 
 def _noisy(clean: torch.Tensor, imager: Imager, peak_snr_db: float, seed: int) -> Image:

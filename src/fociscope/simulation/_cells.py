@@ -12,12 +12,15 @@ import numpy as np
 from scipy.ndimage import convolve1d
 from scipy.special import ive
 
+from fociscope.simulation._fields import spectral_field
 from fociscope.typing import BoolArray, Float32Array, Float64Array, IndexArray
 
 __all__ = ["autofluorescence_light", "discrete_gaussian_taps", "render_cells", "render_discs"]
 
 #: Points of equal area that stand for a cell's disc, at least, and for each pixel of its area.
 DISC_POINTS, DISC_POINTS_PER_PIXEL = 64, 16
+#: Of the power spectrum of structured autofluorescence: smooth clouds with some grain.
+STRUCTURE_EXPONENT = 4.0
 #: Between neighbours on the spiral on which they lie (Vogel, Math. Biosciences 44:179-189, 1979).
 GOLDEN_ANGLE_RAD = math.pi * (3 - math.sqrt(5))
 
@@ -38,6 +41,7 @@ def autofluorescence_light(
     *,
     level: tuple[float, float],
     variation: float,
+    feature_px: float = 0.0,
 ) -> Float64Array:
     """Draw (layer, y, x) of autofluorescence.
 
@@ -46,9 +50,16 @@ def autofluorescence_light(
         shape: (layer, y, x).
         level: lowest and highest mean; drawn once per layer.
         variation: coefficient of variation among pixels, which are log-normal.
+        feature_px: size of its structure in pixels; pixels are independent below one.
     """
     mean = rng.uniform(*level, (shape[0], 1, 1))
     sigma = math.sqrt(math.log1p(variation**2))
+    if feature_px >= 1:
+        field = spectral_field(
+            rng, shape[0], shape[1:], exponent=STRUCTURE_EXPONENT, largest_px=2 * feature_px
+        )
+        structure = np.exp(sigma * field)
+        return np.asarray(mean * structure / structure.mean(axis=(-2, -1), keepdims=True))
     return np.asarray(mean * rng.lognormal(-(sigma**2) / 2, sigma, shape))
 
 
@@ -62,6 +73,7 @@ def render_cells(
     cell_diameter_um: float,
     autofluorescence: tuple[float, float],
     autofluorescence_cv: float,
+    autofluorescence_feature_px: float = 0.0,
 ) -> Float32Array:
     """Draw cells where the masks say so, and autofluorescence around and among them.
 
@@ -79,6 +91,7 @@ def render_cells(
         autofluorescence: lowest and highest mean level, relative to the cells' mean light; drawn
             once per layer.
         autofluorescence_cv: coefficient of variation of the autofluorescence among pixels.
+        autofluorescence_feature_px: size of its structure in pixels.
 
     Returns:
         (layer, y, x) light per pixel; the cells' mean within the mask is 1 on average.
@@ -109,7 +122,11 @@ def render_cells(
     cells = convolve1d(convolve1d(cells, taps, axis=1), taps, axis=2)[:, 1:-1, 1:-1]
 
     haze = autofluorescence_light(
-        rng, (layers, height, width), level=autofluorescence, variation=autofluorescence_cv
+        rng,
+        (layers, height, width),
+        level=autofluorescence,
+        variation=autofluorescence_cv,
+        feature_px=autofluorescence_feature_px,
     )
     return np.asarray(cells * masks + haze, dtype=np.float32)
 

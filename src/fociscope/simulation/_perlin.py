@@ -12,7 +12,7 @@ import numpy as np
 
 from fociscope.typing import BoolArray, Float64Array
 
-__all__ = ["foci_masks", "gradient_noise"]
+__all__ = ["covered", "foci_masks", "gradient_noise"]
 
 
 def _fade(t: Float64Array) -> Float64Array:
@@ -77,9 +77,22 @@ def foci_masks(
     for octave in range(octaves):
         period_px = max(feature_px / 2**octave, 1.0)
         field += persistence**octave * gradient_noise(rng, len(coverage), frame_px, period_px)
+    return covered(field, coverage)
+
+
+def covered(field: Float64Array, coverage: Float64Array) -> BoolArray:
+    """Return the places where a field is highest.
+
+    Args:
+        field: (layer, y, x) of any unit.
+        coverage: (layer,) share of the pixels, 0 to 1, to the nearest pixel.
+
+    Returns:
+        (layer, y, x), True there.
+    """
     flat = np.sort(field.reshape(len(coverage), -1), axis=-1)
     pixels = flat.shape[-1]
-    tumour_px = np.round(coverage * pixels).astype(np.intp)
+    covered_px = np.round(coverage * pixels).astype(np.intp)
     padded = np.concatenate([flat, np.full((len(coverage), 1), np.inf)], axis=-1)
-    threshold = padded[np.arange(len(coverage)), pixels - tumour_px]
+    threshold = padded[np.arange(len(coverage)), pixels - covered_px]
     return np.asarray(field >= threshold[:, None, None])

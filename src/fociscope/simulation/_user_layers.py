@@ -67,7 +67,7 @@ class UserLayers(FilledTissue):
         light = np.stack(
             [_normalised(*plane) for plane in enumerate(zip(image, masks, strict=True))]
         )
-        light += self.draw_autofluorescence(rng, (layers, *frame.size_px))
+        light += self.draw_autofluorescence(rng, (layers, *frame.size_px), frame.pixel_pitch_um)
         return DrawnLayers(light.astype(np.float32), masks)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import AfterValidator, Field
 
 from fociscope.configuration import Configuration, Range
 from fociscope.simulation._cells import autofluorescence_light
+from fociscope.simulation._illumination import Dust, dusted, illumination
 from fociscope.simulation.frame import DrawnFrame
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 
@@ -61,6 +63,11 @@ class Specimen(Configuration):
         autofluorescence: Least and greatest mean light outside the cells, relative to the mean
             light where they are; drawn once for each layer.
         autofluorescence_cv: Coefficient of variation of the autofluorescence among pixels.
+        autofluorescence_feature_um: Size in um of the structure of the autofluorescence; with 0,
+            its pixels are independent.
+        illumination_variation: Least and greatest change of the excitation across the frame,
+            relative to its mean; drawn once for each scene.
+        dust: Opaque specks that lie on each layer; none by default.
 
     Examples:
         >>> import numpy as np
@@ -87,6 +94,37 @@ class Specimen(Configuration):
     autofluorescence: ShareRange = (0.05, 0.10)
     """Least and greatest mean light outside the cells, relative to the mean where they are."""
     autofluorescence_cv: Annotated[float, Field(ge=0, le=10)] = 0.3
+    autofluorescence_feature_um: Annotated[float, Field(ge=0, le=100_000)] = 0.0
+    """Size of the structure of the autofluorescence; with 0, its pixels are independent."""
+    illumination_variation: ShareRange = (0.0, 0.0)
+    """Least and greatest change of the excitation across the frame, relative to its mean."""
+    dust: Dust | None = None
+    """Opaque specks that lie on each layer."""
+
+    emits_outside_mask: ClassVar[bool] = False
+    """Whether more than autofluorescence is emitted where there are no cells."""
+
+    def draw_scene(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:
+        """Draw the layers of one scene, as they emit under uneven excitation and below dust.
+
+        Args:
+            rng: Source of all that is random.
+            layers: Number of layers.
+            frame: Frame to draw.
+
+        Returns:
+            Light and mask of `draw`; the light is changed, the mask is not.
+
+        Raises:
+            SceneError: If the specimen does not fit the frame or the number of layers.
+        """
+        drawn = self.draw(rng, layers, frame)
+        light: Float32Array | Float64Array = drawn.light
+        if self.illumination_variation[1] > 0:
+            light = light * illumination(rng, frame, self.illumination_variation)
+        if self.dust is not None:
+            light = dusted(rng, light, self.dust, frame.pixel_pitch_um)
+        return drawn if light is drawn.light else drawn._replace(light=light.astype(np.float32))
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:
@@ -116,17 +154,26 @@ class Specimen(Configuration):
         return 1.0
 
     def draw_autofluorescence(
-        self, rng: np.random.Generator, shape: tuple[int, int, int]
+        self,
+        rng: np.random.Generator,
+        shape: tuple[int, int, int],
+        pixel_pitch_um: float | None = None,
     ) -> Float64Array:
         """Draw the light of the autofluorescence.
 
         Args:
             rng: Source of all that is random.
             shape: (layer, y, x).
+            pixel_pitch_um: Side of a pixel in um; without it, pixels are independent.
 
         Returns:
             (layer, y, x) light per pixel.
         """
+        feature_px = self.autofluorescence_feature_um / (pixel_pitch_um or math.inf)
         return autofluorescence_light(
-            rng, shape, level=self.autofluorescence, variation=self.autofluorescence_cv
+            rng,
+            shape,
+            level=self.autofluorescence,
+            variation=self.autofluorescence_cv,
+            feature_px=feature_px,
         )

@@ -223,7 +223,7 @@ def _simulate_chunk(
         depth_um = draw_depths(
             rng, layers, min_separation_um=min_separation_um, deepest_um=imager.gap_um
         )
-        light, mask = specimen.draw(rng, layers, drawn)
+        light, mask = specimen.draw_scene(rng, layers, drawn)
         depths.append(depth_um)
         lights.append(light)
         masks.append(mask)

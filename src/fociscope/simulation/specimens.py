@@ -3,42 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from pydantic import ValidationError, model_validator
 
-from fociscope.configuration import Configuration, any_kind, kind_problem, parse_toml, plain_errors
+from fociscope.configuration import Configuration, parse_toml, plain_errors
 from fociscope.errors import SceneError
 from fociscope.files.safe.limits import read_description
-from fociscope.registry import Registry
+from fociscope.simulation._kinds import SPECIMEN_KINDS, AnySpecimen
 from fociscope.simulation._user_layers import UserLayers
 from fociscope.simulation.base import Specimen
+from fociscope.simulation.clouds import Clouds
+from fociscope.simulation.mixtures import AnyTissue, Mixture, Varied
+from fociscope.simulation.patterns import CellularFoci, DeadLeaves, Sheets, SpectralFoci
+from fociscope.simulation.structures import Glands, Networks, Nuclei, Strands
 from fociscope.simulation.targets import Lines, ResolutionTarget, Rings
 from fociscope.simulation.tissue import MicroFoci, PerlinFoci, SingleCells
 
 __all__ = ["SPECIMEN_KINDS", "AnySpecimen", "load_specimen"]
 
-SPECIMEN_KINDS: Registry[type[Specimen]] = Registry(
-    "kind of specimen",
-    group="fociscope.specimens",
-    error=SceneError,
-    problem=kind_problem(Specimen),
-)
-"""Kinds of specimens by name, each a subclass of `Specimen`."""
-SPECIMEN_KINDS.register("perlin-foci", PerlinFoci)
-SPECIMEN_KINDS.register("micro-foci", MicroFoci)
-SPECIMEN_KINDS.register("single-cells", SingleCells)
-SPECIMEN_KINDS.register("rings", Rings)
-SPECIMEN_KINDS.register("lines", Lines)
-SPECIMEN_KINDS.register("resolution-target", ResolutionTarget)
-SPECIMEN_KINDS.register("user-layers", UserLayers)
-
-if TYPE_CHECKING:
-    AnySpecimen: TypeAlias = Specimen
-else:
-    AnySpecimen = any_kind(SPECIMEN_KINDS, Specimen, default="perlin-foci")
-"""Field of a configuration that holds a specimen of any registered kind; a table in a file names
-its `kind`, and is of the kind `perlin-foci` without one."""
+for _kind in (
+    PerlinFoci,
+    SpectralFoci,
+    CellularFoci,
+    DeadLeaves,
+    Sheets,
+    MicroFoci,
+    SingleCells,
+    Nuclei,
+    Strands,
+    Networks,
+    Glands,
+    Clouds,
+    Rings,
+    Lines,
+    ResolutionTarget,
+    UserLayers,
+    Varied,
+    Mixture,
+    AnyTissue,
+):
+    SPECIMEN_KINDS.register(_kind.model_fields["kind"].default, _kind)
 
 
 def load_specimen(name_or_path: str | Path) -> Specimen:

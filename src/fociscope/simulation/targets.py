@@ -91,7 +91,7 @@ class Target(FilledTissue):
         masks = share >= 0.5
         if self.emission == "cells":
             return DrawnLayers(self.filled(rng, masks, frame.pixel_pitch_um), masks)
-        light = share + self.draw_autofluorescence(rng, share.shape)
+        light = share + self.draw_autofluorescence(rng, share.shape, frame.pixel_pitch_um)
         return DrawnLayers(light.astype(np.float32), masks)
 
 

@@ -12,15 +12,26 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
+from scipy.spatial import cKDTree
 
 from fociscope.configuration import Configuration
 from fociscope.simulation._cells import render_cells, render_discs
+from fociscope.simulation._fields import poisson_points
 from fociscope.simulation._perlin import foci_masks
 from fociscope.simulation.base import DrawnLayers, ShareRange, Specimen
 from fociscope.simulation.frame import DrawnFrame
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 
-__all__ = ["FilledTissue", "MicroFoci", "PerlinFoci", "SingleCells"]
+__all__ = [
+    "Density",
+    "Diameter",
+    "FilledTissue",
+    "MicroFoci",
+    "PerlinFoci",
+    "PlacedCells",
+    "SingleCells",
+    "apart",
+]
 
 #: How often a place is sought for a micro-focus before it is left out.
 PLACING_TRIES = 200
@@ -66,6 +77,7 @@ class FilledTissue(Specimen, _Cells):
             cell_diameter_um=self.cell_diameter_um,
             autofluorescence=self.autofluorescence,
             autofluorescence_cv=self.autofluorescence_cv,
+            autofluorescence_feature_px=self.autofluorescence_feature_um / pixel_pitch_um,
         )
 
 
@@ -126,7 +138,7 @@ class PerlinFoci(FilledTissue):
         return DrawnLayers(self.filled(rng, masks, frame.pixel_pitch_um), masks)
 
 
-class _PlacedCells(Specimen, _Cells):
+class PlacedCells(Specimen, _Cells):
     """A specimen of cells that are drawn one by one; a mean cell's light is 1 where it lies."""
 
     def cells_per_unit_light(self, pixel_pitch_um: float) -> float:
@@ -136,7 +148,7 @@ class _PlacedCells(Specimen, _Cells):
     def _cell_light(self, pixel_pitch_um: float) -> float:
         return max(1.0, math.pi / 4 * (self.cell_diameter_um / pixel_pitch_um) ** 2)
 
-    def _placed(
+    def placed(
         self,
         rng: np.random.Generator,
         places_px: list[Float64Array],
@@ -156,16 +168,23 @@ class _PlacedCells(Specimen, _Cells):
             shape=shape,
             diameter_px=self.cell_diameter_um / frame.pixel_pitch_um,
         )
-        return DrawnLayers(
-            (light + self.draw_autofluorescence(rng, shape)).astype(np.float32), mask
-        )
+        haze = self.draw_autofluorescence(rng, shape, frame.pixel_pitch_um)
+        return DrawnLayers((light + haze).astype(np.float32), mask)
 
 
-class SingleCells(_PlacedCells):
-    """Cells that lie alone: a Poisson process over the frame.
+class SingleCells(PlacedCells):
+    r"""Cells that lie alone: scattered, in loose groups, or away from one another.
+
+    Processes of points: `poisson`, all places alike; `clustered`, groups of cells around scattered
+    centres with a Gaussian spread (Thomas, Biometrika 36:18, 1949); `repulsive`, no two cells
+    nearer than half the distance $1 / \sqrt{n}$ of cells on a grid of the density $n$.
 
     Attributes:
-        cells_per_mm2: Mean density of cells, per mm^2.
+        cells_per_mm2: Mean density of cells, per mm^2; of the repulsive process, of those that seek
+            a place.
+        process: Process of points.
+        group_cells: Mean number of cells of a group of the clustered process.
+        group_um: Standard deviation of its spread in um.
         cell_diameter_um: Diameter of a cell's disc in um.
         brightness_sigma: Standard deviation of the logarithm of a cell's brightness.
 
@@ -178,15 +197,38 @@ class SingleCells(_PlacedCells):
 
     kind: Literal["single-cells"] = "single-cells"
     cells_per_mm2: Density = 5.0
+    process: Literal["poisson", "clustered", "repulsive"] = "poisson"
+    group_cells: Annotated[float, Field(gt=0, le=10_000)] = 6.0
+    """Mean number of cells of a group of the clustered process."""
+    group_um: Annotated[float, Field(gt=0, le=10_000)] = 150.0
+    """Standard deviation of a group's spread."""
 
     def draw(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:
         """Draw cells anywhere in the frame."""
-        per_layer = _mean_count(self.cells_per_mm2, frame)
-        places = [rng.uniform(0, frame.size_px, (rng.poisson(per_layer), 2)) for _ in range(layers)]
-        return self._placed(rng, places, frame)
+        draw_places = {
+            "poisson": self._poisson,
+            "clustered": self._clustered,
+            "repulsive": self._repulsive,
+        }[self.process]
+        return self.placed(rng, [draw_places(rng, frame) for _ in range(layers)], frame)
+
+    def _poisson(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
+        count = rng.poisson(_mean_count(self.cells_per_mm2, frame))
+        return rng.uniform(0, frame.size_px, (count, 2))
+
+    def _clustered(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
+        spread_px = self.group_um / frame.pixel_pitch_um
+        per_px2 = self.cells_per_mm2 / self.group_cells * (frame.pixel_pitch_um / 1000) ** 2
+        centres = poisson_points(rng, frame.size_px, per_px2=per_px2, margin_px=4 * spread_px)
+        places = np.repeat(centres, rng.poisson(self.group_cells, len(centres)), axis=0)
+        return np.asarray(places + rng.normal(0, spread_px, places.shape))
+
+    def _repulsive(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
+        apart_px2 = 250_000 / self.cells_per_mm2 / frame.pixel_pitch_um**2
+        return apart(self._poisson(rng, frame), apart_px2)
 
 
-class MicroFoci(_PlacedCells):
+class MicroFoci(PlacedCells):
     """Isolated clusters of a few cells.
 
     Attributes:
@@ -241,7 +283,7 @@ class MicroFoci(_PlacedCells):
             azimuth = rng.uniform(0, 2 * math.pi, len(centre))
             towards = np.stack([np.sin(azimuth), np.cos(azimuth)], axis=-1)
             places.append(centre + distance[:, None] * towards)
-        return self._placed(rng, places, frame)
+        return self.placed(rng, places, frame)
 
     def _centres(
         self,
@@ -258,6 +300,24 @@ class MicroFoci(_PlacedCells):
             free = tries[(between >= apart_px2).all(-1)]
             centres = np.concatenate([centres, free[:1]])
         return centres
+
+
+def apart(places_px: Float64Array, apart_px2: float) -> Float64Array:
+    """Return those (place, 2) that lie away from all that were kept before them.
+
+    Args:
+        places_px: (place, 2) in the order in which they seek a place.
+        apart_px2: square of the least distance.
+    """
+    if not len(places_px):
+        return places_px
+    pairs = cKDTree(places_px).query_pairs(math.sqrt(apart_px2), output_type="ndarray")
+    kept = np.ones(len(places_px), dtype=np.bool_)
+    # By the later of the two: whether the earlier one is kept has been decided by then.
+    for earlier, later in sorted(np.sort(pairs, axis=-1).tolist(), key=lambda pair: pair[1]):
+        if kept[earlier]:
+            kept[later] = False
+    return places_px[kept]
 
 
 def _mean_count(per_mm2: float, frame: DrawnFrame) -> float:

@@ -6,7 +6,9 @@ $$\mathcal{L} = \mathcal{L}_\text{mask} + w_\text{intensity} \mathcal{L}_\text{i
 + w_\text{depth} \mathcal{L}_\text{depth} + w_\text{presence} \mathcal{L}_\text{presence},$$
 
 of the cross entropy of the masks, the squared error of the light, `depth_loss`, and the cross
-entropy of the presence. All but the last are means over present layers.
+entropy of the presence. All but the last are means over present layers. The error of the light of
+a layer whose light has a mean square above 4 is divided by a fourth of it, so that a few very
+bright cells do not outweigh all other scenes.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from fociscope.networks.layer_net import LayerNetOutput
 
 __all__ = ["depth_loss", "layer_loss"]
 
+#: Mean square of a layer's light, in the network's unit, from which on its error counts less.
+BRIGHT_LAYER = 4.0
 #: Depths are weighted by their predicted variance to this power, so that hard scenes still teach
 #: (beta-NLL, Seitzer et al., ICLR 2022).
 DEPTH_BETA = 0.5
@@ -76,7 +80,8 @@ def layer_loss(
     present = (places < layers[:, None]).to(mask.dtype)
     where = present[..., None, None].expand_as(mask)
     cells = F.binary_cross_entropy_with_logits(output.logit, mask, weight=where, reduction="sum")
-    light = (where * (output.intensity - intensity).square()).sum()
+    bright = (intensity.square().mean(dim=(-2, -1), keepdim=True) / BRIGHT_LAYER).clamp(min=1)
+    light = (where * (output.intensity - intensity).square() / bright).sum()
     terms = {
         "mask": cells / where.sum(),
         "intensity": light / where.sum(),

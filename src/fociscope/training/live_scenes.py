@@ -83,7 +83,9 @@ class LiveScenes(IterableDataset[TrainingBatch]):
         mask = np.zeros(light.shape, dtype=np.bool_)
         for n, there in enumerate(layers):
             depth_um[n, :there] = self._depths(rng, int(there))
-            light[n, :there], mask[n, :there] = self._specimen(rng).draw(rng, int(there), frame)
+            light[n, :there], mask[n, :there] = self._specimen(rng).draw_scene(
+                rng, int(there), frame
+            )
         half_angle_deg, base_blur_px = self._imagers(rng, count)
         captures = project(
             imager,

@@ -233,7 +233,7 @@ class Recipe(Configuration):
         >>> recipe.network.sensors, recipe.network.layers
         (1, 1)
         >>> [stage.name for stage in recipe.stages]
-        ['optics and depth', 'focus']
+        ['optics and depth', 'focus', 'any tissue']
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]

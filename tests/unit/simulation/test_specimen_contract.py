@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+import tomli_w
 
 from fociscope.cli import main
 from fociscope.evaluation.suite import Condition
@@ -74,6 +75,8 @@ def test_there_is_no_light_but_autofluorescence_outside_the_mask(
     dark = example(kind).model_copy(update={"autofluorescence": (0.0, 0.0)})
     light, mask = draw(dark)
     assert light.min() >= 0
+    if dark.emits_outside_mask:
+        pytest.skip("declares that it emits more")
     assert light[mask].mean() > 0.3
     # A disc or an edge may reach into pixels of which it covers less than half.
     assert light[~mask].sum() < 0.25 * light[mask].sum()
@@ -136,20 +139,11 @@ def test_a_file_of_all_fields_gives_the_specimen_back(
     kind: str, example: Example, tmp_path: Path
 ) -> None:
     specimen = example(kind)
-    lines = [
-        f"{name} = {_toml(value)}"
-        for name, value in specimen.model_dump(mode="json").items()
-        if value is not None
-    ]
-    (tmp_path / "mine.toml").write_text("\n".join(lines))
+    (tmp_path / "mine.toml").write_text(
+        tomli_w.dumps(specimen.model_dump(mode="json", exclude_none=True))
+    )
     assert load_specimen(tmp_path / "mine.toml") == specimen
     assert type(specimen).model_validate_json(specimen.model_dump_json()) == specimen
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
-    return f"'{value}'" if isinstance(value, str) else repr(value)
 
 
 @pytest.mark.parametrize("kind", SPECIMEN_KINDS)
