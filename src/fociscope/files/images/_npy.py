@@ -10,6 +10,7 @@ import numpy as np
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays._npz import read_npy_header
 from fociscope.files.formats._stacks import ARRAY_LEADING, Stack
+from fociscope.files.formats._values import as_float32
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, decoding, unbounded
 from fociscope.typing import Float32Array
 
@@ -49,13 +50,12 @@ def open_npy(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Stack]:
     def planes(start: int, stop: int) -> Float32Array:
         check_claim(path, (stop - start, *shape[-2:]), dtype, limits)
         per = shape[1] if len(shape) == 4 else 1  # planes of one frame, in which runs are counted
-        with decoding(path, "NPY array"), np.errstate(over="ignore"):
-            # Mapped anew each time, so that what was read before leaves memory. Too large for
-            # float32 becomes inf, judged elsewhere.
+        with decoding(path, "NPY array"):
+            # Mapped anew each time, so that what was read before leaves memory.
             order: Literal["C", "F"] = "F" if fortran else "C"
             mapped = np.memmap(path, dtype, "r", start_byte, shape, order)
             part = mapped[start // per : stop // per] if len(shape) > 2 else mapped
-            return np.array(part, dtype=np.float32, order="C").reshape(-1, *shape[-2:])
+            return as_float32(path, part).reshape(-1, *shape[-2:])
 
     yield Stack(path, ARRAY_LEADING[len(shape)], shape[:-2], (shape[-2], shape[-1]), planes)
 

@@ -19,6 +19,8 @@ import tifffile
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.formats._stacks import Stack
+from fociscope.files.formats._values import as_float32
+from fociscope.files.images._tiff_count import Planes, count_planes, read_contiguous
 from fociscope.files.images._tiff_lzw import PREDICTORS, decoded_lzw
 from fociscope.files.images._tiff_metadata import check_axes, page_axes, pixel_size_um
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, decoding, require_file
@@ -54,12 +56,13 @@ def read_tiff(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
     with decoding(path, "TIFF image"), tifffile.TiffFile(path) as tiff:
         first = tiff.pages[0]
         _check_page(path, first, limits)
-        check_claim(path, (count, *first.shape), first.dtype, limits)
-        check_axes(path, tiff, count)
-        pages = np.empty((count, *first.shape), dtype=np.float32)
-        for index in range(count):
-            pages[index] = _read_page(path, tiff, index, limits)
-    return pages[0] if count == 1 else pages
+        held = count_planes(path, tiff, count, limits)
+        check_claim(path, (held.count, *first.shape), first.dtype, limits)
+        order = check_axes(path, tiff, held.count)
+        pages = np.empty((held.count, *first.shape), dtype=np.float32)
+        for place, index in enumerate(order):
+            pages[place] = _read_page(path, tiff, int(index), limits, held)
+    return pages[0] if held.count == 1 else pages
 
 
 @contextmanager
@@ -87,34 +90,51 @@ def open_tiff(
         with decoding(path, "TIFF image"):
             first = tiff.pages[0]
             _check_page(path, first, limits, growing=growing)
-            leading, counts, order = page_axes(path, tiff, count)
-            pitch_um = pixel_size_um(path, tiff)
+            held = count_planes(path, tiff, count, limits, growing=growing)
+            axes = page_axes(path, tiff, held.count, listed=count)
+            pitch_um, notes = pixel_size_um(path, tiff)
 
         def planes(start: int, stop: int) -> Float32Array:
             check_claim(path, (stop - start, *first.shape), first.dtype, limits)
             found = np.empty((stop - start, *first.shape), dtype=np.float32)
             with decoding(path, "TIFF image"):
-                for place, index in enumerate(order[start:stop]):
-                    found[place] = _read_page(path, tiff, int(index), limits)
+                for place, index in enumerate(axes.pages[start:stop]):
+                    found[place] = _read_page(path, tiff, int(index), limits, held)
             return found
 
         frame_px = (int(first.shape[0]), int(first.shape[1]))
-        yield Stack(path, leading, counts, frame_px, planes, pitch_um)
+        every = (*held.notes, *axes.notes, *notes)
+        yield Stack(path, axes.leading, axes.counts, frame_px, planes, pitch_um, every)
     finally:
         tiff.close()
 
 
-def _read_page(path: Path, tiff: Any, index: int, limits: Limits) -> Float32Array:
+def _read_page(path: Path, tiff: Any, index: int, limits: Limits, held: Planes) -> Float32Array:
     """Return one page, which must be like the first."""
-    first, page = tiff.pages[0], tiff.pages[index]
+    first = tiff.pages[0]
+    if held.is_contiguous and index > 0:
+        return _counts(path, tiff, read_contiguous(first, index))
+    page = tiff.pages[index]
     if page.shape != first.shape or page.dtype != first.dtype:
         raise FileFormatError(
             f"{printable(path)}: page 1 is {_size(first)} but page {index + 1} is {_size(page)}, "
             "expected pages of one size and type; save them as files."
         )
     _check_page(path, page, limits)
-    with np.errstate(over="ignore"):  # too large for float32 becomes inf, judged elsewhere
-        return _decode(page).astype(np.float32)
+    return _counts(path, tiff, _decode(page))
+
+
+def _counts(path: Path, tiff: Any, values: npt.NDArray[Any]) -> Float32Array:
+    """Return the counts that stored values stand for.
+
+    ImageJ stores signed 16-bit images as unsigned ones, and states the offset as calibration.
+    """
+    counts = as_float32(path, values)
+    if tiff.is_imagej and values.dtype == np.uint16:
+        imagej = tiff.imagej_metadata or {}
+        if (imagej.get("c0"), imagej.get("c1")) == (-32768.0, 1.0):
+            counts -= 32768
+    return counts
 
 
 def read_pixel_size_um(path: Path) -> float | None:
@@ -154,7 +174,7 @@ def read_pixel_size_um(path: Path) -> float | None:
     with decoding(path, "TIFF image"), path.open("rb") as stream:
         _count_pages(path, stream, DEFAULT_LIMITS)
     with decoding(path, "TIFF image"), tifffile.TiffFile(path) as tiff:
-        return pixel_size_um(path, tiff)
+        return pixel_size_um(path, tiff)[0]
 
 
 def _count_pages(path: Path, stream: BinaryIO, limits: Limits, *, growing: bool = False) -> int:
@@ -221,10 +241,11 @@ def _check_page(path: Path, page: Any, limits: Limits, *, growing: bool = False)
         raise FileFormatError(
             f"{where}: a colour or palette image, expected greyscale; convert it to greyscale."
         )
-    if page.photometric == _MIN_IS_WHITE:
+    if page.photometric == _MIN_IS_WHITE and not _is_bool_array(page):
+        what = "save a mask as uint8" if page.bitspersample == 1 else "save it as min-is-black"
         raise FileFormatError(
-            f"{where}: stores white as 0 (min-is-white), expected black as 0; invert it and save "
-            "it as min-is-black."
+            f"{where}: stores white as 0 (min-is-white), expected black as 0, as it is not clear "
+            f"which of its values are meant to be high; {what}, with the values that are meant."
         )
     if len(page.shape) != 2:
         raise FileFormatError(
@@ -255,6 +276,11 @@ def _check_page(path: Path, page: Any, limits: Limits, *, growing: bool = False)
             f"{where}: holds only a part of the {_size(page)} values it claims; it is truncated, "
             "copy or export it again."
         )
+
+
+def _is_bool_array(page: Any) -> bool:
+    """Whether tifffile stored an array of bool: 1 bit, min-is-white, and True as 1 all the same."""
+    return page.bitspersample == 1 and page.shaped_description is not None
 
 
 def _is_complete(path: Path, page: Any) -> bool:

@@ -4,26 +4,57 @@ Only attributes are read from them; shapes are promises that the pages themselve
 """
 
 import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fociscope.errors import FileFormatError, printable
+from fociscope.files.formats._axes import axis_role
+from fociscope.files.formats._channels import channel_order
+from fociscope.files.formats._pixel_size import believed_um, is_printer_resolution
 from fociscope.files.formats._units import um_per_unit
+from fociscope.files.images._tiff_count import shaped_descriptions
+from fociscope.files.images._tiff_vendor import micromanager, micromanager_axes
 from fociscope.files.ome._xml import OmeImage, read_ome_xml
 from fociscope.typing import Int64Array
 
-__all__ = ["Pages", "check_axes", "ome_image", "page_axes", "pixel_size_um"]
+__all__ = ["PageAxes", "Pages", "check_axes", "ome_image", "page_axes", "pixel_size_um"]
 
 Pages = Int64Array
 
 _CENTIMETRE = 3
 _UM_PER_CM = 10_000.0
+_IMAGEJ_NAMES = {"T": "frames", "Z": "slices", "C": "channels"}
 
 
-def pixel_size_um(path: Path, tiff: Any) -> float | None:
-    """Return the pixel pitch in um that an open `tifffile.TiffFile` states, None if it states none.
+@dataclass(frozen=True)
+class PageAxes:
+    """What the pages of a stack run over."""
+
+    leading: str
+    """As `Stack.leading` names it."""
+    counts: tuple[int, ...]
+    """Length of each leading axis."""
+    pages: Pages
+    """Number of the page of each plane, all axes in C order."""
+    notes: tuple[str, ...] = ()
+
+    def with_sensors_in_order(self, where: str, names: tuple[str, ...]) -> "PageAxes":
+        """Return A before B, where the names of the two channels say that they come in reverse."""
+        if self.leading not in ("S", "FS") or self.counts[-1] != 2:
+            return self
+        order, notes = channel_order(where, names)
+        pages = self.pages.reshape(-1, 2)[:, list(order)].ravel()
+        return replace(self, pages=pages, notes=(*self.notes, *notes))
+
+
+def pixel_size_um(path: Path, tiff: Any) -> tuple[float | None, tuple[str, ...]]:
+    """Return the pixel pitch in um that an open `tifffile.TiffFile` states, and what to know of it.
+
+    Returns:
+        The pitch, None if it states none that can be one; and notes.
 
     Raises:
         FileFormatError: its OME-XML is unsafe.
@@ -31,6 +62,7 @@ def pixel_size_um(path: Path, tiff: Any) -> float | None:
     """
     page: Any = tiff.pages[0]
     image = ome_image(path, tiff)
+    where = printable(path)
     if image is not None:
         pixels = image.pixels
         sizes = [
@@ -38,17 +70,27 @@ def pixel_size_um(path: Path, tiff: Any) -> float | None:
             * um_per_unit(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
             for axis in "XY"
         ]
-        return _square(*sizes)
+        return believed_um(where, _square(*sizes))
+    own_um = micromanager(page).get("PixelSizeUm")
+    if isinstance(own_um, int | float) and own_um > 0:
+        return believed_um(where, float(own_um))
+    centimetre = page.tags.valueof("ResolutionUnit", default=0) == _CENTIMETRE
+    unit_um = _UM_PER_CM if centimetre else math.nan
     if tiff.is_imagej:
         unit_um = um_per_unit((tiff.imagej_metadata or {}).get("unit"))
-    else:
-        centimetre = page.tags.valueof("ResolutionUnit", default=0) == _CENTIMETRE
-        unit_um = _UM_PER_CM if centimetre else math.nan
     sizes = []
     for axis in "XY":
         pixels_per, units = page.tags.valueof(f"{axis}Resolution", default=(0, 0))
         sizes.append(unit_um * units / pixels_per if pixels_per else math.nan)
-    return _square(*sizes)
+    stated_um = _square(*sizes)
+    if stated_um is not None and not tiff.is_imagej and is_printer_resolution(stated_um):
+        dpi = round(25_400 / stated_um)
+        note = (
+            f"{where}: its resolution of {dpi} dots per inch is a screen's or a printer's, and is "
+            "ignored."
+        )
+        return None, (note,)
+    return believed_um(where, stated_um)
 
 
 def _square(x_um: float, y_um: float) -> float | None:
@@ -56,28 +98,37 @@ def _square(x_um: float, y_um: float) -> float | None:
     return x_um if sound else None
 
 
-def check_axes(path: Path, tiff: Any, count: int) -> None:
+def check_axes(path: Path, tiff: Any, count: int) -> Pages:
     """Refuse a stack with more than one axis over its pages, and one that keeps pages elsewhere.
+
+    Returns:
+        The number of the page of each plane, in the order of that axis.
 
     Raises:
         FileFormatError: so it is, or its OME-XML is unsafe.
         ValueError: its OME-XML is broken.
     """
-    long = _long_axes(ome_image(path, tiff), tiff)
+    image = ome_image(path, tiff)
+    long = _long_axes(image, tiff)
     if len(long) > 1:
         raise _several_axes(path, long)
     _check_count(path, long, count)
+    if image is None or not long:
+        return np.arange(count)
+    return image.pages([long.get(axis, 1) for axis in image.slow_to_fast])
 
 
-def page_axes(path: Path, tiff: Any, count: int) -> tuple[str, tuple[int, ...], Pages]:
-    """Return what the pages run over, as `Stack.leading` names it, how long, and their order.
+def page_axes(path: Path, tiff: Any, count: int, *, listed: int | None = None) -> PageAxes:
+    """Return what the pages run over, how long, and their order.
 
     Channels are sensors, time points are frames. Slices are frames beside channels, and say
     nothing on their own, because much software calls every stack one of slices.
 
-    Returns:
-        The leading axes, their lengths, and the number of the page of each plane, all axes in
-        C order.
+    Args:
+        path: File, for messages.
+        tiff: Open `tifffile.TiffFile`.
+        count: Number of planes.
+        listed: Number of pages in its list, if planes lie behind them.
 
     Raises:
         FileFormatError: more than frames and sensors, more than two channels, pages elsewhere, or
@@ -87,20 +138,21 @@ def page_axes(path: Path, tiff: Any, count: int) -> tuple[str, tuple[int, ...], 
     image = ome_image(path, tiff)
     long = _long_axes(image, tiff)
     pages = np.arange(count)
+    where = printable(path)
     if not long:
         if count == 1:
-            return "", (), pages
-        shaped = _shaped(tiff, count)
-        return ("P", (count,), pages) if shaped is None else ("FS", shaped, pages)
+            return PageAxes("", (), pages)
+        found = _unnamed(path, tiff, count, count if listed is None else listed)
+        return replace(found, notes=(*found.notes, *_undescribed(where, image, count)))
     if {"T", "Z"} <= set(long):
         raise _several_axes(path, long)
     if long.get("C", 2) != 2:
         raise FileFormatError(
-            f"{printable(path)}: {long['C']} channels, expected 2 (sensors A and B) or 1; save the "
+            f"{where}: {long['C']} channels, expected 2 (sensors A and B) or 1; save the "
             "sensors alone, and frames as time points."
         )
     _check_count(path, long, count)
-    slow_to_fast = "TZC"  # as ImageJ always has it
+    slow_to_fast = _imagej_order(tiff)
     if image is not None:
         slow_to_fast = image.slow_to_fast
         pages = image.pages([long.get(axis, 1) for axis in slow_to_fast])
@@ -108,11 +160,12 @@ def page_axes(path: Path, tiff: Any, count: int) -> tuple[str, tuple[int, ...], 
     sides = [long.get(axis, 1) for axis in slow_to_fast]
     axes = [slow_to_fast.index(axis) for axis in ("Z" if frames == "T" else "T", frames, "C")]
     pages = pages.reshape(sides).transpose(axes).ravel()
+    names = _channel_names(image, tiff, pages)
     if frames not in long:
-        return "S", (2,), pages
+        return PageAxes("S", (2,), pages).with_sensors_in_order(where, names)
     if "C" in long:
-        return "FS", (long[frames], 2), pages
-    return ("F" if frames == "T" else "P"), (count,), pages
+        return PageAxes("FS", (long[frames], 2), pages).with_sensors_in_order(where, names)
+    return PageAxes("F" if frames == "T" else "P", (count,), pages)
 
 
 def ome_image(path: Path, tiff: Any) -> OmeImage | None:
@@ -126,14 +179,99 @@ def ome_image(path: Path, tiff: Any) -> OmeImage | None:
     return None if text is None else read_ome_xml(path, text)
 
 
+def _imagej_order(tiff: Any) -> str:
+    """Return T, Z and C, the slowest first; ImageJ's text names the fastest first.
+
+    Source: ImageJ's and Bio-Formats' key `order`, one of the six orders; xyczt without it.
+    """
+    order = str((tiff.imagej_metadata or {}).get("order", "")).lower().removeprefix("xy")
+    return order[::-1].upper() if sorted(order) == ["c", "t", "z"] else "TZC"
+
+
+def _channel_names(image: OmeImage | None, tiff: Any, pages: Pages) -> tuple[str, ...]:
+    """Return what the first two channels are called, "" where nothing names them."""
+    if image is not None:
+        return tuple(channel.get("Name", "") for channel in image.channels[:2])
+    labels = (tiff.imagej_metadata or {}).get("Labels")
+    if isinstance(labels, list) and len(labels) > max(pages[:2]):
+        return tuple(str(labels[page]) for page in pages[:2])
+    if len(tiff.pages) > max(pages[:2]):
+        said = [micromanager(tiff.pages[int(page)]) for page in pages[:2]]
+        return tuple(str(one.get("Channel", one.get("ChannelName", ""))) for one in said)
+    return ()
+
+
+def _unnamed(path: Path, tiff: Any, count: int, listed: int) -> PageAxes:
+    """Return the axes of a file without OME-XML, and without axes in ImageJ's text."""
+    pages = np.arange(count)
+    own = micromanager_axes(path, tiff, count) if listed == count else None
+    if own is not None:
+        names, of_planes = own
+        leading, counts = ("FS" if of_planes.ndim == 2 else "F"), of_planes.shape
+        if of_planes.ndim == 2 and counts[0] == 1:
+            leading, counts = "S", counts[1:]
+        found = PageAxes(leading, counts, of_planes.ravel())
+        return found.with_sensors_in_order(printable(path), names)
+    return _shaped(path, tiff, count, listed) or PageAxes("P", (count,), pages)
+
+
+def _shaped(path: Path, tiff: Any, count: int, listed: int) -> PageAxes | None:
+    """Return the axes where tifffile itself wrote an array (frame, sensor, y, x), or named them."""
+    said = shaped_descriptions(tiff, listed)
+    shape = said[0].get("shape", ()) if len(said) == 1 else ()
+    if not isinstance(shape, list) or not all(type(side) is int for side in shape):
+        return None
+    axes, pages = said[0].get("axes"), np.arange(count)
+    if not isinstance(axes, str) or len(axes) != len(shape):
+        sound = len(shape) == 4 and shape[1] in (1, 2) and shape[0] * shape[1] == count
+        return PageAxes("FS", (shape[0], shape[1]), pages) if sound else None
+    if axes[-2:].upper() != "YX":
+        return None if axes[-1:].upper() == "S" else _refused_axes(path, axes, shape)
+    sides = dict(zip(axes[:-2], shape[:-2], strict=True))
+    roles = {name: axis_role(name) for name, side in sides.items() if side > 1}
+    frames = [name for name, role in roles.items() if role in ("t", "z")]
+    sensors = [name for name, role in roles.items() if role == "c"]
+    if len(sides) != len(axes) - 2 or math.prod(sides.values()) != count:
+        return None
+    if not frames and not sensors:
+        return None  # "Q", "S" and the like say nothing
+    if len(frames) > 1 or len(sensors) > 1 or len(roles) > len(frames) + len(sensors):
+        _refused_axes(path, axes, shape)
+    if sensors and sides[sensors[0]] != 2:
+        _refused_axes(path, axes, shape)
+    order = [axes.index(name) for name in (*frames, *sensors)]
+    lone = [at for at in range(len(axes) - 2) if at not in order]
+    pages = pages.reshape(shape[:-2]).transpose([*lone, *order]).ravel()
+    if not sensors:
+        return PageAxes("F" if roles[frames[0]] == "t" else "P", (count,), pages)
+    counts = tuple(sides[name] for name in (*frames, *sensors))
+    return PageAxes("FS" if frames else "S", counts, pages)
+
+
+def _refused_axes(path: Path, axes: str, shape: list[int]) -> PageAxes:
+    raise FileFormatError(
+        f"{printable(path)}: a stack over the axes {axes!r:.20} ({' x '.join(map(str, shape))}), "
+        "expected frames (T or Z) and 2 channels (C) at most, then Y and X; save a stack for each."
+    )
+
+
+def _undescribed(where: str, image: OmeImage | None, count: int) -> tuple[str, ...]:
+    """Say so where OME-XML describes fewer planes than there are."""
+    if image is None or image.images >= count:
+        return ()
+    return (
+        f"{where}: its OME-XML describes {image.images} plane(s) but there are {count} pages; all "
+        "are read.",
+    )
+
+
 def _long_axes(image: OmeImage | None, tiff: Any) -> dict[str, int]:
     """Return the axes T, Z, C that are claimed to be longer than 1."""
     if image is not None:
         axes = {axis: int(image.pixels.get(f"Size{axis}", "1")) for axis in "TZC"}
     else:
         imagej = tiff.imagej_metadata or {}
-        names = {"T": "frames", "Z": "slices", "C": "channels"}
-        axes = {axis: int(imagej.get(name, 1)) for axis, name in names.items()}
+        axes = {axis: int(imagej.get(name, 1)) for axis, name in _IMAGEJ_NAMES.items()}
     return {axis: length for axis, length in axes.items() if length > 1}
 
 
@@ -154,12 +292,3 @@ def _check_count(path: Path, long: dict[str, int], count: int) -> None:
 
 def _listed(long: dict[str, int]) -> str:
     return " x ".join(f"{length} {axis}" for axis, length in long.items())
-
-
-def _shaped(tiff: Any, count: int) -> tuple[int, int] | None:
-    """Return (frames, sensors) where tifffile itself wrote an array (frame, sensor, y, x)."""
-    said: Any = tiff.shaped_metadata[0].get("shape", ()) if tiff.shaped_metadata else ()
-    sound = len(said) == 4 and all(type(side) is int for side in said) and said[1] in (1, 2)
-    if not sound or said[0] * said[1] != count:
-        return None
-    return said[0], said[1]

@@ -6,7 +6,7 @@ Source: the OME data model, schema 2016-06, and its OME-TIFF specification.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
@@ -29,6 +29,12 @@ class OmeImage:
     """Attributes of its `Pixels`."""
     tiff_data: list[dict[str, str]]
     """Attributes of each `TiffData`."""
+    channels: list[dict[str, str]] = field(default_factory=list)
+    """Attributes of each `Channel`."""
+    planes: list[dict[str, str]] = field(default_factory=list)
+    """Attributes of each `Plane`."""
+    images: int = 1
+    """How many images the XML describes."""
 
     @property
     def slow_to_fast(self) -> str:
@@ -82,7 +88,7 @@ def read_ome_xml(path: Path, text: str) -> OmeImage | None:
     if len(text) > _LONGEST_TEXT:
         raise ValueError(f"OME-XML of {len(text)} characters")
     found: list[dict[str, str]] = []
-    tiff_data: list[dict[str, str]] = []
+    of_first: dict[str, list[dict[str, str]]] = {"TiffData": [], "Channel": [], "Plane": []}
     elements = 0
 
     def start(tag: str, attributes: dict[str, str]) -> None:
@@ -93,8 +99,8 @@ def read_ome_xml(path: Path, text: str) -> OmeImage | None:
         name = tag.rpartition(":")[2]
         if name == "Pixels":
             found.append(attributes if not found else {})
-        elif name == "TiffData" and len(found) == 1:
-            tiff_data.append(attributes)
+        elif name in of_first and len(found) == 1:
+            of_first[name].append(attributes)
 
     def refuse(*_: object) -> None:
         raise FileFormatError(
@@ -110,4 +116,7 @@ def read_ome_xml(path: Path, text: str) -> OmeImage | None:
         parser.Parse(text, True)
     except expat.ExpatError as error:
         raise ValueError(f"OME-XML: {error}") from error
-    return OmeImage(found[0], tiff_data) if found else None
+    if not found:
+        return None
+    tiff_data, channels, planes = of_first.values()
+    return OmeImage(found[0], tiff_data, channels, planes, len(found))

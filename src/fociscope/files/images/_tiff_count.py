@@ -1,0 +1,172 @@
+"""How many planes a TIFF holds: by its list of pages, by what it describes, and by its bytes.
+
+A writer of a contiguous series may list its first page alone and state the number of planes in its
+description, or in a tag of its own. The three must agree, or it is said.
+
+Sources: tifffile's JSON ("shaped") and ImageJ's text in ImageDescription; MetaMorph's UIC2tag
+(33629), which has one value per plane; NIH Image's header (43314).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fociscope.errors import FileFormatError, printable
+from fociscope.files.safe.limits import Limits
+
+__all__ = ["Planes", "count_planes", "read_contiguous", "shaped_descriptions"]
+
+_UIC2, _NIH, _SUB_IFDS = 33629, 43314, 330
+_NO_COMPRESSION = 1
+_TAG_BYTES, _INLINE_BYTES = 12, 4  # of a tag in the list of pages, and of a value in it
+_SLACK_BYTES = 512  # between the parts of a file, for them to begin at round places
+_MOST_DESCRIPTIONS = 1000
+"""Of a file of more pages only the first page's description is read."""
+
+
+@dataclass(frozen=True)
+class Planes:
+    """What a TIFF holds, planes behind its only page included."""
+
+    count: int
+    is_contiguous: bool = False
+    """The planes lie in a row behind the data of the first page, which alone is listed."""
+    notes: tuple[str, ...] = ()
+
+
+def count_planes(
+    path: Path, tiff: Any, listed: int, limits: Limits, *, growing: bool = False
+) -> Planes:
+    """Return the number of planes on which pages, description and bytes agree.
+
+    Args:
+        path: File, for messages.
+        tiff: Open `tifffile.TiffFile`.
+        listed: Number of pages in its list.
+        limits: What a file may claim.
+        growing: Whether the file is being written, so that planes may still be missing.
+
+    Raises:
+        FileFormatError: If more planes are described than there are, or than `limits` allow.
+    """
+    said = None if tiff.is_ome else _described(tiff, listed)
+    if said is None or said[0] == listed:
+        return Planes(listed, notes=_unlisted_bytes(path, tiff, listed))
+    described, by = said
+    where = printable(path)
+    if described < listed:
+        note = (
+            f"{where}: {by} describes {described} image(s) but there are {listed} pages; all are "
+            "read."
+        )
+        return Planes(listed, notes=(note,))
+    page: Any = tiff.pages[0]
+    if listed == 1 and _may_go_on(page):
+        if described > limits.max_pages:
+            raise FileFormatError(
+                f"{where}: claims {described} images, expected at most {limits.max_pages}; split "
+                "the file or raise Limits.max_pages."
+            )
+        held = (path.stat().st_size - page.dataoffsets[0]) // page.nbytes
+        if held >= described:
+            return Planes(described, is_contiguous=True)
+        if growing and held > 0:
+            return Planes(held, is_contiguous=True)
+        listed = max(listed, held)
+    if growing:
+        return Planes(listed)
+    raise FileFormatError(
+        f"{where}: {by} describes {described} images but the file holds {listed}, expected all of "
+        "them in it; it is truncated or split, copy or export it again."
+    )
+
+
+def read_contiguous(page: Any, index: int) -> npt.NDArray[np.generic]:
+    """Return the plane `index` behind the data of the only page that is listed, (y, x)."""
+    handle = page.parent.filehandle
+    handle.seek(page.dataoffsets[0] + index * page.nbytes)
+    dtype = page.dtype.newbyteorder(page.parent.byteorder)
+    return np.frombuffer(handle.read(page.nbytes), dtype).reshape(page.shape)
+
+
+def shaped_descriptions(tiff: Any, listed: int) -> list[dict[str, Any]]:
+    """Return what tifffile's JSON says of each series, in the order of the pages; [] without."""
+    found = []
+    for number in range(listed if listed <= _MOST_DESCRIPTIONS else 1):
+        text = getattr(tiff.pages[number], "shaped_description", None)
+        if text is None and number == 0:
+            return []
+        if text is not None and text.startswith("{"):
+            said = json.loads(text)
+            found.append(said if isinstance(said, dict) else {})
+    return found
+
+
+def _described(tiff: Any, listed: int) -> tuple[int, str] | None:
+    """Return how many planes a description or a tag states, and which one does."""
+    page: Any = tiff.pages[0]
+    if tiff.is_imagej:
+        imagej = tiff.imagej_metadata or {}
+        axes = [int(imagej.get(name, 1)) for name in ("frames", "slices", "channels")]
+        count = math.prod(axes) if math.prod(axes) > 1 else int(imagej.get("images", 1))
+        return (count, "its ImageJ text") if count > 0 else None
+    if _UIC2 in page.tags:
+        return int(page.tags[_UIC2].count), "MetaMorph's tag UIC2"
+    if _NIH in page.tags:
+        header = page.tags[_NIH].value
+        count = int(header.get("nImages", 0)) if isinstance(header, dict) else 0
+        return (count, "NIH Image's header") if count > 0 else None
+    return _shaped_count(tiff, listed)
+
+
+def _shaped_count(tiff: Any, listed: int) -> tuple[int, str] | None:
+    """Return how many planes tifffile's JSON describes, over all series."""
+    said = shaped_descriptions(tiff, listed)
+    shapes = [one.get("shape") for one in said]
+    size = math.prod(tiff.pages[0].shape)
+    if not said or not size:
+        return None
+    count = 0
+    for shape in shapes:
+        sound = isinstance(shape, list) and all(type(n) is int and n > 0 for n in shape)
+        if not isinstance(shape, list) or not sound or math.prod(shape) % size:
+            return None
+        count += math.prod(shape) // size
+    return count, "its description (shape)"
+
+
+def _may_go_on(page: Any) -> bool:
+    """Whether planes may follow the data of a page, each like it."""
+    return bool(
+        page.compression == _NO_COMPRESSION
+        and page.fillorder == 1
+        and page.predictor == 1
+        and not page.is_tiled
+        and page.is_contiguous
+        and page.nbytes
+        and page.bitspersample == 8 * page.dtype.itemsize
+    )
+
+
+def _unlisted_bytes(path: Path, tiff: Any, listed: int) -> tuple[str, ...]:
+    """Say so where a file of one page has room for more images than that."""
+    page: Any = tiff.pages[0]
+    if listed != 1 or not _may_go_on(page) or _SUB_IFDS in page.tags:
+        return ()
+    apart = (int(tag.valuebytecount) for tag in page.tags if tag.valuebytecount > _INLINE_BYTES)
+    tags = len(page.tags) * _TAG_BYTES + sum(apart)
+    rest = path.stat().st_size - page.nbytes - tags
+    if rest < page.nbytes + _SLACK_BYTES:
+        return ()
+    more = rest // page.nbytes
+    return (
+        f"{printable(path)}: lists 1 page, and has room for {more} more image(s) behind it; that "
+        "page alone is read. If it is a stack, export it as one with all its pages.",
+    )

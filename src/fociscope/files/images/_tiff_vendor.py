@@ -1,0 +1,94 @@
+"""What Micro-Manager writes beside each page of a TIFF: axes, channel and pixel size, as JSON.
+
+Sources: Micro-Manager's file format (tag 51123, a JSON per page), and NDTiff's, of pycro-manager,
+whose `Axes` name the place of a page along axes of any name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fociscope.errors import FileFormatError, printable
+from fociscope.files.formats._axes import axis_role
+from fociscope.typing import Int64Array
+
+__all__ = ["micromanager", "micromanager_axes"]
+
+_TAG = 51123
+_OF_PAGE = {"FrameIndex": "t", "SliceIndex": "z", "ChannelIndex": "c", "PositionIndex": "position"}
+_SHORTEST_AXIS = 2
+
+
+def micromanager(page: Any) -> dict[str, Any]:
+    """Return what Micro-Manager says of a page; {} if it says nothing."""
+    tags = getattr(page, "tags", None)
+    said = tags.valueof(_TAG) if tags is not None and _TAG in tags else None
+    return said if isinstance(said, dict) else {}
+
+
+def micromanager_axes(
+    path: Path, tiff: Any, count: int
+) -> tuple[tuple[str, ...], Int64Array] | None:
+    """Return the names of the channels, and the page of each plane, (frame,) or (frame, sensor).
+
+    Args:
+        path: File, for messages.
+        tiff: Open `tifffile.TiffFile`.
+        count: Number of pages.
+
+    Returns:
+        None if the pages do not say their place.
+
+    Raises:
+        FileFormatError: They say more than frames and two channels, or planes are missing.
+    """
+    if not _axes_of(micromanager(tiff.pages[0])):
+        return None
+    places = [_axes_of(micromanager(tiff.pages[index])) for index in range(count)]
+    names = sorted({name for place in places for name in place})
+    values = {name: list(dict.fromkeys(place.get(name) for place in places)) for name in names}
+    long = {name: found for name, found in values.items() if len(found) >= _SHORTEST_AXIS}
+    roles = {name: axis_role(name) for name in long}
+    frames = [name for name, role in roles.items() if role in ("t", "z")]
+    sensors = [name for name, role in roles.items() if role == "c"]
+    if not long:
+        return None
+    listed = ", ".join(f"{len(found)} {printable(name)}" for name, found in long.items())
+    if len(frames) + len(sensors) < len(long) or len(frames) > 1 or len(sensors) > 1:
+        raise FileFormatError(
+            f"{printable(path)}: a stack over several axes ({listed}), expected frames (time or z) "
+            "and 2 channels at most; save a stack for each."
+        )
+    channels = values[sensors[0]] if sensors else [None]
+    if len(channels) > 2:
+        raise FileFormatError(
+            f"{printable(path)}: {len(channels)} channels, expected 2 (sensors A and B) or 1; save "
+            "the sensors alone."
+        )
+    times = values[frames[0]] if frames else [None]
+    numbers = [time for time in times if isinstance(time, int | float)]
+    if len(numbers) == len(times):
+        times = sorted(numbers)
+    page_of = {
+        (place.get(frames[0]) if frames else None, place.get(sensors[0]) if sensors else None): n
+        for n, place in enumerate(places)
+    }
+    missing = [(t, c) for t in times for c in channels if (t, c) not in page_of]
+    if missing or len(page_of) != count:
+        raise FileFormatError(
+            f"{printable(path)}: its pages are {count} of {listed}, expected each once "
+            f"({len(missing)} missing); export the stack again, without frames of one camera alone."
+        )
+    pages = np.array([[page_of[t, c] for c in channels] for t in times], np.int64)
+    return tuple(str(c) for c in channels), pages if sensors else pages[:, 0]
+
+
+def _axes_of(said: dict[str, Any]) -> dict[str, Any]:
+    """Return the place of a page along each axis."""
+    axes = said.get("Axes")
+    if not isinstance(axes, dict):
+        axes = {name: said[key] for key, name in _OF_PAGE.items() if key in said}
+    return {str(k): v for k, v in axes.items() if isinstance(v, int | float | str)}
