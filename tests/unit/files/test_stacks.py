@@ -321,7 +321,7 @@ def test_ome_zarr_axes_that_are_no_captures(tmp_path: Path) -> None:
     for axes, shape, words in (
         ("tzyx", (2, 3, 6, 7), "several axes"),
         ("cyx", (3, 6, 7), "3 channels"),
-        ("xyc", (6, 7, 2), "reorder"),
+        ("qyc", (6, 7, 2), "in any order"),
     ):
         path = tmp_path / f"{axes}.zarr"
         image = {"axes": [{"name": axis} for axis in axes], "datasets": [{"path": "0"}]}

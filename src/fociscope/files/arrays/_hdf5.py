@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays._hdf5_heap import LocalHeaps
+from fociscope.files.formats._axes import AXES_ATTRIBUTES
+from fociscope.files.formats._packing import PACKING_ATTRIBUTES
 from fociscope.files.formats._sources import Claims, Part
 from fociscope.files.safe.limits import Limits, decoding
 
@@ -31,6 +33,10 @@ _SIGNATURE_OFFSETS = (0, 512)  # MATLAB keeps the first 512 bytes for its own he
 _GZIP = h5py.h5z.FILTER_DEFLATE
 _ALLOWED_FILTERS = (_GZIP, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 _CHECKSUM_BYTES = 4
+_LONGEST_ATTRIBUTE = 2**16
+_ORDER_ATTRIBUTES = ("order", "array_order", "memory_order", "storage_order")
+_BY_COLUMNS = ("f", "fortran", "col", "col-major", "column-major", "columnmajor", "colmajor")
+_JULIA = (b"HDF5-based Julia Data Format", b"Julia data file (HDF5)")
 _MOST_LINKS = 10_000
 _DEEPEST = 32
 _LARGEST_CHUNK_BYTES = 64 * 2**20  # beyond this, a chunk may not be larger than its data set
@@ -59,6 +65,7 @@ class Hdf5Source:
         self._file = file
         self._limits = limits
         self.samples_first = self._says_samples_first()
+        self._is_julia = _is_julia(path)
 
     @classmethod
     @contextmanager
@@ -110,9 +117,12 @@ class Hdf5Source:
         return sorted(found)
 
     def is_matlab(self, name: str) -> bool:
-        """Return whether MATLAB wrote the array, whose last axis may then count the frames."""
+        """Return whether the array was stored by columns, as MATLAB, Octave, R and Julia do.
+
+        Its last axis may then count the frames.
+        """
         with decoding(self.path, "HDF5 file"):
-            return _is_matlab(self._file[name])
+            return self._is_reversed(self._file[name])
 
     def pixel_size_um(self, name: str) -> float | None:
         """Return the pixel size that attributes of an array state, um; None without.
@@ -130,6 +140,43 @@ class Hdf5Source:
             if sound and math.isclose(sizes[0], sizes[-1], rel_tol=1e-3):
                 return float(sizes[-1])
         return None
+
+    def attributes(self, name: str) -> dict[str, Any]:
+        """Return the attributes of an array that name its axes, or say what its numbers stand for.
+
+        Names come from attributes of the array, from HDF5's own dimension labels and scales, or,
+        where the array is the signal of a NeXus group, from that group.
+        """
+        with decoding(self.path, "HDF5 file"):
+            item = self._file[name]
+            found = _small_attributes(item, (*AXES_ATTRIBUTES, *PACKING_ATTRIBUTES))
+            if self._is_reversed(item) or any(key in found for key in AXES_ATTRIBUTES):
+                return found
+            group = _small_attributes(item.parent, ("signal", "axes"))
+            if str(group.get("signal")) == name.rpartition("/")[2] and "axes" in group:
+                return {**found, "axes": group["axes"]}
+            if "DIMENSION_LIST" in item.attrs:
+                scales = [dimension.keys() for dimension in item.dims]
+                names = [[key for key in keys if key] for keys in scales]
+                paths = [d[0].name if len(d) else "" for d in item.dims]
+                found["dims"] = [
+                    (str(path).rpartition("/")[2] if path else (keys[0] if keys else ""))
+                    for path, keys in zip(paths, names, strict=True)
+                ]
+            return found
+
+    def _is_reversed(self, item: Any) -> bool:
+        """Whether the program that wrote a data set counts axes from the last one.
+
+        MATLAB marks the data set, Octave the group that stands for a variable, R (rhdf5) the data
+        set, Julia (JLD) the head of the file; other programs may say so in an attribute.
+        """
+        if self._is_julia or "MATLAB_class" in item.attrs or "rhdf5-NA.OK" in item.attrs:
+            return True
+        if "OCTAVE_NEW_FORMAT" in item.parent.attrs:
+            return True
+        said = _small_attributes(item, _ORDER_ATTRIBUTES).values()
+        return any(str(one).lower().replace("_", "-") in _BY_COLUMNS for one in said)
 
     def _inside(self, group: Any) -> list[str]:
         """Return the names in a group, in the order in which they are stored.
@@ -198,7 +245,7 @@ class Hdf5Source:
                     continue
                 item = self._file.get(name)
                 self._check(name, item)
-                shape = item.shape[::-1] if _is_matlab(item) else item.shape
+                shape = item.shape[::-1] if self._is_reversed(item) else item.shape
                 found[name] = (tuple(int(side) for side in shape), item.dtype)
         return found
 
@@ -212,10 +259,10 @@ class Hdf5Source:
             item = self._file[name]
             self._check(name, item)
             index = (slice(None),) * item.ndim if part is None else part.index(item.ndim)
-            index = index[::-1] if _is_matlab(item) else index
+            index = index[::-1] if self._is_reversed(item) else index
             self._check_inflation(name, item, index)
             array: npt.NDArray[Any] = item[index]
-            return array.T if _is_matlab(item) else array
+            return array.T if self._is_reversed(item) else array
 
     def _says_samples_first(self) -> bool:
         with decoding(self.path, "MAT v7.3 (HDF5) file"):
@@ -288,9 +335,20 @@ class Hdf5Source:
                 )
 
 
-def _is_matlab(item: Any) -> bool:
-    """Whether MATLAB wrote the data set, and so reversed its axes."""
-    return "MATLAB_class" in item.attrs
+def _is_julia(path: Path) -> bool:
+    """Whether Julia's JLD or JLD2 wrote the file, in whose head it says so."""
+    with path.open("rb") as stream:
+        return stream.read(64).startswith(_JULIA)
+
+
+def _small_attributes(item: Any, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Return those attributes of an object that are there, and short enough to be believed."""
+    found: dict[str, Any] = {}
+    for key in keys:
+        if key in item.attrs and item.attrs.get_id(key).get_storage_size() <= _LONGEST_ATTRIBUTE:
+            said = item.attrs[key]
+            found[key] = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return found
 
 
 def _touches(item: Any, offset: tuple[int, ...], index: tuple[slice, ...]) -> bool:

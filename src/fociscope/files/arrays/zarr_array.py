@@ -75,6 +75,8 @@ class ZarrArray:
         self.path = path
         self.folder = path / name if name else path
         self._where = f"{printable(path)}: {printable(name)}" if name else printable(path)
+        self.attributes: dict[str, Any] = _attributes(said)
+        """What the array says of itself, the names of its axes included."""
         self._may_lack_chunks = not is_complete and said.get("fill_value") is not None
         self.version: Literal[2, 3] = 2 if said.get("zarr_format") == 2 else 3
         self._compressor: str | None
@@ -96,6 +98,8 @@ class ZarrArray:
         with decoding(path, KIND):
             old = not (folder / DESCRIPTION).is_file() and (folder / DESCRIPTION_V2).is_file()
             said = read_json(path, folder / (DESCRIPTION_V2 if old else DESCRIPTION))
+            if old and (folder / ".zattrs").is_file():
+                said["attributes"] = read_json(path, folder / ".zattrs")
             return cls(path, name, said, is_complete=is_complete)
 
     def read(self, index: tuple[slice, ...], limits: Limits) -> npt.NDArray[Any]:
@@ -324,6 +328,14 @@ def _blosc_content_bytes(stored: bytes) -> int:
     if not total <= len(stored) <= total + CRC32C_BYTES:
         raise ValueError(f"a blosc chunk of {len(stored)} bytes that claims {total}")
     return int(content)
+
+
+def _attributes(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of an array, with the names of its axes that version 3 keeps apart."""
+    found = said.get("attributes")
+    names = said.get("dimension_names")
+    attributes = dict(found) if isinstance(found, dict) else {}
+    return attributes if names is None else {**attributes, "dimension_names": names}
 
 
 def _sides(said: Any, least: int) -> tuple[int, ...]:

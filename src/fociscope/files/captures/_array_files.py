@@ -7,17 +7,18 @@ and B (`x_A` and `x_B`) are a pair.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays._mat import find_order
 from fociscope.files.captures.pairing import sensor_of
+from fociscope.files.formats._axes import AxisPlan, named_axes, said_axes
+from fociscope.files.formats._packing import Packing
 from fociscope.files.formats._sources import ArraySource, Part
 from fociscope.files.formats._stacks import ARRAY_LEADING, Stack, size
 from fociscope.files.formats._table import Format
@@ -26,8 +27,11 @@ from fociscope.typing import Float32Array
 
 __all__ = ["open_named_arrays", "pick_arrays"]
 
-_FRAMES_LAST = {3: (2, 0, 1), 4: (3, 2, 0, 1)}
-"""How axes are put in order where the last one counts the frames."""
+_FRAMES_LAST: dict[int, Callable[[tuple[int, ...]], AxisPlan]] = {
+    3: lambda shape: AxisPlan(shape, 2, None, 0, 1, ARRAY_LEADING[3]),
+    4: lambda shape: AxisPlan(shape, 3, 2, 0, 1, ARRAY_LEADING[4]),
+}
+"""Number of axes -> their plan where the last one counts the frames."""
 _FAVOURITE = "captures"
 _SMALLEST_SIDE_PX = 2
 _LISTED_AT_MOST = 6
@@ -133,36 +137,38 @@ def _stack(path: Path, source: ArraySource, name: str, limits: Limits) -> Stack:
     """Return one array as a stack."""
     shape, dtype = source.claims((name,))[name]
     check_claim(path, shape, dtype, unbounded(limits), name)
-    if len(shape) not in ARRAY_LEADING:
+    describe = getattr(source, "attributes", None)  # of sources that keep any
+    attributes: dict[str, Any] = {} if describe is None else describe(name)
+    names = said_axes(attributes, len(shape))
+    if names is not None:
+        plan = named_axes(path, name, shape, names)
+    elif len(shape) in ARRAY_LEADING:
+        is_last = source.is_matlab(name) and _frames_last(path, name, shape, source)
+        plan = _FRAMES_LAST[len(shape)](shape) if is_last else AxisPlan.plain(shape)
+    else:
         raise FileFormatError(
             f"{printable(path)}: {name!r:.60} is {size(shape)}, expected (y, x), (frame, y, x) or "
             "(frame, sensor, y, x); name another array."
         )
-    frames_last = source.is_matlab(name) and _frames_last(path, name, shape, source)
-    axes = _FRAMES_LAST[len(shape)] if frames_last else tuple(range(len(shape)))
-    ordered = tuple(shape[axis] for axis in axes)
-    frame_px = (ordered[-2], ordered[-1])
-    per = ordered[1] if len(ordered) == 4 else 1  # planes of one frame, in which runs are counted
+    packing = Packing.of(attributes, dtype)
+    along = plan.frame if plan.frame is not None else plan.sensor
+    is_partial = source.is_sliceable(name) and along in (0, len(shape) - 1)
     whole: list[npt.NDArray[Any]] = []
 
     def planes(start: int, stop: int) -> Float32Array:
-        check_claim(path, (stop - start, *frame_px), dtype, limits, name)
-        if len(shape) == 2:
-            array = source.read(name)
-        elif source.is_sliceable(name):
-            part = Part(-1 if frames_last else 0, start // per, stop // per)
-            array = source.read(name, part).transpose(axes)
+        check_claim(path, (stop - start, *plan.frame_px), dtype, limits, name)
+        index = plan.index(start, stop)
+        if is_partial and along is not None:
+            run = index[along]
+            values = source.read(name, Part(0 if along == 0 else -1, run.start, run.stop))
         else:
             if not whole:
                 check_claim(path, shape, dtype, limits, name)
-                whole.append(source.read(name).transpose(axes))
-            array = whole[0][start // per : stop // per]
-        with np.errstate(over="ignore"):  # too large for float32 becomes inf, judged elsewhere
-            return np.array(array, np.float32, order="C").reshape(-1, *frame_px)
+                whole.append(source.read(name))
+            values = whole[0][index]
+        return packing.unpacked(path, plan.planes(values), name)
 
-    return Stack(
-        path, ARRAY_LEADING[len(shape)], ordered[:-2], frame_px, planes, source.pixel_size_um(name)
-    )
+    return Stack(path, plan.leading, plan.counts, plan.frame_px, planes, source.pixel_size_um(name))
 
 
 def _frames_last(path: Path, name: str, shape: tuple[int, ...], source: ArraySource) -> bool:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays.zarr_array import (
@@ -26,7 +24,10 @@ from fociscope.files.arrays.zarr_array import (
     refuse_links,
 )
 from fociscope.files.captures._array_files import pick_arrays
-from fociscope.files.formats._stacks import ARRAY_LEADING, Stack, size
+from fociscope.files.formats._axes import AxisPlan, axis_role, named_axes, said_axes
+from fociscope.files.formats._packing import Packing
+from fociscope.files.formats._pixel_size import believed_um
+from fociscope.files.formats._stacks import ARRAY_LEADING, Stack
 from fociscope.files.formats._units import um_per_unit
 from fociscope.files.safe.limits import Limits, check_claim, decoding, unbounded
 from fociscope.typing import Float32Array
@@ -35,20 +36,6 @@ __all__ = ["open_zarr"]
 
 _DEEPEST = 8
 _MOST_ARRAYS = 1000
-
-
-@dataclass(frozen=True)
-class _Axes:
-    """What the axes of an array are: positions, None for those that are not there."""
-
-    frame: int | None
-    sensor: int | None
-    leading: str
-
-    @classmethod
-    def plain(cls, dimensions: int) -> _Axes:
-        leading = ARRAY_LEADING[dimensions]
-        return cls(0 if dimensions > 2 else None, 1 if dimensions > 3 else None, leading)
 
 
 @contextmanager
@@ -69,7 +56,7 @@ def open_zarr(path: Path, inner: str | None, limits: Limits) -> Iterator[tuple[S
     name = "" if inner is None else _inside(path, inner)
     folder = path / name
     if _is_array(folder):
-        yield (_stack(path, name, limits, None, None),)
+        yield (_of_image(path, name, limits) or _stack(path, name, limits),)
         return
     with decoding(path, KIND):
         image = _multiscale(path, folder)
@@ -79,7 +66,7 @@ def open_zarr(path: Path, inner: str | None, limits: Limits) -> Iterator[tuple[S
     names = _arrays(path, name)
     shapes = {found: ZarrArray.open(path, found).shape for found in names}
     picked = pick_arrays(path, shapes)
-    yield tuple(_stack(path, found, limits, None, None) for found in picked)
+    yield tuple(_of_image(path, found, limits) or _stack(path, found, limits) for found in picked)
 
 
 def _inside(path: Path, inner: str) -> str:
@@ -134,79 +121,103 @@ def _multiscale(path: Path, folder: Path) -> dict[str, Any] | None:
     image = scales[0]
     if not isinstance(image, dict) or not isinstance(image["datasets"][0]["path"], str):
         raise ValueError("multiscales without the path of a data set")
-    return image
+    omero = said.get("omero")
+    return {**image, "omero": omero} if isinstance(omero, dict) else image
 
 
-def _ome_stack(path: Path, name: str, image: dict[str, Any], limits: Limits) -> Stack:
-    """Return the full resolution of an OME-Zarr image."""
-    inner = _inside(path, image["datasets"][0]["path"])
+def _of_image(path: Path, name: str, limits: Limits) -> Stack | None:
+    """Return an array that is a resolution of an OME-Zarr image, with what the image says of it."""
+    group, _, _ = name.rpartition("/")
+    for place in [group, *(Path(group).parents if group else [])]:
+        folder = "" if str(place) == "." else str(place)
+        with decoding(path, KIND):
+            image = _multiscale(path, path / folder)
+        if image is None:
+            continue
+        inner = Path(name).relative_to(folder).as_posix()
+        paths = [one.get("path") for one in image["datasets"]]
+        if inner in paths:
+            return _ome_stack(path, folder, image, limits, paths.index(inner))
+    return None
+
+
+def _ome_stack(
+    path: Path, name: str, image: dict[str, Any], limits: Limits, resolution: int = 0
+) -> Stack:
+    """Return one resolution, the full one by default, of an OME-Zarr image."""
+    inner = _inside(path, image["datasets"][resolution]["path"])
     with decoding(path, KIND):
         axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image["axes"]]
         scale = [1.0] * len(axes)
-        for said in (image["datasets"][0], image):  # the whole image's scale comes on top
+        for said in (image["datasets"][resolution], image):  # the whole image's comes on top
             for change in said.get("coordinateTransformations") or []:
                 if change.get("type") == "scale":
                     pairs = zip(scale, change["scale"], strict=True)
                     scale = [float(one) * float(other) for one, other in pairs]
-        sizes = [
-            step * um_per_unit(axis.get("unit")) for axis, step in zip(axes, scale, strict=True)
-        ][-2:]
-        names = "".join(str(axis["name"]).lower()[:1] for axis in axes)
-        sound = len(sizes) == 2 and all(math.isfinite(um) and um > 0 for um in sizes)
+        names = [_axis_name(axis) for axis in axes]
+        um = {
+            name: step * um_per_unit(axis.get("unit"))
+            for name, axis, step in zip(names, axes, scale, strict=True)
+        }
+        sizes = [um.get("y", math.nan), um.get("x", math.nan)]
+        sound = all(math.isfinite(one) and one > 0 for one in sizes)
         square = sound and math.isclose(sizes[0], sizes[1], rel_tol=1e-3)
-    return _stack(path, f"{name}/{inner}".strip("/"), limits, names, sizes[1] if square else None)
+        channels = _channel_labels(image)
+    where = f"{name}/{inner}".strip("/")
+    pixel_um, notes = believed_um(printable(path), sizes[1] if square else None)
+    stack = _stack(path, where, limits, axes=names, pixel_size_um=pixel_um, channels=channels)
+    return replace(stack, notes=(*stack.notes, *notes))
+
+
+def _axis_name(axis: dict[str, Any]) -> str:
+    """Return the name of an OME axis by which its role is known, or else its type."""
+    name, kind = str(axis.get("name", "")), axis.get("type")
+    if axis_role(name) is None and kind in ("channel", "time"):
+        return str(kind)
+    role = axis_role(name)
+    return role if role is not None else name
+
+
+def _channel_labels(image: dict[str, Any]) -> tuple[str, ...]:
+    """Return what OMERO's metadata call the channels; () if nothing does."""
+    channels = (image.get("omero") or {}).get("channels") or []
+    return tuple(str(one.get("label", "")) for one in channels if isinstance(one, dict))
 
 
 def _stack(
-    path: Path, name: str, limits: Limits, axes: str | None, pixel_size_um: float | None
+    path: Path,
+    name: str,
+    limits: Limits,
+    *,
+    axes: Sequence[str] | None = None,
+    pixel_size_um: float | None = None,
+    channels: Sequence[str] = (),
 ) -> Stack:
-    """Return one array as a stack; `axes` are the initials of their names, where known."""
+    """Return one array as a stack.
+
+    Args:
+        path: Store.
+        name: Array in it.
+        limits: What it may claim.
+        axes: Names of its axes, where metadata around it give them; by default its own.
+        pixel_size_um: Side of a pixel, um.
+        channels: Names of the channels, where they are known.
+    """
     array = ZarrArray.open(path, name)
-    found = _Axes.plain(len(array.shape)) if axes is None and len(array.shape) in ARRAY_LEADING \
-        else _named_axes(path, name, array.shape, axes or "")  # fmt: skip
-    counts = tuple(array.shape[at] for at in (found.frame, found.sensor) if at is not None)
-    frame_px = (array.shape[-2], array.shape[-1])
-    check_claim(path, (*counts, *frame_px), array.dtype, unbounded(limits), name or None)
-    per = counts[-1] if found.leading == "FS" else 1
-    along = found.frame if found.frame is not None else found.sensor
+    if axes is None:
+        axes = said_axes(array.attributes, len(array.shape))
+    if axes is None and len(array.shape) in ARRAY_LEADING:
+        found = AxisPlan.plain(array.shape)
+    else:
+        found = named_axes(path, name, array.shape, axes or ())
+    shape = (*found.counts, *found.frame_px)
+    check_claim(path, shape, array.dtype, unbounded(limits), name or None)
+    packing = Packing.of(array.attributes, array.dtype)
 
     def planes(start: int, stop: int) -> Float32Array:
-        check_claim(path, (stop - start, *frame_px), array.dtype, limits, name or None)
-        index = [slice(None)] * len(array.shape)
-        if along is not None:
-            index[along] = slice(start // per, stop // per)
-        values = array.read(tuple(index), limits)
-        if found.frame is not None and found.sensor is not None and found.sensor < found.frame:
-            values = np.swapaxes(values, found.sensor, found.frame)
-        with np.errstate(over="ignore"):  # too large for float32 becomes inf, judged elsewhere
-            return np.array(values, np.float32, order="C").reshape(-1, *frame_px)
+        check_claim(path, (stop - start, *found.frame_px), array.dtype, limits, name or None)
+        values = found.planes(array.read(found.index(start, stop), limits))
+        return packing.unpacked(path, values, name)
 
-    return Stack(path, found.leading, counts, frame_px, planes, pixel_size_um)
-
-
-def _named_axes(path: Path, name: str, shape: tuple[int, ...], axes: str) -> _Axes:
-    """Sort out axes by their initials: t or z count frames, c counts sensors."""
-    where = f"{printable(path)}: {printable(name)}" if name else printable(path)
-    if len(axes) != len(shape) or axes[-2:] != "yx" or len(set(axes)) != len(axes):
-        raise FileFormatError(
-            f"{where} is {size(shape)} with the axes {axes!r}, expected (y, x), (frame, y, x) or "
-            "(frame, sensor, y, x), or OME-Zarr axes that end in y, x; reorder its axes."
-        )
-    long = {axis: at for at, axis in enumerate(axes[:-2]) if shape[at] > 1}
-    sensor = long.pop("c", None)
-    if sensor is not None and shape[sensor] != 2:
-        raise FileFormatError(
-            f"{where}: {shape[sensor]} channels, expected 2 (sensors A and B) or 1; save the "
-            "sensors alone."
-        )
-    if len(long) > 1 or not set(long) <= {"t", "z"}:
-        raise FileFormatError(
-            f"{where}: an array over several axes ({axes}, {size(shape)}), expected frames (t or "
-            "z) and 2 channels at most; save an array for each."
-        )
-    frame = next(iter(long.values()), None)
-    if frame is None and "t" in axes:
-        frame = axes.index("t")  # a series of one
-    kind = "F" if frame is not None and axes[frame] == "t" else "P"
-    leading = "FS" if None not in (frame, sensor) else "S" if sensor is not None else ""
-    return _Axes(frame, sensor, leading or (kind if frame is not None else ""))
+    stack = Stack(path, found.leading, found.counts, found.frame_px, planes, pixel_size_um)
+    return stack.with_sensors_in_order(channels)

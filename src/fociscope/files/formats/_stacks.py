@@ -7,11 +7,14 @@ for are decoded.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from fociscope.errors import FileFormatError, printable
+from fociscope.files.formats._channels import channel_order
 from fociscope.typing import Float32Array
 
 __all__ = ["ARRAY_LEADING", "Leading", "Stack", "size"]
@@ -115,6 +118,24 @@ class Stack:
                 "expected (frame, 1 or 2 sensors, y, x); reorder its axes."
             )
         return self
+
+    def with_sensors_in_order(self, names: Sequence[str]) -> Stack:
+        """Return A before B, where the names of its two channels say that they come in reverse.
+
+        Args:
+            names: Of the channels; shorter where nothing names them.
+        """
+        if self.leading not in ("S", "FS") or self.counts[-1] != 2:
+            return self
+        order, notes = channel_order(printable(self.path), names)
+        if order == (0, 1):
+            return self
+
+        def planes(start: int, stop: int) -> Float32Array:
+            pairs = self.planes(start, stop).reshape(-1, 2, *self.frame_px)
+            return np.ascontiguousarray(pairs[:, ::-1]).reshape(-1, *self.frame_px)
+
+        return replace(self, planes=planes, notes=(*self.notes, *notes))
 
     def without_lone_page(self) -> tuple[Stack, int]:
         """Return A and B in turns without a last page whose partner is not there; and if it is.

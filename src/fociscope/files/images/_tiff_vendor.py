@@ -68,7 +68,7 @@ def micromanager_axes(
             f"{printable(path)}: {len(channels)} channels, expected 2 (sensors A and B) or 1; save "
             "the sensors alone."
         )
-    times = values[frames[0]] if frames else [None]
+    times: list[Any] = values[frames[0]] if frames else [None]
     numbers = [time for time in times if isinstance(time, int | float)]
     if len(numbers) == len(times):
         times = sorted(numbers)
