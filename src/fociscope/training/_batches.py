@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from fociscope.errors import RecipeError
 from fociscope.networks.conditioning import TabulatedOptics, optics_features
+from fociscope.simulation.base import Specimen
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.scene import Scenes as SimulatedScenes
 from fociscope.simulation.scene import simulate
@@ -137,23 +138,44 @@ def conditioned_batch(recipe: Recipe, scenes: SimulatedScenes) -> TrainingBatch:
     )
 
 
-def reference_scenes(recipe: Recipe, count: int, seed: int, *, first: int = 0) -> SimulatedScenes:
-    """Simulate scenes under the conditions that a model is chosen and calibrated on."""
+def reference_scenes(
+    recipe: Recipe, count: int, seed: int, *, first: int = 0, specimen: Specimen | None = None
+) -> SimulatedScenes:
+    """Simulate scenes under the conditions that a model is chosen and calibrated on.
+
+    Args:
+        recipe: Recipe of the model.
+        count: Number of scenes.
+        seed: Seed of the scenes.
+        first: Number of the first scene.
+        specimen: Specimen in place of the recipe's usual one.
+    """
+    scored = recipe.scored_scenes
     return simulate(
         count,
         seed=seed,
         first=first,
         imager=recipe.reference_imager,
         peak_snr_db=REFERENCE_PEAK_SNR_DB,
-        **recipe.scored_scenes,
+        **(scored if specimen is None else {**scored, "specimen": specimen}),
     )
 
 
 def validation_loader(recipe: Recipe, rank: int = 0, world_size: int = 1) -> DataLoader[Any]:
     """Simulate the scenes that choose the best weights; return this process's share of them."""
-    batches = batches_of_rank(recipe.validation.scenes, rank, world_size)
-    scenes = reference_scenes(recipe, recipe.validation.scenes, recipe.seeds.validation)
-    data = TensorDataset(*conditioned_batch(recipe, scenes))
+    validation, seed = recipe.validation, recipe.seeds.validation
+    batches = batches_of_rank(validation.scenes + validation.mixture_scenes, rank, world_size)
+    parts = [conditioned_batch(recipe, reference_scenes(recipe, validation.scenes, seed))]
+    if validation.mixture_scenes:
+        mixed = reference_scenes(
+            recipe,
+            validation.mixture_scenes,
+            seed,
+            first=validation.scenes,
+            specimen=recipe.scenes.mixture,
+        )
+        parts.append(conditioned_batch(recipe, mixed))
+    data = TensorDataset(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
     return DataLoader(data, batch_sampler=batches)
 
 
@@ -176,7 +198,8 @@ def batches_of_rank(scenes: int, rank: int = 0, world_size: int = 1) -> list[lis
     """
     if scenes < world_size:
         raise RecipeError(
-            f"validation.scenes ({scenes}) must be at least the number of processes ({world_size})"
+            f"the scenes of the validation ({scenes}) must be at least the number of processes "
+            f"({world_size})"
         )
     batches = -(-scenes // (world_size * _MOST_PER_BATCH))
     return [part.tolist() for part in np.array_split(np.arange(rank, scenes, world_size), batches)]

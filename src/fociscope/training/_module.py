@@ -94,7 +94,8 @@ class TrainingModule(L.LightningModule):
         figures |= {"val/accuracy": accuracy, "val/depth_error_um": depth_error}
         # As shares of all scenes, because Lightning's mean over processes is not exact where these
         # have different numbers of scenes.
-        share = len(scenes.mask) / self.recipe.validation.scenes
+        validation = self.recipe.validation
+        share = len(scenes.mask) / (validation.scenes + validation.mixture_scenes)
         shares = {k: v * share for k, v in figures.items()}
         self.log_dict(shares, batch_size=len(scenes.mask), reduce_fx="sum", sync_dist=True)
 

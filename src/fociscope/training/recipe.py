@@ -19,6 +19,7 @@ from fociscope.imager.geometry import Boundary, Imager
 from fociscope.imager.psf import AngleSelectivePsf
 from fociscope.networks.layer_net import SMALLEST_FRAME_PX, Architecture
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
+from fociscope.simulation.mixtures import Mixture, MixturePart
 from fociscope.simulation.specimens import AnySpecimen
 from fociscope.simulation.tissue import PerlinFoci
 
@@ -113,6 +114,15 @@ class SceneDistribution(Configuration):
             raise ValueError("layer_counts needs at least one number above 0")
         return self
 
+    @property
+    def mixture(self) -> Mixture:
+        """All specimens in their shares, as one specimen."""
+        usual = 1.0 - sum(other.share for other in self.others)
+        parts = [MixturePart(share=other.share, specimen=other.specimen) for other in self.others]
+        if usual > 1e-9:
+            parts.insert(0, MixturePart(share=usual, specimen=self.specimen))
+        return Mixture(parts=tuple(parts))
+
 
 class Stream(Configuration):
     """The live simulation: scenes are drawn from a pool that is renewed as training goes on."""
@@ -157,12 +167,15 @@ class Optimisation(Configuration):
 
 
 class Validation(Configuration):
-    """Scenes under the reference conditions by which the best weights are chosen and calibrated."""
+    """Scenes under the reference conditions by which the best weights are chosen."""
 
     every_steps: Annotated[int, Field(ge=1)] = 500
     patience: Annotated[int, Field(ge=0)] = 0
     """Validations without a better one after which training stops early; 0 never does."""
     scenes: Annotated[int, Field(ge=2)] = 400
+    mixture_scenes: Annotated[int, Field(ge=0)] = 0
+    """Besides them, scenes of all specimens of the recipe in their shares. The best weights are
+    chosen by the mean accuracy over both, and calibrated on the former."""
     layers: Annotated[int, Field(ge=1, le=6)] = 4
     """Layers of each scene; also how many the model looks for if its user names no number."""
     min_separation_um: Annotated[float, Field(ge=0)] = 250.0

@@ -81,3 +81,20 @@ def test_absent_layers_teach_nothing_but_their_absence() -> None:
     )
     for name in ("mask", "intensity", "depth"):
         assert float(terms(0.4)[name]) == pytest.approx(float(alone[name]))
+
+
+@pytest.mark.parametrize(("light", "error"), [(1.0, 0.25), (2.0, 0.25), (4.0, 0.25 / 4)])
+def test_a_very_bright_layer_does_not_outweigh_the_others(light: float, error: float) -> None:
+    # The error is half a unit everywhere; above a mean square of 4 it is divided by a fourth of it.
+    said, truth = output(0.3, 0.1, light=light - 0.5), torch.full((1, 1, 2, 2), light)
+    terms = layer_loss(
+        said,
+        torch.ones(1, 1, 2, 2),
+        truth,
+        torch.full((1, 1), 0.5),
+        torch.ones(1, dtype=torch.int64),
+        intensity_weight=1.0,
+        depth_weight=1.0,
+        presence_weight=1.0,
+    )
+    assert float(terms["intensity"]) == pytest.approx(error)
