@@ -7,14 +7,16 @@ learnt of the first simulator's habits, and not of physics, shows here.
 
 from fociscope.evaluation.independent._camera import add_camera_noise
 from fociscope.evaluation.independent._families import FAMILIES, Family
-from fociscope.evaluation.independent._optics import Optics
+from fociscope.evaluation.independent._optics import SUBPIXELS, Optics, binned
 from fociscope.evaluation.independent._scenes import IndependentScenes, draw_scenes
 
 __all__ = [
     "FAMILIES",
+    "SUBPIXELS",
     "Family",
     "IndependentScenes",
     "Optics",
     "add_camera_noise",
+    "binned",
     "draw_scenes",
 ]
