@@ -46,7 +46,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_pairs_are_shown_and_named_in_the_table(fociscope, folder, tmp_path) -> None:
     ran = fociscope("reconstruct", folder, "-o", tmp_path / "map")
     assert ran.code == 0, ran.err
-    assert f"{FRAMES} frame(s) of sensors A and B: 0000_A.tif + 0000_B.tif" in ran.err
+    assert f"{FRAMES} frame(s) of sensors A and B:" in ran.err
+    for n in range(FRAMES):
+        assert f"  {folder / f'{n:04}_A.tif'} + {folder / f'{n:04}_B.tif'}\n" in ran.err
     names = [row["name"] for row in rows(tmp_path / "map" / "frames.csv")]
     assert names == [f"{n:04}_A.tif" for n in range(FRAMES)]
     summary = json.loads((tmp_path / "map" / "summary.json").read_text())

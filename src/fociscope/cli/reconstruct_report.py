@@ -32,6 +32,8 @@ __all__ = ["follow", "run"]
 
 #: Where there is no terminal to draw a line anew on, the state is printed so often.
 REPORT_EVERY_S = 10.0
+#: Pairs of files are listed one by one up to so many; of more, the first and the last.
+MOST_PAIRS_LISTED = 200
 
 
 def run(paths: list[Path], output: Path, options: ReconstructionOptions, *, as_json: bool) -> None:
@@ -88,12 +90,10 @@ def follow(
 
 def _print_plan(plan: ReconstructionPlan) -> None:
     """Print what belongs together, and how files were understood, before any work."""
-    if not plan.is_single:
-        named = [" + ".join(path.name for path in pair) for pair in plan.pairs]
-        files = f"{named[0]} … {named[-1]}" if len(named) > 1 else named[0] if named else ""
-        sides = "sensors A and B" if plan.sensors == 2 else "sensor A alone"
-        frames = f"{plan.frames} frame(s) of {sides}: {escape(files)}"
-        err.print(frames, highlight=False, soft_wrap=True)
+    sides = "sensors A and B" if plan.sensors == 2 else "sensor A alone"
+    err.print(f"{plan.frames} frame(s) of {sides}:", highlight=False)
+    for line in _listed_pairs(plan.pairs):
+        err.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
     for note in plan.notes:
         err.print(escape(note), highlight=False, soft_wrap=True)
     if plan.by_parts:
@@ -103,6 +103,15 @@ def _print_plan(plan: ReconstructionPlan) -> None:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _listed_pairs(pairs: tuple[tuple[Path, ...], ...]) -> list[str]:
+    """Return a line for each pair of files, with their paths; of very many, the ends."""
+    lines = [" + ".join(printable(path) for path in pair) for pair in pairs]
+    if len(lines) <= MOST_PAIRS_LISTED:
+        return lines
+    ends = MOST_PAIRS_LISTED // 2
+    return [*lines[:ends], f"… {len(lines) - 2 * ends} more …", *lines[-ends:]]
 
 
 def _print_outcome(outcome: ReconstructionOutcome, as_json: bool) -> None:

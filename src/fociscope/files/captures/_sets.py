@@ -104,9 +104,21 @@ def resolve(path: Path, limits: Limits) -> InputPath:
 
 
 def _matching(pattern: Path, limits: Limits) -> InputPath:
-    """Return the images that match a pattern; a pattern may also stand for any one file."""
-    found = glob.iglob(str(pattern), recursive=True)  # noqa: PTH207 (Path.glob takes no whole path)
-    matches = [Path(name) for name in islice(found, limits.max_pages + 1)]
+    """Return the images that match a pattern; a pattern may also stand for any one file.
+
+    Folders that are there as they are written are no pattern, whatever is in their names.
+    """
+    matches = _matches(_with_literal_folders(pattern), limits)
+    if "[" in pattern.name:  # a part of the names, perhaps
+        literal = _matches(_with_literal_folders(pattern, literal_brackets=True), limits)
+        both = set(matches) | set(literal)
+        if matches and literal and both != set(matches):
+            raise FileFormatError(
+                f"{printable(pattern)}: matches {matches[0].name!r} as a pattern, and "
+                f"{literal[0].name!r} as it is written, expected one of them; rename the images, "
+                "or write * in place of the brackets."
+            )
+        matches = matches or literal
     if len(matches) == 1:
         return (
             resolve(matches[0], limits) if matches[0] != pattern else InputPath(pattern, (pattern,))
@@ -120,8 +132,27 @@ def _matching(pattern: Path, limits: Limits) -> InputPath:
             f"({', '.join(suffixes)}), or one file of another kind; check it."
         )
     return _counted(
-        InputPath(pattern, tuple(sorted(images, key=natural_order)), is_set=True), limits
+        InputPath(pattern, tuple(sorted(images, key=_folders_first)), is_set=True), limits
     )
+
+
+def _folders_first(path: Path) -> list[tuple[list[str | int], str]]:
+    """Return what orders images of many folders: folder by folder, each in natural order."""
+    return [natural_order(Path(part)) for part in path.parts]
+
+
+def _matches(pattern: str, limits: Limits) -> list[Path]:
+    found = glob.iglob(pattern, recursive=True)  # noqa: PTH207 (Path.glob takes no whole path)
+    return [Path(name) for name in islice(found, limits.max_pages + 1)]
+
+
+def _with_literal_folders(pattern: Path, *, literal_brackets: bool = False) -> str:
+    """Return a pattern in which folders that exist, and perhaps brackets, stand for themselves."""
+    folder = next((one for one in pattern.parents if one.is_dir()), None)
+    rest = str(pattern if folder is None else pattern.relative_to(folder))
+    if literal_brackets:
+        rest = rest.replace("[", "[[]")
+    return rest if folder is None else str(Path(glob.escape(str(folder))) / rest)
 
 
 def _counted(given: InputPath, limits: Limits) -> InputPath:
@@ -147,7 +178,7 @@ def set_stack(where: Path, files: Sequence[Path], limits: Limits, *, of_pairs: b
     """
     with open_image(files[0], limits) as first:
         expected = _one_frame(files[0], first, of_pairs)
-        pitch_um = first.pixel_size_um
+        pitch_um, notes = first.pixel_size_um, first.notes
     sensors, frame_px = expected[0], (expected[1], expected[2])
 
     def planes(start: int, stop: int) -> Float32Array:
@@ -167,7 +198,7 @@ def set_stack(where: Path, files: Sequence[Path], limits: Limits, *, of_pairs: b
         return found
 
     leading, counts = ("F", (len(files),)) if sensors == 1 else ("FS", (len(files), sensors))
-    return Stack(where, leading, counts, frame_px, planes, pitch_um)
+    return Stack(where, leading, counts, frame_px, planes, pitch_um, notes)
 
 
 def _one_frame(file: Path, stack: Stack, of_pairs: bool) -> tuple[int, int, int]:

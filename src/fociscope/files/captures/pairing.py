@@ -1,23 +1,25 @@
 """Which of many images are sensor A's and which sensor B's, by their names.
 
 A name says its sensor by a part of its own that reads A or B, whatever its case: `run 3_A.tif`,
-`sensor_b.png`, `img-A-0001.tif`, `camB_7.tif`. Where more than one part does, the last one counts.
-What remains of the name is common to a pair.
+`sensor_b.png`, `img-A-0001.tif`, `camB_7.tif`. What remains of the name, its folder included, is
+common to a pair. Where more than one part reads A or B, one that names a camera or a sensor counts,
+and of a set of names the one that pairs them all.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fociscope.errors import FileFormatError, printable
+from fociscope.files.captures._name_marks import NameMarks, Rule, common_root, rules
+from fociscope.files.captures._name_times import disagreeing, name_times
 
 __all__ = ["Pairs", "check_sides", "natural_order", "pair_by_name", "pair_sets", "sensor_of"]
 
-_MARK = re.compile(r"(?:sensor|chip|camera|cam|side)?([ab])", re.IGNORECASE)
-_BETWEEN = re.compile(r"([ _.\-]+)")
 _NAMED_AT_MOST = 4
+_NUMBER = re.compile(r"\d+")
 
 Pairs = list[tuple[Path, ...]]
 """The files of each frame: sensor A's and B's, or one."""
@@ -31,60 +33,144 @@ def natural_order(path: Path) -> tuple[list[str | int], str]:
 
 def sensor_of(name: str) -> tuple[str | None, str]:
     """Return the sensor that a name says ("A", "B", None), and what it shares with its partner."""
-    parts = _BETWEEN.split(Path(name).stem)
-    for place in reversed(range(0, len(parts), 2)):
-        found = _MARK.fullmatch(parts[place])
-        if found is not None:
-            parts[place] = "?"
-            return found[1].upper(), "".join(parts)
-    return None, "".join(parts)
+    marks = NameMarks.of(Path(name).stem)
+    best = marks.best()
+    return (None if best is None else best.sensor), marks.key(best)
 
 
 def pair_by_name(where: str, files: Sequence[Path]) -> Pairs:
     """Sort images into frames: (A, B) each where their names pair them, else (file,) each.
+
+    The mark that counts is the one that pairs all names, folders below the common one included;
+    `camA` and `sensor_b` count before a bare `a` or `b`.
 
     Args:
         where: what holds the files, for messages.
         files: in the order of the frames.
 
     Raises:
-        FileFormatError: some of the names say A and others B, but not all of them find a partner.
+        FileFormatError: some of the names say A and others B, but not all of them find a partner,
+            or they can be paired in two ways.
     """
-    sensors = {file: sensor_of(file.name) for file in files}
-    if not {"A", "B"} <= {sensor for sensor, _ in sensors.values()}:
+    root = common_root(files)
+    names = {file: _marks_below(root, file) for file in files}
+    found: list[Pairs] = []
+    for rule in rules(list(names.values())):
+        pairs = _complete(names, rule)
+        if pairs and pairs not in found:
+            found.append(pairs)
+    if len(found) > 1:
+        ways = " or ".join(
+            f"{a.name!r} with {b.name!r}" for (a, b) in (one[0] for one in found[:2])
+        )
+        raise FileFormatError(
+            f"{where}: the names can be paired in {len(found)} ways ({ways}), expected one mark of "
+            "A and B; mark the sensors as camA and camB, or give A's and B's images as two "
+            "folders or patterns."
+        )
+    if found:
+        return found[0]
+    best = {file: name.best() for file, name in names.items()}
+    if not {"A", "B"} <= {mark.sensor for mark in best.values() if mark is not None}:
         return [(file,) for file in files]
-    unmarked = [file for file, (sensor, _) in sensors.items() if sensor is None]
+    unmarked = [file for file, mark in best.items() if mark is None]
     if unmarked:
         raise FileFormatError(
             f"{where}: {_listed([file.name for file in unmarked])} say neither A nor B, expected "
             "pairs such as x_A.tif and x_B.tif as the other names promise; move or rename them."
         )
-    sides = {
-        side: [file for file, (sensor, _) in sensors.items() if sensor == side] for side in "AB"
-    }
-    return _matched(where, sides["A"], sides["B"], [sensors[f][1] for f in sides["A"]],
-                    [sensors[f][1] for f in sides["B"]])  # fmt: skip
+    sides = {side: [f for f, mark in best.items() if mark and mark.sensor == side] for side in "AB"}
+    keys = {file: names[file].key(mark) for file, mark in best.items()}
+    return _matched(
+        where, sides["A"], sides["B"], [keys[f] for f in sides["A"]], [keys[f] for f in sides["B"]]
+    )
 
 
 def pair_sets(
     where_a: str, files_a: Sequence[Path], where_b: str, files_b: Sequence[Path]
-) -> Pairs:
+) -> tuple[Pairs, tuple[str, ...]]:
     """Pair images of sensor A with those of sensor B: by name where names agree, else in order.
 
+    Folders below the common one of each set are a part of the name.
+
+    Returns:
+        The pairs, and a note where they were taken in order.
+
     Raises:
-        FileFormatError: partners are missing.
+        FileFormatError: partners are missing, or images that were taken in order carry times or
+            numbers that disagree.
     """
-    keys_a = [sensor_of(file.name)[1].casefold() for file in files_a]
-    keys_b = [sensor_of(file.name)[1].casefold() for file in files_b]
-    unique = len(set(keys_a)) == len(keys_a) and len(set(keys_b)) == len(keys_b)
-    if unique and set(keys_a) & set(keys_b):
-        return _matched(f"{where_a} and {where_b}", files_a, files_b, keys_a, keys_b)
+    root_a, root_b = common_root(files_a), common_root(files_b)
+    names_a = [_marks_below(root_a, file) for file in files_a]
+    names_b = [_marks_below(root_b, file) for file in files_b]
+    best: tuple[int, list[str], list[str]] = (0, [], [])
+    for rule in [lambda name: None, *rules([*names_a, *names_b]), NameMarks.best]:
+        marks = [[rule(name) for name in names] for names in (names_a, names_b)]
+        keys_a, keys_b = (
+            [name.key(mark).casefold() for name, mark in zip(names, each, strict=True)]
+            for names, each in zip((names_a, names_b), marks, strict=True)
+        )
+        if len(set(keys_a)) < len(keys_a) or len(set(keys_b)) < len(keys_b):
+            continue
+        shared = len(set(keys_a) & set(keys_b))
+        if shared > best[0]:
+            best = (shared, keys_a, keys_b)
+    if best[0]:
+        return _matched(f"{where_a} and {where_b}", files_a, files_b, best[1], best[2]), ()
     if len(files_a) != len(files_b):
         raise FileFormatError(
             f"{where_a} holds {len(files_a)} images but {where_b} holds {len(files_b)}, "
             "expected as many of sensor A as of B; give pairs."
         )
-    return list(zip(files_a, files_b, strict=True))
+    pairs = list(zip(files_a, files_b, strict=True))
+    _check_order(where_a, where_b, pairs)
+    note = (
+        f"{where_a} and {where_b}: no two names agree, so their {len(pairs)} images are paired in "
+        "order; give both images of a capture the same name if that is wrong."
+    )
+    return list(pairs), (note,)
+
+
+def _marks_below(root: Path, file: Path) -> NameMarks:
+    """Return the marks of a name, folders below the root included."""
+    try:
+        name = file.relative_to(root).with_suffix("")
+    except ValueError:
+        name = Path(file.stem)
+    return NameMarks.of(name.as_posix())
+
+
+def _complete(names: Mapping[Path, NameMarks], rule: Rule) -> Pairs:
+    """Return the pairs that a rule makes of all names; [] if it leaves any without a partner."""
+    sides: dict[str, dict[str, Path]] = {"A": {}, "B": {}}
+    for file, name in names.items():
+        mark = rule(name)
+        if mark is None or name.key(mark) in sides[mark.sensor]:
+            return []
+        sides[mark.sensor][name.key(mark)] = file
+    if sides["A"].keys() != sides["B"].keys():
+        return []
+    return [(file, sides["B"][key]) for key, file in sides["A"].items()]
+
+
+def _check_order(where_a: str, where_b: str, pairs: Sequence[tuple[Path, Path]]) -> None:
+    """Refuse images paired in order whose names carry times, or numbers, that disagree.
+
+    Raises:
+        FileFormatError: so it is, as where each camera dropped another frame.
+    """
+    times_a, times_b = (name_times([pair[side].stem for pair in pairs]) for side in (0, 1))
+    if times_a is None or times_b is None:
+        return
+    lone = disagreeing(times_a, times_b)
+    if lone is not None:
+        names = [pairs[n][side].name for side in (0, 1) for n in lone[side]]
+        named = f"{_listed(names)} have no partner" if names else "partners are in another order"
+        raise FileFormatError(
+            f"{where_a} and {where_b}: no two names agree, and paired in order, images would not "
+            f"be of one moment by the times or numbers in their names ({named}), expected one of "
+            "each sensor for every capture; move away images without a partner."
+        )
 
 
 def check_sides(pairs: Sequence[tuple[Path, ...]]) -> None:
@@ -101,12 +187,31 @@ def check_sides(pairs: Sequence[tuple[Path, ...]]) -> None:
                 f"{printable(a)}: given as sensor A's image and as sensor B's, expected two; give "
                 "it alone, or name the other one."
             )
+    for a, b in both:
+        _check_folders(a, b)
     said = {(sensor_of(a.name)[0], sensor_of(b.name)[0]) for a, b in both}
     if said == {("B", "A")}:
         a, b = both[0]
         raise FileFormatError(
             f"{printable(a)}, {printable(b)}: the first says sensor B, the second sensor A, "
             "expected A's images first; swap them, or rename them if the names are wrong."
+        )
+
+
+def _check_folders(a: Path, b: Path) -> None:
+    """Refuse a pair by name out of two folders that differ by a number, such as two animals'."""
+    (sensor_a, key_a), (sensor_b, key_b) = sensor_of(a.name), sensor_of(b.name)
+    folders = a.parent.name, b.parent.name
+    if (sensor_a, sensor_b) != ("A", "B") or key_a != key_b or folders[0] == folders[1]:
+        return
+    alike = _NUMBER.sub("#", sensor_of(folders[0] + ".")[1]) == _NUMBER.sub(
+        "#", sensor_of(folders[1] + ".")[1]
+    )
+    if alike and _NUMBER.findall(folders[0]) != _NUMBER.findall(folders[1]):
+        raise FileFormatError(
+            f"{printable(a)}, {printable(b)}: of one name but of the folders {folders[0]!r} and "
+            f"{folders[1]!r}, expected A and B of one capture; give images of one folder, or "
+            "rename a folder if they belong together."
         )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.captures._array_files import open_named_arrays
+from fociscope.files.captures._name_times import disagreeing
 from fociscope.files.captures._sets import InputPath, list_images, resolve, set_stack
 from fociscope.files.captures.pairing import Pairs, check_sides, pair_by_name, pair_sets, sensor_of
 from fociscope.files.captures.series import CaptureSeries, refusing_non_finite
@@ -131,10 +132,11 @@ def open_captures(
         if len(given) == 1 and given[0].is_set:
             series = _of_set(given[0], limits, pages, opened)
         elif all(found.is_set for found in given):
-            pairs = pair_sets(
+            pairs, notes = pair_sets(
                 printable(given[0].path), given[0].files, printable(given[1].path), given[1].files
             )
             series = _of_pairs(given[0].path, given[1].path, pairs, limits)
+            series = replace(series, notes=(*series.notes, *notes))
         else:
             stacks = [stack for found in given for stack in _opened(found, limits, opened, growing)]
             pairs = [tuple(found.path for found in given)]
@@ -248,6 +250,23 @@ def _published(file: ImagesDepthFile) -> Stack:
     return Stack(file.path, "FS", (samples, sensors), (height, width), planes)
 
 
+def _check_times(a: Stack, b: Stack) -> None:
+    """Refuse two stacks whose frames were taken at other moments, as where frames were dropped."""
+    if a.time_s is None or b.time_s is None:
+        return
+    lone = disagreeing(a.time_s, b.time_s)
+    if lone is not None:
+        frames = ", ".join(
+            f"frame {n + 1} of sensor {side}" for side, all_ in zip("AB", lone, strict=True)
+            for n in all_[:2]
+        )  # fmt: skip
+        raise FileFormatError(
+            f"{printable(a.path)} and {printable(b.path)}: by the times that they state, not all "
+            f"frames have a partner ({frames or 'they come in another order'}), expected frames of "
+            "one moment side by side; take out the frames without a partner."
+        )
+
+
 def _series(
     stacks: list[Stack], pairs: Pairs, pages: PageMeaning, *, growing: bool = False
 ) -> CaptureSeries:
@@ -283,6 +302,7 @@ def _series(
             f"holds {b.frames}, "
             "expected as many of sensor A as of B; give pairs."
         )
+    _check_times(a, b)
     sizes_um = [stack.pixel_size_um for stack in (a, b) if stack.pixel_size_um is not None]
     if len(sizes_um) == 2 and not math.isclose(*sizes_um, rel_tol=PIXEL_SIZE_TOLERANCE):
         raise FileFormatError(
@@ -296,4 +316,5 @@ def _series(
         pixel_size_um=sizes_um[0] if sizes_um else None,
         pairs=tuple(pairs),
         incomplete=abs(a.frames - b.frames),
+        notes=tuple(dict.fromkeys((*a.notes, *b.notes))),
     )

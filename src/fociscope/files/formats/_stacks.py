@@ -41,6 +41,8 @@ class Stack:
             C order; runs start and stop at whole frames.
         pixel_size_um: Side of a pixel in um, if the file states it.
         notes: Remarks for the user on how the file is read, a sentence each.
+        time_s: When each frame was taken, s from any moment on, if the file states it.
+        depth_um: Position of each frame along the optical axis, um, if the file states it.
 
     Examples:
         >>> from pathlib import Path
@@ -59,6 +61,8 @@ class Stack:
     planes: Callable[[int, int], Float32Array]
     pixel_size_um: float | None = None
     notes: tuple[str, ...] = ()
+    time_s: tuple[float, ...] | None = None
+    depth_um: tuple[float, ...] | None = None
 
     @property
     def frames(self) -> int:

@@ -1,10 +1,17 @@
-"""Units of length in files' metadata: every spelling that is read, in one table."""
+"""Units of length and time in files' metadata: every spelling that is read, in one table."""
 
 from __future__ import annotations
 
 import math
 
-__all__ = ["um_per_unit"]
+__all__ = ["seconds_per_unit", "um_per_unit"]
+
+_SECONDS = {
+    "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0,
+    "ms": 1e-3, "millisecond": 1e-3, "milliseconds": 1e-3,
+    "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6, "microsecond": 1e-6, "ns": 1e-9, "nanosecond": 1e-9,
+    "min": 60.0, "minute": 60.0, "minutes": 60.0, "h": 3600.0, "hour": 3600.0,
+}  # fmt: skip
 
 _SPELLINGS = {
     1e-3: ("nm", "nanometer", "nanometre", "nanometers", "nanometres"),
@@ -26,6 +33,16 @@ _SPELLINGS = {
     1e12: ("Mm",),  # OME's megametre, which lower-case letters would make a millimetre
 }
 _UM_PER_UNIT = {name: um for um, names in _SPELLINGS.items() for name in names}
+
+
+def seconds_per_unit(unit: object) -> float:
+    """Return how many seconds one unit of time is; NaN if the unit is unknown or no text.
+
+    Args:
+        unit: Name as a file has it, such as "ms" or "second".
+    """
+    name = unit.strip() if isinstance(unit, str) else ""
+    return _SECONDS.get(name, _SECONDS.get(name.lower(), math.nan))
 
 
 def um_per_unit(unit: object) -> float:

@@ -104,7 +104,17 @@ def open_tiff(
 
         frame_px = (int(first.shape[0]), int(first.shape[1]))
         every = (*held.notes, *axes.notes, *notes)
-        yield Stack(path, axes.leading, axes.counts, frame_px, planes, pitch_um, every)
+        yield Stack(
+            path,
+            axes.leading,
+            axes.counts,
+            frame_px,
+            planes,
+            pitch_um,
+            every,
+            axes.time_s,
+            axes.depth_um,
+        )
     finally:
         tiff.close()
 

@@ -4,6 +4,7 @@ Only attributes are read from them; shapes are promises that the pages themselve
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from fociscope.errors import FileFormatError, printable
 from fociscope.files.formats._axes import axis_role
 from fociscope.files.formats._channels import channel_order
 from fociscope.files.formats._pixel_size import believed_um, is_printer_resolution
-from fociscope.files.formats._units import um_per_unit
+from fociscope.files.formats._units import seconds_per_unit, um_per_unit
 from fociscope.files.images._tiff_count import shaped_descriptions
 from fociscope.files.images._tiff_vendor import micromanager, micromanager_axes
 from fociscope.files.ome._xml import OmeImage, read_ome_xml
@@ -40,6 +41,10 @@ class PageAxes:
     pages: Pages
     """Number of the page of each plane, all axes in C order."""
     notes: tuple[str, ...] = ()
+    time_s: tuple[float, ...] | None = None
+    """When each frame was taken, s, if the file states it."""
+    depth_um: tuple[float, ...] | None = None
+    """Position of each frame along the optical axis, um, if the file states it."""
 
     def with_sensors_in_order(self, where: str, names: tuple[str, ...]) -> "PageAxes":
         """Return A before B, where the names of the two channels say that they come in reverse."""
@@ -161,11 +166,47 @@ def page_axes(path: Path, tiff: Any, count: int, *, listed: int | None = None) -
     axes = [slow_to_fast.index(axis) for axis in ("Z" if frames == "T" else "T", frames, "C")]
     pages = pages.reshape(sides).transpose(axes).ravel()
     names = _channel_names(image, tiff, pages)
+    found = _of_long_axes(long, frames, pages).with_sensors_in_order(where, names)
+    if image is None or not found.leading.startswith(("F", "P")):
+        return found
+    depth_um, unknown = _frame_values(image, "PositionZ", sides, axes, found, um_per_unit)
+    note = f"{where}: its plane positions (PositionZ) state no unit and are taken for µm."
+    return replace(
+        found,
+        depth_um=depth_um,
+        time_s=_frame_values(image, "DeltaT", sides, axes, found, seconds_per_unit)[0],
+        notes=(*found.notes, note) if unknown else found.notes,
+    )
+
+
+def _frame_values(
+    image: OmeImage,
+    name: str,
+    sides: list[int],
+    axes: list[int],
+    found: PageAxes,
+    factor: Callable[[object], float],
+) -> tuple[tuple[float, ...] | None, bool]:
+    """Return an attribute of each frame's first plane, and whether any unit was left out."""
+    bare = False
+
+    def unit_of(unit: str | None) -> float:
+        nonlocal bare
+        bare = bare or unit is None
+        return 1.0 if unit is None else factor(unit)
+
+    values = image.plane_values(name, sides, unit_of).transpose(axes).reshape(found.counts[0], -1)
+    first = values[:, 0]
+    return (None, False) if np.isnan(first).any() else (tuple(float(v) for v in first), bare)
+
+
+def _of_long_axes(long: dict[str, int], frames: str, pages: Pages) -> PageAxes:
+    """Return the axes of pages in the order of frames, then channels."""
     if frames not in long:
-        return PageAxes("S", (2,), pages).with_sensors_in_order(where, names)
+        return PageAxes("S", (2,), pages)
     if "C" in long:
-        return PageAxes("FS", (long[frames], 2), pages).with_sensors_in_order(where, names)
-    return PageAxes("F" if frames == "T" else "P", (count,), pages)
+        return PageAxes("FS", (long[frames], 2), pages)
+    return PageAxes("F" if frames == "T" else "P", (len(pages),), pages)
 
 
 def ome_image(path: Path, tiff: Any) -> OmeImage | None:

@@ -6,6 +6,7 @@ Source: the OME data model, schema 2016-06, and its OME-TIFF specification.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
@@ -13,10 +14,11 @@ from xml.parsers import expat
 import numpy as np
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.typing import Int64Array
+from fociscope.typing import Float64Array, Int64Array
 
 __all__ = ["OmeImage", "read_ome_xml"]
 
+UnitOf = Callable[[str | None], float]
 _LONGEST_TEXT = 64 * 2**20
 _MOST_ELEMENTS = 1_000_000
 
@@ -48,6 +50,29 @@ class OmeImage:
             raise ValueError(f"OME-XML: the order {order!r:.20}")
         return order[:1:-1]
 
+    def plane_values(self, name: str, sides: list[int], unit_of: UnitOf) -> Float64Array:
+        """Return an attribute of each plane, NaN where none states it, by the plane's place.
+
+        Args:
+            name: of the attribute, such as `PositionZ`; its unit is that of `PositionZUnit`.
+            sides: how long the axes `slow_to_fast` are.
+            unit_of: the factor of a unit's name, None where the XML names none.
+
+        Returns:
+            Values of the shape `sides`.
+        """
+        found = np.full(sides, np.nan)
+        for plane in self.planes:
+            place = tuple(_whole(plane.get(f"The{axis}", "0")) for axis in self.slow_to_fast)
+            if not all(0 <= at < side for at, side in zip(place, sides, strict=True)):
+                continue
+            try:
+                value = float(plane.get(name, "nan"))
+            except ValueError:
+                continue
+            found[place] = value * unit_of(plane.get(f"{name}Unit"))
+        return found
+
     def pages(self, sides: list[int]) -> Int64Array:
         """Return the page of each plane, counted in the order `slow_to_fast`.
 
@@ -76,6 +101,11 @@ class OmeImage:
         if (found < 0).any():
             raise ValueError("OME-XML: planes without a page")
         return found
+
+
+def _whole(text: str) -> int:
+    """Return a whole number, -1 of any other text."""
+    return int(text) if text.strip().isdecimal() else -1
 
 
 def read_ome_xml(path: Path, text: str) -> OmeImage | None:
