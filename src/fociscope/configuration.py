@@ -19,9 +19,10 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from fociscope.errors import FociscopeError, FociscopeWarning
-from fociscope.registry import Registry
+from fociscope.registry import Registry, unknown_field
 
 __all__ = [
     "Configuration",
@@ -37,30 +38,70 @@ __all__ = [
 
 #: Names of alternatives, which pydantic puts among the fields when it says where an error is.
 _KINDS: set[str] = set()
+#: Type of pydantic's errors that `Configuration` words itself.
+_CUSTOM = "configuration"
 #: Where the context of a validation holds the name of a user's file.
 _SOURCE = "source"
 
 
 class Configuration(BaseModel):
-    """The parent of all configurations: no unknown fields, no change, finite numbers."""
+    """The parent of all configurations: no unknown fields, no change, finite numbers.
+
+    A constructor raises the class's `error` in one plain line; `model_validate`, with which fields
+    of fields are checked, raises pydantic's `ValidationError`, which `plain_errors` words likewise.
+
+    Examples:
+        >>> from fociscope.imager import GaussianPsf
+        >>> GaussianPsf(spred=0.2)
+        Traceback (most recent call last):
+        ...
+        fociscope.errors.ImagerError: GaussianPsf: spred: no such field; did you mean spread?
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     FORMER_KEYS: ClassVar[dict[str, str]] = {}
     """Former name -> present name of a field; read for one version."""
+    error: ClassVar[type[FociscopeError]] = FociscopeError
+    """What the constructor raises if a value is not possible."""
+
+    def __init__(self, **values: Any) -> None:
+        """Check the values of the fields.
+
+        Raises:
+            FociscopeError: If a field is unknown, missing or out of its range; of the type `error`.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as cause:
+            raise self.error(f"{type(self).__name__}: {plain_errors(cause)}") from None
+
+    # Or pydantic would construct fields of fields by it, without the place of their errors.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @model_validator(mode="wrap")
     @classmethod
-    def _read_former_keys(
+    def _read_fields(
         cls, values: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
     ) -> Self:
-        """Read fields under their former names; a file that holds both names is refused."""
+        """Read fields under their former names, and say which field an unknown one may mean.
+
+        A file that holds both names of a field is refused.
+        """
         if cls.FORMER_KEYS and isinstance(values, dict):
             for old, new in cls.FORMER_KEYS.items():
                 if old in values and new not in values:
                     warn_of_former_name(info, old, new)
                     values = {new if key == old else key: v for key, v in values.items()}
-        return handler(values)
+        try:
+            return handler(values)
+        except ValidationError as cause:
+            errors = cause.errors()
+            if not any(_is_unknown_field(e) for e in errors):
+                raise
+            raise ValidationError.from_exception_data(
+                cause.title, [_with_advice(e, cls) for e in errors]
+            ) from None
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
@@ -68,6 +109,27 @@ class Configuration(BaseModel):
         kind = cls.model_fields.get("kind")
         if kind is not None and isinstance(kind.default, str):
             _KINDS.add(kind.default)
+
+
+def _is_unknown_field(error: ErrorDetails) -> bool:
+    """Whether a field of the configuration itself, not of one of its fields, is unknown."""
+    return error["type"] == "extra_forbidden" and len(error["loc"]) == 1
+
+
+def _with_advice(error: ErrorDetails, kind: type[Configuration]) -> InitErrorDetails:
+    """Return an error as pydantic takes it, an unknown field's with the names that are known."""
+    message = error["msg"]
+    if _is_unknown_field(error):
+        parts = {name: one.default for name, one in kind.model_fields.items()}
+        deeper = [
+            f"{name}.{inner}"
+            for name, part in parts.items()
+            if isinstance(part, Configuration)
+            for inner in type(part).model_fields
+        ]
+        message = unknown_field(error["loc"][0], parts, deeper)
+    custom = PydanticCustomError(_CUSTOM, "{message}", {"message": message})
+    return InitErrorDetails(type=custom, loc=error["loc"], input=error["input"])
 
 
 def warn_of_former_name(info: ValidationInfo, old: str, new: str) -> None:

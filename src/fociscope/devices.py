@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import torch
 
-from fociscope.errors import FociscopeError
+from fociscope.registry import unknown_name
 
 __all__ = ["Precision", "has_bfloat16_units", "pick_device", "pick_precision"]
 
@@ -41,12 +41,7 @@ def pick_device(name: str) -> torch.device:
         return torch.device(usable[0])
     if name not in usable:
         choices = ("auto", *usable)
-        raise FociscopeError(
-            f"no device '{name}' here; choose among: {', '.join(choices)}",
-            fields=("device",),
-            value=name,
-            choices=choices,
-        )
+        raise unknown_name("device", name, choices, field="device")
     return torch.device(name)
 
 
@@ -73,12 +68,7 @@ def pick_precision(name: str, device: torch.device) -> Literal["float32", "bfloa
         return "bfloat16"
     if name != "auto":
         choices = get_args(Precision)
-        raise FociscopeError(
-            f"no precision '{name}'; choose among: {', '.join(choices)}",
-            fields=("precision",),
-            value=name,
-            choices=choices,
-        )
+        raise unknown_name("precision", name, choices, field="precision")
     return "bfloat16" if device.type == "cpu" and has_bfloat16_units() else "float32"
 
 

@@ -12,16 +12,78 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar, overload
 
 from fociscope.errors import FociscopeError, FociscopeWarning, one_line
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "unknown_field", "unknown_name"]
 
 Member = TypeVar("Member")
 Other = TypeVar("Other")
+
+
+def unknown_name(
+    what: str,
+    name: object,
+    names: Iterable[str],
+    *,
+    error: type[FociscopeError] = FociscopeError,
+    field: str = "",
+    other: str = "",
+) -> FociscopeError:
+    """Return the error of a name that is unknown: it lists the names and suggests the nearest.
+
+    Args:
+        what: What is named, such as "solver".
+        name: Unknown name.
+        names: Names to choose among.
+        error: Type of the error.
+        field: Argument or option that holds the name, if there is one.
+        other: What may be done in place of it, such as "give a .toml file".
+    """
+    names = tuple(names)
+    return error(
+        f"no {what} {_shown(name)}; {_advice(name, names)}{f', or {other}' if other else ''}",
+        fields=(field,) if field else (),
+        value=name,
+        choices=names,
+    )
+
+
+def unknown_field(name: object, names: Iterable[str], deeper: Iterable[str] = ()) -> str:
+    """Return what is wrong with a field of an unknown name, with the nearest one or all.
+
+    Args:
+        name: Unknown name.
+        names: Names of the fields.
+        deeper: Names of fields of the fields, such as `psf.half_angle_deg`.
+    """
+    names = tuple(names)
+    near = _nearest(name, names) or _nearest(name, tuple(deeper))
+    return f"no such field; {f'did you mean {near}?' if near else _advice(name, names)}"
+
+
+def _advice(name: object, names: tuple[str, ...]) -> str:
+    near = _nearest(name, names)
+    advice = f"did you mean {near}? Choose" if near else "choose"
+    return f"{advice} among: {', '.join(names)}"
+
+
+def _nearest(name: object, names: tuple[str, ...]) -> str | None:
+    """Return the name that is most like another one; None if none is."""
+    plain = {_plain(known.rpartition(".")[2]): known for known in reversed(names)}
+    near = difflib.get_close_matches(_plain(str(name)[:100]), plain, n=1)
+    return plain[near[0]] if near else None
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _shown(name: object) -> str:
+    return repr(one_line(ValueError(str(name)), 60))
 
 
 class Registry(Mapping[str, Member], Generic[Member]):
@@ -36,10 +98,10 @@ class Registry(Mapping[str, Member], Generic[Member]):
         >>> colours.register("teal", "#008080")
         >>> colours["teal"], list(colours)
         ('#008080', ['teal'])
-        >>> colours["teel"]
+        >>> colours["teel"]  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        fociscope.errors.FociscopeError: no colour 'teel'; did you mean teal? Choose among: teal
+        fociscope.errors.FociscopeError: no colour 'teel'; did you mean teal? Choose among: teal...
     """
 
     def __init__(
@@ -125,17 +187,16 @@ class Registry(Mapping[str, Member], Generic[Member]):
         """Return the member of a name, or the default if there is none."""
         return self[name] if name in self else default  # noqa: SIM401 - this is get
 
-    def unknown(self, name: object) -> FociscopeError:
-        """Return the error that says that a name is unknown, with the names that are known."""
-        names = tuple(self)
-        near = difflib.get_close_matches(str(name), names, n=1)
-        advice = f"did you mean {near[0]}? Choose" if near else "choose"
-        shown = one_line(ValueError(str(name)), 60)
-        return self.error(
-            f"no {self.what} {shown!r}; {advice} among: {', '.join(names)}",
-            value=name,
-            choices=names,
-        )
+    def unknown(self, name: object, *, other: str = "") -> FociscopeError:
+        """Return the error that says that a name is unknown, with the names that are known.
+
+        Args:
+            name: Unknown name.
+            other: What may be done in place of it, such as "give a .toml file".
+        """
+        package = "import or install the package that adds it"
+        other = f"{other}, or {package}" if other else package
+        return unknown_name(self.what, name, self, error=self.error, other=other)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names, those of plug-ins last."""

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from fociscope.errors import ImagerError
@@ -304,5 +303,5 @@ def test_a_pattern_without_pixels_is_refused(sensors: int, frame_px: tuple[int, 
     ],
 )
 def test_a_camera_that_cannot_be_is_refused(fields: dict[str, float], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(ImagerError, match=message):
         Camera(**fields)

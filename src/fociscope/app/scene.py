@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from fociscope.configuration import Configuration
+from fociscope.errors import FociscopeError, SceneError
 from fociscope.figures.reconstruction import Truth
 from fociscope.imager import Imager
 from fociscope.imager.psf import AngleSelectivePsf
@@ -23,6 +24,8 @@ MOST_LAYERS = 6
 
 class SceneSettings(Configuration):
     """What the sliders say."""
+
+    error: ClassVar[type[FociscopeError]] = SceneError
 
     depth_um: tuple[Annotated[float, Field(ge=0, le=20_000)], ...] = (100.0, 360.0, 620.0, 880.0)
     """Of each layer, in any order; none deeper than the gap."""

@@ -14,11 +14,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from fociscope.configuration import Configuration
-from fociscope.errors import FociscopeError
 from fociscope.evaluation.batches import Batch, ReconstructionTask
 from fociscope.evaluation.generalisation import HeldOutFamily, held_out_families
 from fociscope.imager.geometry import Imager
 from fociscope.imager.registration import Registration
+from fociscope.registry import unknown_name
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.frame import chunk_scenes
 from fociscope.simulation.scene import Scenes, simulate
@@ -309,7 +309,7 @@ def find_suite(name: str) -> Suite:
         500
     """
     if name not in SUITES:
-        raise FociscopeError(f"no suite '{name}'; choose among: {', '.join(SUITES)}")
+        raise unknown_name("suite", name, SUITES)
     return SUITES[name]
 
 
@@ -336,9 +336,12 @@ def selected(suite: Suite, pattern: str | None) -> Suite:
     patterns = [part.strip() for part in pattern.split(",")]
     for part in patterns:
         if not any(fnmatch(c.name, part) for c in suite.conditions):
-            names = ", ".join(c.name for c in suite.conditions)
-            raise FociscopeError(
-                f"no condition of the suite '{suite.name}' fits '{part}'; there are: {names}"
+            names = (c.name for c in suite.conditions)
+            raise unknown_name(
+                f"condition of the suite {suite.name!r} that fits",
+                part,
+                names,
+                other="give a pattern such as 'snr-*'",
             )
     kept = (c for c in suite.conditions if any(fnmatch(c.name, part) for part in patterns))
     return suite.model_copy(update={"conditions": tuple(kept)})

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from fociscope.configuration import Configuration
+from fociscope.errors import FociscopeError, ImagerError
 from fociscope.imager.fixed_pattern import FixedPattern, draw_fixed_pattern
 
 __all__ = ["Camera"]
@@ -43,6 +44,8 @@ class Camera(Configuration):
         >>> bool((camera.photons(counts).mean() / photons - 1).abs() < 0.01)
         True
     """
+
+    error: ClassVar[type[FociscopeError]] = ImagerError
 
     quantum_efficiency: Annotated[float, Field(gt=0, le=1)] = 0.5
     exposure_s: Positive = 0.05

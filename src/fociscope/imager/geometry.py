@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import tomli_w
 from pydantic import BeforeValidator, Field, ValidationInfo
 
 from fociscope.configuration import Configuration, changed, parse_toml, warn_of_former_name
-from fociscope.errors import ImagerError
+from fociscope.errors import FociscopeError, ImagerError
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.limits import read_description
 from fociscope.imager._camera import Camera
@@ -49,6 +49,8 @@ class Imager(Configuration):
         >>> Imager.reference().frame_px
         (51, 51)
     """
+
+    error: ClassVar[type[FociscopeError]] = ImagerError
 
     name: str = "reference"
     pixel_pitch_um: Annotated[float, Field(gt=0, le=1000)] = 55.0

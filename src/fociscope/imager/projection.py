@@ -14,6 +14,7 @@ from fociscope.imager.convolution import Span, Window, convolve_and_sum
 from fociscope.imager.psf._bank import kernel_interpolator
 from fociscope.imager.psf._base import KERNEL_ENERGY, Psf
 from fociscope.imager.registration import Resampling
+from fociscope.registry import unknown_name
 
 if TYPE_CHECKING:
     from fociscope.imager.geometry import Imager
@@ -215,9 +216,11 @@ class Projection:
         """Return the PSF parameters of each sample, like the depths in type and device."""
         unknown = set(psf_parameters) - set(self.psf.batched_parameters)
         if unknown:
-            raise ImagerError(
-                f"a PSF of kind {self.psf.kind} takes no {', '.join(sorted(unknown))} per sample, "
-                f"only {', '.join(self.psf.batched_parameters)}"
+            raise unknown_name(
+                f"parameter of a {self.psf.kind} PSF that differs from scene to scene",
+                min(unknown),
+                self.psf.batched_parameters,
+                error=ImagerError,
             )
         checked = {n: torch.as_tensor(v).to(depth_um) for n, v in psf_parameters.items()}
         for name, value in checked.items():

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fociscope.configuration import Configuration, changed
-from fociscope.errors import ImagerError
+from fociscope.errors import FociscopeError, ImagerError
 from fociscope.typing import Float64Array, IndexArray
 
 __all__ = ["Registration", "Resampling", "Similarity", "fit_similarity", "match_points"]
@@ -130,6 +130,8 @@ class Registration(Configuration):
         >>> Registration(shift_um=(5.0, -3.0), scale=1.01).to_b(100.0, 0.0)
         (106.0, -3.0)
     """
+
+    error: ClassVar[type[FociscopeError]] = ImagerError
 
     shift_um: tuple[Micrometres, Micrometres] = (0.0, 0.0)
     """(y, x) at which the middle of sensor A's frame appears on sensor B."""

@@ -12,13 +12,14 @@ fitted once per model, on scenes that neither training nor selection has seen.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from pydantic import model_validator
 from torch import Tensor
 
 from fociscope.configuration import Configuration
+from fociscope.errors import FociscopeError, ModelError
 from fociscope.logistic import fit_platt
 from fociscope.networks.layer_net import LayerNetOutput
 
@@ -30,6 +31,8 @@ WITHIN_ONE_STD = 0.6827
 
 class OutputCalibration(Configuration):
     """Corrections of a network's output, per layer."""
+
+    error: ClassVar[type[FociscopeError]] = ModelError
 
     logit_scale: tuple[float, ...]
     """Platt scaling: P(cells | layer) = sigmoid(scale * logit + shift)."""

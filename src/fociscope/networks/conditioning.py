@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fociscope.errors import ImagerError
 from fociscope.imager.geometry import Imager
+from fociscope.registry import unknown_name
 
 __all__ = ["OPTICS_FEATURES", "TabulatedOptics", "optics_features", "radii_px"]
 
@@ -89,11 +90,11 @@ class TabulatedOptics:
         """
         psf = imager.psf
         if parameter not in psf.batched_parameters:
-            raise ImagerError(
-                f"a PSF of kind {psf.kind} takes no {parameter} scene by scene, only "
-                f"{', '.join(psf.batched_parameters)}; choose one of these",
-                value=parameter,
-                choices=psf.batched_parameters,
+            raise unknown_name(
+                f"parameter of a {psf.kind} PSF that differs from scene to scene",
+                parameter,
+                psf.batched_parameters,
+                error=ImagerError,
             )
         width = bounds[1] - bounds[0]
         steps = max(1, math.ceil(width / _table_step(parameter, width)))

@@ -8,7 +8,7 @@ all other features: a layer differs from its neighbours only in how much it is b
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from fociscope.configuration import Configuration
+from fociscope.errors import FociscopeError, ModelError
 from fociscope.networks.conditioning import OPTICS_FEATURES
 from fociscope.networks.psf_width import PsfWidthEstimator
 
@@ -47,6 +48,8 @@ class Architecture(Configuration):
         >>> architecture.stride
         8
     """
+
+    error: ClassVar[type[FociscopeError]] = ModelError
 
     sensors: int = Field(default=2, ge=1, le=2)
     layers: int = Field(default=6, ge=1, le=6)

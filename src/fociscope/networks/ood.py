@@ -17,6 +17,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from fociscope.configuration import Configuration
+from fociscope.errors import FociscopeError, ModelError
 from fociscope.networks.psf_width import WIDTH_FEATURES, PsfWidthEstimator
 
 __all__ = [
@@ -84,6 +85,8 @@ _LIMITED = (
 
 class OutOfDistributionLimits(Configuration):
     """The limits of a model: captures whose statistics exceed one are out of distribution."""
+
+    error: ClassVar[type[FociscopeError]] = ModelError
 
     FORMER_KEYS: ClassVar[dict[str, str]] = {
         "mistold": "psf_mismatch",

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fociscope.configuration import Configuration, Range, plain_errors
-from fociscope.errors import ModelError, one_line, printable
+from fociscope.errors import FociscopeError, ModelError, one_line, printable
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.limits import require_file
 from fociscope.imager.geometry import Imager
@@ -22,6 +22,7 @@ from fociscope.networks.calibration import OutputCalibration
 from fociscope.networks.layer_net import PSF_WIDTH, Architecture, LayerNet, present_name
 from fociscope.networks.ood import OutOfDistributionLimits, feature_count
 from fociscope.networks.psf_width import PsfWidthEstimator
+from fociscope.registry import unknown_name
 
 __all__ = [
     "ModelInfo",
@@ -49,6 +50,8 @@ class ModelInfo(Configuration):
         >>> info.architecture.sensors, info.half_angle_deg
         (1, (9.0, 30.0))
     """
+
+    error: ClassVar[type[FociscopeError]] = ModelError
 
     FORMER_KEYS: ClassVar[dict[str, str]] = {"plausibility": "out_of_distribution"}
 
@@ -231,8 +234,11 @@ def find_model(name_or_path: str | Path) -> Path:
         return Path(str(resources.files("fociscope.models") / f"{name_or_path}.safetensors"))
     path = Path(name_or_path)
     if path.suffix != ".safetensors":
-        raise ModelError(
-            f"{name_or_path}: neither a .safetensors file nor a shipped model "
-            f"({', '.join(shipped_models())})"
+        raise unknown_name(
+            "model",
+            name_or_path,
+            shipped_models(),
+            error=ModelError,
+            other="give a .safetensors file",
         )
     return path

@@ -14,7 +14,7 @@ from typing import Any
 from fociscope.errors import FociscopeError
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.backup import BACKUP
-from fociscope.registry import Registry
+from fociscope.registry import Registry, unknown_name
 from fociscope.results._layered_map import LayeredMap
 from fociscope.results._summary import summarise
 from fociscope.results.foci import CELL_DIAMETER_UM
@@ -130,12 +130,7 @@ def check_formats(formats: Sequence[str], possible: Sequence[str] | None = None)
     names = writer_names() if possible is None else tuple(possible)
     unknown = sorted(set(formats) - set(names))
     if unknown:
-        raise FociscopeError(
-            f"unknown format {', '.join(unknown)}; choose among {', '.join(names)}",
-            fields=("formats",),
-            value=unknown[0],
-            choices=names,
-        )
+        raise unknown_name("format of results", unknown[0], names, field="formats")
 
 
 def write_result(

@@ -12,6 +12,7 @@ from fociscope.errors import FociscopeError
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.imager.geometry import Imager
 from fociscope.reconstruction.preparation import Preparation
+from fociscope.registry import unknown_name
 from fociscope.results.foci import CELL_DIAMETER_UM
 from fociscope.results.writers import check_formats
 
@@ -107,12 +108,7 @@ class ReconstructionOptions:
             )
         for name, choices in (("pages", get_args(PageMeaning)), ("precision", get_args(Precision))):
             if getattr(self, name) not in choices:
-                raise FociscopeError(
-                    f"{name} is {getattr(self, name)!r}; choose among {', '.join(choices)}",
-                    fields=(name,),
-                    value=getattr(self, name),
-                    choices=choices,
-                )
+                raise unknown_name(f"kind of {name}", getattr(self, name), choices, field=name)
 
     @property
     def chosen_formats(self) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from fociscope.configuration import Configuration, Range
+from fociscope.errors import FociscopeError, SceneError
 from fociscope.simulation._cells import autofluorescence_light
 from fociscope.simulation._illumination import Dust, dusted, illumination
 from fociscope.simulation.frame import DrawnFrame
@@ -87,6 +88,8 @@ class Specimen(Configuration):
         (0.05, 0.1)
         >>> SPECIMEN_KINDS.unregister("half-plane")
     """
+
+    error: ClassVar[type[FociscopeError]] = SceneError
 
     if TYPE_CHECKING:
         kind: str

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from fociscope.configuration import Configuration
+from fociscope.errors import FociscopeError, SceneError
 from fociscope.files.published.images_depth import ImagesDepth
 from fociscope.files.published.writer import LayoutFormat
 from fociscope.files.safe.records import read_typed_record, write_record
@@ -47,6 +48,8 @@ class DatasetPlan(Configuration):
         >>> [plan.file_name(index) for index in range(plan.files)]
         ['1.mat', '2.mat']
     """
+
+    error: ClassVar[type[FociscopeError]] = SceneError
 
     kind: Kind = "images-depth"
     """`images-depth`: several layers at once; `single-layer`: one, seen by sensor A alone."""

@@ -70,12 +70,7 @@ def load_specimen(name_or_path: str | Path) -> Specimen:
         return _with_defaults(name)
     path = Path(name_or_path)
     if path.suffix != ".toml":
-        raise SceneError(
-            f"{name_or_path}: neither a .toml file nor a kind of specimen "
-            f"({', '.join(SPECIMEN_KINDS)})",
-            value=name,
-            choices=tuple(SPECIMEN_KINDS),
-        )
+        raise SPECIMEN_KINDS.unknown(name, other="give a .toml file")
     content = read_description(path)
     return parse_toml(_SpecimenFile, content, source=path, error=SceneError).specimen
 

@@ -11,13 +11,14 @@ square (tests/physics/test_specimen_surfaces.py).
 from __future__ import annotations
 
 import math
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import torch
 from pydantic import Field, model_validator
 
 from fociscope.configuration import Configuration
+from fociscope.errors import FociscopeError, SceneError
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
 from fociscope.simulation.frame import DrawnFrame
@@ -54,6 +55,8 @@ class Surface(Configuration):
         >>> scenes.surface_um.shape
         (1, 4, 51, 51)
     """
+
+    error: ClassVar[type[FociscopeError]] = SceneError
 
     tilt_deg: Annotated[float, Field(ge=0, le=45)] = 0.0
     """Greatest tilt; drawn evenly from 0 to this, towards any direction."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -19,7 +19,7 @@ from scipy.fft import next_fast_len
 from torch import Tensor
 
 from fociscope.configuration import Configuration
-from fociscope.errors import SolverError
+from fociscope.errors import FociscopeError, SolverError
 from fociscope.imager import Imager
 from fociscope.imager.projection import Projection
 from fociscope.solvers._operators import (
@@ -52,6 +52,8 @@ class LayerSpectrum(Configuration):
         >>> bool(power[0] > power[1])
         True
     """
+
+    error: ClassVar[type[FociscopeError]] = SolverError
 
     foci_um: Length = 385.0
     """Length at which the correlation of exponentially correlated foci falls to 1/e."""

@@ -13,11 +13,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from fociscope.configuration import Configuration, Range, parse_toml, plain_errors
-from fociscope.errors import ImagerError, RecipeError
+from fociscope.errors import FociscopeError, ImagerError, RecipeError
 from fociscope.files.safe.limits import read_description
 from fociscope.imager.geometry import Boundary, Imager
 from fociscope.imager.psf import AngleSelectivePsf
 from fociscope.networks.layer_net import SMALLEST_FRAME_PX, Architecture
+from fociscope.registry import unknown_name
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.mixtures import Mixture, MixturePart
 from fociscope.simulation.specimens import AnySpecimen
@@ -34,7 +35,13 @@ __all__ = [
 ]
 
 
-class FocusDistribution(Configuration):
+class RecipePart(Configuration):
+    """The parent of all sections of a recipe."""
+
+    error: ClassVar[type[FociscopeError]] = RecipeError
+
+
+class FocusDistribution(RecipePart):
     """The part of the imager distribution that training draws from more often than the rest."""
 
     FORMER_KEYS: ClassVar[dict[str, str]] = {"sharp": "zero_blur_fraction"}
@@ -49,7 +56,7 @@ class FocusDistribution(Configuration):
     peak_snr_db: Range = (33.0, 50.0)
 
 
-class ImagerDistribution(Configuration):
+class ImagerDistribution(RecipePart):
     """The imagers that training draws from, because the true one is not known exactly.
 
     Evenly, but for those of the focus. The network is conditioned on half angle and base blur, with
@@ -87,7 +94,7 @@ class ImagerDistribution(Configuration):
     """Standard deviation of the conditioning's base blur about the true one, in the same scenes."""
 
 
-class OtherSpecimen(Configuration):
+class OtherSpecimen(RecipePart):
     """A specimen that some of the scenes have in place of the usual one."""
 
     share: Annotated[float, Field(gt=0, le=1)]
@@ -95,7 +102,7 @@ class OtherSpecimen(Configuration):
     specimen: AnySpecimen
 
 
-class SceneDistribution(Configuration):
+class SceneDistribution(RecipePart):
     """The scenes that training draws from."""
 
     min_separation_um: Range = (250.0, 250.0)
@@ -124,7 +131,7 @@ class SceneDistribution(Configuration):
         return Mixture(parts=tuple(parts))
 
 
-class Stream(Configuration):
+class Stream(RecipePart):
     """The live simulation: scenes are drawn from a pool that is renewed as training goes on."""
 
     pool_chunks: Annotated[int, Field(ge=1)] = 64
@@ -144,7 +151,7 @@ class Stream(Configuration):
         return self
 
 
-class Optimisation(Configuration):
+class Optimisation(RecipePart):
     """How the weights are optimised."""
 
     steps: Annotated[int, Field(ge=1)]
@@ -166,7 +173,7 @@ class Optimisation(Configuration):
     two at the start for a sixth to a third less time a step (benchmarks/throughput.md)."""
 
 
-class Validation(Configuration):
+class Validation(RecipePart):
     """Scenes under the reference conditions by which the best weights are chosen."""
 
     every_steps: Annotated[int, Field(ge=1)] = 500
@@ -181,7 +188,7 @@ class Validation(Configuration):
     min_separation_um: Annotated[float, Field(ge=0)] = 250.0
 
 
-class CalibrationScenes(Configuration):
+class CalibrationScenes(RecipePart):
     """Scenes that the finished network's probabilities, deviations and limits are fitted to."""
 
     FORMER_KEYS: ClassVar[dict[str, str]] = {"witness_scenes": "psf_width_scenes"}
@@ -198,7 +205,7 @@ class CalibrationScenes(Configuration):
 Seed = Annotated[int, Field(ge=0)]
 
 
-class Seeds(Configuration):
+class Seeds(RecipePart):
     """Training, selection and test never share a seed."""
 
     weights: Seed = 1
@@ -215,7 +222,7 @@ class Seeds(Configuration):
         return self
 
 
-class Stage(Configuration):
+class Stage(RecipePart):
     """A stage of training: what it changes of the recipe's own sections.
 
     A stage starts from the best weights of the stage before it, the first one from random weights,
@@ -237,7 +244,7 @@ class Stage(Configuration):
         return {section: changes for section, changes in self if section != "name" and changes}
 
 
-class Recipe(Configuration):
+class Recipe(RecipePart):
     """All that a training run depends on.
 
     Examples:
@@ -433,8 +440,8 @@ class Recipe(Configuration):
         elif Path(name_or_path).suffix == ".toml":
             content = read_description(Path(name_or_path))
         else:
-            raise RecipeError(
-                f"{name_or_path}: neither a .toml file nor a shipped recipe ({', '.join(shipped)})"
+            raise unknown_name(
+                "recipe", name_or_path, shipped, error=RecipeError, other="give a .toml file"
             )
         return parse_toml(cls, content, source=name_or_path, error=RecipeError)
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from pydantic import ValidationError
 
+from fociscope.errors import ModelError
 from fociscope.networks.conditioning import OPTICS_FEATURES
 from fociscope.networks.layer_net import Architecture, LayerNet, LayerNetOutput, relative_light
 
@@ -122,7 +122,7 @@ def test_every_parameter_learns() -> None:
     "field", [{"sensors": 3}, {"layers": 7}, {"layers": 0}, {"widths": (8,)}, {"depth": 3}], ids=str
 )
 def test_impossible_architectures_are_refused(field: dict[str, int]) -> None:
-    with pytest.raises(ValidationError, match=next(iter(field))):
+    with pytest.raises(ModelError, match=next(iter(field))):
         Architecture(**field)
 
 
@@ -130,5 +130,5 @@ def test_impossible_architectures_are_refused(field: dict[str, int]) -> None:
     "field", [{"widths": (8, 16, 32)}, {"widths": (0, 32)}, {"blocks": (-1, 2)}], ids=str
 )
 def test_levels_that_do_not_fit_are_refused(field: dict[str, tuple[int, ...]]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(ModelError):
         Architecture(**field)

@@ -140,7 +140,9 @@ def test_a_format_from_outside_is_saved_beside_others(
 def test_an_unknown_format_is_refused_with_those_there_are(
     presence: str, result: Reconstruction, tmp_path: Path
 ) -> None:
-    with pytest.raises(FociscopeError, match=r"unknown format jpeg; choose among .*presence") as no:
+    with pytest.raises(
+        FociscopeError, match=r"no format of results 'jpeg'; choose among: .*presence"
+    ) as no:
         result.save(tmp_path / "map", formats=("jpeg",))
     assert no.value.choices == writer_names()
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from scipy import stats
 
+from fociscope.errors import SceneError
 from fociscope.simulation import DrawnFrame, Surface
 
 PITCH_UM, GAP_UM = 50.0, 20_000.0
@@ -118,5 +118,5 @@ def test_layers_lie_in_ways_of_their_own() -> None:
     ],
 )
 def test_what_is_no_surface_is_refused(fields: dict[str, float], words: str) -> None:
-    with pytest.raises(ValidationError, match=words):
+    with pytest.raises(SceneError, match=words):
         Surface(**fields)  # type: ignore[arg-type]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from fociscope.errors import FociscopeError
 from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
 from fociscope.evaluation.methods._models import REFINED, ModelMethod
 from fociscope.evaluation.methods._oracle import MAP_ORACLE, MapLimitMethod
 from fociscope.evaluation.methods.constant import CONSTANT, ConstantBaseline
 from fociscope.evaluation.methods.solvers import SolverMethod, solver_names
 from fociscope.networks.store import shipped_models
+from fociscope.registry import unknown_name
 
 __all__ = ["ReconstructionMethod", "baseline_names", "find_method", "find_methods"]
 
@@ -80,9 +80,11 @@ def find_method(name: str, *, device: str = "auto") -> ReconstructionMethod:
     refine = name.endswith(REFINED)
     name = name.removesuffix(REFINED)
     if name not in shipped_models() and not name.endswith(".safetensors"):
-        raise FociscopeError(
-            f"no model or solver '{name}'; expected a .safetensors file, a shipped model "
-            f"({', '.join(shipped_models())}) or one of: {', '.join(baseline_names())}"
+        raise unknown_name(
+            "model or solver",
+            name,
+            (*shipped_models(), *baseline_names()),
+            other="give a .safetensors file",
         )
     return ModelMethod(name, device=device, refine=refine)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor, like
 from fociscope.configuration import Configuration, changed
-from fociscope.errors import ImagerError
+from fociscope.errors import FociscopeError, ImagerError
 from fociscope.imager.psf._fourier import (
     discrete_gaussian_transfer,
     half_plane,
@@ -118,6 +118,8 @@ class Psf(Configuration):
         >>> round(psf.collection_efficiency(300.0), 4)
         0.0348
     """
+
+    error: ClassVar[type[FociscopeError]] = ImagerError
 
     if TYPE_CHECKING:
         kind: str

@@ -13,7 +13,7 @@ for many tissues: Jacques, Phys. Med. Biol. 58:R37-R61 (2013).
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fociscope.configuration import Configuration
+from fociscope.errors import FociscopeError, ImagerError
 from fociscope.imager.psf._pixels import OuterEnergy
 
 __all__ = ["Tissue", "scattered"]
@@ -54,6 +55,8 @@ class Tissue(Configuration):
         >>> tissue.variance_um2(torch.tensor(100.0))
         tensor(100.)
     """
+
+    error: ClassVar[type[FociscopeError]] = ImagerError
 
     attenuation_per_mm: Annotated[float, Field(ge=0, le=100)] = 0.0
     """Light that goes straight down falls by exp(-attenuation * depth)."""
