@@ -30,6 +30,7 @@ from fociscope.calibration._psf_fit import (
     MEASURED,
     Estimate,
     PsfFitModel,
+    check_bounds,
     check_depths,
     distances,
     start_model,
@@ -112,6 +113,7 @@ def calibrate_beads(
         progress=progress,
     )
     done = search.run()
+    check_bounds(done.model.fit_model, done.found.parameters, start.pixel_pitch_um)
     calibration = _calibration(stack, start, done, notes_of(done, sensors, model))
     if model == MEASURED:
         psf = measured_psf(

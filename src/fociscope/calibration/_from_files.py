@@ -8,14 +8,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from fociscope.calibration._from_beads import calibrate_beads
 from fociscope.calibration._from_target import calibrate_target
 from fociscope.calibration._psf_fit import start_psf
 from fociscope.calibration._result import Calibration
-from fociscope.errors import FociscopeError, FociscopeWarning, OutputExistsError
-from fociscope.files.captures.calibration_stack import read_depths, read_stack
+from fociscope.errors import (
+    FociscopeError,
+    FociscopeWarning,
+    ImagerError,
+    OutputExistsError,
+    printable,
+)
+from fociscope.files.captures.calibration_stack import MeasuredStack, read_depths, read_stack
 from fociscope.files.images.reader import read_image
 from fociscope.files.safe.atomic import atomic_folder
 from fociscope.imager.geometry import Imager
@@ -26,6 +33,8 @@ __all__ = ["Drawing", "calibrate", "check_output", "save_calibration"]
 Drawing = Callable[[Calibration, str, Path], None]
 """Draws a calibration under a title into a PNG file."""
 
+SHALLOWEST_UM = 5.0
+"""Beads at no more than this depth show nothing of how light spreads with depth."""
 FILE_ENDS = (".toml", ".calibration.json", ".calibration.png", ".psf.ome.tif")
 """Ends of the files that a calibration may write."""
 
@@ -109,7 +118,10 @@ def calibrate(
         check_output(output, overwrite=overwrite)
     depths = read_depths(depth_um) if isinstance(depth_um, str | Path) else depth_um
     measured = read_stack(stack, depth_um=depths, sensor_b=sensor_b, variable=variable)
+    for note in measured.notes:
+        warnings.warn(note, FociscopeWarning, stacklevel=2)
     start = _start(imager, measured.pixel_pitch_um, pixel_pitch_um, gap_um)
+    _check_plausible(measured, Path(stack), start)
     if start_values:
         start = start.with_(psf=start_psf(start, model, start_values=start_values))
     options: dict[str, Any] = {
@@ -235,6 +247,32 @@ def _start(
             )
     stated = {"pixel_pitch_um": pixel_pitch_um, "gap_um": gap_um}
     return start.with_(**{name: value for name, value in stated.items() if value is not None})
+
+
+def _check_plausible(measured: MeasuredStack, path: Path, start: Imager) -> None:
+    """Refuse depths that are no distances from sensor A in um.
+
+    Raises:
+        ImagerError: if they look like millimetres, numbers of planes, or stage coordinates.
+    """
+    depth_um, what = measured.depth_um, None
+    steps = np.diff(depth_um)
+    if depth_um.max() < SHALLOWEST_UM:
+        what = f"go up to {depth_um.max():g} um only, as distances in mm would"
+    if len(depth_um) > 2 and depth_um[0] in (0, 1) and (steps == 1).all():
+        what = f"are {depth_um[0]:g}, {depth_um[1]:g}, ... {depth_um[-1]:g}, as numbers of planes"
+    if not measured.is_stated and depth_um.max() > start.gap_um:
+        what = (
+            f"are {depth_um.min():g} ... {depth_um.max():g} um by the file itself, beyond the gap "
+            f"of {start.gap_um:g} um, as coordinates of a stage would"
+        )
+    if what is not None:
+        raise ImagerError(
+            f"{printable(path)}: the depths {what}; expected the distance of each plane from "
+            "sensor A in um; give those",
+            fields=("depth_um",),
+            value=float(depth_um.max()),
+        )
 
 
 def _input(path: Path) -> dict[str, str]:

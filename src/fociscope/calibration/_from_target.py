@@ -19,6 +19,7 @@ from fociscope.calibration._planes import target_planes
 from fociscope.calibration._psf_fit import (
     MEASURED,
     PsfFitModel,
+    check_bounds,
     check_depths,
     distances,
     start_model,
@@ -100,6 +101,7 @@ def calibrate_target(
     gap_um = max(start.gap_um, float(stack.depth_um.max()))
     start = start.with_(sensors=sensors, frame_px=stack.counts.shape[2:], gap_um=gap_um)
     problem, found = _fit(stack, emitted, start, start_model(start, model), progress)
+    check_bounds(problem.fit_model, found.parameters, start.pixel_pitch_um)
     notes = []
     if found.reduced_chi_square > POOR_CHI_SQUARE:
         notes.append(

@@ -25,7 +25,13 @@ LEAST_KEPT = 0.5
 _MAD_TO_STD = 1.4826  # of a normal distribution
 FLAT_PIXELS = 3
 """So many pixels at the very maximum, side by side, are no chance."""
-FULL_SCALES = tuple(float(2**bits - 1) for bits in (8, 10, 12, 14, 16))
+PILED_UP = 3
+"""So many pixels of a converter's whole numbers at the very maximum, and hardly any just below it,
+are a pile-up: wherever the top of the range lies, moved to the left or less a black level."""
+_JUST_BELOW_STD = 3.0
+_BITS = (8, 10, 12, 14, 16)
+FULL_SCALES = tuple(float((2**bits - 1) << left) for bits in _BITS for left in range(17 - bits))
+"""Tops of converters of so many bits, in 16 bits moved to the left by some or none."""
 
 
 def robust_std(values: Float64Array) -> float:
@@ -105,8 +111,8 @@ def saturated(planes: Float64Array, saturation_counts: float | None) -> BoolArra
     """Return which pixels of a sensor's stack are saturated.
 
     Without `saturation_counts` the very maximum of the stack counts as saturation where several
-    pixels share it and it is the full scale of a converter, or they lie side by side or in
-    successive planes.
+    pixels share it and hardly any stand just below it (a pile-up, at any full scale), or they lie
+    side by side or in successive planes; two are enough at the full scale of a converter.
 
     Args:
         planes: (depth, y, x) counts; minus infinity where a pixel does not count.
@@ -118,8 +124,22 @@ def saturated(planes: Float64Array, saturation_counts: float | None) -> BoolArra
     at_top = np.asarray(planes == top)
     runs, _ = ndimage.label(at_top)
     flat = int(np.bincount(runs.ravel())[1:].max()) >= FLAT_PIXELS
-    full_scale = top in FULL_SCALES and int(at_top.sum()) >= FLAT_PIXELS
-    return at_top if flat or full_scale else np.zeros_like(at_top)
+    return at_top if flat or _is_piled_up(planes, at_top) else np.zeros_like(at_top)
+
+
+def _is_piled_up(planes: Float64Array, at_top: BoolArray) -> bool:
+    """Whether whole numbers of a converter gather at the maximum, and not just below it."""
+    values = planes[np.isfinite(planes)]
+    top, count = float(values.max()), int(at_top.sum())
+    if count < (2 if top in FULL_SCALES else PILED_UP):
+        return False
+    below = top - values
+    if not (below == np.round(below)).all():
+        return False  # no counts as they were read
+    steps = below[below > 0]
+    dark = robust_std(values[values <= np.median(values)])
+    near = max(_JUST_BELOW_STD * dark, float(steps.min()) if steps.size else 0.0)
+    return int((steps <= near).sum()) < count / 2
 
 
 def _clipped_std(values: Float64Array) -> float:

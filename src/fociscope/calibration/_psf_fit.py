@@ -25,6 +25,7 @@ __all__ = [
     "Estimate",
     "PsfFitModel",
     "base_blur_estimate",
+    "check_bounds",
     "check_depths",
     "distances",
     "start_model",
@@ -38,6 +39,8 @@ CORRECTED_KIND = "angle-selective"
 FEWEST_MEASURED_DEPTHS = 4
 _WIDEST_BLUR_UM = 500.0
 _BLUR_STEP_PX = 0.03
+_AT_BOUND = 1e-3
+"""Share of a parameter's range within which a fit counts as standing at its bound."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,36 @@ def base_blur_estimate(variance_um2: float, std_um2: float) -> Estimate:
     above = math.sqrt(max(variance_um2, 0.0) + std_um2) - blur_um
     below = blur_um - math.sqrt(max(variance_um2 - std_um2, 0.0))
     return Estimate(blur_um, max(above, below), "um")
+
+
+def check_bounds(fit_model: PsfFitModel, parameters: Float64Array, pixel_pitch_um: float) -> None:
+    """Refuse a fit that ends where the search may go no farther: it has found no PSF.
+
+    No base blur at all is none of these bounds.
+
+    Args:
+        fit_model: Model that was fitted.
+        parameters: Its `count` fitted values, and others behind them.
+        pixel_pitch_um: Pitch that was assumed, for the message.
+
+    Raises:
+        ImagerError: If a parameter stands at a bound.
+    """
+    names = [*(one.name for one in fit_model.parameters), "base_blur_um"]
+    psf = fit_model.at(parameters)
+    for name, value, lower, upper in zip(
+        names, parameters, fit_model.lower, fit_model.upper, strict=False
+    ):
+        reach = _AT_BOUND * (upper - lower)
+        is_low = value <= lower + reach and name != "base_blur_um"
+        if is_low or value >= upper - reach:
+            raise ImagerError(
+                f"the fit ends at the bound of {name} ({getattr(psf, name):.4g}), expected a value "
+                f"inside: the depths, the pixel pitch ({pixel_pitch_um:g} um was taken) or the PSF "
+                "model are not those of this stack; state the true ones",
+                fields=("depth_um", "pixel_pitch_um", "model"),
+                value=float(getattr(psf, name)),
+            )
 
 
 def check_depths(depth_um: Float64Array, model: str, imager: Imager, sensors: int) -> None:

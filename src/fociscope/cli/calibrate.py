@@ -23,8 +23,8 @@ StackArgument = Annotated[
     Path,
     typer.Argument(
         metavar="STACK",
-        help="Sensor A's planes at known depths: TIFF, NPY or MAT, (depth, y, x); NPY may hold "
-        "(depth, sensor, y, x).",
+        help="Sensor A's planes at known depths: TIFF, NPY or MAT, (depth, y, x); TIFF and NPY may "
+        "hold both sensors: 2 channels, or (depth, sensor, y, x).",
         show_default=False,
     ),
 ]
@@ -166,6 +166,13 @@ def _report(found: Calibration) -> None:
             "" if estimate.unit == "1" else estimate.unit,
         )
     out.print(table)
+    depths = sorted({plane.depth_um for plane in found.planes})
+    out.print(
+        f"Depths used (µm): {', '.join(f'{depth:g}' for depth in depths)}; pixels of "
+        f"{found.imager.pixel_pitch_um:g} µm",
+        highlight=False,
+        soft_wrap=True,
+    )
     out.print(
         f"Reduced chi square {found.reduced_chi_square:.2f} (1: noise alone separates measurement "
         "and imager)",

@@ -162,3 +162,79 @@ def test_messages_name_a_file_whole_however_long_its_folder_is(tmp_path: Path) -
     with pytest.raises(FileFormatError) as caught:
         read_depths(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("depth_um\n12,5\n37,5\n", [12.5, 37.5]),
+        ("plane;depth_um\n1;12,5\n2;1000,25\n", [12.5, 1000.25]),
+        ("plane\tz (mm)\n1\t0,05\n2\t0.2\n", [50, 200]),
+        ("depth_mm\n0.05\n0.2\n", [50, 200]),
+        ("Depth [\u00b5m],note\n50,near\n200,far\n", [50, 200]),
+        ("depth_um\n50,\n200,\n", [50, 200]),
+    ],
+)
+def test_tables_of_spreadsheets(tmp_path: Path, text: str, expected: list[float]) -> None:
+    (tmp_path / "d.csv").write_text(text, encoding="utf-8")
+    np.testing.assert_allclose(read_depths(tmp_path / "d.csv"), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("depth_um\n850\n900\n1,000\n", "thousands or a decimal comma"),
+        ("plane,depth_um\n1,12,5\n2,37,5\n", "3 cells, expected 2"),
+        ("plane,z\n1,50\n2,150\n", "no unit"),
+        ("depth\n50\n150\n", "no unit"),
+    ],
+)
+def test_tables_that_can_be_meant_in_two_ways(tmp_path: Path, text: str, word: str) -> None:
+    (tmp_path / "d.csv").write_text(text)
+    with pytest.raises(FileFormatError, match=word):
+        read_depths(tmp_path / "d.csv")
+
+
+@pytest.mark.parametrize("upside_down", [False, True])
+def test_planes_and_positions_of_an_ome_tiff_by_their_numbers(
+    tmp_path: Path, upside_down: bool
+) -> None:
+    """Pages from the deepest plane up, or `Plane` elements from the last to the first."""
+    order = [2, 1, 0]
+    pages, elements = (order, [0, 1, 2]) if upside_down else ([0, 1, 2], order)
+    text = "".join(
+        f'<TiffData FirstZ="{z}" IFD="{i}" PlaneCount="1"/>' for i, z in enumerate(pages)
+    )
+    text += "".join(
+        f'<Plane TheZ="{z}" TheC="0" TheT="0" PositionZ="{DEPTH_UM[z]}"/>' for z in elements
+    )
+    xml = (
+        '<OME><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" '
+        f'SizeX="9" SizeY="7" SizeZ="3" SizeC="1" SizeT="1">{text}</Pixels></Image></OME>'
+    )
+    tifffile.imwrite(tmp_path / "s.ome.tif", PLANES[pages], description=xml, metadata=None,
+                     photometric="minisblack")  # fmt: skip
+    stack = read_stack(tmp_path / "s.ome.tif")
+    assert np.array_equal(stack.counts[0], PLANES)
+    assert stack.depth_um.tolist() == DEPTH_UM
+    assert "no unit" in " ".join(stack.notes)
+    stated = read_stack(tmp_path / "s.ome.tif", depth_um=[60, 160, 260])
+    assert np.array_equal(stated.counts[0], PLANES)
+    assert stated.notes == ()
+
+
+@pytest.mark.parametrize("axis", ["Z", "T"])
+def test_both_sensors_as_channels_of_one_ome_tiff(tmp_path: Path, axis: str) -> None:
+    pair = np.stack([PLANES, PLANES + 1], axis=1)
+    tifffile.imwrite(tmp_path / "ab.ome.tif", pair, ome=True, metadata={"axes": f"{axis}CYX"})
+    stack = read_stack(tmp_path / "ab.ome.tif", depth_um=DEPTH_UM)
+    assert np.array_equal(stack.counts, pair.swapaxes(0, 1))
+
+
+def test_depths_of_a_mat_file_in_mm_and_without_a_unit(tmp_path: Path) -> None:
+    scipy.io.savemat(tmp_path / "a.mat", {"beads": PLANES, "depth_mm": [0.05, 0.15, 0.25]})
+    np.testing.assert_allclose(read_stack(tmp_path / "a.mat").depth_um, DEPTH_UM)
+    scipy.io.savemat(tmp_path / "b.mat", {"beads": PLANES, "z": DEPTH_UM})
+    stack = read_stack(tmp_path / "b.mat")
+    assert stack.depth_um.tolist() == DEPTH_UM
+    assert "'z' state no unit" in " ".join(stack.notes)

@@ -6,29 +6,24 @@ by the plane positions of an OME-TIFF.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
-import tifffile
 
 from fociscope.errors import FileFormatError, ImagerError, printable
 from fociscope.files.arrays._mat import is_mat
+from fociscope.files.captures._depth_table import read_depth_table
 from fociscope.files.formats._sources import ArraySource
-from fociscope.files.formats._table import find_format, first_bytes, list_suffixes
-from fociscope.files.formats._units import um_per_unit
-from fociscope.files.images._tiff import is_tiff, read_pixel_size_um
-from fociscope.files.images.reader import read_image
+from fociscope.files.formats._table import find_format, list_suffixes
+from fociscope.files.images.reader import open_image
 from fociscope.files.safe.limits import (
     DEFAULT_LIMITS,
     Limits,
     check_claim,
-    decoding,
     require_file,
 )
 from fociscope.typing import Float64Array
@@ -36,8 +31,10 @@ from fociscope.typing import Float64Array
 __all__ = ["MeasuredStack", "read_depths", "read_stack"]
 
 
-DEPTH_NAMES = ("depth_um", "depths_um", "z_um", "z")
-"""Variables of a MAT file that may hold the depths, in um; the first that is there counts."""
+DEPTH_NAMES = {"depth_um": 1.0, "depths_um": 1.0, "z_um": 1.0, "depth_mm": 1e3, "depths_mm": 1e3,
+               "z_mm": 1e3, "z": 1.0, "depth": 1.0, "depths": 1.0}  # fmt: skip
+"""Variables of a MAT file that may hold the depths -> um of their unit; the first that is there
+counts. Those without a unit are taken for um, which is said."""
 DEEPEST_UM = 20_000.0
 """The widest gap that an `Imager` may have."""
 LARGEST_TABLE_BYTES = 2**20
@@ -51,6 +48,8 @@ class MeasuredStack:
         counts: (sensor, depth, y, x) finite counts as measured.
         depth_um: (depth,) distance of the emitters from sensor A, rising.
         pixel_pitch_um: Pixel pitch that the file states; None if it states none.
+        notes: How the file was read where it leaves it open; plain sentences for a user.
+        is_stated: Whether the depths were given; otherwise they are the file's own.
 
     Examples:
         >>> import numpy as np
@@ -63,6 +62,8 @@ class MeasuredStack:
     counts: Float64Array
     depth_um: Float64Array
     pixel_pitch_um: float | None = None
+    notes: tuple[str, ...] = ()
+    is_stated: bool = True
 
     def __post_init__(self) -> None:
         """Sort the planes by depth, and refuse what cannot be a measurement.
@@ -138,9 +139,10 @@ def read_stack(
     """Read a stack of planes at known depths.
 
     Args:
-        path: TIFF or NPY with (depth, y, x), NPY with (depth, sensor, y, x), or a MAT file with a
-            numeric array, depth along its first or its last axis.
-        depth_um: (depth,) distances in the order of the planes; by default as the file states them.
+        path: TIFF or NPY with (depth, y, x), either with 2 channels or (depth, sensor, y, x), or a
+            MAT file with a numeric array, depth along its first or its last axis.
+        depth_um: (depth,) distances in the order of the planes, in an OME-TIFF that of Z (or T);
+            by default as the file states them.
         sensor_b: File of the same planes seen by sensor B, in the same orientation as sensor A's.
         variable: Variable of the MAT file, if more than one could be the stack.
         limits: Sizes up to which a file is read.
@@ -166,8 +168,9 @@ def read_stack(
     """
     path = Path(path)
     given = None if depth_um is None else np.atleast_1d(np.asarray(depth_um, dtype=np.float64))
-    counts, named, pitch_um = _read_one(path, given, variable, limits)
-    depths = named if given is None else given
+    one = _read_one(path, given, variable, limits)
+    counts = one.counts
+    depths = one.depth_um if given is None else given
     if depths is None:
         raise ImagerError(
             f"{printable(path)} names no depths; give them, as a file or as numbers in um",
@@ -179,14 +182,18 @@ def read_stack(
                 f"{printable(path)} holds both sensors; leave out the second file, or give the "
                 "sensors one file each"
             )
-        other, _, _ = _read_one(Path(sensor_b), depths, variable, limits)
+        other = _read_one(Path(sensor_b), depths, variable, limits).counts
         if other.shape != counts.shape:
             raise FileFormatError(
-                f"{printable(path)} holds {_size(counts)} but {printable(Path(sensor_b))} holds "
-                f"{_size(other)}, expected the same planes seen by both sensors."
+                f"{printable(path)} holds {_size(counts.shape[-3:])} but "
+                f"{printable(Path(sensor_b))} holds {_size(other.shape[-3:])}, expected the same "
+                "planes seen by both sensors."
             )
         counts = np.concatenate([counts, other])
-    return MeasuredStack(counts, depths, pitch_um)
+    notes = one.notes
+    if given is not None:
+        notes = tuple(note for note in notes if "PositionZ" not in note)
+    return MeasuredStack(counts, depths, one.pitch_um, notes, is_stated=given is not None)
 
 
 def _read_table(path: Path) -> Float64Array:
@@ -194,31 +201,15 @@ def _read_table(path: Path) -> Float64Array:
     if path.stat().st_size > LARGEST_TABLE_BYTES:
         raise FileFormatError(f"{printable(path)}: too large for a table of depths, expected text.")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
-    except (UnicodeDecodeError, csv.Error):
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        text = ""
+    if "\0" in text or not text.strip():
         raise FileFormatError(
             f"{printable(path)}: not a table of depths, expected a text file with one depth in um "
             "per line."
-        ) from None
-    header = [cell.strip().lower() for cell in rows[0]] if rows else []
-    column = header.index("depth_um") if "depth_um" in header else 0
-    body = rows[1:] if "depth_um" in header else rows
-    if "depth_um" not in header and any(len(row) > 1 for row in rows):
-        raise FileFormatError(
-            f"{printable(path)}: several columns and none is named depth_um; add a header line "
-            "that names it."
         )
-    numbers = []
-    for number, row in enumerate(body, start=1):
-        try:
-            numbers.append(float(row[column]))
-        except (IndexError, ValueError):
-            what = row[column].strip()[:30] if column < len(row) else ""
-            raise FileFormatError(
-                f"{printable(path)}: depth {number} reads {what!r}, expected a number in um."
-            ) from None
-    return _checked(numbers, printable(path))
+    return _checked(read_depth_table(path, text), printable(path))
 
 
 def _checked(numbers: Iterable[float], where: str) -> Float64Array:
@@ -228,47 +219,40 @@ def _checked(numbers: Iterable[float], where: str) -> Float64Array:
     return depth_um
 
 
+@dataclass(frozen=True)
+class _OneFile:
+    """What one file holds: (sensor, depth, y, x), and what it says of it."""
+
+    counts: Float64Array
+    depth_um: Float64Array | None
+    pitch_um: float | None
+    notes: tuple[str, ...]
+
+
 def _read_one(
     path: Path, depth_um: Float64Array | None, variable: str | None, limits: Limits
-) -> tuple[Float64Array, Float64Array | None, float | None]:
-    """Return (sensor, depth, y, x) of one file, the depths and the pitch that it names."""
+) -> _OneFile:
+    """Return what one file holds, and what it says of its depths and pixels."""
     suffix = path.suffix.lower()
     if suffix in list_suffixes("dataset") or (suffix == "" and is_mat(path)):
-        counts, named = _read_arrays(require_file(path), depth_um, variable, limits)
-        return counts, named, None
-    image = read_image(path, limits)
-    if image.ndim == 4:
-        if image.shape[1] not in (1, 2):
+        counts, named, notes = _read_arrays(require_file(path), depth_um, variable, limits)
+        return _OneFile(counts, named, None, notes)
+    with open_image(path, limits) as stack:
+        if stack.sensors not in (1, 2):
             raise FileFormatError(
-                f"{printable(path)}: an array {_size(image)} with {image.shape[1]} sensors, "
+                f"{printable(path)}: an array {_size(stack.shape)} with {stack.sensors} sensors, "
                 "expected (depth, 1 or 2 sensors, y, x); reorder its axes."
             )
-        return np.moveaxis(image.astype(np.float64), 1, 0), None, None
-    planes = image if image.ndim == 3 else image[None]
-    return planes.astype(np.float64)[None], _ome_depths(path), read_pixel_size_um(path)
-
-
-def _ome_depths(path: Path) -> Float64Array | None:
-    """Return the PositionZ of an OME-TIFF's planes in um; the reader has checked its XML."""
-    if not is_tiff(first_bytes(path)):
-        return None
-    with decoding(path, "TIFF image"), tifffile.TiffFile(path) as tiff:
-        text = tiff.ome_metadata
-        if text is None:
-            return None
-        planes = [e for e in ElementTree.fromstring(text).iter() if e.tag.endswith("}Plane")]
-        um = [
-            float(plane.get("PositionZ", "nan")) * um_per_unit(plane.get("PositionZUnit", "µm"))
-            for plane in planes
-        ]
-    found = np.array(um, dtype=np.float64)
-    return found if found.size and np.isfinite(found).all() else None
+        check_claim(path, stack.shape, np.dtype(np.float64), limits)
+        planes = stack.read(0, stack.frames).astype(np.float64)
+        named = None if stack.depth_um is None else np.array(stack.depth_um)
+        return _OneFile(planes.swapaxes(0, 1), named, stack.pixel_size_um, stack.notes)
 
 
 def _read_arrays(
     path: Path, depth_um: Float64Array | None, variable: str | None, limits: Limits
-) -> tuple[Float64Array, Float64Array | None]:
-    """Return (sensor, depth, y, x) and the depths that a MAT or HDF5 file names."""
+) -> tuple[Float64Array, Float64Array | None, tuple[str, ...]]:
+    """Return (sensor, depth, y, x), the depths that a MAT or HDF5 file names, and notes."""
     form = find_format(path)
     if form is None or form.open_arrays is None:
         raise FileFormatError(
@@ -285,15 +269,17 @@ def _pick(
     depth_um: Float64Array | None,
     variable: str | None,
     limits: Limits,
-) -> tuple[Float64Array, Float64Array | None]:
+) -> tuple[Float64Array, Float64Array | None, tuple[str, ...]]:
     """Choose the stack and the depths among the variables of an open MAT file."""
     names = source.names()
-    named = None
-    for name in DEPTH_NAMES:
+    named, notes = None, tuple[str, ...]()
+    for name, factor in DEPTH_NAMES.items():
         if name in names and depth_um is None:
             shape, dtype = source.claims((name,))[name]
             check_claim(path, (1, math.prod(shape)), dtype, limits, name)
-            named = source.read(name).astype(np.float64).ravel()
+            named = source.read(name).astype(np.float64).ravel() * factor
+            if "_" not in name:
+                notes = (f"{printable(path)}: its depths {name!r} state no unit, taken for µm.",)
             break
     if variable is None:
         shapes = {n: s for n in names if len(s := _numeric_shape(source, n)) == 3}
@@ -315,7 +301,7 @@ def _pick(
     last = _depth_is_last(path, variable, shape, None if depths is None else depths.size)
     check_claim(path, (shape[2], *shape[:2]) if last else shape, dtype, limits, variable)
     array = source.read(variable).astype(np.float64)
-    return (np.moveaxis(array, -1, 0) if last else array)[None], named
+    return (np.moveaxis(array, -1, 0) if last else array)[None], named, notes
 
 
 def _numeric_shape(source: ArraySource, name: str) -> tuple[int, ...]:
@@ -341,5 +327,5 @@ def _depth_is_last(path: Path, name: str, shape: tuple[int, ...], depths: int | 
     )
 
 
-def _size(array: npt.NDArray[np.generic]) -> str:
-    return " x ".join(str(side) for side in array.shape[-3:])
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(side) for side in shape)
