@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fociscope.imager import Imager as Imager
     from fociscope.reconstruction import load_model as load_model
     from fociscope.results import Reconstruction as Reconstruction
+    from fociscope.results import load_result as load_result
     from fociscope.simulation import simulate as simulate
     from fociscope.workflows import ReconstructionOptions as ReconstructionOptions
     from fociscope.workflows import reconstruct as reconstruct
@@ -49,6 +50,7 @@ _HOME = {
     "Reconstruction": "results",
     "ReconstructionOptions": "workflows",
     "load_model": "reconstruction",
+    "load_result": "results",
     "reconstruct": "workflows",
     "simulate": "simulation",
     "train": "workflows",
@@ -79,6 +81,7 @@ __all__ = [
     "ReconstructionOptions",
     "__version__",
     "load_model",
+    "load_result",
     "reconstruct",
     "simulate",
     "train",

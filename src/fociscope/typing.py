@@ -5,7 +5,8 @@ Shapes are written in docstrings, last axis last: `(..., layer, y, x)`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArrayLike",
     "BoolArray",
+    "CapturesLike",
     "Float32Array",
     "Float64Array",
     "IndexArray",
@@ -36,5 +38,7 @@ IndexArray: TypeAlias = NDArray[np.intp]
 """Indices into other arrays."""
 ArrayLike: TypeAlias = "Tensor | np.ndarray | float | list[float]"
 """What functions take that work on NumPy arrays and on tensors."""
+CapturesLike: TypeAlias = "ArrayLike | Path | str | Sequence[Path | str]"
+"""What functions take that reconstruct captures: arrays, or paths as `read_captures` takes them."""
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with what is done and its total."""

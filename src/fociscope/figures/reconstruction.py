@@ -72,6 +72,10 @@ def _captures(
     """
     for sensor, image in enumerate(result.captures):
         axes = figure.add_subplot(grid[row, sensor])
+        if np.isnan(image).all():  # of a map that was read back from files without them
+            axes.axis("off")
+            axes.set_title(f"Sensor {'AB'[sensor]}: not in the files")
+            continue
         grey = PowerNorm(0.5, 0.0, float(image.max()), clip=True)
         draw_image(axes, image, CAPTURE_MAP, norm=grey)
         axes.set_title(titles[sensor])

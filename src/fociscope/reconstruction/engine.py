@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fociscope.arrays import ArrayLike, as_tensor
+from fociscope.arrays import as_tensor, is_path
 from fociscope.devices import Precision, pick_device, pick_precision
 from fociscope.errors import FociscopeError
+from fociscope.files import open_captures
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
 from fociscope.networks.calibration import OutputCalibration
@@ -25,9 +28,15 @@ from fociscope.networks.store import ModelInfo, find_model, read_model
 from fociscope.reconstruction._alignment import aligned
 from fociscope.reconstruction._refinement import refined_light
 from fociscope.reconstruction._tiling import LEAST_TILE_PX, TILE_PX, in_tiles, with_smaller_tiles
-from fociscope.reconstruction.checks import check_captures, check_imager, light_unit
+from fociscope.reconstruction.checks import (
+    check_captures,
+    check_imager,
+    check_pixel_size,
+    light_unit,
+)
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.results.result import Reconstruction
+from fociscope.typing import ArrayLike, CapturesLike, Float32Array, Float64Array
 
 __all__ = ["Model", "load_model"]
 
@@ -85,7 +94,7 @@ class Model:
 
     def reconstruct(
         self,
-        captures: ArrayLike,
+        captures: CapturesLike,
         *,
         layers: int | None = None,
         correction: ChipCorrection | None = None,
@@ -96,7 +105,8 @@ class Model:
 
         Args:
             captures: (..., sensor, y, x) in any unit of light; the gain of each sensor may be
-                unknown. Frames have at least 32x32 pixels.
+                unknown. Frames have at least 32x32 pixels. Or paths of files, as
+                `fociscope.files.read_captures` takes them.
             layers: Greatest number of layers to look for; some of them may turn out to be absent.
                 The model's own number by default.
             correction: Dark frame, flat field and bad pixels of the chip; none by default.
@@ -111,11 +121,18 @@ class Model:
         Raises:
             CaptureError: If the model cannot reconstruct captures of such a shape or content, or if
                 the frames of the correction have another shape.
+            FileFormatError: If a file of captures cannot be read.
             FociscopeError: If the number of layers or the tiles are out of their range, or if the
                 memory does not suffice.
         """
+        if is_path(captures):
+            read, names, time_s = self._read(captures)
+            result = self.reconstruct(
+                read, layers=layers, correction=correction, tile_px=tile_px, progress=progress
+            )
+            return replace(result, names=names, time_s=time_s)
         layers, tile_px = self._checked_layers(layers), _checked_tile(tile_px)
-        raw = as_tensor(captures).to(torch.float32)
+        raw = as_tensor(cast(ArrayLike, captures)).to(torch.float32)
         given, bad = raw, None
         if correction is not None and raw.ndim >= 3:
             given, bad = correction(raw)
@@ -155,6 +172,16 @@ class Model:
             quality_flags=np.array(quality_flags, dtype=np.str_).reshape(lead),
             warnings=self.warnings,
         )
+
+    def _read(
+        self, paths: Path | str | Sequence[Path | str]
+    ) -> tuple[Float32Array, tuple[str, ...], Float64Array | None]:
+        """Read captures, and hold their pixels against the imager; their names and times."""
+        with open_captures(paths) as series:
+            check_pixel_size(series.pixel_size_um, self.imager)
+            captures = series.read()
+            time_s = None if series.time_s is None else np.array(series.time_s, np.float64)
+            return captures[0] if series.is_single else captures, series.frame_names, time_s
 
     def _checked_layers(self, layers: int | None) -> int:
         most = self.info.architecture.layers

@@ -143,7 +143,18 @@ def prepared(series: CaptureSeries, preparation: Preparation) -> CaptureSeries:
         return captures
 
     notes = (*series.notes, *_notes(preparation, frames))
-    return replace(series, shape=shape, read_frames=read, notes=notes)
+    time_s = _mean_times(series.time_s, preparation.average, count)
+    return replace(series, shape=shape, read_frames=read, notes=notes, time_s=time_s)
+
+
+def _mean_times(
+    time_s: tuple[float, ...] | None, average: int, count: int
+) -> tuple[float, ...] | None:
+    """Return the mean time of the frames of each capture, s."""
+    if time_s is None or average == 1:
+        return time_s
+    groups = (time_s[n * average : (n + 1) * average] for n in range(count))
+    return tuple(sum(group) / len(group) for group in groups)
 
 
 def _mean(series: CaptureSeries, preparation: Preparation, first: int, last: int) -> Float64Array:

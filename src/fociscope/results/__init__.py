@@ -3,6 +3,7 @@
 from fociscope.results._layered_map import LayeredMap
 from fociscope.results.foci import Focus, find_foci
 from fociscope.results.formats import MapContent
+from fociscope.results.load import load_result
 from fociscope.results.result import Reconstruction
 from fociscope.results.writers import WRITERS, Writer, writer_names
 
@@ -14,5 +15,6 @@ __all__ = [
     "Reconstruction",
     "Writer",
     "find_foci",
+    "load_result",
     "writer_names",
 ]

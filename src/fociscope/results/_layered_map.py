@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fociscope.errors import former_attribute
 from fociscope.imager.geometry import Imager
 from fociscope.residuals import relative_residual
-from fociscope.typing import BoolArray, Float32Array
+from fociscope.typing import BoolArray, Float32Array, Float64Array
 
 __all__ = ["LayeredMap"]
 
@@ -39,6 +39,11 @@ class LayeredMap:
         quality_flags: (...) reason why a capture may not be one that the model can handle; empty
             if there is none.
         warnings: Warnings about the imager from when the model was loaded.
+        names: Names of the captures' files, all leading axes counted as one; empty if unknown.
+        time_s: (capture,) time of each capture in s, all leading axes counted as one; None if
+            unknown.
+        saved_residual: (..., sensor) residual that files state, of a map read back without its
+            captures; None where the captures are here.
 
     Examples:
         >>> import fociscope
@@ -61,6 +66,9 @@ class LayeredMap:
     good_pixels: BoolArray | None = None
     quality_flags: NDArray[np.str_] | None = None
     warnings: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    time_s: Float64Array | None = None
+    saved_residual: Float32Array | None = None
 
     def __repr__(self) -> str:
         """Return one line: shape, model, and the depths of the layers that are present."""
@@ -109,6 +117,8 @@ class LayeredMap:
 
         It is the physical self-check, over the good pixels.
         """
+        if self.saved_residual is not None:
+            return self.saved_residual
         good = 1 if self.good_pixels is None else self.good_pixels
         captures = self.captures.astype(np.float64) * good  # its squares fit, in any unit of light
         residual = relative_residual(self.reprojection * good, captures, dark=np.nan)
@@ -139,7 +149,15 @@ class LayeredMap:
         }
         if self.quality_flags is not None:
             arrays["quality_flags"] = np.asarray(self.quality_flags.reshape(-1)[number])
-        return replace(self, **arrays)
+        if self.saved_residual is not None:
+            sensors = self.saved_residual.shape[-1]
+            arrays["saved_residual"] = self.saved_residual.reshape(-1, sensors)[number]
+        return replace(
+            self,
+            **arrays,
+            names=(self.names[number],) if self.names else (),
+            time_s=None if self.time_s is None else self.time_s[[number]],
+        )
 
     @property
     def self_check(self) -> str:

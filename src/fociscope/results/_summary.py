@@ -34,6 +34,7 @@ def summarise(result: LayeredMap, tables: Tables) -> dict[str, Any]:
         "pixel_pitch_um": result.imager.pixel_pitch_um,
         "warnings": list(result.warnings),
         **_bad_pixels(result),
+        "is_series": bool(lead),
         "captures": frames,
     }
 
@@ -56,6 +57,8 @@ def _frame_summary(
     sensors = "AB"[: result.captures.shape[-3]]
     pixel_mm2 = (result.imager.pixel_pitch_um / 1000) ** 2
     return {
+        **({"name": result.names[number]} if result.names else {}),
+        **({} if result.time_s is None else {"time_s": float(result.time_s[number])}),
         "layers": [
             {
                 "present": bool(presence >= 0.5),

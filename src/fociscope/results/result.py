@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fociscope.errors import FociscopeError
 from fociscope.files.safe.atomic import atomic_folder
+from fociscope.results._html import as_html
 from fociscope.results._layered_map import LayeredMap
 from fociscope.results._summary import summarise
+from fociscope.results.foci import CELL_DIAMETER_UM, tabulate_foci
 from fociscope.results.tables import Tables
 from fociscope.results.writers import DEFAULT_FORMATS, OF_SERIES, write_result
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Reconstruction"]
 
@@ -62,3 +72,91 @@ class Reconstruction(LayeredMap):
         """
         with atomic_folder(Path(folder), overwrite, removes=OF_SERIES) as part:
             write_result(self, part, formats)
+
+    def foci(self, *, cell_diameter_um: float = CELL_DIAMETER_UM) -> NDArray[np.void]:
+        """Find the foci of all captures.
+
+        Args:
+            cell_diameter_um: Diameter of a typical cell in um, for the number of cells.
+
+        Returns:
+            Structured array (focus,) with the columns of `foci.csv`; `frame`, `layer` count from 0,
+            `label` from 1. `pandas.DataFrame(result.foci())` is a table of it.
+
+        Raises:
+            FociscopeError: If the diameter is not above 0.
+
+        Examples:
+            >>> import fociscope
+            >>> scenes = fociscope.simulate(2, seed=0)
+            >>> result = fociscope.load_model("layers-ab").reconstruct(scenes.captures)
+            >>> foci = result.foci()
+            >>> foci.dtype.names[:4]
+            ('frame', 'layer', 'label', 'x_um')
+            >>> in_second_layer = foci[foci["layer"] == 1]
+        """
+        table = tabulate_foci(self, cell_diameter_um=cell_diameter_um)
+        columns = {each.name: getattr(table, each.name) for each in fields(table)}
+        rows = np.empty(len(table), dtype=[(name, array.dtype) for name, array in columns.items()])
+        for name, array in columns.items():
+            rows[name] = array
+        return rows
+
+    def foci_frame(self, *, cell_diameter_um: float = CELL_DIAMETER_UM) -> pd.DataFrame:
+        """Return the foci of all captures as a pandas DataFrame.
+
+        pandas is no dependency of this package; `foci` returns the same columns without it.
+
+        Args:
+            cell_diameter_um: Diameter of a typical cell in um, for the number of cells.
+
+        Returns:
+            One row per focus; behind `frame`, `name` is the capture's file where files are known.
+
+        Raises:
+            FociscopeError: If pandas is not installed, or the diameter is not above 0.
+
+        Examples:
+            >>> import fociscope
+            >>> scenes = fociscope.simulate(1, seed=0)
+            >>> result = fociscope.load_model("layers-ab").reconstruct(scenes.captures)
+            >>> table = result.foci_frame()  # doctest: +SKIP
+            >>> table.groupby("layer").area_um2.sum()  # doctest: +SKIP
+        """
+        try:
+            pandas = import_module("pandas")
+        except ImportError:
+            raise FociscopeError(
+                "pandas is not installed; install it (pip install pandas), or use result.foci(), a "
+                "NumPy array of the same columns"
+            ) from None
+        foci = self.foci(cell_diameter_um=cell_diameter_um)
+        table: pd.DataFrame = pandas.DataFrame(foci)
+        if self.names:
+            table.insert(1, "name", [self.names[frame] for frame in foci["frame"]])
+        return table
+
+    def plot(self, frame: int = 0, *, title: str = "") -> Any:
+        """Draw one capture and its map: captures, views from above and the side, each layer.
+
+        Args:
+            frame: Number of the capture, from 0, all leading axes counted as one.
+            title: Line above the picture; without it, the name of the capture's file if known.
+
+        Returns:
+            matplotlib `Figure`, which a notebook shows and `savefig` saves.
+
+        Examples:
+            >>> import fociscope
+            >>> scenes = fociscope.simulate(1, seed=0)
+            >>> result = fociscope.load_model("layers-ab").reconstruct(scenes.captures)
+            >>> result.plot(title="a simulated capture").savefig("map.png")
+        """
+        # Figures are drawn from results, so that they are looked up here by name and only now.
+        figures = import_module("fociscope.figures")
+        one = self.frame(frame)
+        return figures.draw_reconstruction(one, title or " ".join(one.names))
+
+    def _repr_html_(self) -> str:
+        """Return the layers of the first captures as a table, for notebooks."""
+        return as_html(self)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -162,11 +162,13 @@ def write_result(
     check_formats(formats)
     if result.probability.ndim > 4:
         raise FociscopeError("files hold one capture or one series; save each series by itself")
+    if names and not result.names:
+        result = replace(result, names=tuple(names))
     writers = {name: writer for name, writer in WRITERS.items() if name in formats}
     if result.probability.ndim == 4:
         _refuse_series(writers)
     tables = Tables.from_reconstruction(result, cell_diameter_um=cell_diameter_um)
-    content = MapContent(result, tables, names)
+    content = MapContent(result, tables, result.names)
     written = []
     for name, writer in writers.items():
         writer.write(content, folder)

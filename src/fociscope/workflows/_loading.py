@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from fociscope.arrays import is_path
+from fociscope.errors import FociscopeError
 from fociscope.files import CaptureSeries, open_captures
 from fociscope.imager.geometry import Imager
 from fociscope.networks.store import find_model, read_model
@@ -19,8 +22,17 @@ __all__ = ["as_paths", "layers_of", "loaded_correction", "loaded_model", "source
 
 
 def as_paths(paths: Sequence[Path | str] | Path | str) -> list[Path]:
-    """Return one path or many as a list."""
-    return [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    """Return one path or many as a list.
+
+    Raises:
+        FociscopeError: They are no paths, such as an array.
+    """
+    if not is_path(paths) and not (isinstance(paths, list | tuple) and not paths):
+        raise FociscopeError(
+            f"expected paths of captures, got {type(paths).__name__}; for captures in memory, use "
+            "fociscope.workflows.reconstruct_captures, or the method reconstruct of a model"
+        )
+    return [Path(path) for path in ([paths] if isinstance(paths, str | PathLike) else paths)]
 
 
 def layers_of(options: ReconstructionOptions) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ class ReconstructionOutcome:
     """Number of frames in the output folder."""
     made: int
     """Number of frames that this run has reconstructed; the others are an earlier run's."""
-    summary: dict[str, Any]
+    summary: dict[str, Any] = field(repr=False)
     """Content of `summary.json`."""
     output: Path
     """Folder of the results."""

@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
-from fociscope.arrays import ArrayLike
+from fociscope.arrays import is_path
 from fociscope.errors import CaptureError, FociscopeError, FociscopeWarning, printable
 from fociscope.figures.reconstruction import draw_reconstruction
 from fociscope.files import CaptureSeries, atomic_folder, atomic_path, open_captures
@@ -28,7 +29,7 @@ from fociscope.series.folder import SERIES_FORMATS
 from fociscope.series.frames import FrameOptions, reconstruct_frames
 from fociscope.series.options import THREADS, ReconstructionOptions
 from fociscope.series.series import SeriesOutcome, is_long, reconstruct_series
-from fociscope.typing import Float32Array, Progress
+from fociscope.typing import ArrayLike, CapturesLike, Float32Array, Progress
 from fociscope.workflows._loading import (
     as_paths,
     layers_of,
@@ -118,7 +119,7 @@ def reconstruct(
 
 
 def reconstruct_captures(
-    captures: ArrayLike,
+    captures: CapturesLike,
     options: ReconstructionOptions | None = None,
     *,
     progress: Progress | None = None,
@@ -127,7 +128,7 @@ def reconstruct_captures(
 
     Args:
         captures: Captures (..., sensor, y, x) in any unit of light; to be averaged, they need one
-            axis of frames: (frame, sensor, y, x).
+            axis of frames: (frame, sensor, y, x). Or paths of files.
         options: Model, imager, preparation, correction and the like; those that concern files are
             not read.
         progress: Function called with the number of captures done and their total.
@@ -149,6 +150,9 @@ def reconstruct_captures(
         (4, 51, 51)
     """
     options = options or ReconstructionOptions()
+    if is_path(captures):
+        return _of_files(as_paths(captures), options, progress)
+    captures = cast(ArrayLike, captures)
     height, width = np.shape(captures)[-2:]
     if options.preparation != Preparation():
         captures = _prepared_array(np.asarray(captures, np.float32), options.preparation)
@@ -160,6 +164,23 @@ def reconstruct_captures(
         tile_px=options.tile_px,
         progress=progress,
     )
+
+
+def _of_files(
+    paths: Sequence[Path], options: ReconstructionOptions, progress: Progress | None
+) -> Reconstruction:
+    """Reconstruct all captures of files in memory."""
+    has_bad_pixels = bool(options.chip_files[2])
+    with open_captures(paths, pages=options.pages, allow_non_finite=has_bad_pixels) as files:
+        run = _Run(
+            options=options,
+            output=Path(),
+            series=prepared(files, options.preparation),
+            frame_px=(files.shape[2], files.shape[3]),
+            title="",
+            progress=progress,
+        )
+        return run.in_memory(run.loaded_model())
 
 
 def _prepared_array(captures: Float32Array, preparation: Preparation) -> Float32Array:
@@ -235,27 +256,22 @@ class _Run:
         """Reconstruct all captures in memory, and write all files or none."""
         options, series = self.options, self.series
         with atomic_folder(self.output, options.overwrite, removes=OF_SERIES) as part:
-            correction = loaded_correction(options)
-            captures = series.read()
-            model = loaded_model(options, lambda: self.frame_px)
-            check_pixel_size(series.pixel_size_um, model.imager)
-            each = FrameOptions(options.layers, correction, options.tile_px)
-            result = self._map(model, captures, each)
+            model = self.loaded_model()
+            result = self.in_memory(model)
             first = result.frame(0)
             written = write_result(
                 result,
                 part,
                 formats,
                 cell_diameter_um=options.cell_diameter_um,
-                names=_names(series),
                 **sources(options, series, model),
             )
             draw_reconstruction(first, self.title).savefig(part / FIGURE)
             files = tuple(self.output / path.name for path in (*written, part / FIGURE))
             summary = json.loads((part / "summary.json").read_text(encoding="utf-8"))
         return ReconstructionOutcome(
-            frames=len(captures),
-            made=len(captures),
+            frames=len(series),
+            made=len(series),
             summary=summary,
             output=self.output,
             files=files,
@@ -265,11 +281,25 @@ class _Run:
             warnings=quality_warnings(result),
         )
 
+    def loaded_model(self) -> Model:
+        """Load the model, and hold the size of the files' pixels against its imager."""
+        model = loaded_model(self.options, lambda: self.frame_px)
+        check_pixel_size(self.series.pixel_size_um, model.imager)
+        return model
+
+    def in_memory(self, model: Model) -> Reconstruction:
+        """Reconstruct all captures in memory, with the names and times of their files."""
+        series, options = self.series, self.options
+        each = FrameOptions(options.layers, loaded_correction(options), options.tile_px)
+        result = self._map(model, series.read(), each)
+        time_s = None if series.time_s is None else np.array(series.time_s, np.float64)
+        return replace(result, names=series.frame_names, time_s=time_s)
+
     def _map(self, model: Model, captures: Float32Array, each: FrameOptions) -> Reconstruction:
         """Reconstruct all captures; an error names the file."""
         files = " + ".join(printable(path.name) for path in self.series.names)
         if not self.series.is_single:
-            names = _names(self.series) or [files] * len(captures)
+            names = self.series.frame_names or [files] * len(captures)
             return reconstruct_frames(model, captures, each, names=names, progress=self.progress)
         try:
             return each.reconstruct(model, captures[0], self.progress)
@@ -280,15 +310,14 @@ class _Run:
         """Reconstruct a series part by part; what is complete stays, however it ends."""
         options, series = self.options, self.series
         correction = loaded_correction(options)
-        model = loaded_model(options, lambda: self.frame_px)
-        check_pixel_size(series.pixel_size_um, model.imager)
+        model = self.loaded_model()
         done = reconstruct_series(
             model,
             series,
             self.output,
             replace(options, formats=formats),
             correction=correction,
-            names=_names(series),
+            names=series.frame_names,
             about=sources(options, series, model),
             progress=self.progress,
         )
@@ -324,10 +353,3 @@ def series_warnings(done: SeriesOutcome) -> tuple[FociscopeWarning, ...]:
             "and why"
         ),
     )
-
-
-def _names(series: CaptureSeries) -> list[str]:
-    """Return the file of each frame, if each has its own."""
-    if len(series.pairs) != len(series):
-        return []
-    return [pair[0].name for pair in series.pairs]

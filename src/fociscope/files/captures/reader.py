@@ -39,7 +39,9 @@ PageMeaning = Literal["auto", "frames", "sensors"]
 two pages for A and B, and more for frames of sensor A."""
 
 
-def read_captures(paths: Sequence[Path | str], limits: Limits = DEFAULT_LIMITS) -> Float32Array:
+def read_captures(
+    paths: Path | str | Sequence[Path | str], limits: Limits = DEFAULT_LIMITS
+) -> Float32Array:
     """Read all captures that `open_captures` opens into memory.
 
     Args:
@@ -76,7 +78,7 @@ def read_captures(paths: Sequence[Path | str], limits: Limits = DEFAULT_LIMITS) 
 
 @contextmanager
 def open_captures(
-    paths: Sequence[Path | str],
+    paths: Path | str | Sequence[Path | str],
     *,
     limits: Limits = DEFAULT_LIMITS,
     pages: PageMeaning = "auto",
@@ -97,7 +99,7 @@ def open_captures(
     | an array in an HDF5, MAT, NPZ or Zarr file | as it is; `file.h5:/name` where several fit |
 
     Args:
-        paths: One or two of these, or more images.
+        paths: One or two of these, or more images; one path need not be in a list.
         limits: What a file may claim; memory counts for each call of `read`.
         pages: What pages are where a file does not say: "frames" of one sensor, "sensors" A and B
             in turns, or "auto" (two pages are A and B, more are frames).
@@ -121,6 +123,8 @@ def open_captures(
         ...     series.shape, series.read(0, 3).shape
         ((10, 2, 51, 51), (3, 2, 51, 51))
     """
+    if isinstance(paths, str | Path):
+        paths = [paths]
     if not paths:
         raise FileFormatError(
             "0 files given, expected at least 1; a capture is one sensor image, or two (A and B)."

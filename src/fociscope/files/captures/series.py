@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,11 +54,32 @@ class CaptureSeries:
     notes: tuple[str, ...] = ()
     """How the files were understood where they leave it open; plain sentences for a user."""
 
+    time_s: tuple[float, ...] | None = None
+    """When each frame was taken, s from any moment on; None where the files do not state it."""
+
     begun = former_attribute("begun", "incomplete")
 
     def __len__(self) -> int:
         """Return the number of frames."""
         return self.shape[0]
+
+    @property
+    def frame_names(self) -> tuple[str, ...]:
+        """Name of sensor A's file for each frame that has files of its own; empty otherwise.
+
+        Files of several folders are named with their folders below the one that holds them all.
+        """
+        if len(self.pairs) != len(self):
+            return ()
+        files = [pair[0] for pair in self.pairs]
+        folders = {file.absolute().parent for file in files}
+        if len(folders) == 1:
+            return tuple(file.name for file in files)
+        try:
+            common = Path(os.path.commonpath(folders))
+        except ValueError:  # of several drives
+            return tuple(file.absolute().as_posix() for file in files)
+        return tuple(file.absolute().relative_to(common).as_posix() for file in files)
 
     def read(self, start: int = 0, stop: int | None = None) -> Float32Array:
         """Return frames `start` up to, not including, `stop` (all without it), as in the files.

@@ -43,8 +43,15 @@ def is_tiff(head: bytes) -> bool:
     return head[:4] in _MAGIC
 
 
-def read_tiff(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
+def read_tiff(
+    path: Path, limits: Limits = DEFAULT_LIMITS, *, as_listed: bool = False
+) -> Float32Array:
     """Read all pages: (y, x) for one page, (page, y, x) for more; values as in the file.
+
+    Args:
+        path: of the file.
+        limits: what it may claim.
+        as_listed: whether pages come in the order of the file, and their axes are not looked at.
 
     Raises:
         FileFormatError: damaged or truncated, a loop of pages, no pages, colour, pages that differ,
@@ -58,7 +65,7 @@ def read_tiff(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
         _check_page(path, first, limits)
         held = count_planes(path, tiff, count, limits)
         check_claim(path, (held.count, *first.shape), first.dtype, limits)
-        order = check_axes(path, tiff, held.count)
+        order = range(held.count) if as_listed else check_axes(path, tiff, held.count)
         pages = np.empty((held.count, *first.shape), dtype=np.float32)
         for place, index in enumerate(order):
             pages[place] = _read_page(path, tiff, int(index), limits, held)

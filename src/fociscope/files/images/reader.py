@@ -20,10 +20,11 @@ from fociscope.files.formats._table import (
     image_format,
     list_suffixes,
 )
+from fociscope.files.images._tiff import read_tiff
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim
 from fociscope.typing import Float32Array
 
-__all__ = ["open_image", "read_image"]
+__all__ = ["open_image", "read_image", "read_planes"]
 
 _STRANGERS = {
     b"\xff\xd8\xff": "a JPEG picture",
@@ -66,6 +67,23 @@ def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
         check_claim(path, stack.shape, np.dtype(np.float32), limits)
         count = int(np.prod(stack.counts))
         return stack.planes(0, count).reshape(stack.shape)
+
+
+def read_planes(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
+    """Read all planes of a TIFF in the order of the file, whatever axes it states for them.
+
+    Args:
+        path: File whose axes the caller knows, such as an OME-TIFF of frames and layers.
+        limits: What the file may claim.
+
+    Returns:
+        float32 (plane, y, x).
+
+    Raises:
+        FileFormatError: If the file is missing, damaged, unsafe or no TIFF.
+    """
+    planes = read_tiff(Path(path), limits, as_listed=True)
+    return planes[None] if planes.ndim == 2 else planes
 
 
 @contextmanager

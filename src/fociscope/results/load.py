@@ -1,0 +1,314 @@
+"""A folder that a reconstruction wrote, read back into the same object.
+
+The maps come from whichever format is there and says most: NPZ (all arrays), OME-Zarr, OME-TIFF.
+What images do not hold (presence, deviations, flags) comes from `summary.json`, and from
+`frames.csv` for a series that was written part by part.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import AliasChoices, BaseModel, Field
+
+from fociscope.errors import FileFormatError, printable
+from fociscope.files import DEFAULT_LIMITS, find_format, require_file
+from fociscope.files.arrays.zarr_array import KIND, ZarrArray, refuse_links
+from fociscope.files.images.reader import read_planes
+from fociscope.files.safe.limits import decoding
+from fociscope.files.safe.records import read_typed_record
+from fociscope.imager.geometry import Imager
+from fociscope.results.formats import NPZ, OME_TIFFS, OME_ZARR
+from fociscope.results.result import Reconstruction
+from fociscope.results.tables import TABLES
+from fociscope.results.writers import SUMMARY
+from fociscope.typing import Float32Array, Float64Array
+
+__all__ = ["SavedCapture", "SavedLayer", "load_result"]
+
+#: Far more than a summary of a thousand frames takes.
+LARGEST_SUMMARY_BYTES = 2**30
+#: Of `LayeredMap`: as many axes as each array has besides the axis of captures.
+_AXES = {
+    "probability": 3,
+    "presence": 1,
+    "intensity": 3,
+    "depth_um": 1,
+    "depth_std_um": 1,
+    "captures": 3,
+    "reprojection": 3,
+}
+_PROBABILITY, _INTENSITY = 0, 1  # channels of the store, and places in OME_TIFFS
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class SavedLayer(BaseModel):
+    """What `summary.json` says of a layer, as far as it is needed here."""
+
+    presence: Annotated[float, Field(ge=0, le=1)]
+    present: bool | None = None
+    depth_um: Finite
+    depth_std_um: Annotated[Finite, Field(ge=0)]
+
+
+class SavedCapture(BaseModel):
+    """What `summary.json` says of a capture."""
+
+    layers: Annotated[list[SavedLayer], Field(min_length=1)]
+    quality_flags: Annotated[
+        str, Field(validation_alias=AliasChoices("quality_flags", "suspicion"))
+    ] = ""
+    """Under its former name, too, for one version."""
+    self_check_residual: dict[str, Finite] = Field(default_factory=dict)
+    name: str = ""
+    time_s: Finite | None = None
+
+
+class SavedResult(BaseModel):
+    """What `summary.json` says of a reconstruction of one capture, or of many."""
+
+    model: Annotated[str, Field(max_length=1000)]
+    imager: Imager
+    precision: str = "float32"
+    warnings: tuple[str, ...] = ()
+    captures: list[SavedCapture] = Field(default_factory=list)
+    is_series: bool | None = None
+    """Whether the maps have an axis of captures; None in summaries of earlier versions."""
+
+
+def load_result(folder: Path | str) -> Reconstruction:
+    """Read what `fociscope.reconstruct` or `Reconstruction.save` wrote.
+
+    Depths, deviations and presences are exact where the folder holds `npz` or `ome-zarr`; otherwise
+    they are those of `summary.json`, rounded to 0.01 um and 0.0001. `captures` and `reprojection`
+    are NaN unless the folder holds `npz`; `residual` is then the one that the files state.
+
+    Args:
+        folder: Folder of the result, with `summary.json` and one of the formats `npz`, `ome-zarr`
+            or `ome-tiff`.
+
+    Returns:
+        Map of one capture, or of a series along one leading axis.
+
+    Raises:
+        FileFormatError: If a file is missing, damaged or does not fit the others, or if the folder
+            holds tables without maps.
+
+    Examples:
+        >>> import fociscope
+        >>> scenes = fociscope.simulate(2, seed=0)
+        >>> result = fociscope.load_model("layers-ab").reconstruct(scenes.captures)
+        >>> result.save("map", formats=("ome-zarr", "csv"))
+        >>> fociscope.load_result("map").depth_um.shape
+        (2, 4)
+    """
+    folder = Path(folder)
+    what = "the summary of a reconstruction"
+    saved = read_typed_record(
+        folder / SUMMARY,
+        SavedResult,
+        what,
+        most_bytes=LARGEST_SUMMARY_BYTES,
+        advice="reconstruct the captures again",
+    )
+    arrays = _arrays(folder, saved)
+    layers, sensors = arrays["depth_um"].shape[-1], saved.imager.sensors
+    lead, frame_px = arrays["depth_um"].shape[:-1], arrays["probability"].shape[-2:]
+    has_captures = "captures" in arrays
+    unknown = np.broadcast_to(np.float32(np.nan), (*lead, sensors, *frame_px))
+    _check_shapes(folder, arrays, lead, layers, frame_px)
+    rows = _frames(folder, saved, lead)
+    return Reconstruction(
+        probability=arrays["probability"],
+        presence=arrays["presence"],
+        intensity=arrays["intensity"],
+        depth_um=arrays["depth_um"],
+        depth_std_um=arrays["depth_std_um"],
+        captures=arrays.get("captures", unknown),
+        reprojection=arrays.get("reprojection", unknown),
+        imager=saved.imager,
+        model=saved.model,
+        precision=saved.precision,
+        quality_flags=np.array([row["quality_flags"] for row in rows], dtype=np.str_).reshape(lead),
+        warnings=saved.warnings,
+        names=tuple(row["name"] for row in rows) if any(row["name"] for row in rows) else (),
+        time_s=_times(rows),
+        saved_residual=None if has_captures else _residual(rows, lead, sensors),
+    )
+
+
+def _arrays(folder: Path, saved: SavedResult) -> dict[str, Float32Array]:
+    """Return the arrays of a map from the format that says most."""
+    readers: tuple[tuple[str, Callable[[Path, SavedResult], dict[str, Float32Array]]], ...] = (
+        (NPZ, _from_npz),
+        (OME_ZARR, _from_zarr),
+        (OME_TIFFS[_PROBABILITY], _from_tiffs),
+    )
+    for name, read in readers:
+        if (folder / name).exists():
+            return read(folder, saved)
+    raise FileFormatError(
+        f"{printable(folder)}: holds no maps ({', '.join(name for name, _ in readers)}), expected "
+        "one of them; reconstruct again with the format npz, ome-zarr or ome-tiff",
+        fields=("formats",),
+    )
+
+
+def _from_npz(folder: Path, _: SavedResult) -> dict[str, Float32Array]:
+    path = require_file(folder / NPZ)
+    form = find_format(path)
+    if form is None or form.open_arrays is None:
+        raise FileFormatError(f"{printable(path)}: no NPZ archive; reconstruct again.")
+    with form.open_arrays(path, DEFAULT_LIMITS) as source:
+        held = source.claims(tuple(_AXES))
+        missing = [name for name in _AXES if name not in held]
+        if missing:
+            raise FileFormatError(
+                f"{printable(path)}: lacks {', '.join(missing)}, expected the arrays of a "
+                "reconstruction; reconstruct again."
+            )
+        return {name: _finite(path, name, source.read(name)) for name in _AXES}
+
+
+def _from_zarr(folder: Path, _: SavedResult) -> dict[str, Float32Array]:
+    store = folder / OME_ZARR
+    with decoding(store, KIND):
+        refuse_links(store)
+    opened = {
+        name: ZarrArray.open(store, name, is_complete=True)
+        for name in ("0", "depth_um", "depth_std_um", "presence")
+    }
+    values = {
+        name: _finite(
+            store, name, array.read(tuple(slice(0, n) for n in array.shape), DEFAULT_LIMITS)
+        )
+        for name, array in opened.items()
+    }
+    image = values.pop("0")
+    if image.ndim not in (4, 5) or image.shape[-4] <= _INTENSITY:
+        raise FileFormatError(
+            f"{printable(store)}: an image of the shape {image.shape}, expected (channel, layer, "
+            "y, x) or (frame, channel, layer, y, x); reconstruct again."
+        )
+    return {
+        **values,
+        "probability": image[..., _PROBABILITY, :, :, :],
+        "intensity": image[..., _INTENSITY, :, :, :],
+    }
+
+
+def _from_tiffs(folder: Path, saved: SavedResult) -> dict[str, Float32Array]:
+    captures = saved.captures
+    if not captures or len({len(one.layers) for one in captures}) > 1:
+        raise FileFormatError(
+            f"{printable(folder / SUMMARY)}: says nothing of the captures' layers, which the "
+            "images need; reconstruct again."
+        )
+    layers = len(captures[0].layers)
+
+    def stated(name: str) -> Float32Array:
+        return np.array([[getattr(z, name) for z in c.layers] for c in captures], np.float32)
+
+    values = {name: stated(name) for name in ("presence", "depth_um", "depth_std_um")}
+    # A presence that was rounded up to the threshold is that of an absent layer all the same.
+    is_absent = np.array([[layer.present is False for layer in c.layers] for c in captures])
+    below = np.nextafter(np.float32(0.5), np.float32(0))
+    values["presence"][is_absent] = np.minimum(values["presence"][is_absent], below)
+    for name, file in (("probability", _PROBABILITY), ("intensity", _INTENSITY)):
+        path = folder / OME_TIFFS[file]
+        planes = _finite(path, name, read_planes(path))
+        if len(planes) != len(captures) * layers:
+            raise FileFormatError(
+                f"{printable(path)}: {len(planes)} planes, expected {len(captures)} x {layers} as "
+                f"{SUMMARY} beside it says; reconstruct again."
+            )
+        values[name] = planes.reshape(len(captures), layers, *planes.shape[-2:])
+    is_series = len(captures) > 1 if saved.is_series is None else saved.is_series
+    return values if is_series else {name: array[0] for name, array in values.items()}
+
+
+def _finite(path: Path, name: str, values: Any) -> Float32Array:
+    array = np.asarray(values, np.float32)
+    if not np.isfinite(array).all():
+        raise FileFormatError(f"{printable(path)}: {name} is not finite; reconstruct again.")
+    return array
+
+
+def _check_shapes(
+    folder: Path,
+    arrays: dict[str, Float32Array],
+    lead: tuple[int, ...],
+    layers: int,
+    frame_px: tuple[int, ...],
+) -> None:
+    """Refuse arrays that do not belong to each other."""
+    for name, array in arrays.items():
+        axes = _AXES[name]
+        expected = (*lead, layers, *(frame_px if axes == 3 else ()))
+        if name in ("captures", "reprojection"):
+            expected = (*lead, array.shape[-3] if array.ndim > 2 else 0, *frame_px)
+        if array.shape != expected or 0 in array.shape:
+            raise FileFormatError(
+                f"{printable(folder)}: {name} of the shape {array.shape}, expected {expected} as "
+                "the other arrays have; reconstruct again."
+            )
+
+
+def _frames(folder: Path, saved: SavedResult, lead: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Return what summary or `frames.csv` say of each capture."""
+    count = int(np.prod(lead))
+    if len(saved.captures) == count:
+        return [
+            {
+                "name": one.name,
+                "time_s": one.time_s,
+                "quality_flags": one.quality_flags,
+                "residual": [one.self_check_residual.get(sensor) for sensor in "AB"],
+            }
+            for one in saved.captures
+        ]
+    table = folder / "frames.csv"
+    if table.is_file():
+        rows = _table(table)
+        if len(rows) == count:
+            return rows
+    nothing = {"name": "", "time_s": None, "quality_flags": "", "residual": [None, None]}
+    return [nothing] * count
+
+
+def _table(path: Path) -> list[dict[str, Any]]:
+    """Read `frames.csv`."""
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return [
+                {
+                    "name": row["name"],
+                    "time_s": float(row["time_s"]) if row.get("time_s") else None,
+                    "quality_flags": row.get("quality_flags", row.get("suspicion", "")),
+                    "residual": [
+                        float(row[name]) if row[name] else None
+                        for name in ("residual_a", "residual_b")
+                    ],
+                }
+                for row in csv.DictReader(stream)
+            ]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise FileFormatError(
+            f"{printable(path)}: no table of frames ({error}), expected the columns "
+            f"{', '.join(TABLES[path.name])}; reconstruct again."
+        ) from None
+
+
+def _residual(rows: list[dict[str, Any]], lead: tuple[int, ...], sensors: int) -> Float32Array:
+    stated = np.array([row["residual"][:sensors] for row in rows], dtype=np.float32)
+    return stated.reshape(*lead, sensors)
+
+
+def _times(rows: list[dict[str, Any]]) -> Float64Array | None:
+    times = [row["time_s"] for row in rows]
+    return None if not times or None in times else np.array(times, dtype=np.float64)
