@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TypeGuard
+from typing import Literal, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fociscope.errors import CaptureError
+from fociscope.errors import CaptureError, FociscopeError
 from fociscope.typing import ArrayLike
 
-__all__ = ["ArrayLike", "as_tensor", "is_path", "like"]
+__all__ = ["ArrayLike", "as_tensor", "check_result", "is_path", "like"]
 
 
 def as_tensor(array: ArrayLike, *, device: torch.device | None = None) -> Tensor:
@@ -50,3 +50,43 @@ def _native(array: np.ndarray) -> np.ndarray:
 def like(result: Tensor, given: ArrayLike) -> Tensor | np.ndarray:
     """Return `result` as a tensor if `given` is one, else as a NumPy array."""
     return result if isinstance(given, Tensor) else result.detach().cpu().numpy()
+
+
+def check_result(
+    what: str,
+    result: object,
+    shape: tuple[int, ...],
+    *,
+    error: type[FociscopeError],
+    numbers: Literal["finite", "any", "bool"] = "finite",
+) -> None:
+    """Refuse what a user's extension returns if it is not the array that it must be.
+
+    Args:
+        what: Whose result it is, for the message, such as "solver 'mine': layers".
+        result: Result.
+        shape: Shape that it must have.
+        error: Type of the error.
+        numbers: "finite" for finite floating-point numbers, "any" for numbers of any type, "bool"
+            for truth values.
+
+    Raises:
+        FociscopeError: If it is no array, or of another shape or type, or holds NaN; of the type
+            `error`.
+    """
+    kind = {"finite": "floating-point numbers", "any": "numbers", "bool": "bool"}[numbers]
+    expected = f"expected an array of {kind} of the shape {shape}"
+    if not isinstance(result, np.ndarray | Tensor):
+        raise error(f"{what}: {expected}; got {type(result).__name__}")
+    if tuple(result.shape) != shape:
+        raise error(f"{what}: {expected}; got the shape {tuple(result.shape)}")
+    tensor = result if isinstance(result, Tensor) else None
+    is_bool = result.dtype in (torch.bool, np.dtype(bool))
+    is_float = tensor.is_floating_point() if tensor is not None else result.dtype.kind == "f"
+    if (numbers == "bool" and not is_bool) or (numbers == "finite" and not is_float):
+        raise error(f"{what}: {expected}; got {str(result.dtype).removeprefix('torch.')}")
+    if numbers == "finite":
+        finite = torch.isfinite(tensor) if tensor is not None else np.isfinite(result)
+        if not bool(finite.all()):
+            count = int((~finite).sum())
+            raise error(f"{what}: {expected}; {count} of its values are NaN or infinite")

@@ -30,6 +30,7 @@ def unknown_name(
     names: Iterable[str],
     *,
     error: type[FociscopeError] = FociscopeError,
+    of: str = "",
     field: str = "",
     other: str = "",
 ) -> FociscopeError:
@@ -40,12 +41,15 @@ def unknown_name(
         name: Unknown name.
         names: Names to choose among.
         error: Type of the error.
+        of: What should have something of that name, such as "the solver 'fista'".
         field: Argument or option that holds the name, if there is one.
         other: What may be done in place of it, such as "give a .toml file".
     """
     names = tuple(names)
+    subject = f"{_shown(name)} of {of}" if of else _shown(name)
+    advice = f"{_advice(name, names)}, or {other}" if other else _advice(name, names)
     return error(
-        f"no {what} {_shown(name)}; {_advice(name, names)}{f', or {other}' if other else ''}",
+        f"no {what} {subject}; {advice}",
         fields=(field,) if field else (),
         value=name,
         choices=names,

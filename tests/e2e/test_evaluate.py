@@ -60,7 +60,7 @@ def test_a_data_set_of_one_s_own(fociscope, tmp_path):
     [
         (["nobody"], "no model or solver 'nobody'"),
         (["layers-ab", "--suite", "fast"], "no suite 'fast'"),
-        (["layers-ab", "--conditions", "snr-1"], "no condition of the suite"),
+        (["layers-ab", "--conditions", "snr-1"], "no condition 'snr-1'"),
         (["layers-ab", "--baselines", "wiener"], "no model or solver 'wiener'"),
         (["layers-ab", "--imager", "chip.toml"], "--imager is that of --data"),
         (["layers-ab", "--data", "x", "--suite", "quick"], "--data takes the place of a suite"),

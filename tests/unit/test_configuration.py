@@ -9,7 +9,7 @@ from fociscope.evaluation import find_method, find_suite, selected
 from fociscope.imager import Camera, GaussianPsf, Imager
 from fociscope.networks import find_model
 from fociscope.simulation import PerlinFoci, Surface, load_specimen
-from fociscope.solvers import solve_on_grid
+from fociscope.solvers import solve
 from fociscope.training import Recipe
 
 
@@ -57,7 +57,7 @@ def test_an_unknown_field_of_a_file_is_refused_with_the_choices(tmp_path, read, 
         (lambda: selected(find_suite("quick"), "snr20"), FociscopeError, "snr-20"),
         (lambda: find_method("tikonov"), FociscopeError, "tikhonov"),
         (lambda: load_specimen("micro_foci"), SceneError, "micro-foci"),
-        (lambda: solve_on_grid(None, None, solver="fiesta"), FociscopeError, "fista"),  # type: ignore[arg-type]
+        (lambda: solve("fiesta", None, None, None), FociscopeError, "fista"),  # type: ignore[arg-type]
         (lambda: fociscope.ReconstructionOptions(formats=("cvs",)), FociscopeError, "csv"),
         (lambda: fociscope.ReconstructionOptions(precision="float"), FociscopeError, "float32"),
     ],

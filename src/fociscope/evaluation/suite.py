@@ -338,9 +338,10 @@ def selected(suite: Suite, pattern: str | None) -> Suite:
         if not any(fnmatch(c.name, part) for c in suite.conditions):
             names = (c.name for c in suite.conditions)
             raise unknown_name(
-                f"condition of the suite {suite.name!r} that fits",
+                "condition",
                 part,
                 names,
+                of=f"the suite {suite.name!r}",
                 other="give a pattern such as 'snr-*'",
             )
     kept = (c for c in suite.conditions if any(fnmatch(c.name, part) for part in patterns))

@@ -217,9 +217,10 @@ class Projection:
         unknown = set(psf_parameters) - set(self.psf.batched_parameters)
         if unknown:
             raise unknown_name(
-                f"parameter of a {self.psf.kind} PSF that differs from scene to scene",
+                "parameter that differs from scene to scene",
                 min(unknown),
                 self.psf.batched_parameters,
+                of=f"a PSF of kind {self.psf.kind}",
                 error=ImagerError,
             )
         checked = {n: torch.as_tensor(v).to(depth_um) for n, v in psf_parameters.items()}

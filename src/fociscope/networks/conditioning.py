@@ -91,9 +91,10 @@ class TabulatedOptics:
         psf = imager.psf
         if parameter not in psf.batched_parameters:
             raise unknown_name(
-                f"parameter of a {psf.kind} PSF that differs from scene to scene",
+                "parameter that differs from scene to scene",
                 parameter,
                 psf.batched_parameters,
+                of=f"a PSF of kind {psf.kind}",
                 error=ImagerError,
             )
         width = bounds[1] - bounds[0]

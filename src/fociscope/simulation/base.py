@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 import numpy as np
 from pydantic import AfterValidator, Field
 
+from fociscope.arrays import check_result
 from fociscope.configuration import Configuration, Range
 from fociscope.errors import FociscopeError, SceneError
 from fociscope.simulation._cells import autofluorescence_light
@@ -122,12 +123,21 @@ class Specimen(Configuration):
             SceneError: If the specimen does not fit the frame or the number of layers.
         """
         drawn = self.draw(rng, layers, frame)
+        self._check_drawn(drawn, (layers, *frame.size_px))
         light: Float32Array | Float64Array = drawn.light
         if self.illumination_variation[1] > 0:
             light = light * illumination(rng, frame, self.illumination_variation)
         if self.dust is not None:
             light = dusted(rng, light, self.dust, frame.pixel_pitch_um)
         return drawn if light is drawn.light else drawn._replace(light=light.astype(np.float32))
+
+    def _check_drawn(self, drawn: object, shape: tuple[int, ...]) -> None:
+        """Refuse layers of a user's kind that do not fit the frame."""
+        kind = type(self).__name__
+        if not isinstance(drawn, DrawnLayers):
+            raise SceneError(f"{kind}.draw: expected DrawnLayers; got {type(drawn).__name__}")
+        check_result(f"{kind}.draw, light", drawn.light, shape, error=SceneError)
+        check_result(f"{kind}.draw, mask", drawn.mask, shape, error=SceneError, numbers="bool")
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:

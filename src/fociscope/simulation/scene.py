@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import EllipsisType
 
 import numpy as np
@@ -14,6 +15,7 @@ from fociscope.imager.geometry import Imager
 from fociscope.simulation.base import Specimen
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB, Exposure
 from fociscope.simulation.frame import DrawnFrame, chunk_scenes, project
+from fociscope.simulation.specimens import load_specimen
 from fociscope.simulation.surfaces import Surface, project_surfaces
 from fociscope.simulation.tissue import PerlinFoci
 from fociscope.typing import BoolArray, Float32Array
@@ -145,7 +147,7 @@ def simulate(
     peak_snr_db: float | EllipsisType | None = ...,
     cell_photons_per_s: float | None = None,
     min_separation_um: float = 250.0,
-    specimen: Specimen | None = None,
+    specimen: Specimen | str | Path | None = None,
     surface: Surface | None = None,
 ) -> Scenes:
     r"""Simulate scenes and their captures.
@@ -166,15 +168,17 @@ def simulate(
             exposure is then that of the camera, and bright scenes have less noise than dark ones.
         min_separation_um: Least distance between neighbouring layers in um; between the middles of
             layers that are tilted or curved.
-        specimen: Kind of specimen that the layers show; `PerlinFoci` by default.
+        specimen: What the layers show: a specimen, the name of a kind in `SPECIMEN_KINDS`, or the
+            path of a specimen's TOML file; `PerlinFoci` by default.
         surface: Tilt and curvature of the layers; flat by default.
 
     Returns:
         The scenes, with their captures.
 
     Raises:
-        SceneError: If the layers do not fit into the gap or the specimen into the frame, if both
-            `peak_snr_db` and `cell_photons_per_s` are set, or if a number is out of its range.
+        SceneError: If the kind of specimen is unknown, if the layers do not fit into the gap or the
+            specimen into the frame, if both `peak_snr_db` and `cell_photons_per_s` are set, or if a
+            number is out of its range.
 
     Examples:
         >>> import fociscope
@@ -184,6 +188,8 @@ def simulate(
         ((2, 3, 51, 51), (2, 3))
     """
     imager = imager or Imager.reference()
+    if isinstance(specimen, str | Path):
+        specimen = load_specimen(specimen)
     specimen = specimen or PerlinFoci()
     if not 1 <= layers <= 6:
         raise SceneError(f"a scene has 1 to 6 layers; got {layers}")

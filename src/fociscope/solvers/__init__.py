@@ -17,6 +17,7 @@ from typing import Any
 
 from fociscope.errors import SolverError
 from fociscope.solvers._admm import admm
+from fociscope.solvers._call import solve
 from fociscope.solvers._depth_grid import (
     GridSolution,
     LayersRead,
@@ -57,6 +58,7 @@ __all__ = [
     "read_layers",
     "richardson_lucy",
     "single_layer_depth",
+    "solve",
     "solve_on_grid",
     "tikhonov",
 ]

@@ -11,9 +11,10 @@ from torch import Tensor
 from fociscope.arrays import ArrayLike, as_tensor, like
 from fociscope.errors import SolverError
 from fociscope.imager import Imager
+from fociscope.solvers._call import solve
 from fociscope.solvers._fista import fista
 from fociscope.solvers._problem import Solution, check_option
-from fociscope.solvers._registry import SOLVERS, Solver
+from fociscope.solvers._registry import Solver
 
 __all__ = ["GridSolution", "LayersRead", "plane_depths_um", "read_layers", "solve_on_grid"]
 
@@ -120,7 +121,8 @@ def solve_on_grid(
 
     Raises:
         CaptureError: If the captures do not fit the imager.
-        SolverError: If the name is unknown, there are no planes, or the solver refuses an option.
+        SolverError: If the name or an option is unknown, there are no planes, the solver refuses an
+            option, or its answer does not fit the captures.
 
     Examples:
         >>> from fociscope import simulate
@@ -131,11 +133,8 @@ def solve_on_grid(
         >>> grid.volume.shape, grid.plane_um
         ((1, 5, 51, 51), array([100., 300., 500., 700., 900.]))
     """
-    if isinstance(solver, str):
-        spec = SOLVERS[solver]
-        solver, options = spec.solve, {**spec.options, **options}
     depth_um = plane_depths_um(imager, planes)
-    solution = solver(captures, depth_um, imager, **options)
+    solution = solve(solver, captures, depth_um, imager, **options)
     return GridSolution(solution.layers, like(depth_um, captures), solution)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fociscope.arrays import ArrayLike, as_tensor, like
+from fociscope.arrays import ArrayLike, as_tensor, check_result, like
 from fociscope.errors import CaptureError, SolverError
 from fociscope.imager import Imager
 from fociscope.residuals import relative_residual
@@ -224,10 +224,29 @@ class Problem:
         with torch.inference_mode():
             for scenes in self.chunks():
                 operator = self.operator(scenes)
-                chunks.append(solve(operator, scenes))
+                chunk = solve(operator, scenes)
+                self._check(chunk, scenes.stop - scenes.start)
+                chunks.append(chunk)
                 residual = self.relative_residual(operator, chunks[-1].layers, scenes)
                 residuals.append(residual)
             return self.solution(chunks, residuals)
+
+    def _check(self, chunk: object, scenes: int) -> None:
+        """Refuse what a solver of a user returns for some scenes if it does not fit them."""
+        if not isinstance(chunk, ChunkSolution):
+            raise SolverError(
+                f"a solver must return a ChunkSolution for each chunk; got {type(chunk).__name__}"
+            )
+        layers = (scenes, self.depth_um.shape[1], *self.frame_px)
+        check_result("layers of a ChunkSolution", chunk.layers, layers, error=SolverError)
+        for name in ("objective", "iterations", "converged"):
+            check_result(
+                f"{name} of a ChunkSolution",
+                getattr(chunk, name),
+                (scenes,),
+                error=SolverError,
+                numbers="any",
+            )
 
     def relative_residual(self, operator: Operator, layers: Tensor, scenes: slice) -> Tensor:
         """Return (scene, sensor): |A layers - captures| / |captures|; |A layers| if it is dark."""

@@ -315,5 +315,5 @@ def test_a_separation_that_is_none_is_refused(separation_um: float) -> None:
     ids=str,
 )
 def test_an_impossible_specimen_is_refused(field: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(field))):
+    with pytest.raises(SceneError, match=next(iter(field))):
         PerlinFoci(**field)

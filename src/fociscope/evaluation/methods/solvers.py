@@ -25,6 +25,7 @@ from fociscope.solvers import (
     SingleLayerDepth,
     read_layers,
     single_layer_depth,
+    solve,
     solve_on_grid,
 )
 from fociscope.typing import BoolArray, Float32Array
@@ -97,18 +98,18 @@ class SolverMethod:
 
     def _found(self, batch: Batch, task: ReconstructionTask) -> _Found:
         """Solve at the true depths, at that of a single layer, or on a grid of depths."""
-        solve, options = self._spec.solve, self._spec.options
+        name = self.name.removesuffix(ORACLE)
         captures = batch.captures[:, : task.imager.sensors]
         if self.oracle:
             assert batch.depth_um is not None
             depth_um = _filled(batch.depth_um, task.imager)
-            return _Found(solve(captures, depth_um, task.imager, **options).layers)
+            return _Found(solve(name, captures, depth_um, task.imager).layers)
         if task.layers == 1:
             one = _depth_of_one(captures, task.imager)
             depth_um, std_um = one.depth_um[:, None], one.depth_std_um[:, None]
-            layers = solve(captures, depth_um, task.imager, **options).layers
+            layers = solve(name, captures, depth_um, task.imager).layers
             return _Found(layers, depth_um, std_um)
-        grid = solve_on_grid(captures, task.imager, planes=GRID_PLANES, solver=solve, **options)
+        grid = solve_on_grid(captures, task.imager, planes=GRID_PLANES, solver=name)
         found = read_layers(
             grid.volume, grid.plane_um, task.layers, min_separation_um=task.min_separation_um
         )

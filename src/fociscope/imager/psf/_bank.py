@@ -172,7 +172,7 @@ def kernel_interpolator(
 
     def pixel_response(distance_um: Tensor, **parameters_of_scenes: Tensor) -> Tensor:
         found = [
-            psf.pixel_response(
+            psf.checked_response(
                 z,
                 pixel_pitch_um=pixel_pitch_um,
                 radius_px=radius_px,

@@ -18,9 +18,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from fociscope.arrays import ArrayLike, as_tensor, like
+from fociscope.arrays import ArrayLike, as_tensor, check_result, like
 from fociscope.configuration import Configuration, changed
-from fociscope.errors import FociscopeError, ImagerError
+from fociscope.errors import FociscopeError, ImagerError, one_line
 from fociscope.imager.psf._fourier import (
     discrete_gaussian_transfer,
     half_plane,
@@ -28,6 +28,7 @@ from fociscope.imager.psf._fourier import (
     window_transfer,
 )
 from fociscope.imager.psf._tissue import Tissue
+from fociscope.registry import unknown_name
 
 __all__ = ["KERNEL_ENERGY", "LARGEST_RADIUS_PX", "FitParameter", "Psf"]
 
@@ -67,7 +68,16 @@ class FitParameter:
     largest_std: float = math.inf
 
     def __post_init__(self) -> None:
-        """Take the field's name for an empty label."""
+        """Take the field's name for an empty label.
+
+        Raises:
+            ImagerError: If the bounds do not span a range, or the step is not above 0.
+        """
+        if not -math.inf < self.lower < self.upper < math.inf or not 0 < self.step < math.inf:
+            raise ImagerError(
+                f"the fit parameter {self.name!r} needs finite bounds, the lower below the upper, "
+                f"and a step above 0; got {self.lower:g}, {self.upper:g} and {self.step:g}"
+            )
         if not self.label:
             object.__setattr__(self, "label", self.name)
 
@@ -144,6 +154,20 @@ class Psf(Configuration):
     integrated_blurs: ClassVar[tuple[Blur, ...]] = ()
     """Blurs that `pixel_response` integrates over pixels itself, so that they are not convolved on
     the pixel grid. They stay out of the bare radius and variance."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a kind whose parameters are none of its fields.
+
+        Raises:
+            ImagerError: If `fit_parameters` or `batched_parameters` name an unknown field.
+        """
+        super().__pydantic_init_subclass__(**kwargs)
+        names = (*(one.name for one in cls.fit_parameters), *cls.batched_parameters)
+        for name in names:
+            if name not in cls.model_fields:
+                what = "field to fit or to vary"
+                raise unknown_name(what, name, cls.model_fields, of=cls.__name__, error=ImagerError)
 
     def with_(self, **changes: object) -> Self:
         """Return a copy with some fields changed and all of them checked again.
@@ -267,7 +291,10 @@ class Psf(Configuration):
             0.035
         """
         distance = as_tensor(distance_um).double()
-        fraction = self.bare_collection_efficiency(distance) * self.tissue.transmitted(distance)
+        bare = self.bare_collection_efficiency(distance)
+        what = f"{type(self).__name__}.bare_collection_efficiency"
+        check_result(what, bare, tuple(distance.shape), error=ImagerError)
+        fraction = bare * self.tissue.transmitted(distance)
         if isinstance(distance_um, float | int):
             return float(fraction)
         return like(fraction.to(as_tensor(distance_um).dtype), distance_um)
@@ -284,7 +311,9 @@ class Psf(Configuration):
             energy: Share of the light that lands, $e$, within 0 ... 1.
         """
         squared = -2 * math.log(1 - energy)  # radius^2 / variance per axis of a Gaussian
-        bare_um = self.bare_encircled_radius_um(float(distance_um), energy)
+        bare_um = self._checked_number(
+            "bare_encircled_radius_um", self.bare_encircled_radius_um(float(distance_um), energy)
+        )
         tissue_um = math.sqrt(bare_um**2 + squared * self._scattered_um2(distance_um))
         return math.hypot(tissue_um, math.sqrt(squared * self.base_blur_um**2))
 
@@ -299,7 +328,9 @@ class Psf(Configuration):
             distance_um: Distance of the emitter from the sensor plane.
             energy: Share of the light that lands, within 0 ... 1.
         """
-        bare_um2 = self.bare_variance_um2(float(distance_um), energy)
+        bare_um2 = self._checked_number(
+            "bare_variance_um2", self.bare_variance_um2(float(distance_um), energy)
+        )
         return bare_um2 + self._scattered_um2(distance_um) + self.base_blur_um**2
 
     def energy_fraction(self, distance_um: ArrayLike = 0.0) -> Any:
@@ -349,7 +380,7 @@ class Psf(Configuration):
         """
         self._check_radius(radius_px)
         if pixel_response is None:
-            pixel_response = self.pixel_response(
+            pixel_response = self.checked_response(
                 distance_um,
                 pixel_pitch_um=pixel_pitch_um,
                 radius_px=radius_px,
@@ -414,7 +445,7 @@ class Psf(Configuration):
         self._check_radius(radius_px)
         wide = radius_px + margin
         even = self.symmetric and offset_um == (0.0, 0.0)
-        pixel_response = self.pixel_response(
+        pixel_response = self.checked_response(
             distance,
             pixel_pitch_um=pixel_pitch_um,
             radius_px=wide,
@@ -431,6 +462,47 @@ class Psf(Configuration):
             window = torch.fft.irfft2(spectrum, s=(side, side))
             window = window[..., margin : side - margin, margin : side - margin]
         return like(window * self.tissue.transmitted(distance)[..., None, None], depth_um)
+
+    def checked_response(
+        self,
+        distance_um: Tensor,
+        *,
+        pixel_pitch_um: float,
+        radius_px: int,
+        offset_um: tuple[float, float] | None = None,
+        **parameters_of_scenes: Tensor,
+    ) -> Tensor:
+        """Return `pixel_response` after a check of its shape and its numbers.
+
+        Raises:
+            ImagerError: If the kind returns anything else than `pixel_response` must.
+        """
+        response = self.pixel_response(
+            distance_um,
+            pixel_pitch_um=pixel_pitch_um,
+            radius_px=radius_px,
+            offset_um=offset_um,
+            **parameters_of_scenes,
+        )
+        quadrant = self.symmetric and offset_um is None
+        side = radius_px + 1 if quadrant else 2 * radius_px + 1
+        shape = (*torch.broadcast_shapes(distance_um.shape), side, side)
+        what = f"{type(self).__name__}.pixel_response"
+        check_result(what, response, shape, error=ImagerError)
+        return response
+
+    def _checked_number(self, name: str, value: object) -> float:
+        """Return a width in um or um^2 that a kind gives, if it is a number and not negative."""
+        try:
+            number = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            number = math.nan
+        if not 0 <= number < math.inf:
+            raise ImagerError(
+                f"{type(self).__name__}.{name}: expected a finite number from 0 on; got "
+                f"{one_line(ValueError(value), 60)}"
+            )
+        return number
 
     def _check_kernel(self, distance_um: Tensor, pixel_pitch_um: float, energy: float) -> None:
         least, most = self.depth_range_um
