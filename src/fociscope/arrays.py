@@ -80,13 +80,11 @@ def check_result(
         raise error(f"{what}: {expected}; got {type(result).__name__}")
     if tuple(result.shape) != shape:
         raise error(f"{what}: {expected}; got the shape {tuple(result.shape)}")
-    tensor = result if isinstance(result, Tensor) else None
-    is_bool = result.dtype in (torch.bool, np.dtype(bool))
-    is_float = tensor.is_floating_point() if tensor is not None else result.dtype.kind == "f"
-    if (numbers == "bool" and not is_bool) or (numbers == "finite" and not is_float):
+    values = result if isinstance(result, Tensor) else torch.from_numpy(_native(result))
+    if (numbers == "bool" and values.dtype != torch.bool) or (
+        numbers == "finite" and not values.is_floating_point()
+    ):
         raise error(f"{what}: {expected}; got {str(result.dtype).removeprefix('torch.')}")
-    if numbers == "finite":
-        finite = torch.isfinite(tensor) if tensor is not None else np.isfinite(result)
-        if not bool(finite.all()):
-            count = int((~finite).sum())
-            raise error(f"{what}: {expected}; {count} of its values are NaN or infinite")
+    if numbers == "finite" and not bool((finite := torch.isfinite(values)).all()):
+        count = int((~finite).sum())
+        raise error(f"{what}: {expected}; {count} of its values are NaN or infinite")

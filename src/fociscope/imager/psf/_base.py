@@ -486,7 +486,7 @@ class Psf(Configuration):
         )
         quadrant = self.symmetric and offset_um is None
         side = radius_px + 1 if quadrant else 2 * radius_px + 1
-        shape = (*torch.broadcast_shapes(distance_um.shape), side, side)
+        shape = (*distance_um.shape, side, side)
         what = f"{type(self).__name__}.pixel_response"
         check_result(what, response, shape, error=ImagerError)
         return response
