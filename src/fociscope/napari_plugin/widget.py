@@ -298,8 +298,11 @@ def warnings_in_words(result: Reconstruction) -> str:
     plausible = result.plausible.reshape(-1)
     if not plausible.all():
         odd = int((~plausible).sum())
-        which = f"{odd} of {plausible.size} frames, such as: " if plausible.size > 1 else ""
-        quality_flags = result.frame(int(plausible.argmin())).quality_flags
+        number = int(plausible.argmin())
+        file = f" ({result.names[number]})" if result.names else ""
+        of_several = f"{odd} of {plausible.size} frames, frame {number + 1}{file}: "
+        which = of_several if plausible.size > 1 else ""
+        quality_flags = result.frame(number).quality_flags
         lines.append(f"Do not trust this map: {which}{quality_flags}")
     return "\n".join(lines)
 

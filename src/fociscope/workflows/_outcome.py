@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fociscope.errors import FociscopeWarning
+from fociscope.errors import FociscopeWarning, printable
 from fociscope.results.result import Reconstruction
 
-__all__ = ["ReconstructionOutcome", "ReconstructionPlan", "quality_warnings"]
+__all__ = [
+    "MOST_NAMED",
+    "ReconstructionOutcome",
+    "ReconstructionPlan",
+    "implausible_frames",
+    "quality_warnings",
+]
+
+#: Frames that a warning names; of the others it states the number.
+MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -82,13 +92,40 @@ class ReconstructionOutcome:
 
 
 def quality_warnings(result: Reconstruction) -> tuple[FociscopeWarning, ...]:
-    """Return why captures are unlike what the model was trained on; nothing if they are not."""
-    plausible = result.plausible.reshape(-1)
-    if plausible.all():
+    """Return which captures are unlike what the model was trained on, and why; nothing if none."""
+    if result.quality_flags is None or result.plausible.all():
         return ()
-    odd = int((~plausible).sum())
-    which = (
-        "" if plausible.size == 1 else f"{odd} of {plausible.size} captures, such as the first: "
+    flags = [str(flag) for flag in result.quality_flags.reshape(-1)]
+    names = result.names or ("",) * len(flags)
+    if len(flags) == 1:
+        file = f"{printable(names[0])}: " if names[0] else ""
+        return (FociscopeWarning(f"{file}{flags[0]}; do not trust this map"),)
+    odd = [
+        (number, name, flag)
+        for number, (name, flag) in enumerate(zip(names, flags, strict=True), start=1)
+        if flag
+    ]
+    return (implausible_frames(odd[:MOST_NAMED], len(odd), len(flags)),)
+
+
+def implausible_frames(
+    named: Sequence[tuple[int, str, str]], odd: int, frames: int
+) -> FociscopeWarning:
+    """Return a warning that names frames and files, and says of each what speaks against it.
+
+    Args:
+        named: Number of a frame from 1, name of its file (empty if unknown), and the reason.
+        odd: Number of all such frames.
+        frames: Number of all frames.
+    """
+    each = [
+        f"frame {number}{f' ({printable(name)})' if name else ''}: {flag}"
+        for number, name, flag in named
+    ]
+    more = odd - len(named)
+    if more:
+        each.append(f"{more} more, see frames.csv" if named else "frames.csv says which and why")
+    return FociscopeWarning(
+        f"{odd} of {frames} captures do not look like the imager's, do not trust their maps: "
+        f"{'; '.join(each)}"
     )
-    first = result.frame(int(plausible.argmin()))
-    return (FociscopeWarning(f"{which}{first.quality_flags}; do not trust this map"),)

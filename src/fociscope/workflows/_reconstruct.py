@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -39,8 +41,10 @@ from fociscope.workflows._loading import (
     title_of,
 )
 from fociscope.workflows._outcome import (
+    MOST_NAMED,
     ReconstructionOutcome,
     ReconstructionPlan,
+    implausible_frames,
     quality_warnings,
 )
 
@@ -343,13 +347,20 @@ class _Run:
 
 
 def series_warnings(done: SeriesOutcome) -> tuple[FociscopeWarning, ...]:
-    """Return how many captures of a series are unlike what the model was trained on."""
+    """Return which captures of a series are unlike what the model was trained on, and why."""
     odd = done.frames - done.summary["series"]["plausible_frames"]
     if not odd:
         return ()
-    return (
-        FociscopeWarning(
-            f"{odd} of {done.frames} captures do not look like the imager's; frames.csv says which "
-            "and why"
-        ),
-    )
+    tables = [path for path in done.files if path.name == "frames.csv"]
+    named = _implausible_rows(tables[0]) if tables else []
+    return (implausible_frames(named, odd, done.frames),)
+
+
+def _implausible_rows(table: Path) -> list[tuple[int, str, str]]:
+    """Return number, name and flags of the first implausible frames in `frames.csv`."""
+    with table.open(encoding="utf-8", newline="") as stream:
+        odd = (row for row in csv.DictReader(stream) if row["plausible"] == "0")
+        return [
+            (int(row["frame"]), row["name"], row["quality_flags"])
+            for row in islice(odd, MOST_NAMED)
+        ]
