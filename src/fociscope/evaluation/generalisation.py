@@ -18,7 +18,18 @@ from fociscope.evaluation.independent import FAMILIES, Optics, draw_scenes
 from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import AngleSelectivePsf
 
-__all__ = ["HeldOutFamily", "held_out_families", "optics_of", "worst_first"]
+__all__ = ["HELD_OUT_KINDS", "HeldOutFamily", "held_out_families", "optics_of", "worst_first"]
+
+#: Kinds of specimens of the first simulator that are for tests alone: no recipe trains on them.
+HELD_OUT_KINDS = (
+    "strands",
+    "networks",
+    "glands",
+    "dead-leaves",
+    "rings",
+    "lines",
+    "resolution-target",
+)
 
 FOUR_LAYER_SCENES, SINGLE_LAYER_SCENES, SLOW_SCENES = 24, 36, 4
 #: Scenes that are drawn at a time.
