@@ -15,9 +15,8 @@ import json
 import math
 import os
 import stat
-import struct
-import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,14 +24,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
+from fociscope.files.arrays._chunk_bytes import COMPRESSORS, CRC32C_BYTES, inflated_bytes
+from fociscope.files.arrays._zarr_shards import SHARDING, ShardIndex, read_at
 from fociscope.files.safe.limits import Limits, decoding
 
 __all__ = [
-    "COMPRESSORS",
     "DESCRIPTION",
     "KIND",
     "ZarrArray",
-    "inflated_bytes",
     "read_json",
     "refuse_links",
 ]
@@ -47,11 +46,6 @@ _MOST_ABSENT = 4000
 _LARGEST_CHUNK_BYTES = 64 * 2**20  # beyond this, a chunk may not be larger than its array
 _DATA_TYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
                "float16", "float32", "float64")  # fmt: skip
-COMPRESSORS = ("gzip", "zlib", "zstd", "blosc")
-CRC32C_BYTES = 4
-_WINDOW = {"gzip": 16 + zlib.MAX_WBITS, "zlib": zlib.MAX_WBITS}  # zlib's way to ask for a header
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_BLOSC_HEADER = struct.Struct("<BBBBIII")
 
 
 class ZarrArray:
@@ -80,6 +74,7 @@ class ZarrArray:
         self._may_lack_chunks = not is_complete and said.get("fill_value") is not None
         self.version: Literal[2, 3] = 2 if said.get("zarr_format") == 2 else 3
         self._compressor: str | None
+        self._shards: ShardIndex | None = None
         if self.version == 2:
             self._judge_v2(said)
         else:
@@ -132,19 +127,29 @@ class ZarrArray:
         self.shape = _sides(said["shape"], 0)
         grid, keys = said["chunk_grid"], said["chunk_key_encoding"]
         self.chunk = _sides(grid["configuration"]["chunk_shape"], 1)
-        self._separator = keys.get("configuration", {}).get("separator", "/")
-        self._prefix: tuple[str, ...] = ("c",)
-        if grid["name"] != "regular" or keys["name"] != "default":
+        is_old = keys["name"] == "v2"
+        configuration = keys.get("configuration") or {}
+        self._separator = configuration.get("separator", "." if is_old else "/")
+        self._prefix: tuple[str, ...] = () if is_old else ("c",)
+        if grid["name"] != "regular" or keys["name"] not in ("default", "v2"):
             raise self._unknown_grid()
-        codecs = said["codecs"]
-        names = [codec["name"] if isinstance(codec, dict) else str(codec) for codec in codecs]
-        after = names[1:]
+        names = [_codec_name(codec) for codec in said["codecs"]]
+        if names == [SHARDING]:
+            self._shards = ShardIndex.of(self._where, said["codecs"][0], self.chunk)
+            self.chunk = self._shards.inner
+            names = [_codec_name(codec) for codec in self._shards.codecs]
+        self._judge_codecs(names)
+
+    def _judge_codecs(self, names: list[str]) -> None:
+        """Refuse codecs that are not on the list; those of a shard are those of its chunks."""
+        after = names[1:] if names[:1] == ["transpose"] else names
+        is_bytes, after = after[:1] == ["bytes"], after[1:]
         self._compressor = after.pop(0) if after and after[0] in COMPRESSORS else None
-        if names[:1] != ["bytes"] or after not in ([], ["crc32c"]) or self._compressor == "zlib":
+        if not is_bytes or after not in ([], ["crc32c"]) or self._compressor == "zlib":
             raise FileFormatError(
                 f"{self._where} is stored through the codecs {', '.join(names)!r:.80}, expected "
-                "bytes, then gzip, zstd, blosc or nothing, then crc32c or nothing; save it with "
-                "one of these."
+                "bytes, then gzip, zstd, blosc or nothing, then crc32c or nothing, perhaps in "
+                "shards; save it with one of these."
             )
         self._tail_bytes = CRC32C_BYTES if after else 0
 
@@ -186,25 +191,26 @@ class ZarrArray:
                 f"{self._where} is stored in chunks of {expected} bytes, expected no more than "
                 f"the {whole} bytes it holds; save it again."
             )
-        ranges = []
-        for cut, side, length in zip(index, self.chunk, self.shape, strict=True):
-            first, last, _ = cut.indices(length)
-            ranges.append(range(first // side, -(-last // side)))
+        side = self.chunk if self._shards is None else self._shards.outer
         absent = 0
-        for place in itertools.product(*ranges):
+        for place in _places(index, side, self.shape):
             key = self._separator.join((*self._prefix, *map(str, place)))
             file = self.folder / key
             if self._may_lack_chunks and not file.exists():
                 absent += 1
-                if absent > _MOST_ABSENT:
-                    raise FileFormatError(
-                        f"{self._where}: more than {_MOST_ABSENT} chunks are absent from the part "
-                        "that is read, expected fewer; save it in larger chunks."
-                    )
-                continue
-            self._check_chunk(file, key, expected)
+            elif self._shards is None:
+                self._check_size(file, key, expected)
+                self._check_content(key, file.read_bytes, file.stat().st_size, expected)
+            else:
+                absent += self._check_shard(self._shards, file, key, (place, index))
+            if absent > _MOST_ABSENT:
+                raise FileFormatError(
+                    f"{self._where}: more than {_MOST_ABSENT} chunks are absent from the part "
+                    "that is read, expected fewer; save it in larger chunks."
+                )
 
-    def _check_chunk(self, file: Path, key: str, expected: int) -> None:
+    def _check_size(self, file: Path, key: str, expected: int) -> None:
+        """Refuse a chunk that is not there, or larger than it can be."""
         if not file.is_file():
             raise FileFormatError(
                 f"{self._where}: its chunk {key} is missing, expected all of them, also where all "
@@ -216,15 +222,68 @@ class ZarrArray:
                 f"{self._where}: its chunk {key} has {size} bytes, expected at most about "
                 f"{expected}; the store is damaged, get it again."
             )
+
+    def _check_content(self, key: str, read: Callable[[], bytes], size: int, expected: int) -> None:
+        """Refuse a chunk of a stored size that decodes to another one than it should."""
         held = size - self._tail_bytes
         if self._compressor is not None:
-            held = inflated_bytes(self._compressor, file.read_bytes(), expected)
+            held = inflated_bytes(self._compressor, read(), expected, self._tail_bytes)
         if held != expected:
             found = "more than" if held > expected else "only a part of"
             raise FileFormatError(
                 f"{self._where}: its chunk {key} holds {found} the {expected} bytes it should; the "
                 "store is damaged or hostile, get it again."
             )
+
+    def _check_shard(
+        self,
+        shards: ShardIndex,
+        file: Path,
+        key: str,
+        part: tuple[tuple[int, ...], tuple[slice, ...]],
+    ) -> int:
+        """Refuse chunks of a shard as above; return how many of those that are read are absent."""
+        expected = math.prod(self.chunk) * self.dtype.itemsize
+        most = math.prod(shards.outer) * self.dtype.itemsize
+        self._check_size(file, key, most + shards.index_bytes + 64 * shards.count)
+        absent = 0
+        with file.open("rb") as stream:
+            for number, start, length in shards.chunks(stream, self._touched(shards, *part)):
+                if length is None:
+                    absent += 1
+                    if not self._may_lack_chunks:
+                        self._check_size(file.with_name(f"{file.name}.{number}"), key, expected)
+                    continue
+                self._check_content(
+                    f"{key}, {number}", partial(read_at, stream, start, length), length, expected
+                )
+        return absent
+
+    def _touched(
+        self, shards: ShardIndex, place: tuple[int, ...], index: tuple[slice, ...]
+    ) -> list[int]:
+        """Return the numbers of the chunks of a shard that a part of the array touches."""
+        cuts = []
+        for at, side, length, cut in zip(place, shards.outer, self.shape, index, strict=True):
+            first, last, _ = cut.indices(length)
+            cuts.append(slice(max(first - at * side, 0), min(last - at * side, side)))
+        places = _places(tuple(cuts), self.chunk, shards.outer)
+        return [int(np.ravel_multi_index(one, shards.per_shard)) for one in places]
+
+
+def _places(
+    index: tuple[slice, ...], sides: tuple[int, ...], shape: tuple[int, ...]
+) -> Iterator[tuple[int, ...]]:
+    """Yield the places in the grid of all chunks that a part of an array touches."""
+    ranges = []
+    for cut, side, length in zip(index, sides, shape, strict=True):
+        first, last, _ = cut.indices(length)
+        ranges.append(range(first // side, -(-last // side)))
+    return itertools.product(*ranges)
+
+
+def _codec_name(codec: Any) -> str:
+    return str(codec["name"]) if isinstance(codec, dict) else str(codec)
 
 
 def refuse_links(path: Path) -> None:
@@ -281,53 +340,6 @@ def read_json(path: Path, file: Path) -> dict[str, Any]:
             "that; save it again."
         )
     return said
-
-
-def inflated_bytes(compressor: str, stored: bytes, expected: int) -> int:
-    """Return the bytes that a chunk decodes to, counted up to one more than `expected`.
-
-    Args:
-        compressor: one of `COMPRESSORS`.
-        stored: the chunk, perhaps with a CRC32C behind it.
-        expected: what it should decode to.
-
-    Raises:
-        ValueError: it is no such chunk, does not say its size, or goes on behind its end.
-        zlib.error: damaged gzip or zlib data.
-    """
-    if compressor == "zstd":
-        return _zstd_content_bytes(stored)
-    if compressor == "blosc":
-        return _blosc_content_bytes(stored)
-    inflater = zlib.decompressobj(_WINDOW[compressor])
-    held = len(inflater.decompress(stored, expected + 1))
-    if held == expected and len(inflater.unused_data) > CRC32C_BYTES:
-        raise ValueError(f"a chunk that goes on behind its {compressor} data")
-    return held
-
-
-def _zstd_content_bytes(stored: bytes) -> int:
-    """Return what the header of a zstd frame says it decodes to; the decoder holds it to that."""
-    if stored[:4] != _ZSTD_MAGIC:
-        raise ValueError("a chunk that is no zstd frame")
-    descriptor = stored[4]
-    size_flag, single_segment = descriptor >> 6, bool(descriptor & 0x20)
-    start = 5 + (not single_segment) + (0, 1, 2, 4)[descriptor & 3]
-    length = (int(single_segment), 2, 4, 8)[size_flag]
-    if length == 0:
-        raise ValueError("a zstd frame that does not say its size")
-    size = int.from_bytes(stored[start : start + length], "little")
-    return size + 256 if length == 2 else size
-
-
-def _blosc_content_bytes(stored: bytes) -> int:
-    """Return what the header says, which blosc holds itself to; it must not lie of its own size."""
-    if len(stored) < _BLOSC_HEADER.size:
-        raise ValueError("a chunk without the header of blosc")
-    *_, content, _, total = _BLOSC_HEADER.unpack_from(stored)
-    if not total <= len(stored) <= total + CRC32C_BYTES:
-        raise ValueError(f"a blosc chunk of {len(stored)} bytes that claims {total}")
-    return int(content)
 
 
 def _attributes(said: Mapping[str, Any]) -> dict[str, Any]:
