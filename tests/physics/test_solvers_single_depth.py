@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
-from fociscope import simulate
+from fociscope import load_model, simulate
+from fociscope.errors import FociscopeError
 from fociscope.imager import Boundary, Imager
-from fociscope.solvers import SolverError, single_layer_depth
+from fociscope.simulation import AnyTissue, SingleCells, Specimen
+from fociscope.solvers import SolverError, depth_around, single_layer_depth
 
 
 @pytest.mark.parametrize("boundary", ["zero", "reflect"])
@@ -52,3 +55,58 @@ def test_progress_is_told_and_few_planes_refused() -> None:
     assert told[-1] == (1, 1)
     with pytest.raises(SolverError, match="5 planes"):
         single_layer_depth(captures, imager, planes=3)
+
+
+@pytest.mark.parametrize(
+    ("specimen", "peak_snr_db", "within_um"),
+    [(SingleCells(), 40.0, 30), (AnyTissue(), 40.0, 30), (None, 28.0, 60)],
+    ids=["cells", "any", "noisy"],
+)
+def test_a_search_around_a_start_finds_the_depth_of_any_specimen(
+    specimen: Specimen | None, peak_snr_db: float, within_um: float
+) -> None:
+    scenes = simulate(4, seed=9405, layers=1, specimen=specimen, peak_snr_db=peak_snr_db)
+    true_um = torch.from_numpy(scenes.depth_um[:, 0])
+    start_um = true_um + torch.tensor([25.0, -25.0, 25.0, -25.0])
+    found, std_um = depth_around(
+        torch.from_numpy(scenes.captures), Imager.reference(), start_um, torch.full((4,), 25.0)
+    )
+    error = (found - true_um).abs()
+    assert error.max() < within_um
+    assert (error / std_um).max() < 4
+
+
+def test_the_slope_is_that_of_the_likelihood() -> None:
+    from fociscope.solvers._single_depth import _two_sensors, _TwoSensors
+
+    captures = torch.from_numpy(simulate(1, seed=9406, layers=1).captures).double()
+    captures = captures / captures.amax()
+    likelihood = _two_sensors(captures, Imager.reference())
+    by_difference = likelihood(torch.tensor([415.0])) - likelihood(torch.tensor([405.0]))
+    slope = _TwoSensors(captures, Imager.reference()).slope(torch.tensor([410.0]))
+    assert float(slope) == pytest.approx(float(by_difference) / 10, rel=0.1)
+
+
+def test_a_model_fits_the_depth_of_a_layer_that_is_alone() -> None:
+    scenes = simulate(2, seed=9407, layers=1)
+    usual, fitted = (
+        load_model("layers-ab", refine_depth=way).reconstruct(scenes.captures, layers=1)
+        for way in (False, True)
+    )
+    error = [np.abs(result.depth_um - scenes.depth_um).max() for result in (usual, fitted)]
+    assert error[1] < min(error[0], 10)
+    assert (fitted.depth_std_um < usual.depth_std_um).all()
+    np.testing.assert_array_equal(fitted.probability, usual.probability)
+
+
+def test_depths_of_several_layers_stay_as_the_network_states_them() -> None:
+    captures = simulate(1, seed=9408).captures
+    usual, fitted = (
+        load_model("layers-ab", refine_depth=way).reconstruct(captures) for way in (False, True)
+    )
+    np.testing.assert_array_equal(fitted.depth_um, usual.depth_um)
+
+
+def test_one_sensor_has_no_second_view_to_fit_the_depth_to() -> None:
+    with pytest.raises(FociscopeError, match="two sensors"):
+        load_model("layers-a", refine_depth=True)

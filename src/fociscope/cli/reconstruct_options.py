@@ -148,6 +148,14 @@ RefineOption = Annotated[
     bool,
     typer.Option("--refine", help="Fit the restored light to the captures: less error, more time."),
 ]
+RefineDepthOption = Annotated[
+    bool,
+    typer.Option(
+        "--refine-depth",
+        help="Where one layer is alone: fit its depth to the captures of both sensors of a "
+        "calibrated imager: less error, more time.",
+    ),
+]
 PrecisionOption = Annotated[
     Precision,
     typer.Option(help="Of the network's numbers; auto takes what is faster on this processor."),

@@ -19,6 +19,7 @@ from torch import Tensor
 from fociscope.configuration import Configuration
 from fociscope.errors import FociscopeError, ModelError
 from fociscope.networks.psf_width import WIDTH_FEATURES, PsfWidthEstimator
+from fociscope.noise import noise_std
 
 __all__ = [
     "CaptureStatistics",
@@ -26,7 +27,6 @@ __all__ = [
     "capture_statistics",
     "feature_count",
     "fit_out_of_distribution",
-    "noise_std",
     "share_at_the_top",
     "with_psf_mismatch",
 ]
@@ -296,22 +296,6 @@ def _distance(
 @lru_cache(maxsize=16)
 def _as_double(values: tuple[object, ...], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.float64, device=device)
-
-
-def noise_std(light: Tensor) -> Tensor:
-    """(batch, sensor, y, x) -> (batch, sensor) deviation of the noise (Immerkaer, CVIU 64, 1996).
-
-    By the median, so that a few bright points do not pass for noise.
-    """
-    # The second difference along both axes.
-    across = (light[..., 2:] + light[..., :-2]).sub_(light[..., 1:-1], alpha=2)
-    found = across[..., 2:, :] + across[..., :-2, :]
-    found = found.sub_(across[..., 1:-1, :], alpha=2).abs_()
-    del across  # of a large frame, each copy counts
-    # The mask's norm is 6; half of a Gaussian lies within 0.6745 deviations.
-    # One by one: along an axis, the median finds indices as well, in twice the memory.
-    medians = torch.stack([image.median() for image in found.flatten(0, 1)])
-    return medians.reshape(light.shape[:2]) / (0.6745 * 6)
 
 
 def _spectra(contrast: Tensor) -> tuple[Tensor, Tensor]:

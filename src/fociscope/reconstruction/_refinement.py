@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from fociscope.imager.projector import LayerProjector
-from fociscope.networks.ood import noise_std
 from fociscope.networks.reprojection import depth_bounds_um
+from fociscope.noise import noise_std
 
 __all__ = ["refined_light"]
 

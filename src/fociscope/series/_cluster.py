@@ -157,6 +157,7 @@ class _Sent:
         how = {
             "device": model.device.type,
             "refine": model.refine,
+            "refine_depth": model.refine_depth,
             # The same on all workers, so that a series is in one kind of numbers.
             "precision": model.precision,
         }

@@ -63,6 +63,9 @@ class ReconstructionOptions:
     """Side of the tiles of large frames, pixels; None for the engine's choice."""
     refine: bool = False
     """Whether the restored light is fitted to the captures: less error, more time."""
+    refine_depth: bool = False
+    """Whether the depth of a layer that is alone is fitted to the captures of both sensors: a few
+    um of error with a calibrated imager, more time."""
     precision: Precision = "auto"
     """Numbers that the network computes in: `float32`, `bfloat16`, or `auto` for the faster."""
     device: str = "auto"

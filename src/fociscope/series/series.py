@@ -215,6 +215,7 @@ def work_identity(
         ),
         "tile size": str(options.tile_px),
         "refining of the light": str(model.refine),
+        "refining of the depth": str(model.refine_depth),
         "cell diameter": f"{cell_diameter_um:g}",
         "set of formats": " ".join(sorted(formats)),
         "device": model.device.type,

@@ -31,7 +31,7 @@ from fociscope.solvers._operators import Operator
 from fociscope.solvers._problem import ChunkSolution, Problem, Progress, Solution
 from fociscope.solvers._registry import SOLVERS, Solver, SolverSpec
 from fociscope.solvers._richardson_lucy import richardson_lucy
-from fociscope.solvers._single_depth import SingleLayerDepth, single_layer_depth
+from fociscope.solvers._single_depth import SingleLayerDepth, depth_around, single_layer_depth
 from fociscope.solvers._spectra import LayerSpectrum
 from fociscope.solvers._tikhonov import tikhonov
 
@@ -52,6 +52,7 @@ __all__ = [
     "SolverError",
     "SolverSpec",
     "admm",
+    "depth_around",
     "fista",
     "iterate",
     "plane_depths_um",

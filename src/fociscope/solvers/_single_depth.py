@@ -29,12 +29,13 @@ from torch import Tensor
 from fociscope.arrays import ArrayLike, like
 from fociscope.errors import SolverError
 from fociscope.imager import Imager
+from fociscope.noise import noise_std
 from fociscope.solvers._depth_grid import plane_depths_um
 from fociscope.solvers._operators import Operator, SpectralOperator, operator_at
 from fociscope.solvers._problem import Problem, Progress
 from fociscope.solvers._spectra import LayerSpectrum, circular_of
 
-__all__ = ["SingleLayerDepth", "single_layer_depth"]
+__all__ = ["SingleLayerDepth", "depth_around", "single_layer_depth"]
 
 #: The family of spectra that a single sensor's layer may have.
 FAMILY = tuple(
@@ -61,6 +62,14 @@ DISPERSION = {
 }
 #: Conjugate gradients for each depth.
 ITERATIONS = 25
+#: Least and greatest lambda of two sensors, over the largest eigenvalue of H H*.
+NOISE_WITHIN = (1e-4, 1e-1)
+#: Half the distance of the two depths that a slope is the difference of.
+SLOPE_UM = 0.5
+#: A search around a start narrows its steps so often, each time to so much of them.
+ROUNDS, NARROWER = 3, 0.3
+#: Its first step is the start's deviation, within these.
+FIRST_STEP_UM = (5.0, 60.0)
 #: How often the search is narrowed to a third around the best of five depths.
 NARROWINGS = 2
 
@@ -243,50 +252,128 @@ def _one_sensor(captures: Tensor, imager: Imager) -> Likelihood:
 
 def _two_sensors(captures: Tensor, imager: Imager) -> Likelihood:
     """Return the log-likelihood of a depth."""
-    frame_px = captures.shape[-2], captures.shape[-1]
-    unbounded = imager.boundary == "reflect"
-    dark = imager.with_(boundary="zero")
-    pixels = captures[0].numel()
-    y = captures
+    solve = _TwoSensors(captures, imager)
 
     def likelihood(depth_um: Tensor) -> Tensor:
-        operator = _spectral(operator_at(dark, depth_um[:, None].to(y), frame_px))
-        circular = circular_of(operator, dark)
-        prior = circular.prior(NEARLY_FLAT, imager.pixel_pitch_um)
-        assert prior is not None
-        transfer = operator.transfer[:, 0]
-        response = transfer.square().sum(1, keepdim=True)
-        noise = 10**-4 * response.amax(dim=(1, 2, 3), keepdim=True)
-
-        def covariance(v: Tensor) -> Tensor:
-            if unbounded:
-                layer = (operator.analysed(v) * transfer).sum(1, keepdim=True)
-                return operator.synthesised(layer * prior * transfer) + noise * v
-            layer = operator.synthesised(operator.analysed(operator.A_adjoint(v)) * prior)
-            return operator.A(layer) + noise * v
-
-        def nearly_inverse(v: Tensor) -> Tensor:
-            found = operator.analysed(v)
-            along = (found * transfer).sum(1, keepdim=True) * transfer / response.clamp(min=1e-30)
-            return operator.synthesised(
-                along / (prior * response + noise) + (found - along) / noise
+        at = solve.at(depth_um)
+        y, mean, both = captures, at.mean, solve.solved(at)
+        return at.log_likelihood(
+            *(
+                (a.double() * b).sum((1, 2, 3))
+                for a, b in ((both[0], y), (both[1], y), (both[1], mean))
             )
-
-        mean = y.new_ones(len(y), 1, *frame_px)
-        mean = torch.ones_like(y) if unbounded else operator.A(mean) / response.amax().sqrt()
-        solved = _conjugate_gradients(covariance, nearly_inverse, torch.stack([y, mean]))
-        y_y, m_y, m_m = (
-            (a.double() * b).sum((1, 2, 3))
-            for a, b in ((solved[0], y), (solved[1], y), (solved[1], mean))
-        )
-        quadratic = (y_y - m_y.square() / m_m).clamp(min=1e-30)
-        spectrum = (prior * response + noise).log() + noise.log()
-        log_det = pixels / 2 * spectrum.double().mean(dim=(1, 2, 3))
-        return (
-            -0.5 * (pixels * (quadratic / pixels).log() + log_det) / DISPERSION[2, imager.boundary]
         )
 
     return likelihood
+
+
+class _TwoSensors:
+    """The likelihood of the depth of one layer that both sensors see, and its slope."""
+
+    def __init__(self, captures: Tensor, imager: Imager) -> None:
+        self.captures, self.imager = captures, imager
+        self.frame_px = captures.shape[-2], captures.shape[-1]
+        nearest_um, farthest_um = imager.psf.depth_range_um
+        self.bounds_um = nearest_um, min(imager.gap_um, farthest_um)
+        # Of the sensor farther away, whose image is smooth: a near layer's texture is no noise.
+        self.noise2 = noise_std(captures).amin(dim=1).square()[:, None, None, None]
+        self.variance = captures.var(dim=(-2, -1)).mean(dim=1)[:, None, None, None]
+
+    def at(self, depth_um: Tensor) -> _CovarianceAt:
+        """Return the covariance of the captures of a layer at (scene,) depths."""
+        dark = self.imager.with_(boundary="zero")
+        operator = _spectral(operator_at(dark, depth_um[:, None].to(self.captures), self.frame_px))
+        prior = circular_of(operator, dark).prior(NEARLY_FLAT, self.imager.pixel_pitch_um)
+        assert prior is not None
+        response = operator.transfer[:, 0].square().sum(1, keepdim=True)
+        # The variance of the layer follows from that of the captures.
+        scale = (prior * response).mean(dim=(-2, -1), keepdim=True) / operator.transfer.shape[2]
+        signal = (self.variance - self.noise2).clamp(min=1e-3 * self.variance)
+        largest = response.amax(dim=(1, 2, 3), keepdim=True)
+        least, most = (share * largest for share in NOISE_WITHIN)
+        noise = torch.minimum(torch.maximum(self.noise2 * scale / signal, least), most)
+        return _CovarianceAt(operator, prior, response, noise, self.imager, self.captures)
+
+    def solved(self, at: _CovarianceAt) -> Tensor:
+        """Return C^-1 on the captures and on the image of an even layer."""
+        return _conjugate_gradients(
+            at.covariance, at.nearly_inverse, torch.stack([self.captures, at.mean])
+        )
+
+    def slope(self, depth_um: Tensor) -> Tensor:
+        """Return the derivative of the log-likelihood by depth, (scene,) per um.
+
+        With u = C^-1 y held, 2 u*y - u* C(z) u has the value and the slope of y* C(z)^-1 y, so one
+        solution serves two depths beside this one.
+        """
+        u, w = self.solved(self.at(depth_um))
+        y = self.captures
+
+        def held(depth_um: Tensor) -> Tensor:
+            at = self.at(depth_um)
+            c_u, c_w = at.covariance(u), at.covariance(w)
+
+            def dot(a: Tensor, b: Tensor) -> Tensor:
+                return (a.double() * b).sum((1, 2, 3))
+
+            return at.log_likelihood(
+                2 * dot(u, y) - dot(u, c_u),
+                dot(u, at.mean) + dot(w, y) - dot(w, c_u),
+                2 * dot(w, at.mean) - dot(w, c_w),
+            )
+
+        below, above = ((depth_um + k * SLOPE_UM).clamp(*self.bounds_um) for k in (-1, 1))
+        return (held(above) - held(below)) / (above - below)
+
+
+class _CovarianceAt:
+    """C(z) = H P H* + lambda of captures, up to the variance of the layer."""
+
+    def __init__(
+        self,
+        operator: SpectralOperator,
+        prior: Tensor,
+        response: Tensor,
+        noise: Tensor,
+        imager: Imager,
+        captures: Tensor,
+    ) -> None:
+        self.operator, self.prior, self.response, self.noise = operator, prior, response, noise
+        self.transfer = operator.transfer[:, 0]
+        self.imager, self.pixels = imager, captures[0].numel()
+        self.is_unbounded = imager.boundary == "reflect"
+        even = captures.new_ones(len(captures), 1, *captures.shape[-2:])
+        self.mean = (
+            torch.ones_like(captures)
+            if self.is_unbounded
+            else operator.A(even) / response.amax(dim=(1, 2, 3), keepdim=True).sqrt()
+        )
+
+    def covariance(self, v: Tensor) -> Tensor:
+        operator = self.operator
+        if self.is_unbounded:
+            layer = (operator.analysed(v) * self.transfer).sum(1, keepdim=True)
+            return operator.synthesised(layer * self.prior * self.transfer) + self.noise * v
+        layer = operator.synthesised(operator.analysed(operator.A_adjoint(v)) * self.prior)
+        return operator.A(layer) + self.noise * v
+
+    def nearly_inverse(self, v: Tensor) -> Tensor:
+        response, noise = self.response, self.noise
+        found = self.operator.analysed(v)
+        along = (found * self.transfer).sum(1, keepdim=True) * self.transfer
+        along = along / response.clamp(min=1e-30)
+        return self.operator.synthesised(
+            along / (self.prior * response + noise) + (found - along) / noise
+        )
+
+    def log_likelihood(self, y_y: Tensor, m_y: Tensor, m_m: Tensor) -> Tensor:
+        """Return it, (scene,), of what C^-1 makes of captures y and the even layer's image m."""
+        pixels = self.pixels
+        quadratic = (y_y - m_y.square() / m_m).clamp(min=1e-30)
+        spectrum = (self.prior * self.response + self.noise).log() + self.noise.log()
+        log_det = pixels / 2 * spectrum.double().mean(dim=(1, 2, 3))
+        value = -0.5 * (pixels * (quadratic / pixels).log() + log_det)
+        return value / DISPERSION[2, self.imager.boundary]
 
 
 def _conjugate_gradients(
@@ -313,3 +400,59 @@ def _conjugate_gradients(
         now = dot(left, better)
         direction, power = better + now / power.clamp(min=tiny) * direction, now
     return solution
+
+
+def depth_around(
+    captures: Tensor, imager: Imager, start_um: Tensor, start_std_um: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Find the most likely depth near a start, of one layer that both sensors see.
+
+    The likelihood is that of `single_layer_depth`. Three times, its slope at two depths gives the
+    place where it vanishes; the two draw nearer each time.
+
+    Args:
+        captures: Captures of one layer, (scene, sensor, y, x), in any unit of light.
+        imager: Instrument with two sensors that took them.
+        start_um: Depths to start from, (scene,).
+        start_std_um: Their standard deviations, (scene,).
+
+    Returns:
+        Depth and standard deviation in um, (scene,); the latter from the likelihood's curvature,
+        and the gap where there is none.
+
+    Raises:
+        SolverError: If the imager or the frame is one that `single_layer_depth` refuses.
+
+    Examples:
+        >>> import torch
+        >>> from fociscope import simulate
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.solvers import depth_around
+        >>> scenes = simulate(1, seed=9000, layers=1)
+        >>> start_um = torch.from_numpy(scenes.depth_um[:, 0]) + 15
+        >>> depth_um, std_um = depth_around(
+        ...     torch.from_numpy(scenes.captures),
+        ...     Imager.reference(),
+        ...     start_um,
+        ...     start_std_um=torch.tensor([20.0]),
+        ... )
+        >>> bool(abs(depth_um - scenes.depth_um[0, 0]) < 10)
+        True
+    """
+    y = captures / captures.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-30)
+    solve, gap_um = _TwoSensors(y, imager), imager.gap_um
+    low, high = solve.bounds_um
+    depth_um = start_um.double()
+    step = start_std_um.double().clamp(*FIRST_STEP_UM)
+    bend = torch.zeros_like(depth_um)
+    for _ in range(ROUNDS):
+        middle = torch.minimum(torch.maximum(depth_um, low + step), high - step)
+        below, above = (solve.slope(middle + k * step).double() for k in (-1, 1))
+        bend, slope = (above - below) / (2 * step), (above + below) / 2
+        move = torch.where(bend < 0, -slope / bend.clamp(max=-1e-12), 2 * step * slope.sign())
+        depth_um = (middle + torch.minimum(torch.maximum(move, -2 * step), 2 * step)).clamp(
+            low, high
+        )
+        step = (step * NARROWER).clamp(min=2.0)
+    std_um = torch.where(bend < 0, (-bend).clamp(min=1e-12).rsqrt(), torch.full_like(bend, gap_um))
+    return depth_um, std_um.clamp(max=gap_um)

@@ -61,6 +61,7 @@ def loaded_model(options: ReconstructionOptions, frame_px: Callable[[], tuple[in
         imager=imager,
         device=options.device,
         refine=options.refine,
+        refine_depth=options.refine_depth,
         precision=options.precision,
     )
 

@@ -12,10 +12,12 @@ from fociscope.imager.geometry import Imager
 from fociscope.networks.store import find_model, read_model
 from fociscope.reconstruction.engine import Model, load_model
 
-__all__ = ["REFINED", "ModelMethod"]
+__all__ = ["REFINED", "REFINED_DEPTH", "ModelMethod"]
 
-#: A model of this ending is one whose light is fitted to the captures.
+#: A model of this ending is one whose light is fitted to the captures, and
 REFINED = "+refined"
+#: of this, the depth of a layer that is alone.
+REFINED_DEPTH = "+depth"
 
 
 class ModelMethod:
@@ -24,7 +26,12 @@ class ModelMethod:
     kind, oracle, slow = "model", False, False
 
     def __init__(
-        self, name_or_path: str | Path, *, device: str = "auto", refine: bool = False
+        self,
+        name_or_path: str | Path,
+        *,
+        device: str = "auto",
+        refine: bool = False,
+        refine_depth: bool = False,
     ) -> None:
         """Find the model.
 
@@ -32,13 +39,15 @@ class ModelMethod:
             name_or_path: as of `load_model`, and so are the others.
             device: where it runs.
             refine: whether its light is fitted to the captures.
+            refine_depth: whether the depth of a layer that is alone is.
 
         Raises:
             ModelError: there is none, or it is damaged.
         """
-        self._path, self._device, self._refine = find_model(name_or_path), device, refine
+        self._path, self._device = find_model(name_or_path), device
+        self._refine, self._refine_depth = refine, refine_depth
         _, self.info = read_model(self._path)
-        self.name = self.info.name + (REFINED if refine else "")
+        self.name = self.info.name + REFINED * refine + REFINED_DEPTH * refine_depth
         self.layers = self.info.architecture.layers
         self.sensors = self.info.architecture.sensors
         sees = "sensors A and B" if self.sensors == 2 else "sensor A alone"
@@ -80,9 +89,10 @@ class ModelMethod:
         )
 
     def _model(self, imager: Imager) -> Model:
-        return _loaded(self._path, imager.with_(sensors=self.sensors), self._device, self._refine)
+        imager = imager.with_(sensors=self.sensors)
+        return _loaded(self._path, imager, self._device, self._refine, self._refine_depth)
 
 
 @lru_cache(maxsize=4)
-def _loaded(path: Path, imager: Imager, device: str, refine: bool) -> Model:
-    return load_model(path, imager=imager, device=device, refine=refine)
+def _loaded(path: Path, imager: Imager, device: str, refine: bool, refine_depth: bool) -> Model:
+    return load_model(path, imager=imager, device=device, refine=refine, refine_depth=refine_depth)

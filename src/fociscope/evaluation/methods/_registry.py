@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
-from fociscope.evaluation.methods._models import REFINED, ModelMethod
+from fociscope.evaluation.methods._models import REFINED, REFINED_DEPTH, ModelMethod
 from fociscope.evaluation.methods._oracle import MAP_ORACLE, MapLimitMethod
 from fociscope.evaluation.methods.constant import CONSTANT, ConstantBaseline
 from fociscope.evaluation.methods.solvers import SolverMethod, solver_names
@@ -57,7 +57,8 @@ def find_method(name: str, *, device: str = "auto") -> ReconstructionMethod:
 
     Args:
         name: Name of a baseline (`baseline_names`) or a shipped model, or path of a model file. A
-            model with `+refined` behind its name has its light fitted to the captures.
+            model with `+refined` behind its name has its light fitted to the captures, with
+            `+depth` the depth of a layer that is alone.
         device: Device of trained models: auto, cpu, cuda or mps.
 
     Returns:
@@ -77,6 +78,8 @@ def find_method(name: str, *, device: str = "auto") -> ReconstructionMethod:
         return SolverMethod(name)
     if name == MAP_ORACLE:
         return MapLimitMethod()
+    refine_depth = name.endswith(REFINED_DEPTH)
+    name = name.removesuffix(REFINED_DEPTH)
     refine = name.endswith(REFINED)
     name = name.removesuffix(REFINED)
     if name not in shipped_models() and not name.endswith(".safetensors"):
@@ -86,7 +89,7 @@ def find_method(name: str, *, device: str = "auto") -> ReconstructionMethod:
             (*shipped_models(), *baseline_names()),
             other="give a .safetensors file",
         )
-    return ModelMethod(name, device=device, refine=refine)
+    return ModelMethod(name, device=device, refine=refine, refine_depth=refine_depth)
 
 
 def find_methods(name: str, baselines: str, *, device: str = "auto") -> list[ReconstructionMethod]:
