@@ -1,6 +1,6 @@
 """Make the picture of the app: the page as it opens, in headless Chromium.
 
-pip install 'fociscope[app]' playwright; Debian's chromium
+pip install '.[app]' playwright; Debian's chromium
 python docs/make_app_pictures.py
 """
 

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 import tifffile
 
-pytest.importorskip("nicegui", reason="the app needs NiceGUI: pip install 'fociscope[app]'")
+pytest.importorskip("nicegui", reason="the app needs NiceGUI: pip install '.[app]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)

@@ -135,5 +135,5 @@ def test_a_full_disk_leaves_the_checkpoint_before_it_and_the_run_goes_on(
 def test_tensorboard_that_is_not_installed(fociscope, recipe, tmp_path, monkeypatch):
     monkeypatch.setattr("fociscope.training._curves.find_spec", lambda _: None)
     ran = fociscope("train", recipe, "-o", tmp_path / "run", "--tensorboard", "--device", "cpu")
-    says(ran, "fociscope[tensorboard]")
+    says(ran, "'.[tensorboard]'")
     assert not (tmp_path / "run").exists()

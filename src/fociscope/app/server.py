@@ -32,7 +32,8 @@ def require_extra() -> None:
     """
     if find_spec("nicegui") is None:
         raise FociscopeError(
-            "the app needs NiceGUI, which is not installed; run: pip install 'fociscope[app]'"
+            "the app needs NiceGUI, which is not installed; run in a clone of Fociscope: "
+            "pip install '.[app]'"
         )
 
 

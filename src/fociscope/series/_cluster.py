@@ -57,7 +57,8 @@ def computed_on_cluster(
         distributed: Any = import_module("distributed")
     except ImportError:
         raise FociscopeError(
-            "computing on a cluster needs dask; install it with: pip install 'fociscope[cluster]'"
+            "computing on a cluster needs dask, which is not installed; run in a clone of "
+            "Fociscope: pip install '.[cluster]'"
         ) from None
     with ExitStack() as opened:
         try:

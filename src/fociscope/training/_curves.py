@@ -91,8 +91,8 @@ def tensorboard_logger(out: Path, first_step: int = 0) -> Logger:
     """
     if find_spec("tensorboard") is None:
         raise FociscopeError(
-            "TensorBoard is not installed here; install it with "
-            "pip install 'fociscope[tensorboard]', or do without "
+            "TensorBoard is not installed; run in a clone of Fociscope: "
+            "pip install '.[tensorboard]', or do without "
             "(curves/metrics.csv is written in any case)",
             fields=("tensorboard",),
         )

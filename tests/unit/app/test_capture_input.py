@@ -84,7 +84,7 @@ def test_a_layer_moves_without_changing_its_cells() -> None:
 
 
 def test_a_scene_of_the_reference_imager_needs_no_imager_file() -> None:
-    pytest.importorskip("nicegui", reason="the app needs NiceGUI: pip install 'fociscope[app]'")
+    pytest.importorskip("nicegui", reason="the app needs NiceGUI: pip install '.[app]'")
     from fociscope.app.download import command_line
 
     usual, other = simulated(SceneSettings()), simulated(SceneSettings(half_angle_deg=15))

@@ -83,6 +83,6 @@ def test_wishes_that_come_while_it_works_become_one_more_run() -> None:
 
 def test_a_missing_extra_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "find_spec", lambda name: None)
-    with pytest.raises(FociscopeError, match=r"run: pip install 'fociscope\[app\]'"):
+    with pytest.raises(FociscopeError, match=r"pip install '\.\[app\]'"):
         server.serve(0)
     assert importlib.util.find_spec("fociscope") is not None
