@@ -124,7 +124,7 @@ class MapPanel:
         doubts = [d for d in doubts if d]
         text = f"Do not trust this map: {'; '.join(doubts)}." if doubts else ""
         if result.warnings:
-            text += f" {'; '.join(result.warnings)}; expect worse maps and depths."
+            text += "".join(f" {warning.rstrip('.')}." for warning in result.warnings)
         self._words.set_text(text.strip())
         self._warning.set_visibility(bool(text))
         present = int(result.present.sum())

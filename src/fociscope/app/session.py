@@ -19,6 +19,12 @@ from fociscope.app.capture_input import CaptureInput
 from fociscope.app.methods import as_estimate, default_model, model_for, models_for
 from fociscope.app.scores import Scores, score
 from fociscope.errors import FociscopeError
+from fociscope.reconstruction.black_level import (
+    BlackLevel,
+    find_black_level,
+    stated_black_level,
+    with_black_level,
+)
 from fociscope.results.foci import Focus, find_foci, label_foci
 from fociscope.results.result import Reconstruction
 from fociscope.typing import BoolArray, Float32Array
@@ -136,7 +142,15 @@ class Session:
         layers = self.layers
         if layers is not None:
             layers = min(layers, trained.info.architecture.layers)
-        result = trained.reconstruct(capture_input.frames[frame], layers=layers)
+        black = BlackLevel()
+        if capture_input.kind == "files":
+            stated = stated_black_level(capture_input.imager)
+            black = find_black_level(capture_input.frames[:1], stated)
+        result = trained.reconstruct(
+            capture_input.frames[frame], layers=layers, correction=with_black_level(None, black)
+        )
+        unlike = (f"{text}; expect worse maps and depths" for text in result.warnings)
+        result = replace(result, warnings=(*unlike, *black.notes, *black.warnings))
         return result, find_foci(result)
 
     @property

@@ -39,6 +39,7 @@ class ChipCorrection:
         flat: Frame of even light, its dark frame not subtracted; None for an even response.
         bad_pixels: Frame that is not 0 where a pixel is hot, dead or otherwise unusable; None for
             no such pixel.
+        black_level_counts: Level that is subtracted where there is no dark frame.
 
     Each frame is (sensor, y, x), or (frame, sensor, y, x) of which the mean over frames is taken,
     or (y, x) for sensor A alone.
@@ -56,6 +57,7 @@ class ChipCorrection:
     dark: ArrayLike | None = None
     flat: ArrayLike | None = None
     bad_pixels: ArrayLike | None = None
+    black_level_counts: float = 0.0
 
     def __call__(self, captures: Tensor) -> tuple[Tensor, Tensor]:
         """Return corrected captures and the bad pixels.
@@ -80,8 +82,10 @@ class ChipCorrection:
         if dark is not None:
             bad |= ~torch.isfinite(dark)
             captures = captures - dark.nan_to_num()
+        elif self.black_level_counts:
+            captures = captures - self.black_level_counts
         if flat is not None:
-            response = flat - (0 if dark is None else dark)
+            response = flat - (self.black_level_counts if dark is None else dark)
             response, dead = _relative(response, bad)
             bad |= dead
             captures = captures / response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -9,12 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from fociscope.errors import CaptureError, FileFormatError, one_line, printable
 from fociscope.files import CaptureSeries, open_captures
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.preparation import Preparation, prepared
 from fociscope.results.tables import as_written
-from fociscope.typing import Float32Array
+from fociscope.typing import BoolArray, Float32Array
 
 __all__ = [
     "CompleteFrame",
@@ -34,6 +37,9 @@ GIVEN_UP_S = 5.0
 TRIED_AGAIN_S = 0.25
 #: Values (frame, sensor, y, x) that are read at a time: 256 MiB of float32.
 READ_VALUES = 2**26
+#: So many frames of a stack that are still empty are looked at again at a time.
+LOOKED_AT_AGAIN = 32
+EMPTY = "no light in an image so far (all pixels are 0); it is reconstructed if they are filled"
 #: A TIFF that is no longer has a header at most, and no page yet.
 _HEADER_BYTES = 16
 
@@ -112,6 +118,18 @@ class WatchedFile:
         return time.monotonic() - self.since if size[0] else 0.0
 
 
+@dataclass
+class _Unfilled:
+    """A frame of which an image, or its first or last row, is 0: room that is not filled yet."""
+
+    content: bytes
+    is_empty: bool
+    """Whether a whole image is 0."""
+    since: float = field(default_factory=time.monotonic)
+    """Since when it has been as it is."""
+    is_reported: bool = False
+
+
 class GrowingFile:
     """Frames of one file, or of sensor A's and sensor B's file, as they become whole."""
 
@@ -137,6 +155,11 @@ class GrowingFile:
         self._read: tuple[tuple[int, int], ...] = ()
         """Sizes of the files of which all that can be had has been taken."""
         self._quiet_s, self._rests_until = 0.0, -math.inf
+        self._unfilled: dict[int, _Unfilled] = {}
+        """Numbers of frames whose room is there, and that are looked at again when it changes."""
+        self._last_filled = 0
+        self._unfilled_sizes: tuple[tuple[int, int], ...] = ()
+        """Sizes of the files when these frames were looked at."""
         self._failed, self._failed_since = 0, 0.0
         """Number of the frame that could not be read, and since when."""
 
@@ -153,19 +176,23 @@ class GrowingFile:
     @property
     def is_over(self) -> bool:
         """Whether all was taken, and the files have not changed for long."""
-        return bool(self._read) and not self.waiting and has_lasted(self._quiet_s)
+        is_done = not self.waiting and not self._unfilled
+        return bool(self._read) and is_done and has_lasted(self._quiet_s)
 
     @property
     def waiting(self) -> int:
         """How many frames are seen and not handed out."""
         if self._total is None:
             return int(not self._done and self._is_seen)
-        return max(0, self._total + 1 - self._next - len(self._done))
+        unfilled = sum(not one.is_reported for one in self._unfilled.values())
+        return max(0, self._total + 1 - self._next - len(self._done)) + unfilled
 
     @property
     def waiting_names(self) -> Iterator[str]:
         """Names of the frames that are seen and not handed out."""
         if self._total is not None:
+            held = (n for n, one in sorted(self._unfilled.items()) if not one.is_reported)
+            yield from map(self._name, held)
             frames = range(self._next, self._total + 1)
             yield from (self._name(number) for number in frames if number not in self._done)
         elif self.waiting:
@@ -192,11 +219,14 @@ class GrowingFile:
             is_ready = fewest_bytes > _HEADER_BYTES
         else:
             is_ready = fewest_bytes > 0 and is_settled
-        if not is_ready or sizes == self._read:
+        if not is_ready or (sizes == self._read and not self._is_due):
             return [], []
         paths = [self.files[side].path for side in sorted(self.files)]
         try:
             with self._settings.opened(paths, self._pages) as series:
+                refilled = self._refilled(series, most, sizes)
+                if any(refilled):
+                    return refilled
                 return self._taken(series, most, sizes if is_settled else None)
         except (FileFormatError, CaptureError):
             if has_lasted(self._quiet_s):
@@ -216,12 +246,16 @@ class GrowingFile:
                 self._all_read(settled)
             return [], []
         captures, wrong = _until_damaged(series, numbers)
-        arrived = [
-            CompleteFrame(self._name(number), frame, series.pixel_size_um)
-            for number, frame in zip(numbers, captures, strict=False)
-        ]
-        self._next += len(arrived)
-        if arrived or wrong is None:
+        arrived = []
+        for number, frame in zip(numbers, captures, strict=False):
+            held = _unfilled(frame)
+            if held is None:
+                self._last_filled = max(self._last_filled, number)
+                arrived.append(CompleteFrame(self._name(number), frame, series.pixel_size_um))
+            else:
+                self._unfilled[number] = held
+        self._next += len(captures)
+        if captures or wrong is None:
             return arrived, []
         is_last = numbers.start == len(series)
         if not self._has_failed_long(numbers.start, is_last):
@@ -232,6 +266,54 @@ class GrowingFile:
             return [], []
         self._next += 1
         return [], [SkippedFrame(self._name(numbers.start), one_line(wrong))]
+
+    @property
+    def _is_due(self) -> bool:
+        """Whether a frame has been unfilled for so long that something is to be done about it."""
+        return any(self._is_over_due(*held) for held in self._unfilled.items())
+
+    def _is_over_due(self, number: int, one: _Unfilled) -> bool:
+        """Whether a part of a frame is not to come any more, or an empty image is to be reported.
+
+        Empty frames at the end of a stack are room for what comes, and wait as long as the watch
+        lasts.
+        """
+        lasts = has_lasted(time.monotonic() - one.since)
+        is_room = one.is_empty and self._is_stack and number > self._last_filled
+        return lasts and not one.is_reported and not is_room
+
+    def _refilled(
+        self, series: CaptureSeries, most: int, sizes: tuple[tuple[int, int], ...]
+    ) -> tuple[list[CompleteFrame], list[SkippedFrame]]:
+        """Return frames that were unfilled and are not, or stay as they are; and report others."""
+        arrived: list[CompleteFrame] = []
+        skipped: list[SkippedFrame] = []
+        if not self._unfilled or (sizes == self._unfilled_sizes and not self._is_due):
+            return arrived, skipped
+        empty = 0
+        for number in sorted(self._unfilled):
+            if len(arrived) >= most or empty >= LOOKED_AT_AGAIN:
+                return arrived, skipped  # the sizes are kept, so that it goes on from here
+            before = self._unfilled[number]
+            captures, wrong = _until_damaged(series, range(number, number + 1))
+            if wrong is not None:
+                continue
+            now = _unfilled(captures[0])
+            if now is not None and now.content == before.content:
+                now = before
+            if now is not None and self._is_over_due(number, now) and now.is_empty:
+                now.is_reported = True
+                skipped.append(SkippedFrame(self._name(number), EMPTY))
+            if now is None or (self._is_over_due(number, now) and not now.is_empty):
+                del self._unfilled[number]
+                frame = CompleteFrame(self._name(number), captures[0], series.pixel_size_um)
+                arrived.append(frame)
+                self._last_filled = max(self._last_filled, number)
+            else:
+                self._unfilled[number] = now
+                empty += now.is_empty
+        self._unfilled_sizes = sizes
+        return arrived, skipped
 
     def _numbers(self, last: int, most: int) -> range:
         """Return the next frames in a row that are not done, up to a last one."""
@@ -272,6 +354,18 @@ def frame_number(name: str) -> tuple[str, int]:
 def has_lasted(spell_s: float) -> bool:
     """Whether what is wrong for so long is taken to stay so."""
     return spell_s >= GIVEN_UP_S
+
+
+def _unfilled(captures: Float32Array) -> _Unfilled | None:
+    """Return what is known of a frame (sensor, y, x) whose room is not filled; None of any other.
+
+    Writers on a memory map, and those that allocate files beforehand, leave zeros where nothing has
+    been written; a camera's image begins and ends with a row that is not all 0.
+    """
+    rows: BoolArray = np.asarray(np.any(captures != 0, axis=-1), dtype=np.bool_)
+    if rows[:, 0].all() and rows[:, -1].all():
+        return None
+    return _Unfilled(hashlib.sha256(captures.tobytes()).digest(), not rows.any(axis=-1).all())
 
 
 def _until_damaged(

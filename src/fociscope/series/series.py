@@ -211,7 +211,8 @@ def work_identity(
         "imager": imager_sha256(model.imager),
         "number of layers": str(options.layers or model.info.layers),
         "chip correction": _digest(
-            *(b"" if f is None else repr(f.shape).encode() + f.tobytes() for f in frames)
+            *(b"" if f is None else repr(f.shape).encode() + f.tobytes() for f in frames),
+            *([f"{chip.black_level_counts:g}".encode()] if chip.black_level_counts else []),
         ),
         "tile size": str(options.tile_px),
         "refining of the light": str(model.refine),

@@ -5,17 +5,19 @@ from __future__ import annotations
 import signal
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fociscope.errors import CaptureError, FociscopeError, printable
+from fociscope.errors import CaptureError, FociscopeError, FociscopeWarning, printable
+from fociscope.reconstruction.black_level import BlackLevel, find_black_level, with_black_level
 from fociscope.reconstruction.checks import check_pixel_size
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
@@ -76,6 +78,7 @@ def watch_captures(
     *,
     correction: ChipCorrection | None = None,
     about: Mapping[str, Any] | None = None,
+    black_level_counts: float | None = None,
     idle_s: float | None = None,
     stopped: Callable[[], bool] = lambda: False,
     report: Callable[[WatchState], None] | None = None,
@@ -94,6 +97,8 @@ def watch_captures(
             `ome-zarr` if it is among them), cell diameter, resume and overwrite.
         correction: Dark frames, flat frames and bad pixels of the chip.
         about: Further entries of `summary.json`.
+        black_level_counts: Level that the imager states, subtracted if the first capture holds it
+            and there is no dark frame; None if it states none.
         idle_s: Seconds without a new capture after which the watch ends; None waits for ever.
         stopped: Function asked before each look; True ends the watch.
         report: Function called after each look that found something.
@@ -156,7 +161,7 @@ def watch_captures(
             pages=options.pages,
         )
         before = output.frames
-        watch = _Watch(model, source, output, each)
+        watch = _Watch(model, source, output, each, black_level_counts)
         watch.follow(idle_s, stopped, report)
         followed = [as_written(path.name) for path in paths]
         summary = output.finish(watch.about(dict(about or {}), followed), goes_on=True)
@@ -167,10 +172,17 @@ class _Watch:
     """The looks of one watch, and what they have found."""
 
     def __init__(
-        self, model: Model, source: Watcher, output: SeriesFolder, options: FrameOptions
+        self,
+        model: Model,
+        source: Watcher,
+        output: SeriesFolder,
+        options: FrameOptions,
+        black_level_counts: float | None = None,
     ) -> None:
         self._model, self._source, self._output = model, source, output
         self._options = options
+        self._stated_counts = black_level_counts
+        self._black: BlackLevel | None = None
         self._left_out: list[SkippedFrame] = []
         self._clock: deque[float] = deque(maxlen=RATE_FRAMES)
         self._frame_px = 0, 0
@@ -202,6 +214,8 @@ class _Watch:
         came, skipped = self._source.poll(MOST_AT_ONCE)
         if not self._is_pixel_size_known:
             self._is_pixel_size_known = _check_pixel_size(came, self._model)
+        if came and self._black is None:
+            self._find_black_level(came[0])
         skipped += _append(self._output, self._model, came, self._options)
         self._left_out += skipped
         if came:
@@ -209,8 +223,21 @@ class _Watch:
             self._frame_px = height, width
         return len(came), skipped
 
+    def _find_black_level(self, first: CompleteFrame) -> None:
+        """Decide by the first capture what is subtracted from all."""
+        chip = self._options.correction
+        self._black = find_black_level(
+            first.captures,
+            self._stated_counts,
+            has_dark=chip is not None and chip.dark is not None,
+        )
+        self._options = replace(self._options, correction=with_black_level(chip, self._black))
+        for text in self._black.warnings:
+            warnings.warn(FociscopeWarning(text, fields=("dark", "imager")), stacklevel=2)
+
     def about(self, more: dict[str, Any], followed: list[str]) -> dict[str, Any]:
         """Return the entries of the summary; refuse a watch without a single frame."""
+        black = 0.0 if self._black is None else self._black.counts
         count = self._source.waiting
         waiting = list(islice(self._source.waiting_names, MOST_SKIPPED_LISTED))
         if self._output.frames == 0:
@@ -222,6 +249,7 @@ class _Watch:
         return {
             **versions(),
             **more,
+            **({"black_level_counts": black} if black else {}),
             **series_about(self._model, *self._frame_px, self._options.tile_px),
             "followed": followed,
             "left_out_count": len(self._left_out),

@@ -9,16 +9,26 @@ from typing import Any
 
 from fociscope.arrays import is_path
 from fociscope.errors import FociscopeError
-from fociscope.files import CaptureSeries, open_captures
+from fociscope.files import CaptureSeries, is_store, open_captures
 from fociscope.imager.geometry import Imager
 from fociscope.networks.store import find_model, read_model
 from fociscope.reconstruction import ChipCorrection, Model, load_model
 from fociscope.reconstruction.preparation import Preparation, prepared
 from fociscope.results.provenance import provenance
 from fociscope.series.options import ReconstructionOptions
+from fociscope.simulation.dataset_record import RECORD_NAME, read_record
 from fociscope.typing import Float32Array
 
-__all__ = ["as_paths", "layers_of", "loaded_correction", "loaded_model", "sources", "title_of"]
+__all__ = [
+    "as_paths",
+    "data_set_imager",
+    "layers_of",
+    "loaded_correction",
+    "loaded_model",
+    "named_imager",
+    "sources",
+    "title_of",
+]
 
 
 def as_paths(paths: Sequence[Path | str] | Path | str) -> list[Path]:
@@ -48,9 +58,7 @@ def loaded_model(options: ReconstructionOptions, frame_px: Callable[[], tuple[in
         frame_px: Function that returns the (y, x) size of captures before the crop, pixels; it is
             called where the imager of the crop depends on it.
     """
-    imager = options.imager
-    if imager is not None and not isinstance(imager, Imager):
-        imager = Imager.from_toml(imager)
+    imager = named_imager(options)
     crop = options.preparation.crop
     if crop is not None:
         imager = imager or read_model(find_model(options.model))[1].imager
@@ -66,6 +74,33 @@ def loaded_model(options: ReconstructionOptions, frame_px: Callable[[], tuple[in
     )
 
 
+def named_imager(options: ReconstructionOptions) -> Imager | None:
+    """Return the imager that options name, read from its file if need be; None for the model's."""
+    imager = options.imager
+    return imager if imager is None or isinstance(imager, Imager) else Imager.from_toml(imager)
+
+
+def data_set_imager(paths: Sequence[Path]) -> Imager | None:
+    """Return the imager of the data set that files belong to, by the record beside them.
+
+    Args:
+        paths: Files as they were named, or the folder of the set.
+
+    Returns:
+        None if the files are of no set, or of two with other imagers.
+    """
+    found: list[Imager] = []
+    for path in paths:
+        folder = path if path.is_dir() and not is_store(path) else path.parent
+        if not (folder / RECORD_NAME).is_file():
+            return None
+        record = read_record(folder)
+        if folder != path and path.name not in {file.name for file in record.files}:
+            return None
+        found.append(record.plan.imager)
+    return found[0] if found and all(one == found[0] for one in found) else None
+
+
 def loaded_correction(options: ReconstructionOptions) -> ChipCorrection | None:
     """Read the chip's dark, flat and bad-pixel frames, flipped and cropped as the captures are."""
     if not any(options.chip_files):
@@ -78,11 +113,15 @@ def loaded_correction(options: ReconstructionOptions) -> ChipCorrection | None:
             continue
         with open_captures(paths, pages=options.pages, allow_non_finite=True) as series:
             frames.append(prepared(series, each).read())
-    return ChipCorrection(*frames)
+    dark, flat, bad_pixels = frames
+    return ChipCorrection(dark, flat, bad_pixels)
 
 
 def sources(
-    options: ReconstructionOptions, series: CaptureSeries | None, model: Model
+    options: ReconstructionOptions,
+    series: CaptureSeries | None,
+    model: Model,
+    black_level_counts: float = 0.0,
 ) -> dict[str, Any]:
     """Return the entries of a summary that name versions, model, imager and inputs."""
     names = () if series is None else series.names
@@ -90,6 +129,8 @@ def sources(
     made_from = provenance(files, str(options.model), imager=model.imager)
     if series is not None and series.arrays:
         made_from["arrays"] = list(series.arrays)
+    if black_level_counts:
+        made_from["black_level_counts"] = black_level_counts
     if options.preparation != Preparation():
         made_from["preparation"] = options.preparation.model_dump(mode="json")
     return made_from

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -12,10 +13,16 @@ from typing import cast
 
 import numpy as np
 
-from fociscope.arrays import is_path
+from fociscope.arrays import as_tensor, is_path
 from fociscope.errors import CaptureError, FociscopeError, FociscopeWarning, printable
 from fociscope.figures.reconstruction import draw_reconstruction
 from fociscope.files import CaptureSeries, atomic_folder, atomic_path, open_captures
+from fociscope.reconstruction.black_level import (
+    BlackLevel,
+    find_black_level,
+    stated_black_level,
+    with_black_level,
+)
 from fociscope.reconstruction.checks import check_pixel_size
 from fociscope.reconstruction.engine import Model
 from fociscope.reconstruction.preparation import Preparation, prepared
@@ -31,12 +38,15 @@ from fociscope.series.folder import SERIES_FORMATS
 from fociscope.series.frames import FrameOptions, reconstruct_frames
 from fociscope.series.options import THREADS, ReconstructionOptions
 from fociscope.series.series import SeriesOutcome, is_long, reconstruct_series
+from fociscope.simulation.dataset_record import RECORD_NAME
 from fociscope.typing import ArrayLike, CapturesLike, Float32Array, Progress
 from fociscope.workflows._loading import (
     as_paths,
+    data_set_imager,
     layers_of,
     loaded_correction,
     loaded_model,
+    named_imager,
     sources,
     title_of,
 )
@@ -107,6 +117,8 @@ def reconstruct(
         named, pages=options.pages, allow_non_finite=bool(options.chip_files[2])
     ) as files:
         series = prepared(files, options.preparation)
+        options, series = _with_own_imager(options, series, named)
+        series, black = _with_black_level(options, files, series)
         run = _Run(
             options=options,
             output=Path(output),
@@ -114,6 +126,7 @@ def reconstruct(
             frame_px=(files.shape[2], files.shape[3]),
             title=title or title_of(named, len(series)),
             progress=progress,
+            black=black,
         )
         by_parts = run.is_by_parts()
         formats = run.formats(by_parts)
@@ -161,13 +174,46 @@ def reconstruct_captures(
     if options.preparation != Preparation():
         captures = _prepared_array(np.asarray(captures, np.float32), options.preparation)
     model = loaded_model(options, lambda: (height, width))
-    return model.reconstruct(
+    raw = captures if isinstance(captures, np.ndarray) else np.asarray(as_tensor(captures).cpu())
+    black = find_black_level(
+        raw[:1] if raw.ndim > 3 else raw,
+        stated_black_level(named_imager(options)),
+        has_dark=bool(options.chip_files[0]),
+    )
+    result = model.reconstruct(
         captures,
         layers=options.layers,
-        correction=loaded_correction(options),
+        correction=with_black_level(loaded_correction(options), black),
         tile_px=options.tile_px,
         progress=progress,
     )
+    return replace(result, warnings=(*result.warnings, *black.notes, *black.warnings))
+
+
+def _with_own_imager(
+    options: ReconstructionOptions, series: CaptureSeries, paths: Sequence[Path]
+) -> tuple[ReconstructionOptions, CaptureSeries]:
+    """Take the imager of the data set that the captures are of, if the options name none."""
+    imager = data_set_imager(paths) if options.imager is None else None
+    if imager is None or imager.sensors < series.shape[1]:
+        return options, series
+    imager = imager.with_(sensors=series.shape[1])
+    note = (
+        f"the imager of the data set, {imager.name!r}, is taken: {RECORD_NAME} beside the captures "
+        "describes it."
+    )
+    return replace(options, imager=imager), replace(series, notes=(*series.notes, note))
+
+
+def _with_black_level(
+    options: ReconstructionOptions, files: CaptureSeries, series: CaptureSeries
+) -> tuple[CaptureSeries, BlackLevel]:
+    """Find the black level by the first capture, and say what is done about it."""
+    stated = stated_black_level(named_imager(options))
+    black = find_black_level(files.read(0, 1), stated, has_dark=bool(options.chip_files[0]))
+    for text in black.warnings:
+        warnings.warn(FociscopeWarning(text, fields=("dark", "imager")), stacklevel=3)
+    return replace(series, notes=(*series.notes, *black.notes)), black
 
 
 def _of_files(
@@ -176,13 +222,17 @@ def _of_files(
     """Reconstruct all captures of files in memory."""
     has_bad_pixels = bool(options.chip_files[2])
     with open_captures(paths, pages=options.pages, allow_non_finite=has_bad_pixels) as files:
+        series = prepared(files, options.preparation)
+        options, series = _with_own_imager(options, series, paths)
+        series, black = _with_black_level(options, files, series)
         run = _Run(
             options=options,
             output=Path(),
-            series=prepared(files, options.preparation),
+            series=series,
             frame_px=(files.shape[2], files.shape[3]),
             title="",
             progress=progress,
+            black=black,
         )
         return run.in_memory(run.loaded_model())
 
@@ -232,6 +282,7 @@ class _Run:
     """(y, x) of the frames in the files, before the crop."""
     title: str
     progress: Progress | None
+    black: BlackLevel
 
     def is_by_parts(self) -> bool:
         """Whether the series is read and written part by part."""
@@ -268,7 +319,7 @@ class _Run:
                 part,
                 formats,
                 cell_diameter_um=options.cell_diameter_um,
-                **sources(options, series, model),
+                **sources(options, series, model, self.black.counts),
             )
             draw_reconstruction(first, self.title).savefig(part / FIGURE)
             files = tuple(self.output / path.name for path in (*written, part / FIGURE))
@@ -294,7 +345,8 @@ class _Run:
     def in_memory(self, model: Model) -> Reconstruction:
         """Reconstruct all captures in memory, with the names and times of their files."""
         series, options = self.series, self.options
-        each = FrameOptions(options.layers, loaded_correction(options), options.tile_px)
+        correction = with_black_level(loaded_correction(options), self.black)
+        each = FrameOptions(options.layers, correction, options.tile_px)
         result = self._map(model, series.read(), each)
         time_s = None if series.time_s is None else np.array(series.time_s, np.float64)
         return replace(result, names=series.frame_names, time_s=time_s)
@@ -313,7 +365,7 @@ class _Run:
     def by_parts(self, formats: tuple[str, ...]) -> ReconstructionOutcome:
         """Reconstruct a series part by part; what is complete stays, however it ends."""
         options, series = self.options, self.series
-        correction = loaded_correction(options)
+        correction = with_black_level(loaded_correction(options), self.black)
         model = self.loaded_model()
         done = reconstruct_series(
             model,
@@ -322,7 +374,7 @@ class _Run:
             replace(options, formats=formats),
             correction=correction,
             names=series.frame_names,
-            about=sources(options, series, model),
+            about=sources(options, series, model, self.black.counts),
             progress=self.progress,
         )
         first, figure = done.first, self.output / FIGURE

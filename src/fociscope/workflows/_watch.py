@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from fociscope.errors import FociscopeError, FociscopeWarning
+from fociscope.reconstruction.black_level import stated_black_level
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.results.writers import FIGURE, check_formats
 from fociscope.series.folder import SERIES_FORMATS
@@ -19,6 +20,7 @@ from fociscope.workflows._loading import (
     as_paths,
     loaded_correction,
     loaded_model,
+    named_imager,
     sources,
     title_of,
 )
@@ -95,6 +97,7 @@ def watch(
         options,
         correction=correction,
         about=sources(options, None, model),
+        black_level_counts=stated_black_level(named_imager(options)),
         idle_s=idle_s,
         stopped=stopped,
         report=report,

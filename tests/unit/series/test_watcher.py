@@ -19,7 +19,7 @@ from fociscope.series import _growing_file as recording
 from fociscope.series._growing_file import CompleteFrame, SkippedFrame
 from fociscope.series.watcher import Watcher, watch_paths
 
-FRAMES = np.arange(10, dtype=np.uint16).reshape(5, 2, 1, 1) + np.zeros((1, 1, 12, 12), np.uint16)
+FRAMES = np.arange(1, 11, dtype=np.uint16).reshape(5, 2, 1, 1) + np.zeros((1, 1, 12, 12), np.uint16)
 """(frame, sensor, y, x), each image of one value."""
 
 
@@ -270,7 +270,7 @@ def test_pages_in_a_folder_are_what_the_user_says(tmp_path) -> None:
     tifffile.imwrite(tmp_path / "run.tif", FRAMES.reshape(10, 12, 12), metadata=None)
     arrived, skipped = polled(following(tmp_path, pages="sensors"))
     assert (len(arrived), skipped) == (5, [])
-    assert values(arrived) == [[2 * n, 2 * n + 1] for n in range(5)]
+    assert values(arrived) == [[2 * n + 1, 2 * n + 2] for n in range(5)]
 
 
 def test_names_in_two_folders_may_differ_in_case(tmp_path) -> None:
@@ -279,3 +279,55 @@ def test_names_in_two_folders_may_differ_in_case(tmp_path) -> None:
         tifffile.imwrite(tmp_path / folder / name, frame)
     arrived, _ = polled(following(tmp_path / "a", tmp_path / "b"))
     assert names(arrived) == ["IM0.tif"]
+
+
+def test_a_stack_that_was_allocated_beforehand_gives_frames_as_they_are_filled(tmp_path) -> None:
+    path = tmp_path / "live.ome.tif"
+    stack = tifffile.memmap(
+        path, shape=FRAMES.shape, dtype=np.uint16, ome=True, metadata={"axes": "TCYX"},
+        photometric="minisblack",
+    )  # fmt: skip
+    stack.flush()
+    source = following(path)
+    assert polled(source) == ([], [])  # and nothing is given up
+    assert source.waiting == len(FRAMES)
+    for number in (0, 2, 1):  # one of them late
+        stack[number] = FRAMES[number]
+        stack.flush()
+        arrived, skipped = polled(source, for_s=0.1)
+        assert names(arrived) == [f"live.ome.tif#{number + 1}"]
+        assert values(arrived) == FRAMES[number : number + 1, :, 0, 0].tolist()
+        assert set(names(skipped)) <= {"live.ome.tif#2"}  # while it is passed over
+    assert list(source.waiting_names) == ["live.ome.tif#4", "live.ome.tif#5"]
+
+
+def test_a_frame_that_is_half_filled_is_waited_for_and_not_for_ever(tmp_path) -> None:
+    path = tmp_path / "live.ome.tif"
+    stack = tifffile.memmap(
+        path, shape=FRAMES.shape, dtype=np.uint16, ome=True, metadata={"axes": "TCYX"},
+        photometric="minisblack",
+    )  # fmt: skip
+    stack[0, :, :6] = 1
+    stack.flush()
+    source = following(path)
+    assert polled(source, for_s=0.05) == ([], [])
+    stack[0] = 2
+    stack.flush()
+    arrived, _ = polled(source, for_s=0.1)
+    assert [float(one.captures.min()) for one in arrived] == [2]
+    stack[1, :, :6] = 3
+    stack.flush()
+    arrived, _ = polled(source)
+    assert names(arrived) == ["live.ome.tif#2"]  # it stays so
+
+
+def test_an_image_of_zeros_in_a_folder_is_named_and_taken_when_it_is_filled(tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "1.tif", np.zeros_like(FRAMES[0]), photometric="minisblack")
+    source = following(tmp_path)
+    arrived, skipped = polled(source)
+    assert (arrived, names(skipped)) == ([], ["1.tif"])
+    assert "no light" in skipped[0].why
+    tifffile.imwrite(tmp_path / "1.tif", FRAMES[1], photometric="minisblack")
+    arrived, skipped = polled(source)
+    assert values(arrived) == FRAMES[1:2, :, 0, 0].tolist()
+    assert skipped == []

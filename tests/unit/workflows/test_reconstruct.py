@@ -17,6 +17,8 @@ from fociscope.imager import Imager
 from fociscope.reconstruction import Model
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.series import series as parts
+from fociscope.simulation.dataset import write_dataset
+from fociscope.simulation.dataset_record import DatasetPlan
 from fociscope.workflows import (
     ReconstructionOptions,
     ReconstructionPlan,
@@ -199,3 +201,20 @@ def test_options_are_frozen_and_take_one_path_or_many() -> None:
     assert options.chip_files == ((Path("dark.tif"),), (Path("a.tif"), Path("b.tif")), ())
     with pytest.raises(FrozenInstanceError):
         options.layers = 3  # type: ignore[misc]
+
+
+def test_a_data_set_is_reconstructed_for_its_own_imager(tmp_path: Path) -> None:
+    imager = Imager.reference().with_(name="thin", gap_um=800.0)
+    plan = DatasetPlan(files=1, samples=2, imager=imager)
+    write_dataset(tmp_path / "set", plan, workers=1)
+    captures = next((tmp_path / "set").glob("1.mat"))
+    plans: list[ReconstructionPlan] = []
+    options = ReconstructionOptions(formats=("csv",), device="cpu")
+    outcome = reconstruct(captures, tmp_path / "map", options, on_plan=plans.append)
+    assert outcome.first is not None
+    assert outcome.first.imager.gap_um == 800
+    assert "'thin', is taken" in " ".join(plans[0].notes)
+    named = ReconstructionOptions(imager=Imager.reference(), formats=("csv",), device="cpu")
+    other = reconstruct(captures, tmp_path / "other", named)
+    assert other.first is not None
+    assert other.first.imager.gap_um == 1000
