@@ -1,6 +1,6 @@
 """Specimens of many kinds: one whose numbers vary, mixtures of kinds, and the broad mixture.
 
-`AnyTissue` is what the shipped networks are trained on, beside the default specimen.
+`AnyTissue` is what the last stage of the shipped recipes draws from, beside the default specimen.
 """
 
 from __future__ import annotations
