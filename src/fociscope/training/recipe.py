@@ -372,7 +372,7 @@ class Recipe(RecipePart):
             >>> from fociscope.training import Recipe
             >>> recipe = Recipe.load("layers-ab")
             >>> [stage.optimisation.steps for stage in recipe.stage_recipes()]
-            [30000, 20000]
+            [30000, 20000, 5500]
         """
         if not self.stages:
             return (self,)
