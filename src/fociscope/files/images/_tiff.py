@@ -20,6 +20,7 @@ import tifffile
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.formats._stacks import Stack
 from fociscope.files.formats._values import as_float32
+from fociscope.files.images._tiff_bits import decoded_packed, is_packed
 from fociscope.files.images._tiff_count import Planes, count_planes, read_contiguous
 from fociscope.files.images._tiff_lzw import PREDICTORS, decoded_lzw
 from fociscope.files.images._tiff_metadata import check_axes, page_axes, pixel_size_um
@@ -36,6 +37,7 @@ _DEFLATE = (8, 32946)
 #: Two bytes of PackBits stand for at most 128; a code of LZW, of 9 bits or more, for 4095.
 _MOST_RATIO = {_PACKBITS: 64, _LZW: 4096}
 _MIN_IS_WHITE, _MIN_IS_BLACK = 0, 1
+_UNSIGNED = 1  # of the tag SampleFormat
 
 
 def is_tiff(head: bytes) -> bool:
@@ -280,12 +282,16 @@ def _check_page(path: Path, page: Any, limits: Limits, *, growing: bool = False)
             f"{where}: compressed with predictor {int(page.predictor)} (3 is for floating "
             "point), expected none or horizontal differences; save it uncompressed."
         )
-    if page.compression == _LZW and (
-        page.fillorder != 1 or page.bitspersample != 8 * page.dtype.itemsize
-    ):
+    whole_bytes = page.bitspersample == 8 * page.dtype.itemsize
+    if page.compression == _LZW and (page.fillorder != 1 or not (whole_bytes or is_packed(page))):
         raise FileFormatError(
             f"{where}: LZW of {page.bitspersample} bits per value in fill order "
-            f"{int(page.fillorder)}, expected whole bytes in fill order 1; save it uncompressed."
+            f"{int(page.fillorder)}, expected fill order 1; save it uncompressed."
+        )
+    if is_packed(page) and (page.sampleformat != _UNSIGNED or page.predictor != 1):
+        raise FileFormatError(
+            f"{where}: {page.bitspersample} bits per value as differences or of another kind, "
+            "expected unsigned integers as they are; save it as 16-bit integers or float32."
         )
     check_claim(path, page.chunks, page.dtype, limits)
     if not growing and not _is_complete(path, page):
@@ -331,29 +337,12 @@ def _inflated(path: Path, page: Any, start: int, length: int, expected: int) -> 
 
 def _decode(page: Any) -> npt.NDArray[np.generic]:
     """Return the values of one page, (y, x)."""
+    if is_packed(page):
+        return decoded_packed(page)
     if page.compression == _LZW:
         return decoded_lzw(page)
-    plain = page.compression == _NO_COMPRESSION and page.fillorder == 1 and not page.is_tiled
-    if page.bitspersample == 12 and plain:
-        return _unpack_12_bit(page)
     array: npt.NDArray[np.generic] = page.asarray()
     return array
-
-
-def _unpack_12_bit(page: Any) -> npt.NDArray[np.generic]:
-    """Unpack two values from three bytes, rows padded to whole bytes (tifffile alone cannot)."""
-    height, width = page.shape
-    handle = page.parent.filehandle
-    packed = b""
-    for start, length in zip(page.dataoffsets, page.databytecounts, strict=False):
-        handle.seek(start)
-        packed += handle.read(length)
-    row_bytes = (width * 12 + 7) // 8
-    rows = np.frombuffer(packed, np.uint8, height * row_bytes).reshape(height, row_bytes)
-    rows = np.pad(rows, ((0, 0), (0, -row_bytes % 3))).astype(np.uint16)
-    first, middle, last = rows[:, 0::3], rows[:, 1::3], rows[:, 2::3]
-    values = np.stack(((first << 4) | (middle >> 4), ((middle & 15) << 8) | last), axis=-1)
-    return values.reshape(height, -1)[:, :width]
 
 
 def _size(page: Any) -> str:

@@ -70,11 +70,16 @@ def pixel_size_um(path: Path, tiff: Any) -> tuple[float | None, tuple[str, ...]]
     where = printable(path)
     if image is not None:
         pixels = image.pixels
-        sizes = [
-            float(pixels.get(f"PhysicalSize{axis}", "nan"))
-            * um_per_unit(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-            for axis in "XY"
-        ]
+        try:
+            sizes = [
+                float(pixels.get(f"PhysicalSize{axis}", "").strip() or "nan")
+                * um_per_unit(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+                for axis in "XY"
+            ]
+        except ValueError:
+            said = printable(pixels.get("PhysicalSizeX", ""))[:40]
+            note = f"{where}: its pixel size {said!r} is no number; that is ignored."
+            return None, (note,)
         return believed_um(where, _square(*sizes))
     own_um = micromanager(page).get("PixelSizeUm")
     if isinstance(own_um, int | float) and own_um > 0:
@@ -309,7 +314,7 @@ def _undescribed(where: str, image: OmeImage | None, count: int) -> tuple[str, .
 def _long_axes(image: OmeImage | None, tiff: Any) -> dict[str, int]:
     """Return the axes T, Z, C that are claimed to be longer than 1."""
     if image is not None:
-        axes = {axis: int(image.pixels.get(f"Size{axis}", "1")) for axis in "TZC"}
+        axes = {axis: image.size(axis) for axis in "TZC"}
     else:
         imagej = tiff.imagej_metadata or {}
         axes = {axis: int(imagej.get(name, 1)) for axis, name in _IMAGEJ_NAMES.items()}

@@ -42,13 +42,30 @@ class OmeImage:
     def slow_to_fast(self) -> str:
         """T, Z and C in the order in which planes are counted, the slowest first.
 
+        Axes that the order leaves out, as "XYCZ" does T, come last; where only one axis is longer
+        than 1, any order will do.
+
         Raises:
-            ValueError: it says no order.
+            ValueError: it says no order, and there are several axes.
         """
-        order = self.pixels.get("DimensionOrder", "XYCZT")
-        if sorted(order[2:]) != ["C", "T", "Z"] or order[:2] != "XY":
+        order = self.pixels.get("DimensionOrder", "XYCZT").strip().upper()
+        axes = order[2:] + "".join(axis for axis in "CZT" if axis not in order)
+        if order[:2] == "XY" and sorted(axes) == ["C", "T", "Z"]:
+            return axes[::-1]
+        if sum(self.size(axis) > 1 for axis in "CZT") > 1:
             raise ValueError(f"OME-XML: the order {order!r:.20}")
-        return order[:1:-1]
+        return "TZC"
+
+    def size(self, axis: str) -> int:
+        """Return the length of an axis; 1 where none, or 0, is stated.
+
+        Raises:
+            ValueError: it is no whole number.
+        """
+        value = float(self.pixels.get(f"Size{axis}", "").strip() or 1)
+        if not value.is_integer() or value < 0:
+            raise ValueError(f"OME-XML: a size of {value:g} along {axis}")
+        return max(int(value), 1)
 
     def plane_values(self, name: str, sides: list[int], unit_of: UnitOf) -> Float64Array:
         """Return an attribute of each plane, NaN where none states it, by the plane's place.
