@@ -60,6 +60,10 @@ class ReconstructionJob:
     model: str | Path
     imager_file: Path | None = None
     layers: int | None = None
+    dark: tuple[Path, ...] = ()
+    flat: tuple[Path, ...] = ()
+    bad_pixels: tuple[Path, ...] = ()
+    """Correction frames: one file each, or sensor A's and sensor B's."""
     done: int = 0
     """How much is done, of `total`; written by the thread."""
     total: int = 0
@@ -74,7 +78,12 @@ class ReconstructionJob:
             FociscopeError: the imager, the model or the captures are not as they should be.
         """
         options = ReconstructionOptions(
-            model=self.model, imager=self.imager_file, layers=self.layers
+            model=self.model,
+            imager=self.imager_file,
+            layers=self.layers,
+            dark=self.dark,
+            flat=self.flat,
+            bad_pixels=self.bad_pixels,
         )
         return reconstruct_captures(self.captures(), options, progress=self._progress)
 
@@ -106,12 +115,18 @@ class ReconstructWidget(Container):
         self._viewer = napari_viewer
         self._job: ReconstructionJob | None = None
         self._worker: Any = None
+        self._result: Reconstruction | None = None
         self._make_inputs()
+        self._make_corrections()
         self.run = PushButton(text="Reconstruct")
         self.cancel = PushButton(text="Cancel", enabled=False)
         self.bar = ProgressBar(label="", min=0, max=1, value=0)
         self.message = Label(label="", value="")
         self.warning = Label(label="", value="")
+        self.save_folder = FileEdit(
+            mode="w", label="save into", nullable=True, tooltip="A new or an empty folder"
+        )
+        self.save = PushButton(text="Save the map", enabled=False)
         super().__init__(
             widgets=[
                 self.files,
@@ -121,10 +136,15 @@ class ReconstructWidget(Container):
                 self.model_file,
                 self.imager_file,
                 self.layers,
+                self.dark,
+                self.flat,
+                self.bad_pixels,
                 Container(widgets=[self.run, self.cancel], layout="horizontal", labels=False),
                 self.bar,
                 self.warning,
                 self.message,
+                self.save_folder,
+                self.save,
             ]
         )
         for label in (self.message, self.warning):
@@ -136,9 +156,12 @@ class ReconstructWidget(Container):
         self.files.changed.connect(self._open)
         self.run.changed.connect(self._start)
         self.cancel.changed.connect(self._cancel)
+        self.save.changed.connect(self._save)
         for event in ("inserted", "removed", "renamed"):
             getattr(napari_viewer.layers.events, event).connect(self._layers_changed)
         sync_depths(napari_viewer)
+        # After napari's own callback, which takes the depth from the middle of the 3D view.
+        napari_viewer.dims.events.ndisplay.connect(self._go_to_fullest, position="last")
         self._choose_captures()
 
     def _make_inputs(self) -> None:
@@ -173,6 +196,18 @@ class ReconstructWidget(Container):
             label="layers",
             choices=[(AS_MODEL, 0), *((f"at most {n}", n) for n in range(1, 7))],
         )
+
+    def _make_corrections(self) -> None:
+        """Make the fields for the chip's dark, flat and bad-pixel frames."""
+        images = f"Images ({' '.join(f'*{s}' for s in list_suffixes('image'))});;All files (*)"
+
+        def frames(label: str, tooltip: str) -> FileEdit:
+            each = "; one file, or sensor A's and sensor B's"
+            return FileEdit(mode="rm", label=label, filter=images, tooltip=tooltip + each)
+
+        self.dark = frames("dark frame", "Is subtracted")
+        self.flat = frames("flat frame", "Even light, by which captures are divided")
+        self.bad_pixels = frames("bad pixels", "Differs from 0 at pixels that are filled")
 
     def _images(self, _: Any) -> list[tuple[str, Any]]:
         return [(layer.name, layer) for layer in self._viewer.layers if isinstance(layer, Image)]
@@ -214,6 +249,9 @@ class ReconstructWidget(Container):
             model=self.model_file.value or self.model.value,
             imager_file=self.imager_file.value,
             layers=self.layers.value or None,
+            dark=_files(self.dark),
+            flat=_files(self.flat),
+            bad_pixels=_files(self.bad_pixels),
         )
         self._tell("Reconstructing")
         self._set_running(True)
@@ -258,7 +296,44 @@ class ReconstructWidget(Container):
             camera = getattr(self._viewer, "scene", self._viewer).camera  # napari 0.9 moved it
             camera.set_view_direction(VIEW, UP)
             camera.zoom *= ZOOM
+        self._show_cells(outcome)
+        self.save.enabled = True
         self._tell(outcome_in_words(outcome), warnings_in_words(outcome))
+
+    def _show_cells(self, result: Reconstruction) -> None:
+        """Show scale bar and axes, and in 2D the fullest layer."""
+        self._result = result
+        _overlay(self._viewer, "canvas", "scale_bar").visible = True
+        _overlay(self._viewer, "scene", "axes").visible = True
+        self._go_to_fullest()
+
+    def _go_to_fullest(self, _: Any = None) -> None:
+        """Let 2D show the depth of the layer with the most cells while the newest map is there."""
+        known = [layer.metadata.get(KEY, {}) for layer in self._viewer.layers]
+        result = self._result
+        if result is None or all(k.get("result") is not result for k in known):
+            return
+        dims = self._viewer.dims
+        frame = 0
+        if result.captures.ndim == 4:
+            frame = min(max(round(dims.point[0]), 0), len(result.captures) - 1)
+        shown = result.frame(frame)
+        if shown.present.any():
+            cells = np.where(shown.present, shown.mask.sum(axis=(-2, -1)), -1)
+            dims.set_point(dims.ndim - 3, float(shown.depth_um[int(cells.argmax())]))
+
+    def _save(self) -> None:
+        """Write the newest map into the folder that is named, as `fociscope reconstruct` does."""
+        folder = self.save_folder.value
+        if self._result is None or folder is None:
+            self._tell("Name a new folder to save the map into.")
+            return
+        try:
+            self._result.save(folder)
+        except (FociscopeError, OSError) as error:
+            self._tell(str(error))
+            return
+        self._tell(f"Saved into {folder}")
 
     def _add(self, layers: list[LayerData]) -> None:
         for layer in layers:
@@ -320,6 +395,17 @@ def _one_sensor(array: Any, sensor: str) -> Float32Array:
             "(frame, y, x)"
         )
     return np.asarray(array, dtype=np.float32)
+
+
+def _overlay(viewer: Any, part: str, name: str) -> Any:
+    """Return an overlay of the viewer's canvas or scene; before napari 0.9, of the viewer."""
+    home = getattr(viewer, part, None)
+    return getattr(viewer if home is None else home.overlays, name)
+
+
+def _files(field: FileEdit) -> tuple[Path, ...]:
+    """Return the files that a field names; none where it is empty."""
+    return tuple(Path(path) for path in field.value or ())
 
 
 def _is_sensor(layer: Any, sensor: str) -> bool:

@@ -190,3 +190,50 @@ def test_sensor_b_goes_where_the_imager_has_it(
     widget.imager_file.value = tmp_path / "imager.toml"
     run(app, widget)
     assert viewer.layers["sensor B"].translate[0] == 900.0
+
+
+def test_2d_shows_the_fullest_layer_with_scale_bar_and_axes(
+    app: Any, viewer: Any, widget: Any
+) -> None:
+    add(viewer, sample_data.example())
+    run(app, widget)
+    result = kind(viewer, "P(cells)")[0].metadata[KEY]["result"]
+    fullest = int(result.mask.sum(axis=(-2, -1)).argmax())
+    viewer.dims.ndisplay = 2
+    assert viewer.dims.point[0] == pytest.approx(result.depth_um[fullest], abs=5)
+    assert viewer.dims.range[0].start == 0
+    at = viewer if not hasattr(viewer, "canvas") else None  # napari 0.9 moved the overlays
+    assert (at or viewer.canvas.overlays).scale_bar.visible
+    assert (at or viewer.scene.overlays).axes.visible
+    shown = [layer for layer in kind(viewer, "P(cells)") if layer._slice.image.view.max() > 0.5]
+    assert fullest + 1 in [layer.metadata[KEY]["layer"] for layer in shown]
+
+
+def test_the_widget_saves_the_newest_map(
+    app: Any, viewer: Any, widget: Any, tmp_path: Path
+) -> None:
+    assert not widget.save.enabled
+    add(viewer, sample_data.example())
+    run(app, widget)
+    widget.save.native.click()
+    assert "Name a new folder" in widget.message.value
+    widget.save_folder.value = tmp_path / "map"
+    widget.save.native.click()
+    assert (tmp_path / "map" / "summary.json").is_file()
+    assert "Saved" in widget.message.value
+
+
+def test_a_dark_frame_is_subtracted(app: Any, viewer: Any, widget: Any, tmp_path: Path) -> None:
+    captures = [layer[0][0] for layer in sample_data.example()]
+    np.save(tmp_path / "dark.npy", np.full((2, *captures[0].shape), 100.0, np.float32))
+    add(viewer, sample_data.example())
+    run(app, widget)
+    plain = kind(viewer, "P(cells)")[-1].metadata[KEY]["result"]
+    for layer in list(viewer.layers):
+        viewer.layers.remove(layer)
+    raised = [viewer.add_image(image + 100) for image in captures]
+    widget.sensor_a.value, widget.sensor_b.value = raised
+    widget.dark.value = (tmp_path / "dark.npy",)
+    run(app, widget)
+    corrected = kind(viewer, "P(cells)")[-1].metadata[KEY]["result"]
+    np.testing.assert_allclose(corrected.depth_um, plain.depth_um, rtol=1e-3)
