@@ -33,6 +33,10 @@ __all__ = [
 
 #: Share of the valid captures that the limits are fitted to raise a false alarm for, in all.
 FALSE_ALARMS = 0.005
+#: Captures this many times beyond a limit are no captures, whatever their map looks like.
+FOREIGN = 1.5
+#: Fewer saturated pixels do no harm to a map, if the check for wrong maps does not object.
+LEAST_SATURATED = 0.05
 #: Edges of the bands of spatial frequency, in cycles per pixel.
 BANDS = (0.01, 0.04, 0.08, 0.15, 0.25, 0.4, 0.71)
 #: Of the features of the optics, those for 80 % of the light near, half-way and far.
@@ -134,6 +138,26 @@ class OutOfDistributionLimits(Configuration):
             for n, flags in enumerate(beyond)
         ]
 
+    def foreign(self, statistics: CaptureStatistics) -> list[str]:
+        """Describe captures that lie far beyond all valid ones, `FOREIGN` times a limit.
+
+        Args:
+            statistics: Statistics of a batch of captures.
+
+        Returns:
+            A text for each capture; empty if none of its statistics lies that far.
+        """
+        odd = _distance(statistics.features, self.mean, self.whitening)
+        saturated = statistics.saturated > max(LEAST_SATURATED, FOREIGN * self.saturated)
+        texts = []
+        for n, (top, far) in enumerate(
+            zip(saturated.tolist(), (odd > FOREIGN * self.odd).tolist(), strict=True)
+        ):
+            words = self._in_words({"saturated": top, "odd": far}, statistics, n)
+            advice = "expose for a shorter time" if top else "check that it is a capture"
+            texts.append(f"{words}: {advice}" if words else "")
+        return texts
+
     def _in_words(self, beyond: dict[str, bool], statistics: CaptureStatistics, n: int) -> str:
         """Describe the statistics of capture `n` that lie beyond their limits."""
         share = 100 * float(statistics.saturated[n])
@@ -152,7 +176,7 @@ class OutOfDistributionLimits(Configuration):
             "psf_mismatch": f"its blur is that of a PSF {wider:.2g} times as wide as the imager's",
             "odd": "its structure is unlike that of captures by such an imager",
         }
-        return "; ".join(reason for name, reason in reasons.items() if beyond[name])
+        return "; ".join(reason for name, reason in reasons.items() if beyond.get(name))
 
 
 def feature_count(sensors: int) -> int:

@@ -20,6 +20,7 @@ from fociscope.files.safe.limits import require_file
 from fociscope.imager.geometry import Imager
 from fociscope.networks.calibration import OutputCalibration
 from fociscope.networks.layer_net import PSF_WIDTH, Architecture, LayerNet, present_name
+from fociscope.networks.map_quality import MapQuality
 from fociscope.networks.ood import OutOfDistributionLimits, feature_count
 from fociscope.networks.psf_width import PsfWidthEstimator
 from fociscope.registry import unknown_name
@@ -68,6 +69,8 @@ class ModelInfo(Configuration):
     calibration: OutputCalibration
     out_of_distribution: OutOfDistributionLimits | None = None
     """Limits that valid captures keep; None if they were not measured."""
+    map_quality: MapQuality | None = None
+    """The check for wrong maps; None if it was not fitted."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

@@ -23,7 +23,13 @@ from fociscope.networks.calibration import OutputCalibration
 from fociscope.networks.conditioning import optics_features
 from fociscope.networks.inference import InferenceNet
 from fociscope.networks.layer_net import LayerNet
-from fociscope.networks.ood import capture_statistics, share_at_the_top, with_psf_mismatch
+from fociscope.networks.map_quality import map_terms
+from fociscope.networks.ood import (
+    CaptureStatistics,
+    capture_statistics,
+    share_at_the_top,
+    with_psf_mismatch,
+)
 from fociscope.networks.reprojection import light_and_depth, reproject
 from fociscope.networks.store import ModelInfo, find_model, read_model
 from fociscope.reconstruction._alignment import aligned
@@ -237,7 +243,8 @@ class Model:
             maps[0, ..., y, x] = calibration.probability(output)
             maps[1, ..., y, x] = light
         probability, intensity = maps
-        depth_std_um = calibration.depth_std(output) * imager.gap_um
+        depth_std = calibration.depth_std(output)
+        depth_std_um = depth_std * imager.gap_um
         if self.refine_depth:
             self._refine_depths(on_a * unit, presence, depth_um, depth_std_um)
         seen = reproject(self._projector, intensity, depth_um, captures, good=good)
@@ -248,7 +255,8 @@ class Model:
             found = found._replace(saturated=share_at_the_top(raw, good))
             if self.network.psf_width is not None:
                 found = with_psf_mismatch(found, output.context, self.network.psf_width)
-            quality_flags = self.info.out_of_distribution.quality_flags(found)
+            # By the network's own deviations, which the check was fitted to.
+            quality_flags = self._quality_flags(found, probability, presence, intensity, depth_std)
         if self.refine:
             intensity = refined_light(self._projector, intensity, depth_um, captures, good=good)
             seen = reproject(self._projector, intensity, depth_um, captures, good=good)
@@ -273,6 +281,25 @@ class Model:
                 on_a[n : n + 1], aligned_imager, depth_um[n, :1], depth_std_um[n, :1]
             )
             depth_um[n, 0], depth_std_um[n, 0] = found[0][0], found[1][0]
+
+    def _quality_flags(
+        self,
+        statistics: CaptureStatistics,
+        probability: Tensor,
+        presence: Tensor,
+        intensity: Tensor,
+        depth_std: Tensor,
+    ) -> list[str]:
+        """Describe what speaks against captures: by the map-quality check, if the model has one."""
+        limits, check = self.info.out_of_distribution, self.info.map_quality
+        assert limits is not None
+        if check is None:
+            return limits.quality_flags(statistics)
+        terms = map_terms(probability, presence, intensity, depth_std, statistics)
+        wrong = check.quality_flags(terms, statistics, gap_um=self.imager.gap_um)
+        # Far beyond all that the check was fitted to, its probability means nothing.
+        foreign = limits.foreign(statistics)
+        return [text or other for text, other in zip(wrong, foreign, strict=True)]
 
 
 def _checked_tile(tile_px: int | None) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor
 from fociscope.imager.projector import LayerProjector
 from fociscope.networks.calibration import OutputCalibration, fit_calibration, fit_presence
 from fociscope.networks.layer_net import LayerNet, LayerNetOutput
+from fociscope.networks.map_quality import MapQuality, fit_map_quality, is_wrong, map_terms
 from fociscope.networks.ood import (
     CaptureStatistics,
     OutOfDistributionLimits,
@@ -41,6 +42,12 @@ __all__ = ["export_model"]
 EXPORT_BATCH_PIXELS, FITTED_PIXELS = 100 * 51 * 51, 1000 * 51 * 51
 #: Added to the calibration seed for the PSF-width estimator's scenes.
 _PSF_WIDTH_SEED_OFFSET = 1_000_000
+#: The same for the scenes of the map-quality check; how many more than those of the limits, and
+#: which shares of them are saturated and conditioned on a wrong imager.
+_MAP_QUALITY_SEED_OFFSET = 2_000_000
+MAP_QUALITY_SCENES, SATURATED_FRACTION, MISMATCHED_FRACTION = 2, 0.12, 0.2
+#: Saturated captures are cut at a share of their peak within this range.
+CUT_AT = (0.25, 0.95)
 _CHIP = 1  # random stream under the calibration seed; scenes have streams of their own
 
 
@@ -48,9 +55,9 @@ def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
     """Calibrate the network of a checkpoint and write it as a model file.
 
     Probabilities and depth deviations are calibrated on scenes under the reference conditions; the
-    presence, the limits of the out-of-distribution check and, for two sensors, the PSF-width
-    estimator are fitted to scenes of the training family. All are drawn from the recipe's
-    calibration seed.
+    presence, the limits of the out-of-distribution check, the map-quality check and, for two
+    sensors, the PSF-width estimator are fitted to scenes of the training family. All are drawn from
+    the recipe's calibration seed.
 
     Args:
         recipe: Recipe of the run; of one with stages, the last stage counts.
@@ -92,6 +99,7 @@ def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
     if recipe.network.sensors > 1:
         network.psf_width = _fit_psf_width(recipe, network)
     presence, limits = _fit_presence_and_limits(recipe, network)
+    calibration = _calibrate(recipe, network, presence)
     info = ModelInfo(
         name=recipe.name,
         architecture=recipe.network,
@@ -100,8 +108,9 @@ def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
         half_angle_deg=recipe.family.half_angle_deg,
         base_blur_px=recipe.family.base_blur_px,
         peak_snr_db=recipe.family.peak_snr_db,
-        calibration=_calibrate(recipe, network, presence),
+        calibration=calibration,
         out_of_distribution=limits,
+        map_quality=_fit_map_quality(recipe, network, calibration),
     )
     write_model(path, network, info, overwrite=True)
     return path
@@ -125,6 +134,8 @@ class _FamilyScenes(_Scenes):
     """(scene,) PSF parameters as in the conditioning, for the projector."""
     optics: Tensor
     """(scene, feature) of the true imagers."""
+    spoiled: Tensor
+    """(scene,) whether the capture is saturated or conditioned on another imager."""
 
 
 SomeScenes = TypeVar("SomeScenes", bound=_Scenes)
@@ -202,13 +213,7 @@ def _fit_presence_and_limits(
     ) -> tuple[Tensor, ...]:
         batch = scenes.batch
         asked = slots < batch.most_layers[:, None]
-        light, depth_um = light_and_depth(
-            output, output.present, batch.captures, recipe.imager.gap_um
-        )
-        seen = reproject(scenes.projector, light, depth_um, batch.captures, **scenes.psf)
-        statistics = capture_statistics(batch.captures, seen, batch.optics)
-        if network.psf_width is not None:
-            statistics = with_psf_mismatch(statistics, output.context, network.psf_width)
+        statistics, _ = _statistics_and_light(recipe, network, scenes, output, output.present)
         there = (slots < batch.layers[:, None])[asked].float()
         return output.presence_logit[asked], there, *statistics
 
@@ -216,6 +221,51 @@ def _fit_presence_and_limits(
     logit, there, *statistics = _measured(network, scenes, presence_and_statistics)
     limits = fit_out_of_distribution(CaptureStatistics(*statistics))
     return fit_presence(logit, there), limits
+
+
+def _fit_map_quality(
+    recipe: Recipe, network: LayerNet, calibration: OutputCalibration
+) -> MapQuality | None:
+    """Fit to calibrated maps of the training family, many of which are wrong."""
+    slots = torch.arange(recipe.network.layers)
+
+    def terms_and_truth(scenes: _FamilyScenes, output: LayerNetOutput) -> tuple[Tensor, ...]:
+        batch = scenes.batch
+        asked = slots < batch.most_layers[:, None]
+        presence = calibration.presence(output) * asked
+        statistics, light = _statistics_and_light(recipe, network, scenes, output, presence >= 0.5)
+        probability = calibration.probability(output) * asked[..., None, None]
+        terms = map_terms(probability, presence, light, calibration.depth_std(output), statistics)
+        marked = (probability > 0.5) & (presence >= 0.5)[..., None, None]
+        wrong = is_wrong(marked, batch.mask > 0.5, output.depth.clamp(0, 1), batch.depth)
+        return terms.terms, wrong, scenes.spoiled, *statistics
+
+    batches = _family_batches(
+        recipe,
+        recipe.seeds.calibration + _MAP_QUALITY_SEED_OFFSET,
+        MAP_QUALITY_SCENES * recipe.calibration.family_scenes,
+        mismatched_fraction=MISMATCHED_FRACTION,
+        saturated_fraction=SATURATED_FRACTION,
+    )
+    terms, wrong, spoiled, *statistics = _measured(network, batches, terms_and_truth)
+    return fit_map_quality(terms, wrong, CaptureStatistics(*statistics), spoiled)
+
+
+def _statistics_and_light(
+    recipe: Recipe,
+    network: LayerNet,
+    scenes: _FamilyScenes,
+    output: LayerNetOutput,
+    present: Tensor,
+) -> tuple[CaptureStatistics, Tensor]:
+    """Return the statistics of captures, and the light of their maps, as reconstruction does."""
+    batch = scenes.batch
+    light, depth_um = light_and_depth(output, present, batch.captures, recipe.imager.gap_um)
+    seen = reproject(scenes.projector, light, depth_um, batch.captures, **scenes.psf)
+    statistics = capture_statistics(batch.captures, seen, batch.optics)
+    if network.psf_width is not None:
+        statistics = with_psf_mismatch(statistics, output.context, network.psf_width)
+    return statistics, light
 
 
 def _reference_batches(recipe: Recipe) -> Iterator[_Scenes]:
@@ -229,7 +279,12 @@ def _reference_batches(recipe: Recipe) -> Iterator[_Scenes]:
 
 
 def _family_batches(
-    recipe: Recipe, seed: int, scenes: int, *, mismatched_fraction: float = 0.0
+    recipe: Recipe,
+    seed: int,
+    scenes: int,
+    *,
+    mismatched_fraction: float = 0.0,
+    saturated_fraction: float = 0.0,
 ) -> Iterator[_FamilyScenes]:
     """Yield valid captures of the whole training family, with errors of the conditioning.
 
@@ -239,6 +294,7 @@ def _family_batches(
         scenes: Number of scenes, rounded up to whole chunks.
         mismatched_fraction: Share of the scenes that are conditioned on any other imager of the
             family.
+        saturated_fraction: Share of the scenes whose sensors are cut below their peak.
     """
     seeds = recipe.seeds.model_copy(update={"training": seed})
     family = recipe.family.model_copy(update={"focus": None})
@@ -254,8 +310,12 @@ def _family_batches(
         angle_error_deg, blur_error_px = conditioning_noise(family, rng, len(seen))
         half_angle_deg = (drawn.half_angle_deg + angle_error_deg).clamp(*family.half_angle_deg)
         blur_px = (drawn.base_blur_px + blur_error_px).clamp(*family.base_blur_px)
+        spoiled = torch.zeros(len(seen), dtype=torch.bool)
+        if saturated_fraction:
+            seen, spoiled = _saturated(seen, saturated_fraction, rng)
         if mismatched_fraction:
             is_mismatched = torch.from_numpy(rng.random(len(seen)) < mismatched_fraction)
+            spoiled = spoiled | is_mismatched
             half_angle_deg, blur_px = (
                 torch.where(is_mismatched, torch.from_numpy(other).float(), value)
                 for value, other in (
@@ -276,4 +336,16 @@ def _family_batches(
                 "base_blur_um": blur_px * recipe.imager.pixel_pitch_um,
             },
             optics=live.conditioning.optics(drawn.half_angle_deg, drawn.base_blur_px),
+            spoiled=spoiled,
         )
+
+
+def _saturated(
+    captures: Tensor, fraction: float, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Cut some captures below the peak of each sensor; return which, (scene,), as well."""
+    chosen = rng.random(len(captures)) < fraction
+    level = np.where(chosen, rng.uniform(*CUT_AT, len(captures)), 1.0)
+    share = torch.from_numpy(level).to(captures)[:, None, None, None]
+    top = captures.amax(dim=(-2, -1), keepdim=True)
+    return torch.minimum(captures, share * top), torch.from_numpy(chosen)
