@@ -34,7 +34,14 @@ __all__ = [
 #: Share of the valid captures that the limits are fitted to raise a false alarm for, in all.
 FALSE_ALARMS = 0.005
 #: Captures this many times beyond a limit are no captures, whatever their map looks like.
-FOREIGN = 1.5
+FOREIGN = 1.25
+#: What to do about captures unlike any valid one.
+ADVICE = {
+    "saturated": "expose for a shorter time",
+    "noisy": "expose for longer, or average frames",
+    "empty": "expose for longer, or average frames",
+    "odd": "check that it is a capture, and of this imager",
+}
 #: Fewer saturated pixels do no harm to a map, if the check for wrong maps does not object.
 LEAST_SATURATED = 0.05
 #: Edges of the bands of spatial frequency, in cycles per pixel.
@@ -139,7 +146,10 @@ class OutOfDistributionLimits(Configuration):
         ]
 
     def foreign(self, statistics: CaptureStatistics) -> list[str]:
-        """Describe captures that lie far beyond all valid ones, `FOREIGN` times a limit.
+        """Describe captures unlike any valid one, for which no map can be judged.
+
+        Noise and lack of structure count beyond their limits, saturation and odd features from
+        `FOREIGN` times theirs on.
 
         Args:
             statistics: Statistics of a batch of captures.
@@ -148,14 +158,18 @@ class OutOfDistributionLimits(Configuration):
             A text for each capture; empty if none of its statistics lies that far.
         """
         odd = _distance(statistics.features, self.mean, self.whitening)
-        saturated = statistics.saturated > max(LEAST_SATURATED, FOREIGN * self.saturated)
+        beyond = {
+            "saturated": statistics.saturated > max(LEAST_SATURATED, FOREIGN * self.saturated),
+            "noisy": statistics.noisy > self.noisy,
+            "empty": statistics.empty > self.empty,
+            "odd": odd > FOREIGN * self.odd,
+        }
         texts = []
-        for n, (top, far) in enumerate(
-            zip(saturated.tolist(), (odd > FOREIGN * self.odd).tolist(), strict=True)
-        ):
-            words = self._in_words({"saturated": top, "odd": far}, statistics, n)
-            advice = "expose for a shorter time" if top else "check that it is a capture"
-            texts.append(f"{words}: {advice}" if words else "")
+        for n in range(len(odd)):
+            here = {name: bool(flags[n]) for name, flags in beyond.items()}
+            words = self._in_words(here, statistics, n)
+            advice = [todo for name, todo in ADVICE.items() if here[name]]
+            texts.append(f"{words}: {'; '.join(dict.fromkeys(advice))}" if words else "")
         return texts
 
     def _in_words(self, beyond: dict[str, bool], statistics: CaptureStatistics, n: int) -> str:

@@ -13,7 +13,7 @@ from fociscope.networks.map_quality import (
     is_wrong,
     map_terms,
 )
-from fociscope.networks.ood import CaptureStatistics, feature_count
+from fociscope.networks.ood import CaptureStatistics, OutOfDistributionLimits, feature_count
 
 SCENES = 6000
 
@@ -132,3 +132,39 @@ def test_terms_follow_from_the_map() -> None:
 def test_it_holds_a_limit_for_each_statistic_that_it_names(check: MapQuality) -> None:
     assert len(check.usual) == len(NAMED)
     assert MapQuality.model_validate_json(check.model_dump_json()) == check
+
+
+LIMITS = OutOfDistributionLimits(
+    saturated=0.01,
+    noisy=-2.0,
+    empty=-1.0,
+    sloping=0.1,
+    unexplained=0.1,
+    odd=4.0,
+    mean=(0.0,) * feature_count(2),
+    whitening=tuple(tuple(row) for row in torch.eye(feature_count(2)).tolist()),
+)
+VALID = {"noisy": -3.0, "empty": -3.0, "unexplained": 0.3, "sloping": 0.5, "saturated": 0.04}
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({}, ""),
+        ({"saturated": 0.2}, "20 % of a sensor's pixels hold its greatest value"),
+        ({"noisy": -1.0}, "the brightest pixel is only 2.7 times the noise"),
+        ({"empty": 0.0}, "there is no structure beyond noise"),
+    ],
+)
+def test_what_no_map_can_be_judged_for_is_described(changed: dict[str, float], says: str) -> None:
+    (text,) = LIMITS.foreign(statistics(1, **(VALID | changed)))
+    assert text.startswith(says)
+    assert bool(text) == bool(changed)
+
+
+def test_a_texture_of_no_imager_is_foreign() -> None:
+    odd = statistics(2, **VALID)._replace(features=torch.zeros(2, feature_count(2)))
+    odd.features[1, 0] = 6.0
+    plain, texture = LIMITS.foreign(odd)
+    assert plain == ""
+    assert texture.startswith("its structure is unlike")
