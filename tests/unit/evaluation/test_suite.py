@@ -7,7 +7,6 @@ import pytest
 from fociscope.errors import FociscopeError
 from fociscope.evaluation.suite import SUITE_VERSION, SUITES, VALIDATION, find_suite, selected
 from fociscope.imager import Imager
-from fociscope.simulation import SPECIMEN_KINDS
 from fociscope.training.recipe import Seeds
 
 DEMO_SEED = 505
@@ -52,7 +51,7 @@ def test_what_varies_is_what_the_name_says(reference):
     assert by_name(reference, "shift-2").imager.registration.shift_um == (110.0, 0.0)
     assert by_name(reference, "surround").imager.boundary == "reflect"
     kinds = {c.value for c in reference.conditions if c.group == "specimen"}
-    assert kinds == set(SPECIMEN_KINDS) - {"perlin-foci", "user-layers"}
+    assert kinds == {"micro-foci", "single-cells", "rings", "lines", "resolution-target"}
     layers = {c.layers for c in reference.conditions}
     assert layers == {1, 2, 3, 4, 5, 6}
 
