@@ -157,7 +157,7 @@ def test_the_same_result_gives_the_same_bytes(series, saved, tmp_path) -> None:
 
 
 def test_what_cannot_be_written_is_refused_and_nothing_stays(series, tmp_path) -> None:
-    with pytest.raises(FociscopeError, match="choose among ome-tiff, ome-zarr"):
+    with pytest.raises(FociscopeError, match="choose among: ome-tiff, ome-zarr"):
         series.save(tmp_path / "map", formats=("jpeg",))
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "map").mkdir()

@@ -302,7 +302,7 @@ def test_what_is_long() -> None:
 
 
 def test_formats_that_cannot_grow_are_refused(model, captures, tmp_path) -> None:
-    with pytest.raises(FociscopeError, match="choose among ome-zarr, csv"):
+    with pytest.raises(FociscopeError, match="choose among: ome-zarr, csv"):
         reconstruct_series(
             model, Double(captures), tmp_path / "map", ReconstructionOptions(formats=["mat"])
         )

@@ -75,7 +75,7 @@ def test_without_tensorboard_the_message_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(curves, "find_spec", lambda _: None)
-    with pytest.raises(FociscopeError, match=r"fociscope\[tensorboard\]"):
+    with pytest.raises(FociscopeError, match=r"\[tensorboard\]"):
         tensorboard_logger(tmp_path)
 
 
