@@ -100,7 +100,7 @@ def train(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     fociscope.train("no-such-recipe", folder)
         Traceback (most recent call last):
-        fociscope.errors.RecipeError: no-such-recipe: neither a .toml file nor a shipped recipe ...
+        fociscope.errors.RecipeError: no recipe 'no-such-recipe'; choose among: layers-a, ...
     """
     plan = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     output = Path(output)
