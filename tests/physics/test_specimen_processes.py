@@ -77,7 +77,7 @@ def test_no_two_repulsive_cells_are_nearer_than_half_a_grid_step() -> None:
 def test_a_strand_loses_its_direction_over_its_persistence_length() -> None:
     spacing, persistence = 14.0, 800.0
     strands = Strands(length_um=(2800, 2800), strands_per_mm2=20.0, persistence_um=persistence)
-    places = strands._layer(np.random.default_rng(2), FRAME).reshape(-1, 201, 2) * PITCH_UM
+    places = strands.places_px(np.random.default_rng(2), FRAME).reshape(-1, 201, 2) * PITCH_UM
     steps = np.diff(places, axis=1)
     assert np.allclose(np.linalg.norm(steps, axis=-1), spacing)
     towards = steps / spacing
@@ -108,7 +108,7 @@ def test_nuclei_have_the_area_of_their_diameter() -> None:
 
 def test_nuclei_keep_their_distance() -> None:
     nuclei = Nuclei(nuclei_per_mm2=20.0)
-    centres_um = nuclei._centres(np.random.default_rng(4), FRAME) * PITCH_UM
+    centres_um = nuclei.places_px(np.random.default_rng(4), FRAME) * PITCH_UM
     assert pdist(centres_um).min() >= nuclei.separation * nuclei.cell_diameter_um
 
 

@@ -58,11 +58,8 @@ class Strands(PlacedCells):
     spacing_um: Size = 14.0
     brightness_sigma: Annotated[float, Field(ge=0, le=4)] = 0.4
 
-    def draw(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:
+    def places_px(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
         """Draw strands that begin anywhere in the frame or around it."""
-        return self.placed(rng, [self._layer(rng, frame) for _ in range(layers)], frame)
-
-    def _layer(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
         pitch_um = frame.pixel_pitch_um
         starts = poisson_points(
             rng,
@@ -102,11 +99,8 @@ class Networks(PlacedCells):
     jitter_um: Annotated[float, Field(ge=0, le=10_000)] = 3.0
     brightness_sigma: Annotated[float, Field(ge=0, le=4)] = 0.4
 
-    def draw(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:
-        """Draw one network a layer."""
-        return self.placed(rng, [self._layer(rng, frame) for _ in range(layers)], frame)
-
-    def _layer(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
+    def places_px(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
+        """Draw places along the borders of one mosaic."""
         mesh_px = self.mesh_um / frame.pixel_pitch_um
         points = poisson_points(rng, frame.size_px, per_px2=mesh_px**-2.0, margin_px=3 * mesh_px)[
             : 20 * MOST_OBJECTS
@@ -158,11 +152,8 @@ class Glands(PlacedCells):
     spacing_um: Size = 14.0
     brightness_sigma: Annotated[float, Field(ge=0, le=4)] = 0.4
 
-    def draw(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:
+    def places_px(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
         """Draw glands anywhere in the frame or at its border; they may overlap."""
-        return self.placed(rng, [self._layer(rng, frame) for _ in range(layers)], frame)
-
-    def _layer(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
         pitch_um = frame.pixel_pitch_um
         centres = poisson_points(
             rng,
@@ -216,12 +207,12 @@ class Nuclei(PlacedCells):
         light = np.zeros((layers, *frame.size_px))
         mask = np.zeros(light.shape, dtype=np.bool_)
         for layer in range(layers):
-            for centre in self._centres(rng, frame):
+            for centre in self.places_px(rng, frame):
                 self._add(rng, light[layer], mask[layer], centre, frame)
         light += self.draw_autofluorescence(rng, light.shape, frame.pixel_pitch_um)
         return DrawnLayers(light.astype(np.float32), mask)
 
-    def _centres(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
+    def places_px(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
         """Place centres one after the other, each away from those before it."""
         diameter_px = self.cell_diameter_um / frame.pixel_pitch_um
         seeking = poisson_points(

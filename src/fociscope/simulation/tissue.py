@@ -8,6 +8,7 @@ The defaults of `PerlinFoci` follow the statistics measured on the published sam
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -148,18 +149,18 @@ class PlacedCells(Specimen, _Cells):
     def _cell_light(self, pixel_pitch_um: float) -> float:
         return max(1.0, math.pi / 4 * (self.cell_diameter_um / pixel_pitch_um) ** 2)
 
-    def placed(
-        self,
-        rng: np.random.Generator,
-        places_px: list[Float64Array],
-        frame: DrawnFrame,
-    ) -> DrawnLayers:
-        """Draw cells at the (cell, 2) places of each layer, and autofluorescence."""
-        layer = np.repeat(np.arange(len(places_px)), [len(places) for places in places_px])
+    @abstractmethod
+    def places_px(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
+        """Draw the (cell, 2) places (y, x) of one layer's cells, in pixels from the corner."""
+
+    def draw(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:
+        """Draw the places of each layer, then cells there, and autofluorescence."""
+        places_px = [self.places_px(rng, frame) for _ in range(layers)]
+        layer = np.repeat(np.arange(layers), [len(places) for places in places_px])
         y_px, x_px = np.concatenate(places_px).T
         sigma = self.brightness_sigma
         brightness = rng.lognormal(-(sigma**2) / 2, sigma, len(layer))
-        shape = (len(places_px), *frame.size_px)
+        shape = (layers, *frame.size_px)
         light, mask = render_discs(
             layer,
             y_px,
@@ -203,14 +204,14 @@ class SingleCells(PlacedCells):
     group_um: Annotated[float, Field(gt=0, le=10_000)] = 150.0
     """Standard deviation of a group's spread."""
 
-    def draw(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:
-        """Draw cells anywhere in the frame."""
-        draw_places = {
+    def places_px(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
+        """Draw places anywhere in the frame, by the process."""
+        processes = {
             "poisson": self._poisson,
             "clustered": self._clustered,
             "repulsive": self._repulsive,
-        }[self.process]
-        return self.placed(rng, [draw_places(rng, frame) for _ in range(layers)], frame)
+        }
+        return processes[self.process](rng, frame)
 
     def _poisson(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
         count = rng.poisson(_mean_count(self.cells_per_mm2, frame))
@@ -268,22 +269,18 @@ class MicroFoci(PlacedCells):
             )
         return self
 
-    def draw(self, rng: np.random.Generator, layers: int, frame: DrawnFrame) -> DrawnLayers:
+    def places_px(self, rng: np.random.Generator, frame: DrawnFrame) -> Float64Array:
         """Draw foci anywhere in the frame; one that finds no place between others is left out."""
-        per_layer = _mean_count(self.foci_per_mm2, frame)
-        places = []
-        for _ in range(layers):
-            centres = self._centres(rng, rng.poisson(per_layer), frame)
-            fewest, most = self.cells_per_focus
-            centre = np.repeat(centres, rng.integers(fewest, most + 1, len(centres)), axis=0)
-            # The square root spreads the cells evenly over the area.
-            distance = (
-                self.focus_radius_um / frame.pixel_pitch_um * np.sqrt(rng.uniform(size=len(centre)))
-            )
-            azimuth = rng.uniform(0, 2 * math.pi, len(centre))
-            towards = np.stack([np.sin(azimuth), np.cos(azimuth)], axis=-1)
-            places.append(centre + distance[:, None] * towards)
-        return self.placed(rng, places, frame)
+        centres = self._centres(rng, rng.poisson(_mean_count(self.foci_per_mm2, frame)), frame)
+        fewest, most = self.cells_per_focus
+        centre = np.repeat(centres, rng.integers(fewest, most + 1, len(centres)), axis=0)
+        # The square root spreads the cells evenly over the area.
+        distance = (
+            self.focus_radius_um / frame.pixel_pitch_um * np.sqrt(rng.uniform(size=len(centre)))
+        )
+        azimuth = rng.uniform(0, 2 * math.pi, len(centre))
+        towards = np.stack([np.sin(azimuth), np.cos(azimuth)], axis=-1)
+        return np.asarray(centre + distance[:, None] * towards)
 
     def _centres(
         self,
