@@ -14,11 +14,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fociscope.errors import FileFormatError
+from fociscope.files.arrays._chunk_bytes import CRC32C_BYTES
 
 __all__ = ["SHARDING", "ShardIndex", "read_at"]
 
 SHARDING = "sharding_indexed"
-_ENTRY_BYTES, _CRC32C_BYTES = 16, 4
+_ENTRY_BYTES = 16
 _ABSENT = 2**64 - 1
 _MOST_CHUNKS = 2**20
 
@@ -83,7 +84,7 @@ class ShardIndex:
             tuple(said["codecs"]),
             place == "end",
             ">" if order.get("endian") == "big" else "<",
-            count * _ENTRY_BYTES + _CRC32C_BYTES * (len(names) - 1),
+            count * _ENTRY_BYTES + CRC32C_BYTES * (len(names) - 1),
         )
 
     @property

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fociscope.files.images._tiff_lzw import unpacked_lzw
+from fociscope.files.images._tiff_parts import assembled
 
 __all__ = ["decoded_packed", "is_packed"]
 
@@ -33,23 +34,13 @@ def decoded_packed(page: Any) -> npt.NDArray[np.generic]:
         ValueError: a part is damaged, or ends too early.
         zlib.error: a part is damaged.
     """
-    height, width = page.shape
-    rows, columns = page.chunks
-    handle = page.parent.filehandle
-    across = -(-width // columns)
-    row_bytes = (columns * page.bitspersample + 7) // 8
-    found = np.empty((height, width), page.dtype)
-    parts = zip(page.dataoffsets, page.databytecounts, strict=False)
-    for number, (start, length) in enumerate(parts):
-        y, x = number // across * rows, number % across * columns
-        if y >= height:
-            break
-        held = rows if page.is_tiled else min(rows, height - y)
-        handle.seek(start)
-        packed = _decompressed(page, handle.read(length), held * row_bytes)
-        values = _unpacked(page, packed.reshape(held, row_bytes), columns)
-        found[y : y + rows, x : x + columns] = values[: height - y, : width - x]
-    return found
+
+    def decode(stored: bytes, rows: int, columns: int) -> npt.NDArray[np.generic]:
+        row_bytes = (columns * page.bitspersample + 7) // 8
+        packed = _decompressed(page, stored, rows * row_bytes)
+        return _unpacked(page, packed.reshape(rows, row_bytes), columns)
+
+    return assembled(page, decode)
 
 
 def _decompressed(page: Any, stored: bytes, size: int) -> npt.NDArray[np.uint8]:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fociscope.files.images._tiff_parts import assembled
+
 __all__ = ["PREDICTORS", "decoded_lzw", "unpacked_lzw"]
 
 _NO_PREDICTOR, _HORIZONTAL = 1, 2
@@ -30,28 +32,18 @@ def decoded_lzw(page: Any) -> npt.NDArray[np.generic]:
     Raises:
         ValueError: a part is damaged, or ends too early.
     """
-    height, width = page.shape
-    rows, columns = page.chunks
     dtype = page.dtype
     whole = np.dtype(f"u{dtype.itemsize}")  # as which the values were subtracted, whatever they are
-    handle = page.parent.filehandle
-    across = -(-width // columns)
-    found = np.empty((height, width), dtype)
-    parts = zip(page.dataoffsets, page.databytecounts, strict=False)
-    for number, (start, length) in enumerate(parts):
-        y, x = number // across * rows, number % across * columns
-        if y >= height:
-            break
-        # Tiles are whole at the edges, too; the last strip ends with the page.
-        held = rows if page.is_tiled else min(rows, height - y)
-        handle.seek(start)
-        content = unpacked_lzw(handle.read(length), held * columns * dtype.itemsize)
-        stored = np.frombuffer(content, whole.newbyteorder(page.parent.byteorder))
-        values = stored.reshape(held, columns).astype(whole)
+    in_file = whole.newbyteorder(page.parent.byteorder)
+
+    def decode(packed: bytes, rows: int, columns: int) -> npt.NDArray[np.generic]:
+        content = unpacked_lzw(packed, rows * columns * dtype.itemsize)
+        values = np.frombuffer(content, in_file).reshape(rows, columns).astype(whole)
         if page.predictor == _HORIZONTAL:
             values = values.cumsum(axis=1, dtype=whole)
-        found[y : y + rows, x : x + columns] = values.view(dtype)[: height - y, : width - x]
-    return found
+        return values.view(dtype)
+
+    return assembled(page, decode)
 
 
 def unpacked_lzw(packed: bytes, size: int) -> bytes:
