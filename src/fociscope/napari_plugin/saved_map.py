@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import numpy as np
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from fociscope.errors import FileFormatError, FociscopeError
 from fociscope.files import read_image, require_file
@@ -19,6 +19,7 @@ from fociscope.imager.geometry import Imager
 from fociscope.napari_plugin.result_layers import foci_points, map_layers
 from fociscope.napari_plugin.transforms import Depths, LayerData
 from fociscope.results.foci import tabulate_foci
+from fociscope.results.load import SavedCapture
 from fociscope.results.result import Reconstruction
 from fociscope.typing import Float32Array
 
@@ -27,28 +28,8 @@ __all__ = ["SUMMARY", "is_saved_map", "is_saved_plane", "read_saved_map", "read_
 SUMMARY = "summary.json"
 PROBABILITY, INTENSITY = "probability.ome.tif", "intensity.ome.tif"
 DEPTH_MAP = "depth_map.ome.tif"
-#: Far more than a summary of a thousand frames takes.
 
-Depth = Annotated[float, Field(allow_inf_nan=False)]
 S = TypeVar("S", bound=BaseModel)
-
-
-class SavedLayer(BaseModel):
-    """What `summary.json` says of a layer, as far as it is needed here."""
-
-    presence: Annotated[float, Field(ge=0, le=1)]
-    depth_um: Depth
-    depth_std_um: Annotated[Depth, Field(ge=0)]
-
-
-class SavedCapture(BaseModel):
-    """What `summary.json` says of a capture."""
-
-    layers: Annotated[list[SavedLayer], Field(min_length=1)]
-    quality_flags: Annotated[
-        str, Field(validation_alias=AliasChoices("quality_flags", "suspicion"))
-    ] = ""
-    """Under its former name, too, for one version."""
 
 
 class Summary(BaseModel):
