@@ -77,13 +77,14 @@ def test_a_search_around_a_start_finds_the_depth_of_any_specimen(
 
 
 def test_the_slope_is_that_of_the_likelihood() -> None:
-    from fociscope.solvers._single_depth import _two_sensors, _TwoSensors
+    from fociscope.solvers._single_depth import _TwoSensors
 
     captures = torch.from_numpy(simulate(1, seed=9406, layers=1).captures).double()
     captures = captures / captures.amax()
-    likelihood = _two_sensors(captures, Imager.reference())
+    both = _TwoSensors(captures, Imager.reference())
+    likelihood = both.log_likelihood
     by_difference = likelihood(torch.tensor([415.0])) - likelihood(torch.tensor([405.0]))
-    slope = _TwoSensors(captures, Imager.reference()).slope(torch.tensor([410.0]))
+    slope = both.slope(torch.tensor([410.0]))
     assert float(slope) == pytest.approx(float(by_difference) / 10, rel=0.1)
 
 

@@ -273,14 +273,16 @@ class Model:
 
         These are in one unit for both sensors, whose gains the likelihood takes for equal.
         """
-        alone = ((presence >= 0.5).sum(dim=1) == 1).nonzero()[:, 0]
-        aligned_imager = self.imager.with_(registration=Registration())
-        # One by one: a search takes steps of its own.
-        for n in alone.tolist():
-            found = depth_around(
-                on_a[n : n + 1], aligned_imager, depth_um[n, :1], depth_std_um[n, :1]
-            )
-            depth_um[n, 0], depth_std_um[n, 0] = found[0][0], found[1][0]
+        alone = (presence >= 0.5).sum(dim=1) == 1
+        if not alone.any():
+            return
+        found = depth_around(
+            on_a[alone],
+            self.imager.with_(registration=Registration()),
+            depth_um[alone, 0],
+            depth_std_um[alone, 0],
+        )
+        depth_um[alone, 0], depth_std_um[alone, 0] = (one.to(depth_um) for one in found)
 
     def _quality_flags(
         self,

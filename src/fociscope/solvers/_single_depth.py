@@ -148,7 +148,10 @@ def single_layer_depth(
         for scenes in problem.chunks():
             y = problem.captures[scenes]
             y = y / y.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-30)
-            likelihood = _one_sensor(y, imager) if imager.sensors == 1 else _two_sensors(y, imager)
+            if imager.sensors == 1:
+                likelihood = _one_sensor(y, imager)
+            else:
+                likelihood = _TwoSensors(y, imager).log_likelihood
             curve = torch.stack(
                 [likelihood(y.new_full((len(y),), float(z))) for z in curve_um], dim=1
             )
@@ -250,28 +253,12 @@ def _one_sensor(captures: Tensor, imager: Imager) -> Likelihood:
     return likelihood
 
 
-def _two_sensors(captures: Tensor, imager: Imager) -> Likelihood:
-    """Return the log-likelihood of a depth."""
-    solve = _TwoSensors(captures, imager)
-
-    def likelihood(depth_um: Tensor) -> Tensor:
-        at = solve.at(depth_um)
-        y, mean, both = captures, at.mean, solve.solved(at)
-        return at.log_likelihood(
-            *(
-                (a.double() * b).sum((1, 2, 3))
-                for a, b in ((both[0], y), (both[1], y), (both[1], mean))
-            )
-        )
-
-    return likelihood
-
-
 class _TwoSensors:
     """The likelihood of the depth of one layer that both sensors see, and its slope."""
 
     def __init__(self, captures: Tensor, imager: Imager) -> None:
         self.captures, self.imager = captures, imager
+        self.dark = imager.with_(boundary="zero")
         self.frame_px = captures.shape[-2], captures.shape[-1]
         nearest_um, farthest_um = imager.psf.depth_range_um
         self.bounds_um = nearest_um, min(imager.gap_um, farthest_um)
@@ -281,9 +268,9 @@ class _TwoSensors:
 
     def at(self, depth_um: Tensor) -> _CovarianceAt:
         """Return the covariance of the captures of a layer at (scene,) depths."""
-        dark = self.imager.with_(boundary="zero")
-        operator = _spectral(operator_at(dark, depth_um[:, None].to(self.captures), self.frame_px))
-        prior = circular_of(operator, dark).prior(NEARLY_FLAT, self.imager.pixel_pitch_um)
+        depths_um = depth_um[:, None].to(self.captures)
+        operator = _spectral(operator_at(self.dark, depths_um, self.frame_px))
+        prior = circular_of(operator, self.dark).prior(NEARLY_FLAT, self.imager.pixel_pitch_um)
         assert prior is not None
         response = operator.transfer[:, 0].square().sum(1, keepdim=True)
         # The variance of the layer follows from that of the captures.
@@ -300,6 +287,12 @@ class _TwoSensors:
             at.covariance, at.nearly_inverse, torch.stack([self.captures, at.mean])
         )
 
+    def log_likelihood(self, depth_um: Tensor) -> Tensor:
+        """Return the log-likelihood of (scene,) depths, (scene,)."""
+        at = self.at(depth_um)
+        u, w = self.solved(at)
+        return at.log_likelihood(_dot(u, self.captures), _dot(w, self.captures), _dot(w, at.mean))
+
     def slope(self, depth_um: Tensor) -> Tensor:
         """Return the derivative of the log-likelihood by depth, (scene,) per um.
 
@@ -312,14 +305,10 @@ class _TwoSensors:
         def held(depth_um: Tensor) -> Tensor:
             at = self.at(depth_um)
             c_u, c_w = at.covariance(u), at.covariance(w)
-
-            def dot(a: Tensor, b: Tensor) -> Tensor:
-                return (a.double() * b).sum((1, 2, 3))
-
             return at.log_likelihood(
-                2 * dot(u, y) - dot(u, c_u),
-                dot(u, at.mean) + dot(w, y) - dot(w, c_u),
-                2 * dot(w, at.mean) - dot(w, c_w),
+                2 * _dot(u, y) - _dot(u, c_u),
+                _dot(u, at.mean) + _dot(w, y) - _dot(w, c_u),
+                2 * _dot(w, at.mean) - _dot(w, c_w),
             )
 
         below, above = ((depth_um + k * SLOPE_UM).clamp(*self.bounds_um) for k in (-1, 1))
@@ -374,6 +363,11 @@ class _CovarianceAt:
         log_det = pixels / 2 * spectrum.double().mean(dim=(1, 2, 3))
         value = -0.5 * (pixels * (quadratic / pixels).log() + log_det)
         return value / DISPERSION[2, self.imager.boundary]
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """(scene, sensor, y, x) twice -> (scene,), summed in float64."""
+    return (a.double() * b).sum((1, 2, 3))
 
 
 def _conjugate_gradients(
