@@ -116,22 +116,11 @@ def reconstruct(
     with open_captures(
         named, pages=options.pages, allow_non_finite=bool(options.chip_files[2])
     ) as files:
-        series = prepared(files, options.preparation)
-        options, series = _with_own_imager(options, series, named)
-        series, black = _with_black_level(options, files, series)
-        run = _Run(
-            options=options,
-            output=Path(output),
-            series=series,
-            frame_px=(files.shape[2], files.shape[3]),
-            title=title or title_of(named, len(series)),
-            progress=progress,
-            black=black,
-        )
+        run = _run_on(files, named, options, progress, output=Path(output), title=title)
         by_parts = run.is_by_parts()
         formats = run.formats(by_parts)
         if on_plan is not None:
-            on_plan(_plan(files, series.notes, formats, by_parts))
+            on_plan(_plan(files, run.series.notes, formats, by_parts))
         return run.by_parts(formats) if by_parts else run.at_once(formats)
 
 
@@ -212,7 +201,7 @@ def _with_black_level(
     stated = stated_black_level(named_imager(options))
     black = find_black_level(files.read(0, 1), stated, has_dark=bool(options.chip_files[0]))
     for text in black.warnings:
-        warnings.warn(FociscopeWarning(text, fields=("dark", "imager")), stacklevel=3)
+        warnings.warn(FociscopeWarning(text, fields=("dark", "imager")), stacklevel=4)
     return replace(series, notes=(*series.notes, *black.notes)), black
 
 
@@ -222,19 +211,32 @@ def _of_files(
     """Reconstruct all captures of files in memory."""
     has_bad_pixels = bool(options.chip_files[2])
     with open_captures(paths, pages=options.pages, allow_non_finite=has_bad_pixels) as files:
-        series = prepared(files, options.preparation)
-        options, series = _with_own_imager(options, series, paths)
-        series, black = _with_black_level(options, files, series)
-        run = _Run(
-            options=options,
-            output=Path(),
-            series=series,
-            frame_px=(files.shape[2], files.shape[3]),
-            title="",
-            progress=progress,
-            black=black,
-        )
+        run = _run_on(files, paths, options, progress)
         return run.in_memory(run.loaded_model())
+
+
+def _run_on(
+    files: CaptureSeries,
+    paths: Sequence[Path],
+    options: ReconstructionOptions,
+    progress: Progress | None,
+    *,
+    output: Path | None = None,
+    title: str | None = None,
+) -> _Run:
+    """Prepare opened captures, and settle the imager and the black level of the run on them."""
+    series = prepared(files, options.preparation)
+    options, series = _with_own_imager(options, series, paths)
+    series, black = _with_black_level(options, files, series)
+    return _Run(
+        options=options,
+        output=output or Path(),
+        series=series,
+        frame_px=(files.shape[2], files.shape[3]),
+        title=title or title_of(paths, len(series)),
+        progress=progress,
+        black=black,
+    )
 
 
 def _prepared_array(captures: Float32Array, preparation: Preparation) -> Float32Array:
