@@ -21,6 +21,7 @@ from fociscope.evaluation.metrics import (
     relative_squared_error,
     reliability_curve,
 )
+from fociscope.networks.map_quality import WRONG_DICE
 from fociscope.typing import BoolArray, Float64Array
 
 __all__ = ["DEPTH_BINS", "FOCUS_EDGES_CELLS", "SCORES", "ScoreAccumulator"]
@@ -55,8 +56,8 @@ FOCUS_EDGES_CELLS = (0.5, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, float("inf"))
 COUNTED_EDGES_CELLS = (1.0, 2.0, 6.0, 21.0, float("inf"))
 #: False foci per frame, one layer's map, at which their sensitivity is stated.
 FALSE_PER_FRAME = 1.0
-#: A map is wrong below this Dice coefficient, or if its depths are farther off on average.
-WRONG_DICE, WRONG_DEPTH_UM = 0.5, 60.0
+#: A map is wrong below `WRONG_DICE`, or if its depths are farther off on average.
+WRONG_DEPTH_UM = 60.0
 
 
 class ScoreAccumulator:

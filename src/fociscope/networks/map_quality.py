@@ -22,7 +22,7 @@ from torch import Tensor
 from fociscope.configuration import Configuration
 from fociscope.errors import FociscopeError, ModelError
 from fociscope.logistic import fit_weights
-from fociscope.networks.ood import CaptureStatistics
+from fociscope.networks.ood import ADVICE, CaptureStatistics
 
 __all__ = ["TERMS", "MapQuality", "MapTerms", "fit_map_quality", "is_wrong", "map_terms"]
 
@@ -160,7 +160,7 @@ def _causes(
         causes.append(
             (
                 f"saturation: {share:.1f} % of a sensor's pixels hold its greatest value",
-                "expose for a shorter time",
+                ADVICE["saturated"],
             )
         )
     if unusual["noisy"] or unusual["empty"]:
@@ -168,7 +168,7 @@ def _causes(
         causes.append(
             (
                 f"noise: the brightest pixel is only {ratio:.1f} times the noise",
-                "expose for longer, or average frames",
+                ADVICE["noisy"],
             )
         )
     if unusual["psf_mismatch_near"] or unusual["psf_mismatch"]:
