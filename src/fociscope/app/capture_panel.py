@@ -133,7 +133,12 @@ class CapturePanel:
         try:
             files = sorted(((safe_name(file.name), file) for file in event.files), key=_natural)
             folder = self._session.folder / f"drop-{self._session.number}"
-            saved = [folder / str(n) / name for n, (name, _) in enumerate(files)]
+            are_distinct = len({name for name, _ in files}) == len(files)
+            # Files of one name need folders of their own; folders count when files are paired.
+            saved = [
+                folder / name if are_distinct else folder / str(n) / name
+                for n, (name, _) in enumerate(files)
+            ]
             for path, (_, file) in zip(saved, files, strict=True):
                 await file.save(path)
             imager = self._given_imager(sensors=2)
