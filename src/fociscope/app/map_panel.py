@@ -23,6 +23,7 @@ from fociscope.app.plots import (
 from fociscope.app.session import Session
 from fociscope.app.side import side_view
 from fociscope.app.stack import Layers, stack
+from fociscope.results.foci import LEAST_COUNTED
 
 __all__ = ["Details", "FociTableCard", "LayerCards", "MapPanel", "SelfCheck", "TruthCards"]
 
@@ -130,9 +131,9 @@ class MapPanel:
         present = int(result.present.sum())
         scores = session.scores
         truth = "" if scores is None else f" · against the truth: {scores.in_words}"
+        likely = sum(focus.probability >= LEAST_COUNTED for focus in session.foci)
         self._figures.set_text(
-            f"{present} layer(s), {len(session.foci)} foci · self-check residual "
-            f"{result.self_check}{truth}"
+            f"{present} layer(s), {likely} foci · self-check residual {result.self_check}{truth}"
         )
         self._figures.props(f'data-result="{session.number}"')
 
@@ -288,14 +289,15 @@ class FociTableCard:
         ("brightness", "Light", ".3g"),
         ("cells", "Cells (est.)", ".1f"),
         ("confidence", "Confidence", ".2f"),
+        ("probability", "Probability", ".2f"),
     )
 
     def __init__(self, session: Session, *, pointed: Callable[[], None]) -> None:
         """Build an empty table; `pointed` is called when another focus is pointed at."""
         self._session, self._pointed = session, pointed
         ui.label(
-            "Foci are connected pixels of more than 0.5. Choose a row to see where it lies; a "
-            "heading sorts."
+            "Foci are connected pixels of more than 0.5; the probability is that of a true focus "
+            "there. Choose a row to see where it lies; a heading sorts."
         ).classes("text-xs opacity-60 py-1")
         columns = [
             {
@@ -313,7 +315,7 @@ class FociTableCard:
             rows=[],
             row_key="key",
             selection="single",
-            pagination={"rowsPerPage": 12, "sortBy": "area", "descending": True},
+            pagination={"rowsPerPage": 12, "sortBy": "probability", "descending": True},
             on_select=self._selected,
         )
         self._table.props('dense flat bordered aria-label="Foci"').classes("w-full")
@@ -334,6 +336,7 @@ class FociTableCard:
                 "brightness": focus.brightness,
                 "cells": focus.cells,
                 "confidence": focus.confidence,
+                "probability": focus.probability,
             }
             for key, focus in enumerate(self._session.foci)
         ]

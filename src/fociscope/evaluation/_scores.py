@@ -16,6 +16,7 @@ from fociscope.evaluation.metrics import (
     MaskCounts,
     detect_foci,
     even_image_error,
+    foci_stated_and_there,
     focus_candidates,
     mask_counts,
     relative_squared_error,
@@ -49,6 +50,8 @@ _MASK_SCORES = ("accuracy", "constant_accuracy", "dice", "constant_dice", "iou",
 RESAMPLES = 1000
 BIN_RESAMPLES = 400
 PROBABILITY_BINS = 15
+#: Bins of the probability of foci; the last holds those said to be there at 90 % or more.
+FOCUS_PROBABILITY_BINS = 10
 DEPTH_BINS = 10
 #: Sizes of foci; octaves from one cell on.
 FOCUS_EDGES_CELLS = (0.5, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, float("inf"))
@@ -73,6 +76,7 @@ class ScoreAccumulator:
         self._detection = np.zeros((2, len(FOCUS_EDGES_CELLS) - 1))
         self._false_foci, self._area_mm2 = 0, 0.0
         self._candidates: list[FocusCandidates] = []
+        self._foci: list[NDArray[Any]] = []
 
     def add(self, batch: Batch, prediction: Prediction) -> Prediction:
         """Score some scenes; return the estimate with its layers in the places of the true ones."""
@@ -113,6 +117,10 @@ class ScoreAccumulator:
         cells = batch.cells_per_pixel
         if isinstance(cells, np.ndarray) and prediction.probability is not None:
             self._candidates.append(focus_candidates(prediction.probability, true, cells))
+        if prediction.focus_probability is not None:
+            self._foci.append(
+                foci_stated_and_there(prediction.mask, prediction.focus_probability, true)
+            )
         if batch.cells_per_pixel is not None:
             foci = detect_foci(
                 prediction.mask,
@@ -175,6 +183,8 @@ class ScoreAccumulator:
             }
         if self._candidates:
             found["detection_at_false_rate"] = self._at_false_rate()
+        if sum(len(part) for part in self._foci):
+            found["foci"] = self._focus_reliability()
         if "flagged" in rows:
             found.update(_flag_scores(rows))
         if "depth_um" in rows:
@@ -240,6 +250,21 @@ class ScoreAccumulator:
             "detected": _plain(detected),
             "foci": _plain(foci),
             "false_foci_per_frame": FALSE_PER_FRAME,
+        }
+
+    def _focus_reliability(self) -> dict[str, Any]:
+        stated, there = np.concatenate(self._foci).T
+        curve = reliability_curve(stated, there, bins=FOCUS_PROBABILITY_BINS)
+        return {
+            "foci": len(stated),
+            "stated": round(float(stated.mean()), 6),
+            "there": round(float(there.mean()), 6),
+            "calibration_error": round(curve.expected_calibration_error, 6),
+            "reliability": {
+                "probability": _plain(curve.probability),
+                "frequency": _plain(curve.frequency),
+                "foci": [int(n) for n in curve.count],
+            },
         }
 
     def _reliability(self) -> tuple[dict[str, Any], float]:

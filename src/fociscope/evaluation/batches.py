@@ -82,6 +82,8 @@ class Prediction:
     """(scene, layer)."""
     residual: Float32Array | None = None
     """(scene, sensor) |reprojection - capture| / |capture|."""
+    focus_probability: Float32Array | None = None
+    """(scene, layer, y, x) of the focus that a pixel of the mask belongs to, elsewhere 0."""
     flagged: BoolArray | None = None
     """(scene,) whether the out-of-distribution check speaks against the capture."""
 
@@ -117,6 +119,7 @@ def match_predicted_layers(
     for name, empty in (
         ("mask", False),
         ("probability", 0.0),
+        ("focus_probability", 0.0),
         ("intensity", 0.0),
         ("depth_um", np.nan),
         ("depth_std_um", np.nan),

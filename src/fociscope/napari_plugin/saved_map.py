@@ -18,6 +18,7 @@ from fociscope.files.safe.records import read_typed_record
 from fociscope.imager.geometry import Imager
 from fociscope.napari_plugin.result_layers import foci_points, map_layers
 from fociscope.napari_plugin.transforms import Depths, LayerData
+from fociscope.networks.foci import FocusProbability
 from fociscope.results.foci import tabulate_foci
 from fociscope.results.load import SavedCapture
 from fociscope.results.result import Reconstruction
@@ -38,6 +39,7 @@ class Summary(BaseModel):
     model: str
     imager: Imager
     captures: Annotated[list[SavedCapture], Field(min_length=1, max_length=1)]
+    focus_probability: FocusProbability | None = None
 
 
 def is_saved_plane(path: Path) -> bool:
@@ -79,6 +81,7 @@ def read_saved_map(folder: Path) -> list[LayerData]:
         reprojection=unknown,
         imager=imager,
         model=summary.model,
+        focus_probability=summary.focus_probability,
     )
     known = {
         "files": [str(folder)],

@@ -31,6 +31,8 @@ __all__ = ["is_saved_series", "read_saved_series"]
 FIGURES = ("depth_um", "depth_std_um", "presence")
 PROBABILITY, INTENSITY = 0, 1  # channels of the store
 FOCI = "foci.csv"
+#: Column that tables which an earlier version has written may lack.
+ADDED = "probability"
 #: More points than napari turns smoothly are left to the table.
 MOST_FOCI_BYTES = 32 * 2**20
 
@@ -148,7 +150,10 @@ def _foci(folder: Path) -> FociTable | None:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = list(csv.DictReader(stream))
         frame, layer, label = (np.array([int(row[name]) for row in rows]) for name in whole)
-        values = {name: np.array([float(row[name]) for row in rows]) for name in real}
+        values = {
+            name: np.array([float(row.get(name, "nan" if name == ADDED else "")) for row in rows])
+            for name in real
+        }
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise FileFormatError(
             f"{printable(path)}: no table of foci of `fociscope reconstruct` ({error}); "

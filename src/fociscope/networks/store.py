@@ -19,6 +19,7 @@ from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.limits import require_file
 from fociscope.imager.geometry import Imager
 from fociscope.networks.calibration import OutputCalibration
+from fociscope.networks.foci import FocusProbability
 from fociscope.networks.layer_net import PSF_WIDTH, Architecture, LayerNet, present_name
 from fociscope.networks.map_quality import MapQuality
 from fociscope.networks.ood import OutOfDistributionLimits, feature_count
@@ -35,9 +36,10 @@ __all__ = [
 ]
 
 MODEL_FORMAT = "fociscope-model"
-MODEL_FORMAT_VERSION = 4
-#: Version 3 has other names (`present_name`, `FORMER_KEYS`), and version 2 no PSF-width estimator.
-READ_VERSIONS = ("2", "3", "4")
+MODEL_FORMAT_VERSION = 5
+#: Version 4 has no probability of foci, version 3 other names (`present_name`, `FORMER_KEYS`), and
+#: version 2 no PSF-width estimator.
+READ_VERSIONS = ("2", "3", "4", "5")
 #: Far above any model of ours; a larger file is refused.
 LARGEST_MODEL_BYTES = 256 * 2**20
 
@@ -71,6 +73,8 @@ class ModelInfo(Configuration):
     """Limits that valid captures keep; None if they were not measured."""
     map_quality: MapQuality | None = None
     """The check for wrong maps; None if it was not fitted."""
+    focus_probability: FocusProbability | None = None
+    """How likely a focus of a map is there; None if it was not measured."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

@@ -188,6 +188,7 @@ class Model:
             good_pixels=None if bad is None else (~bad).cpu().numpy(),
             quality_flags=np.array(quality_flags, dtype=np.str_).reshape(lead),
             warnings=self.warnings,
+            focus_probability=self.info.focus_probability,
         )
 
     def _read(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fociscope.errors import former_attribute
 from fociscope.imager.geometry import Imager
+from fociscope.networks.foci import FocusProbability
 from fociscope.residuals import relative_residual
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 
@@ -44,6 +45,8 @@ class LayeredMap:
             unknown.
         saved_residual: (..., sensor) residual that files state, of a map read back without its
             captures; None where the captures are here.
+        focus_probability: Regression that says how likely each focus is there; None if the model
+            has none.
 
     Examples:
         >>> import fociscope
@@ -69,6 +72,7 @@ class LayeredMap:
     names: tuple[str, ...] = ()
     time_s: Float64Array | None = None
     saved_residual: Float32Array | None = None
+    focus_probability: FocusProbability | None = None
 
     def __repr__(self) -> str:
         """Return one line: shape, model, and the depths of the layers that are present."""

@@ -35,6 +35,7 @@ def summarise(result: LayeredMap, tables: Tables) -> dict[str, Any]:
         "warnings": list(result.warnings),
         **_bad_pixels(result),
         "is_series": bool(lead),
+        **_focus_probability(result),
         "captures": frames,
     }
 
@@ -44,6 +45,12 @@ def _bad_pixels(result: LayeredMap) -> dict[str, Any]:
         return {}
     count = (~result.good_pixels).sum(axis=(-2, -1))
     return {"bad_pixels": {s: int(n) for s, n in zip("AB", count, strict=False)}}
+
+
+def _focus_probability(result: LayeredMap) -> dict[str, Any]:
+    if result.focus_probability is None:
+        return {}
+    return {"focus_probability": result.focus_probability.model_dump(mode="json")}
 
 
 def _frame_summary(

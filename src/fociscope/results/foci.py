@@ -11,19 +11,27 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from fociscope.errors import FociscopeError
+from fociscope.networks.foci import highest_in_each, number_foci
 from fociscope.results._layered_map import LayeredMap
-from fociscope.typing import Float32Array, Float64Array, Int64Array
+from fociscope.typing import BoolArray, Float32Array, Float64Array, Int64Array
 
-__all__ = ["CELL_DIAMETER_UM", "FociTable", "Focus", "find_foci", "label_foci", "tabulate_foci"]
+__all__ = [
+    "CELL_DIAMETER_UM",
+    "LEAST_COUNTED",
+    "FociTable",
+    "Focus",
+    "find_foci",
+    "focus_probability_image",
+    "label_foci",
+    "tabulate_foci",
+]
 
 #: Of a typical cell with its halo in a map, about a pixel of the reference imager; an assumption.
 CELL_DIAMETER_UM = 60.0
-
-#: Connects the eight neighbours in a frame (y, x), and no image with another.
-NEIGHBOURS = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))]).astype(np.int8)
+#: Foci of at least this probability are counted.
+LEAST_COUNTED = 0.5
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,9 @@ class Focus:
         cells: Number of cells of the assumed diameter that, side by side, have its area.
         confidence: Mean calibrated probability of its pixels, which is the share of them expected
             to hold cells. The probability that the layer is absent is included.
+        probability: Calibrated probability that the focus is there: that one of its pixels lies on
+            a true focus of its layer or beside one. Of a model that was exported without this
+            calibration, the highest probability of its pixels.
 
     Examples:
         >>> import fociscope
@@ -57,8 +68,8 @@ class Focus:
         >>> scenes = fociscope.simulate(1, seed=0)
         >>> result = fociscope.load_model("layers-ab").reconstruct(scenes.captures[0])
         >>> focus = find_foci(result)[0]
-        >>> focus.layer, focus.label
-        (0, 1)
+        >>> focus.probability > 0.9
+        True
     """
 
     layer: int
@@ -71,11 +82,12 @@ class Focus:
     brightness: float
     cells: float
     confidence: float
+    probability: float
 
 
 @dataclass(frozen=True)
 class FociTable:
-    """The foci of one capture or of many, one row each, in the order of frame, layer, label."""
+    """The foci of one capture or of many, one row each, frame by frame, the surest first."""
 
     frame: Int64Array
     """(focus,) number of its capture from 0, all leading axes counted as one."""
@@ -89,14 +101,25 @@ class FociTable:
     brightness: Float64Array
     cells: Float64Array
     confidence: Float64Array
+    probability: Float64Array
 
     def __len__(self) -> int:
         """Return the number of foci."""
         return len(self.frame)
 
+    @property
+    def is_likely(self) -> BoolArray:
+        """(focus,) whether it is more likely there than not."""
+        return np.asarray(self.probability >= LEAST_COUNTED)
+
+    def surest_first(self) -> FociTable:
+        """Return the table in the order of frame, falling probability, layer and label."""
+        order = np.lexsort((self.label, self.layer, -self.probability, self.frame))
+        return FociTable(**{each.name: getattr(self, each.name)[order] for each in fields(self)})
+
     def counts(self, frames: int, layers: int) -> Int64Array:
-        """Return (frame, layer) how many foci there are."""
-        place = self.frame * layers + self.layer
+        """Return (frame, layer) how many foci are more likely there than not."""
+        place = (self.frame * layers + self.layer)[self.is_likely]
         return np.bincount(place, minlength=frames * layers).reshape(frames, layers)
 
 
@@ -105,12 +128,23 @@ def label_foci(result: LayeredMap) -> NDArray[np.int32]:
 
     Labels follow the order of each focus's first pixel, row by row.
     """
-    labels, _, _ = _labelled(result)
-    return labels.reshape(result.probability.shape)
+    numbers, image = _numbered(result)
+    before = _offset(image, len(numbers)).astype(np.int32)[:, None, None]
+    return np.where(numbers > 0, numbers - before, 0).reshape(result.probability.shape)
+
+
+def focus_probability_image(result: LayeredMap) -> Float32Array:
+    """Return (..., layer, y, x) the probability of the focus that a pixel belongs to, else 0."""
+    numbers, image = _numbered(result)
+    table, layers = tabulate_foci(result), result.probability.shape[-3]
+    place = table.frame * layers + table.layer
+    of_number = np.zeros(len(image) + 1, dtype=np.float32)
+    of_number[table.label + _offset(image, len(numbers))[place]] = table.probability
+    return of_number[numbers].reshape(result.probability.shape)
 
 
 def find_foci(result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER_UM) -> list[Focus]:
-    """Find the foci of one capture, layer by layer.
+    """Find the foci of one capture, the surest first.
 
     A focus is a group of pixels of a layer's mask that touch at an edge or a corner
     (8-connectivity).
@@ -120,7 +154,7 @@ def find_foci(result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER_UM)
         cell_diameter_um: Diameter of a typical cell in um, for the number of cells.
 
     Returns:
-        Foci in the order of layer and label.
+        Foci by falling probability; equally likely ones in the order of layer and label.
 
     Raises:
         FociscopeError: If the map is that of a series, or if the diameter is not above 0.
@@ -153,20 +187,18 @@ def tabulate_foci(result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER
         cell_diameter_um: Diameter of a typical cell in um, for the number of cells.
 
     Returns:
-        One row for each focus.
+        One row for each focus, frame by frame, the surest first.
 
     Raises:
         FociscopeError: If the diameter is not above 0.
     """
     if not (math.isfinite(cell_diameter_um) and cell_diameter_um > 0):
         raise FociscopeError(f"the diameter of a cell must be above 0 um; got {cell_diameter_um}")
-    labels, image, count = _labelled(result)
+    numbers, image = _numbered(result)
     layers, height, width = result.probability.shape[-3:]
-    inside = np.flatnonzero(labels)
-    # A focus's number among all: those of the images before it come first.
-    offset = np.cumsum(count) - count
+    inside = np.flatnonzero(numbers)
     within = inside % (height * width)
-    number = labels.ravel()[inside] - 1 + offset[inside // (height * width)]
+    number = numbers.ravel()[inside] - 1
     foci = len(image)
 
     def summed(weights: Float32Array | Float64Array | None = None) -> Float64Array:
@@ -177,10 +209,12 @@ def tabulate_foci(result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER
     pitch_um = result.imager.pixel_pitch_um
     area_um2 = area_px * pitch_um**2
     y, x = within // width + 0.5, within % width + 0.5
-    return FociTable(
+    highest = highest_in_each(numbers, foci, result.probability)
+    model = result.focus_probability
+    table = FociTable(
         frame=image // layers,
         layer=image % layers,
-        label=np.arange(foci) - offset[image] + 1,
+        label=np.arange(foci) - _offset(image, len(numbers))[image] + 1,
         x_um=summed(probability * x) / weight * pitch_um,
         y_um=summed(probability * y) / weight * pitch_um,
         depth_um=result.depth_um.ravel()[image].astype(np.float64),
@@ -189,21 +223,17 @@ def tabulate_foci(result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER
         brightness=summed(result.intensity.ravel()[inside]),
         cells=area_um2 / (math.pi / 4 * cell_diameter_um**2),
         confidence=weight / area_px,
+        probability=highest if model is None else model(highest, weight / area_px, area_px),
     )
+    return table.surest_first()
 
 
-def _labelled(result: LayeredMap) -> tuple[NDArray[np.int32], Int64Array, Int64Array]:
-    """Label all images: (image, y, x) numbers per image, (focus,) its image, (image,) its foci."""
-    mask = result.mask.reshape(-1, *result.probability.shape[-2:])
-    labels, foci = ndimage.label(mask, NEIGHBOURS, output=np.int32)
-    flat = labels.ravel()
-    inside = np.flatnonzero(flat)
-    # scipy does not promise an order of its labels; that of first pixels is ours.
-    first = np.full(foci + 1, flat.size, dtype=np.int64)
-    np.minimum.at(first, flat[inside], inside)
-    order = np.argsort(first[1:])
-    image = first[1:][order] // max(1, mask[0].size)
-    count = np.bincount(image, minlength=len(mask))
-    renumbered = np.zeros(foci + 1, dtype=np.int32)
-    renumbered[1:][order] = np.arange(foci) - (np.cumsum(count) - count)[image] + 1
-    return renumbered[labels], image, count
+def _numbered(result: LayeredMap) -> tuple[NDArray[np.int32], Int64Array]:
+    """Return the numbers (image, y, x) and images (focus,) of all foci, as `number_foci` does."""
+    return number_foci(result.mask.reshape(-1, *result.probability.shape[-2:]))
+
+
+def _offset(image: Int64Array, images: int) -> Int64Array:
+    """Return (image,) how many foci lie in the images before."""
+    count = np.bincount(image, minlength=images)
+    return np.asarray(np.cumsum(count) - count)

@@ -22,6 +22,7 @@ from fociscope.files.images.reader import read_planes
 from fociscope.files.safe.limits import decoding
 from fociscope.files.safe.records import read_typed_record
 from fociscope.imager.geometry import Imager
+from fociscope.networks.foci import FocusProbability
 from fociscope.results.formats import NPZ, OME_TIFFS, OME_ZARR
 from fociscope.results.result import Reconstruction
 from fociscope.results.tables import TABLES
@@ -79,6 +80,7 @@ class SavedResult(BaseModel):
     captures: list[SavedCapture] = Field(default_factory=list)
     is_series: bool | None = None
     """Whether the maps have an axis of captures; None in summaries of earlier versions."""
+    focus_probability: FocusProbability | None = None
 
 
 def load_result(folder: Path | str) -> Reconstruction:
@@ -139,6 +141,7 @@ def load_result(folder: Path | str) -> Reconstruction:
         names=tuple(row["name"] for row in rows) if any(row["name"] for row in rows) else (),
         time_s=_times(rows),
         saved_residual=None if has_captures else _residual(rows, lead, sensors),
+        focus_probability=saved.focus_probability,
     )
 
 

@@ -47,6 +47,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         "brightness",
         "cells",
         "confidence",
+        "probability",
     ),
 }
 
@@ -58,9 +59,9 @@ class Tables:
     result: LayeredMap
     foci: FociTable
     foci_count: Int64Array
-    """(frame, layer)."""
+    """(frame, layer) foci that are more likely there than not."""
     cells: Float64Array
-    """(frame, layer) sum over its foci."""
+    """(frame, layer) sum over these foci."""
     coverage: Float64Array
     """(frame, layer) share of the frame with cells."""
 
@@ -72,7 +73,8 @@ class Tables:
         layers = result.probability.shape[-3]
         frames = result.depth_um.size // layers
         foci = tabulate_foci(result, cell_diameter_um=cell_diameter_um)
-        cells = np.bincount(foci.frame * layers + foci.layer, foci.cells, frames * layers)
+        counted = foci.cells * foci.is_likely
+        cells = np.bincount(foci.frame * layers + foci.layer, counted, frames * layers)
         return cls(
             result=result,
             foci=foci,
@@ -155,6 +157,7 @@ class Tables:
                     (t.brightness, ".6g"),
                     (t.cells, ".2f"),
                     (t.confidence, ".4f"),
+                    (t.probability, ".4f"),
                 )
             ),
         )

@@ -228,6 +228,7 @@ def series_about(
     model: Model, height: int, width: int, tile_px: int | None = None
 ) -> dict[str, Any]:
     """Return what a summary says of the model, its imager and the frames."""
+    foci = model.info.focus_probability
     return {
         "model": model.info.name,
         "precision": model.precision_for(height, width, tile_px),
@@ -235,6 +236,7 @@ def series_about(
         "frame_px": [height, width],
         "pixel_pitch_um": model.imager.pixel_pitch_um,
         "warnings": list(model.warnings),
+        **({} if foci is None else {"focus_probability": foci.model_dump(mode="json")}),
     }
 
 

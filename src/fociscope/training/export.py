@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +14,13 @@ from torch import Tensor
 
 from fociscope.imager.projector import LayerProjector
 from fociscope.networks.calibration import OutputCalibration, fit_calibration, fit_presence
+from fociscope.networks.foci import (
+    FocusProbability,
+    are_there,
+    fit_focus_probability,
+    highest_in_each,
+    number_foci,
+)
 from fociscope.networks.layer_net import LayerNet, LayerNetOutput
 from fociscope.networks.map_quality import MapQuality, fit_map_quality, is_wrong, map_terms
 from fociscope.networks.ood import (
@@ -56,8 +64,8 @@ def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
 
     Probabilities and depth deviations are calibrated on scenes under the reference conditions; the
     presence, the limits of the out-of-distribution check, the map-quality check and, for two
-    sensors, the PSF-width estimator are fitted to scenes of the training family. All are drawn from
-    the recipe's calibration seed.
+    sensors, the PSF-width estimator are fitted to scenes of the training family, the probability of
+    foci to both. All are drawn from the recipe's calibration seed.
 
     Args:
         recipe: Recipe of the run; of one with stages, the last stage counts.
@@ -111,6 +119,7 @@ def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
         calibration=calibration,
         out_of_distribution=limits,
         map_quality=_fit_map_quality(recipe, network, calibration),
+        focus_probability=_fit_focus_probability(recipe, network, calibration),
     )
     write_model(path, network, info, overwrite=True)
     return path
@@ -266,6 +275,32 @@ def _statistics_and_light(
     if network.psf_width is not None:
         statistics = with_psf_mismatch(statistics, output.context, network.psf_width)
     return statistics, light
+
+
+def _fit_focus_probability(
+    recipe: Recipe, network: LayerNet, calibration: OutputCalibration
+) -> FocusProbability | None:
+    """Fit it to the foci of calibrated maps, under all conditions that calibration knows."""
+
+    def measures_and_truth(scenes: _Scenes, output: LayerNetOutput) -> tuple[Tensor, ...]:
+        probability = calibration.probability(output)
+        present = calibration.presence(output) >= 0.5
+        masks = ((probability > 0.5) & present[..., None, None]).flatten(0, 1).numpy()
+        p = probability.flatten(0, 1).double().numpy()
+        numbers, image = number_foci(masks)
+        foci = len(image)
+        pixels = np.bincount(numbers.ravel(), minlength=foci + 1)[1:]
+        mean = np.bincount(numbers.ravel(), p.ravel(), foci + 1)[1:] / np.maximum(pixels, 1)
+        there = are_there(numbers, foci, scenes.batch.mask.flatten(0, 1).numpy() > 0.5)
+        highest = highest_in_each(numbers, foci, p)
+        return tuple(torch.from_numpy(values) for values in (highest, mean, pixels, there))
+
+    scenes: Iterator[_Scenes] = chain(
+        _reference_batches(recipe),
+        _family_batches(recipe, recipe.seeds.calibration, recipe.calibration.family_scenes),
+    )
+    highest, mean, pixels, there = _measured(network, scenes, measures_and_truth)
+    return fit_focus_probability(highest.numpy(), mean.numpy(), pixels.numpy(), there.numpy())
 
 
 def _reference_batches(recipe: Recipe) -> Iterator[_Scenes]:

@@ -53,6 +53,19 @@ def test_a_perfect_answer_scores_perfectly() -> None:
     assert s["detection"]["false_foci"] == 0
 
 
+def test_foci_are_held_to_what_is_stated_of_them() -> None:
+    truth = batch(1)
+    mask = truth.mask.copy()
+    mask[0, 1, 25:27, 25:27] = True  # a focus where none is
+    stated = np.where(truth.mask, 0.95, 0.75).astype(np.float32) * mask
+    estimate = Prediction(mask=mask, probability=stated, focus_probability=stated)
+    foci = scores(truth, estimate)["foci"]
+    assert (foci["foci"], foci["there"]) == (3, pytest.approx(2 / 3))
+    assert foci["stated"] == pytest.approx((0.95 + 0.95 + 0.75) / 3)
+    assert foci["calibration_error"] == pytest.approx((0.05 + 0.05 + 0.75) / 3)
+    assert foci["reliability"]["foci"][-1] == 2
+
+
 def test_what_a_blind_answer_would_score_stands_beside() -> None:
     truth = batch()
     s = scores(truth, perfect(truth))

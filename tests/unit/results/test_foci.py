@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from fociscope.errors import FociscopeError
-from fociscope.results.foci import find_foci, label_foci, tabulate_foci
+from fociscope.networks.foci import FocusProbability
+from fociscope.results.foci import (
+    find_foci,
+    focus_probability_image,
+    label_foci,
+    tabulate_foci,
+)
 
 PITCH_UM = 55.0
 
@@ -65,9 +71,10 @@ def test_labels_follow_the_first_pixels_and_are_those_of_the_table(by_hand) -> N
     ):
         here = (table.frame == frame) & (table.layer == layer)
         numbers, first, area = np.unique(image, return_index=True, return_counts=True)
-        assert table.label[here].tolist() == numbers[1:].tolist()
+        by_label = np.flatnonzero(here)[np.argsort(table.label[here])]
+        assert table.label[by_label].tolist() == numbers[1:].tolist()
         assert (np.diff(first[1:]) > 0).all()
-        assert (table.area_um2[here] / PITCH_UM**2).tolist() == area[1:].tolist()
+        assert (table.area_um2[by_label] / PITCH_UM**2).tolist() == area[1:].tolist()
 
 
 def test_an_absent_layer_and_an_empty_frame_have_none(by_hand) -> None:
@@ -84,3 +91,31 @@ def test_a_series_and_a_cell_without_size_are_refused(by_hand) -> None:
     with pytest.raises(FociscopeError, match="above 0"):
         tabulate_foci(series, cell_diameter_um=0)
     assert len(find_foci(series.frame(1))) == 1
+
+
+def foci_of_two_sizes() -> np.ndarray:
+    """Return a layer with a focus of one pixel, 0.9, and one of two, 0.6 and 0.8."""
+    probability = np.zeros((1, 40, 40))
+    probability[0, 4, 7], probability[0, 20, 20:22] = 0.9, (0.6, 0.8)
+    return probability
+
+
+def test_without_a_calibration_the_highest_pixel_says_how_likely_a_focus_is(by_hand) -> None:
+    foci = find_foci(by_hand(foci_of_two_sizes()))
+    assert [f.probability for f in foci] == pytest.approx([0.9, 0.8])
+
+
+def test_foci_come_by_falling_probability_and_unlikely_ones_are_not_counted(by_hand) -> None:
+    # Twice the pixels: twice the odds; a lone pixel is a third.
+    model = FocusProbability(weights=(-math.log(2), 0.0, 0.0, 2.0))
+    result = by_hand(foci_of_two_sizes(), focus_probability=model)
+    table = tabulate_foci(result)
+    assert table.probability == pytest.approx([2 / 3, 1 / 3])
+    assert table.label.tolist() == [2, 1]
+    assert table.counts(1, 1).tolist() == [[1]]
+    (layer,) = result.summary()["captures"][0]["layers"]
+    assert (layer["foci"], layer["cells"]) == (1, pytest.approx(table.cells[0], abs=0.01))
+    image = focus_probability_image(result)
+    assert image[0, 4, 7] == pytest.approx(1 / 3)
+    assert image[0, 20, 20:22] == pytest.approx(2 / 3)
+    assert np.count_nonzero(image) == 3

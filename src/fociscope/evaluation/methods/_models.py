@@ -11,6 +11,7 @@ from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
 from fociscope.imager.geometry import Imager
 from fociscope.networks.store import find_model, read_model
 from fociscope.reconstruction.engine import Model, load_model
+from fociscope.results.foci import focus_probability_image
 
 __all__ = ["REFINED", "REFINED_DEPTH", "ModelMethod"]
 
@@ -85,6 +86,7 @@ class ModelMethod:
             depth_um=result.depth_um,
             depth_std_um=result.depth_std_um,
             residual=result.residual,
+            focus_probability=focus_probability_image(result),
             flagged=~result.plausible,
         )
 

@@ -18,6 +18,7 @@ from fociscope.evaluation.metrics._detection import (
     FociDetection,
     SizeSensitivity,
     detect_foci,
+    foci_stated_and_there,
 )
 from fociscope.evaluation.metrics._froc import FocusCandidates, focus_candidates
 from fociscope.evaluation.metrics._images import (
@@ -46,6 +47,7 @@ __all__ = [
     "detect_foci",
     "even_image_error",
     "expected_calibration_error",
+    "foci_stated_and_there",
     "focus_candidates",
     "mask_counts",
     "mask_scores",

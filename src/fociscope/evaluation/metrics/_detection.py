@@ -11,16 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage
 
 from fociscope.evaluation.bootstrap import Interval, rate_interval, share_interval
+from fociscope.networks.foci import are_there, highest_in_each, number_foci
 from fociscope.typing import BoolArray, Float64Array, IndexArray, Int64Array
 
-__all__ = ["FociDetection", "SizeSensitivity", "detect_foci"]
-
-
-#: Connects the eight neighbours in a frame, and no frame with another.
-NEIGHBOURS = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))]).astype(np.int8)
+__all__ = ["FociDetection", "SizeSensitivity", "detect_foci", "foci_stated_and_there"]
 
 
 @dataclass(frozen=True)
@@ -139,30 +135,61 @@ def detect_foci(
             f"cells must be 0 or more in each pixel, and the pitch above 0; got {cells.min():g} "
             f"and {pixel_pitch_um:g} um"
         )
-    labels, foci = ndimage.label(t, NEIGHBOURS)
-    frame_of = np.broadcast_to(np.arange(len(t))[:, None, None], t.shape)
+    labels, frame = number_foci(t)
+    foci = len(frame)
     # Label 0 is what lies between the foci.
     area = np.bincount(labels.ravel(), minlength=foci + 1)[1:]
     covered = np.bincount(labels.ravel(), p.ravel(), foci + 1)[1:]
     if not cells.ndim:
         cells = np.full(t.shape, float(cells))
     size = np.bincount(labels.ravel(), cells.ravel(), foci + 1)[1:].astype(np.float64)
-    frame = np.zeros(foci + 1, dtype=np.intp)
-    frame[labels[t]] = frame_of[t]
-
-    found, number = ndimage.label(p, NEIGHBOURS)
-    touching = np.bincount(found.ravel(), t.ravel(), number + 1)[1:]
-    home = np.zeros(number + 1, dtype=np.intp)
-    home[found[p]] = frame_of[p]
+    found, home = number_foci(p)
+    touching = np.bincount(found.ravel(), t.ravel(), len(home) + 1)[1:]
     return FociDetection(
         cells=size,
         area_px=area.astype(np.int64),
         covered=covered / np.maximum(area, 1),
-        frame=frame[1:],
-        predicted_foci=np.bincount(home[1:], minlength=len(t)),
-        false_foci=np.bincount(home[1:][touching == 0], minlength=len(t)),
+        frame=frame,
+        predicted_foci=np.bincount(home, minlength=len(t)),
+        false_foci=np.bincount(home[touching == 0], minlength=len(t)),
         frame_mm2=t.shape[1] * t.shape[2] * (pixel_pitch_um / 1000) ** 2,
     )
+
+
+def foci_stated_and_there(
+    predicted: ArrayLike, focus_probability: ArrayLike, truth: ArrayLike
+) -> Float64Array:
+    """Return what is stated of each predicted focus, and whether it is there.
+
+    A predicted focus is there if one of its pixels lies on a true focus or beside one.
+
+    Args:
+        predicted: Predicted masks, (..., y, x).
+        focus_probability: Probability of the focus that a pixel belongs to, (..., y, x).
+        truth: True masks, (..., y, x).
+
+    Returns:
+        (focus, 2) stated probability, and 1 where the focus is there, else 0.
+
+    Raises:
+        ValueError: If the shapes differ.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fociscope.evaluation.metrics import foci_stated_and_there
+        >>> predicted, truth = np.zeros((2, 9, 9), dtype=bool)
+        >>> predicted[2, 2] = predicted[6, 6] = truth[3, 3] = True
+        >>> foci_stated_and_there(predicted, 0.75 * predicted, truth)
+        array([[0.75, 1.  ],
+               [0.75, 0.  ]])
+    """
+    p, t = _frames(predicted, truth)
+    stated = np.asarray(focus_probability, dtype=np.float64).reshape(p.shape)
+    numbers, frame = number_foci(p)
+    foci = len(frame)
+    return np.stack(
+        [highest_in_each(numbers, foci, stated), are_there(numbers, foci, t)], axis=1
+    ).astype(np.float64)
 
 
 def _frames(predicted: ArrayLike, truth: ArrayLike) -> tuple[BoolArray, BoolArray]:

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
+from fociscope.networks.foci import NEIGHBOURS, number_foci
 from fociscope.typing import Float64Array, IndexArray
 
 __all__ = ["FocusCandidates", "focus_candidates"]
 
-#: Connects the eight neighbours in a frame, and no frame with another.
-NEIGHBOURS = np.stack([np.zeros((3, 3)), np.ones((3, 3)), np.zeros((3, 3))]).astype(np.int8)
 #: Least probability of a candidate.
 FLOOR = 1e-3
 
@@ -127,7 +126,8 @@ def focus_candidates(probability: ArrayLike, mask: ArrayLike, cells: ArrayLike) 
             f"and {n.shape}"
         )
     p, t, n = (a.reshape(-1, *t.shape[-2:]) for a in (p, t, n))
-    foci, number = ndimage.label(t, NEIGHBOURS)
+    foci, frame = number_foci(t)
+    number = len(frame)
     size = np.bincount(foci.ravel(), n.ravel(), number + 1)[1:].astype(np.float64)
     peak, maxima = ndimage.label(
         (p == ndimage.maximum_filter(p, (1, 3, 3))) & (p >= FLOOR), NEIGHBOURS
