@@ -21,6 +21,7 @@ from fociscope.imager.psf import AngleSelectivePsf
 __all__ = ["HELD_OUT_KINDS", "HeldOutFamily", "held_out_families", "optics_of", "worst_first"]
 
 #: Kinds of specimens of the first simulator that are for tests alone: no recipe trains on them.
+#: Depth deviations are calibrated on rings and lines (`CalibrationScenes.unfamiliar`).
 HELD_OUT_KINDS = (
     "strands",
     "networks",

@@ -8,14 +8,29 @@ $$P(\text{cells} \mid \text{layer}) = \frac{1}{1 + e^{-(a \ell + b)}},$$
 where $a$ and $b$ maximise the likelihood of the truth. The standard deviation of each depth is
 multiplied by the factor with which 68.27 % of the true depths lie within one of them. Both are
 fitted once per model, on scenes that neither training nor selection has seen.
+
+Specimens that training has not seen are answered less well than the network states. What tells
+them, before all, is how unsure it is of the number of layers: with its probabilities $q_n$ of
+presence,
+
+$$H = \log \Bigl(10^{-3} + \sum_n -q_n \log q_n - (1 - q_n) \log(1 - q_n)\Bigr), \qquad
+  u = \max(0, H - H_0),$$
+
+where $H_0$ is exceeded by a tenth of the reference scenes. Depth deviations grow by $e^{g u}$; $g$
+is fitted to scenes of other kinds of specimens, each of which counts alike, while the factors keep
+the reference scenes covered (`fit_growth`).
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Self
 
+import numpy as np
 import torch
-from pydantic import model_validator
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from fociscope.configuration import Configuration
@@ -23,10 +38,14 @@ from fociscope.errors import FociscopeError, ModelError
 from fociscope.logistic import fit_platt
 from fociscope.networks.layer_net import LayerNetOutput
 
-__all__ = ["OutputCalibration", "fit_calibration", "fit_presence"]
+__all__ = ["OutputCalibration", "fit_calibration", "fit_growth", "fit_presence"]
 
 #: Share of the depths that shall lie within one stated standard deviation: a Gaussian's.
 WITHIN_ONE_STD = 0.6827
+#: Share of the reference scenes whose deviations grow, and the largest growth.
+_GROWING_SHARE, _LARGEST_GROWTH = 0.1, 4.0
+#: Added to an entropy before its logarithm is taken.
+_LEAST_ENTROPY = 1e-3
 
 
 class OutputCalibration(Configuration):
@@ -42,6 +61,10 @@ class OutputCalibration(Configuration):
     presence_scale: float = 1.0
     """Platt scaling of P(there is such a layer), the same for all layers."""
     presence_shift: float = 0.0
+    depth_std_growth: Annotated[float, Field(ge=0)] = 0.0
+    """By which deviations of depth grow with the doubt about the number of layers."""
+    doubt_from: float = 0.0
+    """Doubt up to which they do not grow."""
 
     @model_validator(mode="after")
     def _one_number_for_each_layer(self) -> Self:
@@ -80,9 +103,28 @@ class OutputCalibration(Configuration):
         )
         return torch.sigmoid(scale * output.logit + shift) * self.presence(output)[..., None, None]
 
-    def depth_std(self, output: LayerNetOutput) -> Tensor:
-        """(batch, layer) standard deviation of the depth, as a share of the gap."""
-        return torch.exp(output.depth_log_std) * output.depth.new_tensor(self.depth_std_scale)
+    def depth_std(self, output: LayerNetOutput, asked: Tensor | None = None) -> Tensor:
+        """(batch, layer) standard deviation of the depth, as a share of the gap.
+
+        Args:
+            output: Output of the network.
+            asked: (batch, layer) whether the layer is looked for; None if all are.
+        """
+        scale = output.depth.new_tensor(self.depth_std_scale)
+        stated = torch.exp(output.depth_log_std) * scale
+        if self.depth_std_growth == 0:
+            return stated
+        beyond = (self.doubt(output, asked) - self.doubt_from).clamp(min=0)
+        return stated * torch.exp(self.depth_std_growth * beyond)[:, None]
+
+    def doubt(self, output: LayerNetOutput, asked: Tensor | None = None) -> Tensor:
+        """(batch,) logarithm of the entropy of the presences of the layers looked for, in all."""
+        logit = self.presence_scale * output.presence_logit + self.presence_shift
+        p = torch.sigmoid(logit)
+        entropy = (F.softplus(logit) - p * logit).clamp(min=0)
+        if asked is not None:
+            entropy = entropy * asked
+        return (_LEAST_ENTROPY + entropy.sum(dim=1)).log()
 
 
 def fit_presence(presence_logit: Tensor, present: Tensor) -> tuple[float, float]:
@@ -145,6 +187,72 @@ def fit_calibration(
         depth_std_scale=for_all(spread.tolist()),
         presence_scale=scale,
         presence_shift=shift,
+    )
+
+
+def fit_growth(
+    calibration: OutputCalibration,
+    reference: tuple[LayerNetOutput, Tensor],
+    kinds: Sequence[tuple[LayerNetOutput, Tensor]],
+) -> OutputCalibration:
+    """Fit how depth deviations grow with the doubt about the number of layers.
+
+    The growth has the least pinball loss of the 68.27 % quantile of |error| / deviation, on a
+    logarithmic scale, half of it over the reference scenes and half over the kinds, each of which
+    counts alike. At every growth, the factors of the layers are those that cover the reference
+    scenes.
+
+    Args:
+        calibration: Calibration of the reference scenes, from `fit_calibration`.
+        reference: Output of the network for reference scenes, of which only depths, deviations and
+            presences are needed, and the true depths as shares of the gap, (scene, layer), of all
+            layers looked for.
+        kinds: The same of scenes of each other kind of specimen; depths that are NaN do not count.
+
+    Returns:
+        The calibration with growth and other factors of the deviations; as it was without kinds.
+    """
+    kinds = [(output, depth) for output, depth in kinds if not bool(depth.isnan().all())]
+    if not kinds:
+        return calibration
+    layers = reference[1].shape[1]
+
+    def doubt_of(output: LayerNetOutput) -> Tensor:
+        return calibration.doubt(
+            output._replace(presence_logit=output.presence_logit[:, :layers])
+        ).double()
+
+    start = float(torch.quantile(doubt_of(reference[0]), 1 - _GROWING_SHARE))
+
+    def measured(output: LayerNetOutput, depth: Tensor) -> tuple[Tensor, Tensor]:
+        error = (output.depth[:, :layers] - depth).abs().double().clamp(min=1e-6)
+        beyond = (doubt_of(output) - start).clamp(min=0)
+        return error.log() - output.depth_log_std[:, :layers].double(), beyond[:, None]
+
+    at_reference, others = measured(*reference), [measured(*one) for one in kinds]
+
+    def factors(growth: float) -> Tensor:
+        score, beyond = at_reference
+        return torch.quantile(score - growth * beyond, WITHIN_ONE_STD, dim=0)
+
+    def loss(growth: float) -> float:
+        level = factors(growth)
+
+        def pinball(score: Tensor, beyond: Tensor) -> float:
+            left = (score - growth * beyond - level)[~score.isnan()]
+            return float(torch.maximum(WITHIN_ONE_STD * left, (WITHIN_ONE_STD - 1) * left).mean())
+
+        return 0.5 * pinball(*at_reference) + 0.5 * float(np.mean([pinball(*o) for o in others]))
+
+    growth = float(minimize_scalar(loss, bounds=(0, _LARGEST_GROWTH), method="bounded").x)
+    fitted = torch.exp(factors(growth)).tolist()
+    slots = calibration.layers
+    return calibration.model_copy(
+        update={
+            "depth_std_scale": (*fitted, *[sum(fitted) / layers] * (slots - layers)),
+            "depth_std_growth": growth,
+            "doubt_from": start,
+        }
     )
 
 

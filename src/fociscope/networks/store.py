@@ -37,8 +37,8 @@ __all__ = [
 
 MODEL_FORMAT = "fociscope-model"
 MODEL_FORMAT_VERSION = 5
-#: Version 4 has no probability of foci, version 3 other names (`present_name`, `FORMER_KEYS`), and
-#: version 2 no PSF-width estimator.
+#: Version 4 has no probability of foci and no map-quality check, version 3 other names
+#: (`present_name`, `FORMER_KEYS`), and version 2 no PSF-width estimator.
 READ_VERSIONS = ("2", "3", "4", "5")
 #: Far above any model of ours; a larger file is refused.
 LARGEST_MODEL_BYTES = 256 * 2**20

@@ -47,6 +47,8 @@ def all_tables(results: Results) -> list[Table]:
         if limit is not None:
             tables.append(limit)
     tables.append(_every_condition(results))
+    if any("foci" in c["scores"][evaluated(results)] for c in results["conditions"]):
+        tables.append(_foci(results))
     if len(results["methods"]) > 1 and len(results["conditions"]) > 1:
         tables.append(_every_method(results, "accuracy", "Pixel accuracy of every method (%)", 100))
         tables.append(_every_method(results, "dice", "Dice coefficient of every method (%)", 100))
@@ -288,6 +290,46 @@ def _every_condition(results: Results) -> Table:
             "calibration error (%)",
             "self-check residual A, B (%)",
             "missed, needless",
+        ),
+        rows,
+    )
+
+
+def _foci(results: Results) -> Table:
+    """Return what is stated of foci beside what is there, under every condition."""
+    name = evaluated(results)
+    rows = []
+    for condition in results["conditions"]:
+        foci = condition["scores"][name].get("foci")
+        if foci is None:
+            continue
+        # The last bin of ten.
+        surest = {key: values[-1] for key, values in foci["reliability"].items()}
+        rows.append(
+            [
+                condition_label(condition),
+                str(foci["foci"]),
+                *(f"{100 * foci[key]:.1f}" for key in ("stated", "there", "calibration_error")),
+                str(surest["foci"]),
+                *(
+                    NONE if surest[key] is None else f"{100 * surest[key]:.1f}"
+                    for key in ("probability", "frequency")
+                ),
+            ]
+        )
+    return Table(
+        f"Foci of {name}: what is stated, and what is there",
+        "A focus of a map is there if one of its pixels lies on a true focus of its layer or "
+        "beside one. Of foci said to be there at 90 % or more, the last two columns should agree.",
+        (
+            "condition",
+            "all foci",
+            "mean stated (%)",
+            "there (%)",
+            "calibration error (%)",
+            "foci at 90 % or more",
+            "of these, mean stated (%)",
+            "of these, there (%)",
         ),
         rows,
     )

@@ -13,7 +13,12 @@ import torch
 from torch import Tensor
 
 from fociscope.imager.projector import LayerProjector
-from fociscope.networks.calibration import OutputCalibration, fit_calibration, fit_presence
+from fociscope.networks.calibration import (
+    OutputCalibration,
+    fit_calibration,
+    fit_growth,
+    fit_presence,
+)
 from fociscope.networks.foci import (
     FocusProbability,
     are_there,
@@ -33,6 +38,7 @@ from fociscope.networks.ood import (
 from fociscope.networks.psf_width import PsfWidthEstimator, fit_psf_width_estimator, width_features
 from fociscope.networks.reprojection import light_and_depth, reproject
 from fociscope.networks.store import ModelInfo, write_model
+from fociscope.simulation.base import Specimen
 from fociscope.training._augmentation import exposed
 from fociscope.training._batches import (
     TrainingBatch,
@@ -62,10 +68,11 @@ _CHIP = 1  # random stream under the calibration seed; scenes have streams of th
 def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
     """Calibrate the network of a checkpoint and write it as a model file.
 
-    Probabilities and depth deviations are calibrated on scenes under the reference conditions; the
-    presence, the limits of the out-of-distribution check, the map-quality check and, for two
-    sensors, the PSF-width estimator are fitted to scenes of the training family, the probability of
-    foci to both. All are drawn from the recipe's calibration seed.
+    Probabilities and depth deviations are calibrated on scenes under the reference conditions, the
+    growth of deviations on scenes of other specimens besides; the presence, the limits of the
+    out-of-distribution check, the map-quality check and, for two sensors, the PSF-width estimator
+    are fitted to scenes of the training family, the probability of foci to both. All are drawn from
+    the recipe's calibration seed.
 
     Args:
         recipe: Recipe of the run; of one with stages, the last stage counts.
@@ -177,9 +184,14 @@ def _measured(
 def _calibrate(
     recipe: Recipe, network: LayerNet, presence: tuple[float, float]
 ) -> OutputCalibration:
-    """Fit to reference scenes; of large frames, to as many of their pixels as memory allows."""
+    """Fit to reference scenes, and the growth of deviations to scenes of other specimens too.
+
+    Of large frames, to as many of their pixels as memory allows.
+    """
     height, width = recipe.imager.frame_px
-    step = max(1, recipe.calibration.scenes * height * width // FITTED_PIXELS)
+    settings = recipe.calibration
+    count, each = settings.split()
+    step = max(1, count * height * width // FITTED_PIXELS)
 
     def some_pixels(images: Tensor) -> Tensor:
         return images.flatten(2)[..., ::step, None].clone()
@@ -189,8 +201,22 @@ def _calibrate(
         batch, layers = scenes.batch, scenes.layers
         return *kept, some_pixels(batch.mask[:, :layers]), batch.depth[:, :layers]
 
-    *fields, mask, depth = _measured(network, _reference_batches(recipe), output_and_truth)
-    return fit_calibration(LayerNetOutput(*fields), mask, depth, presence=presence)
+    def depths(scenes: _Scenes, output: LayerNetOutput) -> tuple[Tensor, ...]:
+        # A layer without cells has no depth that is scored.
+        has_cells = scenes.batch.mask[:, : scenes.layers].amax(dim=(-2, -1)) > 0
+        depth = torch.where(has_cells, scenes.batch.depth[:, : scenes.layers], torch.nan)
+        return *output._replace(logit=torch.empty(0), intensity=torch.empty(0)), depth
+
+    *fields, mask, depth = _measured(network, _reference_batches(recipe, count), output_and_truth)
+    reference = LayerNetOutput(*fields)
+    calibration = fit_calibration(reference, mask, depth, presence=presence)
+    kinds = []
+    for number, specimen in enumerate((recipe.scenes.mixture, *settings.unfamiliar)):
+        scenes = _reference_batches(recipe, each, specimen, first=count + number * each)
+        if each:
+            *fields, true = _measured(network, scenes, depths)
+            kinds.append((LayerNetOutput(*fields), true))
+    return fit_growth(calibration, (reference, depth), kinds)
 
 
 def _fit_psf_width(recipe: Recipe, network: LayerNet) -> PsfWidthEstimator:
@@ -244,7 +270,8 @@ def _fit_map_quality(
         presence = calibration.presence(output) * asked
         statistics, light = _statistics_and_light(recipe, network, scenes, output, presence >= 0.5)
         probability = calibration.probability(output) * asked[..., None, None]
-        terms = map_terms(probability, presence, light, calibration.depth_std(output), statistics)
+        std = calibration.depth_std(output, asked)
+        terms = map_terms(probability, presence, light, std, statistics)
         marked = (probability > 0.5) & (presence >= 0.5)[..., None, None]
         wrong = is_wrong(marked, batch.mask > 0.5, output.depth.clamp(0, 1), batch.depth)
         return terms.terms, wrong, scenes.spoiled, *statistics
@@ -283,8 +310,9 @@ def _fit_focus_probability(
     """Fit it to the foci of calibrated maps, under all conditions that calibration knows."""
 
     def measures_and_truth(scenes: _Scenes, output: LayerNetOutput) -> tuple[Tensor, ...]:
+        asked = torch.arange(recipe.network.layers) < scenes.batch.most_layers[:, None]
         probability = calibration.probability(output)
-        present = calibration.presence(output) >= 0.5
+        present = (calibration.presence(output) >= 0.5) & asked
         masks = ((probability > 0.5) & present[..., None, None]).flatten(0, 1).numpy()
         p = probability.flatten(0, 1).double().numpy()
         numbers, image = number_foci(masks)
@@ -296,20 +324,29 @@ def _fit_focus_probability(
         return tuple(torch.from_numpy(values) for values in (highest, mean, pixels, there))
 
     scenes: Iterator[_Scenes] = chain(
-        _reference_batches(recipe),
+        _reference_batches(recipe, recipe.calibration.split()[0]),
+        _reference_batches(
+            recipe,
+            recipe.calibration.split()[0],
+            recipe.scenes.mixture,
+            first=recipe.calibration.scenes,
+        ),
         _family_batches(recipe, recipe.seeds.calibration, recipe.calibration.family_scenes),
     )
     highest, mean, pixels, there = _measured(network, scenes, measures_and_truth)
     return fit_focus_probability(highest.numpy(), mean.numpy(), pixels.numpy(), there.numpy())
 
 
-def _reference_batches(recipe: Recipe) -> Iterator[_Scenes]:
-    """Yield the calibration scenes under the reference conditions."""
+def _reference_batches(
+    recipe: Recipe, scenes: int, specimen: Specimen | None = None, *, first: int = 0
+) -> Iterator[_Scenes]:
+    """Yield calibration scenes under the reference conditions, of the usual specimen by default."""
     height, width = recipe.imager.frame_px
-    at_once = max(1, EXPORT_BATCH_PIXELS // (height * width))
-    scenes, seed = recipe.calibration.scenes, recipe.seeds.calibration
-    for first in range(0, scenes, at_once):
-        drawn = reference_scenes(recipe, min(at_once, scenes - first), seed, first=first)
+    at_once, seed = max(1, EXPORT_BATCH_PIXELS // (height * width)), recipe.seeds.calibration
+    for start in range(0, scenes, at_once):
+        drawn = reference_scenes(
+            recipe, min(at_once, scenes - start), seed, first=first + start, specimen=specimen
+        )
         yield _Scenes(conditioned_batch(recipe, drawn), drawn.mask.shape[1])
 
 

@@ -22,6 +22,7 @@ from fociscope.registry import unknown_name
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.mixtures import Mixture, MixturePart
 from fociscope.simulation.specimens import AnySpecimen
+from fociscope.simulation.targets import Lines, Rings
 from fociscope.simulation.tissue import PerlinFoci
 
 __all__ = [
@@ -193,13 +194,23 @@ class CalibrationScenes(RecipePart):
 
     FORMER_KEYS: ClassVar[dict[str, str]] = {"witness_scenes": "psf_width_scenes"}
 
-    scenes: Annotated[int, Field(ge=10)] = 1000
+    scenes: Annotated[int, Field(ge=10)] = 2000
     """Under the reference conditions: probabilities and depth deviations."""
+    reference_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of them that show the usual specimen. Of the others, equally many show the specimens of
+    training in their shares and each of the unfamiliar ones; to these, depth deviations grow."""
+    unfamiliar: tuple[AnySpecimen, ...] = (Rings(), Lines())
+    """Specimens that training does not know, for deviations that hold on such."""
     family_scenes: Annotated[int, Field(ge=10)] = 2000
     """Of the training family: presence, and what a plausible capture is."""
     psf_width_scenes: Annotated[int, Field(ge=10)] = 12800
     """Of the training family, half of them conditioned on a wrong imager: for two sensors, the
     PSF-width estimator."""
+
+    def split(self) -> tuple[int, int]:
+        """Return the number of reference scenes, and that of each other kind."""
+        reference = max(1, round(self.scenes * self.reference_share))
+        return reference, (self.scenes - reference) // (1 + len(self.unfamiliar))
 
 
 Seed = Annotated[int, Field(ge=0)]

@@ -3,7 +3,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from fociscope.networks.calibration import OutputCalibration, fit_calibration
+from fociscope.networks.calibration import OutputCalibration, fit_calibration, fit_growth
 from fociscope.networks.layer_net import LayerNetOutput
 
 SCENES, LAYERS, SIDE = 40, 3, 40
@@ -80,3 +80,41 @@ def test_what_was_fitted_survives_json() -> None:
     assert OutputCalibration.model_validate_json(fitted.model_dump_json()) == fitted
     with pytest.raises(ValidationError, match="bias"):
         OutputCalibration.model_validate({**fitted.model_dump(), "bias": [1.0]})
+
+
+def answers(scenes: int, *, presence: float, error: float, seed: int) -> tuple:
+    """Return depths of two layers, off by `error` stated deviations, and the truth."""
+    depth, stated = normal(scenes, 2, seed=seed), normal(scenes, 2, seed=seed + 1).exp()
+    truth = depth + error * stated * normal(scenes, 2, seed=seed + 2)
+    said = output(torch.zeros(scenes, 2, 1, 1), depth, stated)
+    return said._replace(presence_logit=torch.full_like(depth, presence)), truth
+
+
+def covered(calibration: OutputCalibration, said: LayerNetOutput, truth: Tensor) -> float:
+    inside = (said.depth - truth).abs() <= calibration.depth_std(said)
+    return float(inside.double().mean())
+
+
+def test_deviations_grow_where_the_number_of_layers_is_in_doubt() -> None:
+    reference = answers(4000, presence=8.0, error=0.8, seed=20)
+    doubtful = answers(4000, presence=0.5, error=6.0, seed=30)
+    plain = OutputCalibration.identity(2)
+    fitted = fit_growth(plain, reference, [doubtful])
+    for said, truth in (reference, doubtful):
+        assert covered(fitted, said, truth) == pytest.approx(0.683, abs=0.02)
+    # Of a kind that training has not seen, as doubtful, too.
+    assert covered(fitted, *answers(4000, presence=0.5, error=6.0, seed=40)) == pytest.approx(
+        0.683, abs=0.03
+    )
+
+
+def test_sure_answers_and_no_other_kinds_leave_deviations_as_the_reference_has_them() -> None:
+    reference = answers(4000, presence=8.0, error=0.8, seed=50)
+    plain = OutputCalibration.identity(2)
+    assert fit_growth(plain, reference, []) == plain
+    empty = reference[0], torch.full_like(reference[1], torch.nan)
+    assert fit_growth(plain, reference, [empty]) == plain
+    wrong = answers(400, presence=8.0, error=6.0, seed=60)  # wrong, and as sure
+    assert covered(fit_growth(plain, reference, [wrong]), *reference) == pytest.approx(
+        0.683, abs=0.02
+    )

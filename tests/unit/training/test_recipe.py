@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from fociscope.errors import FileFormatError, RecipeError
-from fociscope.training.recipe import Recipe, shipped_recipes
+from fociscope.training.recipe import CalibrationScenes, Recipe, shipped_recipes
 
 LEAST = 'name = "mine"\n[optimisation]\nsteps = 5\n'
 
@@ -187,3 +187,10 @@ def test_a_shipped_recipe_names_every_stage_from_random_weights_on(name: str) ->
     assert first.family.focus is None
     assert last.family.focus is not None
     assert first.seeds.training != last.seeds.training
+
+
+def test_calibration_scenes_are_half_reference_and_half_of_kinds_alike() -> None:
+    calibration = CalibrationScenes(scenes=100)
+    assert calibration.split() == (50, 16)  # the training mixture, rings, lines
+    assert CalibrationScenes(scenes=100, unfamiliar=()).split() == (50, 50)
+    assert CalibrationScenes(scenes=100, reference_share=1.0).split() == (100, 0)
