@@ -126,7 +126,7 @@ def focus_candidates(probability: ArrayLike, mask: ArrayLike, cells: ArrayLike) 
             f"and {n.shape}"
         )
     p, t, n = (a.reshape(-1, *t.shape[-2:]) for a in (p, t, n))
-    foci, frame = number_foci(t)
+    foci, frame = number_foci(np.asarray(t, dtype=np.bool_))
     number = len(frame)
     size = np.bincount(foci.ravel(), n.ravel(), number + 1)[1:].astype(np.float64)
     peak, maxima = ndimage.label(
