@@ -187,19 +187,23 @@ class Mixture(Specimen):
 
 
 def _part(share: float, specimen: Specimen, **vary: tuple[float, float]) -> MixturePart:
-    varied = Varied(
-        specimen=specimen,
-        vary={"brightness_sigma": (0.1, 1.6), "cell_diameter_um": (5.0, 120.0), **vary},
-    )
+    """Return a part whose cells, brightness and autofluorescence vary, as does all of `vary`."""
+    often = {
+        "brightness_sigma": (0.1, 1.6),
+        "cell_diameter_um": (5.0, 120.0),
+        "autofluorescence": (0.01, 0.15),
+        "autofluorescence_cv": (0.1, 0.6),
+        "autofluorescence_feature_um": (55.0, 1500.0),
+    }
+    varied = Varied(specimen=specimen, vary={**often, **vary})
     return MixturePart(share=share, specimen=varied)
 
 
 _ANY: tuple[float, float] = (0.0, 0.7)
 _LITTLE: tuple[float, float] = (0.002, 0.2)
 _DENSE: dict[str, tuple[float, float]] = {"cells_per_mm2": (60.0, 2500.0)}
-#: Autofluorescence up to that of the cells, in clouds.
-_HAZY: dict[str, Any] = {"autofluorescence_feature_um": 600.0, "autofluorescence_cv": 0.5}
-_HAZE: tuple[float, float] = (0.01, 1.0)
+#: Autofluorescence up to that of the cells.
+_HAZE: tuple[float, float] = (0.05, 1.0)
 _NOISE: dict[str, tuple[float, float]] = {
     "feature_um": (250.0, 4000.0),
     "octaves": (1.0, 6.0),
@@ -216,17 +220,17 @@ _CELLS: dict[str, tuple[float, float]] = {
 
 ANY_TISSUE: tuple[MixturePart, ...] = (
     _part(8, PerlinFoci(coverage=_ANY), **_NOISE, **_DENSE),
-    _part(5, PerlinFoci(coverage=_ANY, **_HAZY), autofluorescence=_HAZE, **_NOISE, **_DENSE),
+    _part(5, PerlinFoci(coverage=_ANY), autofluorescence=_HAZE, **_NOISE, **_DENSE),
     _part(5, PerlinFoci(), coverage=_LITTLE, **_NOISE, **_DENSE),
     _part(8, SpectralFoci(coverage=_ANY), **_SPECTRUM, **_DENSE),
-    _part(3, SpectralFoci(coverage=_ANY, **_HAZY), autofluorescence=_HAZE, **_SPECTRUM, **_DENSE),
+    _part(3, SpectralFoci(coverage=_ANY), autofluorescence=_HAZE, **_SPECTRUM, **_DENSE),
     _part(5, SpectralFoci(), coverage=_LITTLE, **_SPECTRUM, **_DENSE),
     _part(7, CellularFoci(coverage=_ANY), tile_um=(80.0, 1500.0), **_DENSE),
     _part(5, CellularFoci(), coverage=_LITTLE, tile_um=(60.0, 400.0), **_DENSE),
     _part(5, Sheets(), waviness=(0.02, 0.4), cells_per_mm2=(300.0, 3000.0)),
     _part(10, SingleCells(), cells_per_mm2=(0.1, 3.0), **_CELLS),
     _part(6, SingleCells(), cells_per_mm2=(2.0, 60.0), **_CELLS),
-    _part(3, SingleCells(**_HAZY), cells_per_mm2=(0.3, 60.0), autofluorescence=_HAZE, **_CELLS),
+    _part(3, SingleCells(), cells_per_mm2=(0.3, 60.0), autofluorescence=_HAZE, **_CELLS),
     _part(
         6,
         SingleCells(process="clustered"),
@@ -244,12 +248,21 @@ ANY_TISSUE: tuple[MixturePart, ...] = (
         **_CELLS,
     ),
     _part(
-        7,
+        5,
         Nuclei(),
         cell_diameter_um=(40.0, 300.0),
         nuclei_per_mm2=(1.0, 30.0),
         irregularity=(0.05, 0.5),
         brightness_sigma=(0.1, 0.8),
+    ),
+    _part(
+        6,
+        Nuclei(),
+        cell_diameter_um=(100.0, 300.0),
+        nuclei_per_mm2=(5.0, 60.0),
+        irregularity=(0.05, 0.5),
+        brightness_sigma=(0.05, 0.5),
+        autofluorescence=(0.02, 0.5),
     ),
     MixturePart(
         share=4,
