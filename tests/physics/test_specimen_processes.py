@@ -190,3 +190,26 @@ def test_a_share_of_the_layers_shows_two_parts_at_once(together: float) -> None:
     assert set(np.unique(light)) <= {1.0, 2.0}
     error = math.sqrt(together * (1 - together) / 400)
     assert (light.mean((1, 2)) - 1).mean() == pytest.approx(together, abs=4 * error)
+
+
+@pytest.mark.parametrize("soft", [0.0, 0.25, 1.0])
+def test_a_share_of_the_layers_is_spread_by_a_gaussian(soft: float) -> None:
+    cell = SingleCells(
+        cells_per_mm2=2.0, cell_diameter_um=5.0, brightness_sigma=0.0, autofluorescence=(0.0, 0.0)
+    )
+    spread_px = 1.5
+    softness_um = (spread_px * SMALL.pixel_pitch_um,) * 2
+    parts = (MixturePart(share=1, specimen=cell),)
+    sharp = Mixture(parts=parts).draw(np.random.default_rng(10), 200, SMALL)
+    mixture = Mixture(parts=parts, soft=soft, softness_um=softness_um)
+    drawn = mixture.draw(np.random.default_rng(10), 200, SMALL)
+    np.testing.assert_array_equal(drawn.mask, sharp.mask)
+    np.testing.assert_allclose(drawn.light.sum((1, 2)), sharp.light.sum((1, 2)), rtol=1e-5)
+    is_spread = (drawn.light != sharp.light).any((1, 2))
+    lit = sharp.light.any((1, 2))
+    error = math.sqrt(soft * (1 - soft) / lit.sum())
+    assert is_spread[lit].mean() == pytest.approx(soft, abs=4 * error)
+    if is_spread.any():
+        there, peak = drawn.light[is_spread], sharp.light[is_spread].max((1, 2))
+        least = peak / (2 * math.pi * spread_px**2)  # the height of a Gaussian of that light
+        assert (there.max((1, 2)) >= 0.9 * least).all()

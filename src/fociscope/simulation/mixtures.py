@@ -9,7 +9,8 @@ import math
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from scipy.ndimage import gaussian_filter
 
 from fociscope.configuration import Configuration, Range, plain_errors
 from fociscope.simulation._illumination import Dust
@@ -22,6 +23,9 @@ from fociscope.simulation.structures import Nuclei
 from fociscope.simulation.tissue import MicroFoci, PerlinFoci, SingleCells
 
 __all__ = ["AnyTissue", "Mixture", "MixturePart", "Varied"]
+
+#: The most that the light of a layer is spread sideways, in um.
+LARGEST_SPREAD_UM = 10_000.0
 
 
 def _with_haze(
@@ -39,6 +43,12 @@ def _joined(layers: list[DrawnLayers]) -> DrawnLayers:
     return DrawnLayers(
         np.concatenate([one.light for one in layers]), np.concatenate([one.mask for one in layers])
     )
+
+
+def _is_spread(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] < 0 or bounds[1] > LARGEST_SPREAD_UM:
+        raise ValueError(f"both numbers must lie within 0 ... {LARGEST_SPREAD_UM:g} um")
+    return bounds
 
 
 def _is_numeric(value: object) -> bool:
@@ -146,6 +156,9 @@ class Mixture(Specimen):
         parts: Specimens, and how often each is drawn.
         per_layer: Share of the scenes each of whose layers shows a specimen of its own.
         together: Share of the layers that show two specimens at once.
+        soft: Share of the layers whose light is spread sideways, as that of thick or scattering
+            tissue is.
+        softness_um: Least and greatest standard deviation of that spread, a Gaussian, in um.
 
     Examples:
         >>> from fociscope.simulation import Mixture, MixturePart, PerlinFoci, SingleCells, simulate
@@ -164,6 +177,8 @@ class Mixture(Specimen):
     )
     per_layer: Annotated[float, Field(ge=0, le=1)] = 0.0
     together: Annotated[float, Field(ge=0, le=1)] = 0.0
+    soft: Annotated[float, Field(ge=0, le=1)] = 0.0
+    softness_um: Annotated[Range, AfterValidator(_is_spread)] = (10.0, 80.0)
     autofluorescence: ShareRange = (0.0, 0.0)
     """Added to that of the parts."""
 
@@ -179,6 +194,10 @@ class Mixture(Specimen):
             more = self._part(rng).draw(rng, 1, frame)
             drawn.light[layer] += more.light[0]
             drawn.mask[layer] |= more.mask[0]
+        if self.soft > 0:
+            for layer in np.flatnonzero(rng.random(layers) < self.soft):
+                spread_px = rng.uniform(*self.softness_um) / frame.pixel_pitch_um
+                drawn.light[layer] = gaussian_filter(drawn.light[layer], spread_px)
         return _with_haze(self, rng, drawn, frame)
 
     def _part(self, rng: np.random.Generator) -> Specimen:
@@ -256,7 +275,7 @@ ANY_TISSUE: tuple[MixturePart, ...] = (
         brightness_sigma=(0.1, 0.8),
     ),
     _part(
-        6,
+        12,
         Nuclei(),
         cell_diameter_um=(100.0, 300.0),
         nuclei_per_mm2=(5.0, 60.0),
@@ -291,6 +310,8 @@ class AnyTissue(Mixture):
         parts: Specimens, and how often each is drawn.
         per_layer: Share of the scenes each of whose layers shows a specimen of its own.
         together: Share of the layers that show two specimens at once.
+        soft: Share of the layers whose light is spread sideways.
+        softness_um: Least and greatest standard deviation of that spread in um.
 
     Examples:
         >>> from fociscope.simulation import AnyTissue, simulate
@@ -302,5 +323,6 @@ class AnyTissue(Mixture):
     parts: Annotated[tuple[MixturePart, ...], Field(min_length=1, max_length=100)] = ANY_TISSUE
     per_layer: Annotated[float, Field(ge=0, le=1)] = 0.15
     together: Annotated[float, Field(ge=0, le=1)] = 0.08
+    soft: Annotated[float, Field(ge=0, le=1)] = 0.3
     illumination_variation: ShareRange = (0.0, 0.4)
     dust: Dust | None = Dust(specks_per_mm2=0.1)
