@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 def reconstruct(
     captures: CapturesArgument,
     output: OutputOption,
-    model: ModelOption = "layers-ab",
+    model: ModelOption = None,
     layers: LayersOption = None,
     imager: ImagerOption = None,
     dark: DarkOption = None,

@@ -73,7 +73,12 @@ CapturesArgument = Annotated[
 ]
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")]
 ModelOption = Annotated[
-    str, typer.Option(help="A shipped model, or a .safetensors file of your own.")
+    str | None,
+    typer.Option(
+        help="A shipped model, or a .safetensors file of your own; without it, layers-ab for two "
+        "sensors and layers-a for sensor A alone.",
+        show_default=False,
+    ),
 ]
 LayersOption = Annotated[
     int | None,

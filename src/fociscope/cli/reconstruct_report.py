@@ -94,6 +94,7 @@ def _print_plan(plan: ReconstructionPlan) -> None:
     err.print(f"{plan.frames} frame(s) of {sides}:", highlight=False)
     for line in _listed_pairs(plan.pairs):
         err.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+    err.print(f"Model: {escape(plan.model)}, for {sides}.", highlight=False, soft_wrap=True)
     for note in plan.notes:
         err.print(escape(note), highlight=False, soft_wrap=True)
     if plan.by_parts:

@@ -32,6 +32,7 @@ __all__ = [
     "read_model",
     "safetensors_bytes",
     "shipped_models",
+    "usual_model",
     "write_model",
 ]
 
@@ -218,6 +219,23 @@ def shipped_models() -> list[str]:
         for f in folder.iterdir()
         if f.name.endswith(".safetensors")
     )
+
+
+def usual_model(sensors: int) -> str:
+    """Return the shipped model that is taken where nobody chooses.
+
+    Args:
+        sensors: Number of sensors of the captures.
+
+    Returns:
+        Name of the model: `layers-a` for sensor A alone, else `layers-ab`.
+
+    Examples:
+        >>> from fociscope.networks.store import usual_model
+        >>> usual_model(1), usual_model(2)
+        ('layers-a', 'layers-ab')
+    """
+    return "layers-a" if sensors == 1 else "layers-ab"
 
 
 def find_model(name_or_path: str | Path) -> Path:

@@ -13,7 +13,7 @@ from fociscope.imager.geometry import Imager
 from fociscope.networks.conditioning import DISTANCE_SHARES, ENERGIES, optics_features
 from fociscope.networks.layer_net import SMALLEST_FRAME_PX
 from fociscope.networks.reprojection import depth_bounds_um
-from fociscope.networks.store import ModelInfo
+from fociscope.networks.store import ModelInfo, usual_model
 from fociscope.reconstruction._alignment import share_seen_by_both
 
 __all__ = ["PITCH_TOLERANCE", "check_captures", "check_imager", "check_pixel_size", "light_unit"]
@@ -64,9 +64,12 @@ def check_captures(captures: Tensor, *, sensors: int) -> None:
         raise CaptureError(f"no capture to reconstruct: the shape is {shape}")
     if shape[-3] != sensors:
         expected = "sensor A and sensor B" if sensors == 2 else "sensor A alone"
+        fitting = f"; {usual_model(shape[-3])} takes so many" if shape[-3] in (1, 2) else ""
         raise CaptureError(
             f"this model takes {sensors} sensor image(s), {expected}; got {shape[-3]} "
-            f"in the shape {shape}"
+            f"in the shape {shape}{fitting}",
+            fields=("model",),
+            value=shape[-3],
         )
     if min(shape[-2:]) < SMALLEST_FRAME_PX:
         raise CaptureError(

@@ -85,5 +85,7 @@ def reconstruct_frames(
                 options.reconstruct(model, frame)
             except CaptureError as its:
                 name = f" ({printable(names[number])})" if names else ""
-                raise CaptureError(f"frame {first + number + 1}{name}: {its}") from None
+                raise CaptureError(
+                    f"frame {first + number + 1}{name}: {its}", fields=its.fields, value=its.value
+                ) from None
         raise error

@@ -39,14 +39,16 @@ class ReconstructionOptions:
         >>> from fociscope.series import ReconstructionOptions
         >>> options = ReconstructionOptions(layers=3, formats=("csv",), flat="flat.tif")
         >>> options.model, options.layers, [path.name for path in options.flat]
-        ('layers-ab', 3, ['flat.tif'])
+        (None, 3, ['flat.tif'])
     """
 
-    model: str | Path = "layers-ab"
-    """Name of a shipped model, or path of a `.safetensors` file."""
+    model: str | Path | None = None
+    """Name of a shipped model, or path of a `.safetensors` file; None for `layers-ab` where
+    captures are of two sensors, and `layers-a` where they are of sensor A alone."""
     imager: Imager | Path | str | None = None
     """Imager that took the captures, or path of its TOML file; None for the imager at the centre of
-    the model's training family."""
+    the model's training family. Without a model, an imager of two sensors is taken for captures of
+    sensor A alone, too."""
     layers: int | None = None
     """Greatest number of layers to look for; None for the model's own number."""
     dark: Paths = ()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from fociscope.errors import CaptureError, FileFormatError, FociscopeError, one_line, printable
-from fociscope.files import list_suffixes
+from fociscope.files import list_suffixes, open_captures
 from fociscope.files.captures.pairing import natural_order, sensor_of
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.preparation import Preparation
@@ -26,7 +27,7 @@ from fociscope.series._growing_file import (
     has_lasted,
 )
 
-__all__ = ["FolderWatcher", "StackWatcher", "Watcher", "watch_paths"]
+__all__ = ["FolderWatcher", "StackWatcher", "Watcher", "sensors_followed", "watch_paths"]
 
 _CONTINUES = "what has been written stays, and a run that resumes continues behind it"
 
@@ -90,6 +91,38 @@ def watch_paths(
         f"{printable(paths[0])}: neither a folder nor a TIFF stack, so there is nothing to follow; "
         "make the folder first, or name a .tif file that is to come"
     )
+
+
+def sensors_followed(paths: Sequence[Path], *, pages: PageMeaning = "auto") -> int | None:
+    """Return how many sensors captures have that are followed; None before any can be read.
+
+    Args:
+        paths: one or two, as for `watch_paths`.
+        pages: what pages are where a file does not say; in one stack that grows, A and B in turns.
+    """
+    if len(paths) > 1:
+        return 2
+    (path,) = paths
+    if path.is_dir():
+        images = list_suffixes("image")
+        with suppress(OSError):
+            files = sorted(
+                one
+                for one in path.iterdir()
+                if one.suffix.lower() in images and not one.name.startswith(".")
+            )
+            if any(sensor_of(file.name)[0] is not None for file in files):
+                return 2
+            return next((found for file in files if (found := _sensors_in(file, pages))), None)
+        return None
+    return _sensors_in(path, "sensors" if pages == "auto" else pages)
+
+
+def _sensors_in(path: Path, pages: PageMeaning) -> int | None:
+    """Return how many sensors the frames of a file have; None if it cannot be read, as yet."""
+    with suppress(FociscopeError), open_captures([path], pages=pages, growing=True) as series:
+        return series.shape[1]
+    return None
 
 
 class _Folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from fociscope.arrays import is_path
 from fociscope.errors import FociscopeError
 from fociscope.files import CaptureSeries, is_store, open_captures
 from fociscope.imager.geometry import Imager
-from fociscope.networks.store import find_model, read_model
+from fociscope.networks.store import find_model, read_model, usual_model
 from fociscope.reconstruction import ChipCorrection, Model, load_model
 from fociscope.reconstruction.preparation import Preparation, prepared
 from fociscope.results.provenance import provenance
@@ -28,6 +29,7 @@ __all__ = [
     "named_imager",
     "sources",
     "title_of",
+    "with_model",
 ]
 
 
@@ -45,9 +47,32 @@ def as_paths(paths: Sequence[Path | str] | Path | str) -> list[Path]:
     return [Path(path) for path in ([paths] if isinstance(paths, str | PathLike) else paths)]
 
 
+def with_model(options: ReconstructionOptions, sensors: int) -> ReconstructionOptions:
+    """Return options that name a model: the shipped one for so many sensors, if they name none.
+
+    An imager of two sensors is then taken for captures of sensor A alone, too.
+
+    Args:
+        options: Options of the run.
+        sensors: Number of sensors of the captures.
+    """
+    if options.model is not None:
+        return options
+    imager = named_imager(options)
+    if imager is not None and imager.sensors > sensors == 1:
+        imager = imager.with_(sensors=1)
+    return replace(options, model=usual_model(sensors), imager=imager)
+
+
 def layers_of(options: ReconstructionOptions) -> int:
     """Return the number of layers that will be looked for."""
-    return options.layers or read_model(find_model(options.model))[1].layers
+    return options.layers or read_model(find_model(_model_of(options)))[1].layers
+
+
+def _model_of(options: ReconstructionOptions) -> str | Path:
+    """Return the model of options that `with_model` returned."""
+    assert options.model is not None
+    return options.model
 
 
 def loaded_model(options: ReconstructionOptions, frame_px: Callable[[], tuple[int, int]]) -> Model:
@@ -61,11 +86,11 @@ def loaded_model(options: ReconstructionOptions, frame_px: Callable[[], tuple[in
     imager = named_imager(options)
     crop = options.preparation.crop
     if crop is not None:
-        imager = imager or read_model(find_model(options.model))[1].imager
+        imager = imager or read_model(find_model(_model_of(options)))[1].imager
         if imager.sensors == 2 and imager.registration.is_rotated_or_scaled:
             imager = imager.cropped(*crop, of=frame_px())
     return load_model(
-        options.model,
+        _model_of(options),
         imager=imager,
         device=options.device,
         refine=options.refine,

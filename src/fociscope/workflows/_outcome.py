@@ -52,6 +52,8 @@ class ReconstructionPlan:
     """Whether the series is read and written part by part."""
     notes: tuple[str, ...]
     """How the files were read where they leave it open, in sentences for a user."""
+    model: str = ""
+    """Name or path of the model, the shipped one for so many sensors if the options name none."""
 
 
 @dataclass(frozen=True)

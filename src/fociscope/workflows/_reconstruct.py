@@ -49,6 +49,7 @@ from fociscope.workflows._loading import (
     named_imager,
     sources,
     title_of,
+    with_model,
 )
 from fociscope.workflows._outcome import (
     MOST_NAMED,
@@ -120,7 +121,7 @@ def reconstruct(
         by_parts = run.is_by_parts()
         formats = run.formats(by_parts)
         if on_plan is not None:
-            on_plan(_plan(files, run.series.notes, formats, by_parts))
+            on_plan(_plan(files, run, formats, by_parts))
         return run.by_parts(formats) if by_parts else run.at_once(formats)
 
 
@@ -159,7 +160,8 @@ def reconstruct_captures(
     if is_path(captures):
         return _of_files(as_paths(captures), options, progress)
     captures = cast(ArrayLike, captures)
-    height, width = np.shape(captures)[-2:]
+    *lead, height, width = np.shape(captures)
+    options = with_model(options, lead[-1] if lead else 2)
     if options.preparation != Preparation():
         captures = _prepared_array(np.asarray(captures, np.float32), options.preparation)
     model = loaded_model(options, lambda: (height, width))
@@ -227,6 +229,7 @@ def _run_on(
     """Prepare opened captures, and settle the imager and the black level of the run on them."""
     series = prepared(files, options.preparation)
     options, series = _with_own_imager(options, series, paths)
+    options = with_model(options, series.shape[1])
     series, black = _with_black_level(options, files, series)
     return _Run(
         options=options,
@@ -258,7 +261,7 @@ def _prepared_array(captures: Float32Array, preparation: Preparation) -> Float32
 
 
 def _plan(
-    files: CaptureSeries, notes: tuple[str, ...], formats: tuple[str, ...], by_parts: bool
+    files: CaptureSeries, run: _Run, formats: tuple[str, ...], by_parts: bool
 ) -> ReconstructionPlan:
     frames, sensors, height, width = files.shape
     return ReconstructionPlan(
@@ -269,7 +272,8 @@ def _plan(
         pairs=files.pairs,
         formats=formats,
         by_parts=by_parts,
-        notes=notes,
+        notes=run.series.notes,
+        model=str(run.options.model),
     )
 
 
@@ -362,7 +366,9 @@ class _Run:
         try:
             return each.reconstruct(model, captures[0], self.progress)
         except CaptureError as error:
-            raise CaptureError(f"{files}: {error}") from None
+            raise CaptureError(
+                f"{files}: {error}", fields=error.fields, value=error.value
+            ) from None
 
     def by_parts(self, formats: tuple[str, ...]) -> ReconstructionOutcome:
         """Reconstruct a series part by part; what is complete stays, however it ends."""

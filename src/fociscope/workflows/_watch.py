@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from fociscope.errors import FociscopeError, FociscopeWarning
 from fociscope.reconstruction.black_level import stated_black_level
@@ -15,7 +17,7 @@ from fociscope.series.folder import SERIES_FORMATS
 from fociscope.series.options import THREADS, ReconstructionOptions
 from fociscope.series.series import SeriesOutcome
 from fociscope.series.watch import POLL_S, WatchState, still_waiting, watch_captures
-from fociscope.series.watcher import watch_paths
+from fociscope.series.watcher import sensors_followed, watch_paths
 from fociscope.workflows._loading import (
     as_paths,
     loaded_correction,
@@ -23,11 +25,14 @@ from fociscope.workflows._loading import (
     named_imager,
     sources,
     title_of,
+    with_model,
 )
 from fociscope.workflows._outcome import ReconstructionOutcome
 from fociscope.workflows._reconstruct import series_warnings
 
 __all__ = ["watch"]
+
+_Found = TypeVar("_Found")
 
 
 def watch(
@@ -48,7 +53,8 @@ def watch(
         paths: A folder of images, or sensor A's and sensor B's; or TIFF stacks that grow.
         output: Folder of the results, made if it does not exist.
         options: As for `reconstruct`; formats are `ome-zarr` and `csv`, and
-            frames are not averaged.
+            frames are not averaged. Without a model, the first capture decides, by its sensors;
+            one stack that names no axes is taken for A and B in turns.
         idle_s: Seconds without a new capture after which the watch ends; None waits for ever.
         stopped: Function asked before each look; True ends the watch.
         report: Function called after each look that found something.
@@ -88,8 +94,11 @@ def watch(
             fields=("scheduler",),
             value=options.scheduler,
         )
+    waiting = _Waiting(followed, options, idle_s, stopped)
+    if options.model is None:
+        options = with_model(options, waiting.sensors())
     correction = loaded_correction(options)
-    model = loaded_model(options, partial(_first_frame_px, followed, options, idle_s, stopped))
+    model = loaded_model(options, waiting.frame_px)
     done = watch_captures(
         model,
         followed,
@@ -123,26 +132,47 @@ def _waiting(done: SeriesOutcome) -> tuple[FociscopeWarning, ...]:
     return (FociscopeWarning(f"{named}; resume to take them up", fields=("resume",)),)
 
 
-def _first_frame_px(
-    paths: Sequence[Path],
-    options: ReconstructionOptions,
-    idle_s: float | None,
-    stopped: Callable[[], bool],
-) -> tuple[int, int]:
-    """Wait for a capture of two sensors, and return its (y, x) size before it is cropped."""
-    source = watch_paths(
-        paths,
-        sensors=2,
-        known=set(),
-        preparation=Preparation(),
-        allow_non_finite=True,
-        pages=options.pages,
-    )
-    began = time.monotonic()
-    while not stopped() and (idle_s is None or time.monotonic() - began <= idle_s):
-        came, _ = source.poll(1)
-        if came:
+@dataclass(frozen=True)
+class _Waiting:
+    """What is asked of the first capture, before a model is there that could take it."""
+
+    paths: Sequence[Path]
+    options: ReconstructionOptions
+    idle_s: float | None
+    stopped: Callable[[], bool]
+
+    def sensors(self) -> int:
+        """Wait for the first image, and return the number of sensors of its capture."""
+        return self._first(partial(sensors_followed, self.paths, pages=self.options.pages))
+
+    def frame_px(self) -> tuple[int, int]:
+        """Wait for a capture of two sensors, and return its (y, x) size before it is cropped."""
+        source = watch_paths(
+            self.paths,
+            sensors=2,
+            known=set(),
+            preparation=Preparation(),
+            allow_non_finite=True,
+            pages=self.options.pages,
+        )
+
+        def look() -> tuple[int, int] | None:
+            came, _ = source.poll(1)
+            if not came:
+                return None
             height, width = came[0].captures.shape[-2:]
             return height, width
-        time.sleep(POLL_S)
-    raise FociscopeError("no capture came, so nothing is known of their size; nothing is written")
+
+        return self._first(look)
+
+    def _first(self, look: Callable[[], _Found | None]) -> _Found:
+        """Look again and again until something is found."""
+        began = time.monotonic()
+        while not self.stopped() and not (
+            self.idle_s is not None and time.monotonic() - began > self.idle_s
+        ):
+            found = look()
+            if found is not None:
+                return found
+            time.sleep(POLL_S)
+        raise FociscopeError("no capture came, so nothing is known of it; nothing is written")
