@@ -33,6 +33,7 @@ HEAD = (
     "flagged (%)",
     "maps wrong; of these, of sound ones flagged (%)",
     "1 cell, 2-5, 6-20, more (%)",
+    "the same, nearest layer (%)",
 )
 README = (
     ("single-cells", "single cells"),
@@ -72,12 +73,20 @@ def name_of(condition: dict[str, Any]) -> str:
     return condition["name"] if condition.get("test_only") else "*seen in training*"
 
 
+def sensitivity(counts: dict[str, Any] | None) -> str:
+    """Return the shares of foci of each size that are detected."""
+    if counts is None:
+        return NONE
+    sizes = zip(counts["detected"], counts["foci"], strict=True)
+    return ", ".join(text(found / there) if there else NONE for found, there in sizes)
+
+
 def row(condition: dict[str, Any], model: str, before: dict[str, float | None]) -> list[str]:
     """Return the cells of one condition."""
     scores = condition["scores"][model]
     empty = condition.get("value") == "clouds"
     at_rate = scores.get("detection_at_false_rate")
-    sizes = zip(at_rate["detected"], at_rate["foci"], strict=True) if at_rate else ()
+    detected = [sensitivity(at_rate), sensitivity((at_rate or {}).get("nearest_layer"))]
     wrong = text(value(scores, "wrong"))
     flagged = [text(value(scores, f"flagged_of_{kind}")) for kind in ("wrong", "sound")]
     depth = moved(before.get("depth_error_um"), value(scores, "depth_error_um"), 1, 1)
@@ -92,7 +101,7 @@ def row(condition: dict[str, Any], model: str, before: dict[str, float | None]) 
         moved(before.get("calibration_error"), value(scores, "calibration_error"), 1),
         text(value(scores, "flagged")),
         f"{wrong}; {', '.join(flagged)}",
-        ", ".join(text(found / there) if there else NONE for found, there in sizes) or NONE,
+        *detected,
     ]
 
 

@@ -74,8 +74,9 @@ class ScoreAccumulator:
         self._rows: dict[str, list[NDArray[Any]]] = defaultdict(list)
         self._bins = np.zeros((3, PROBABILITY_BINS))
         self._detection = np.zeros((2, len(FOCUS_EDGES_CELLS) - 1))
-        self._false_foci, self._area_mm2 = 0, 0.0
+        self._false_foci, self._area_mm2, self._frame_mm2 = 0, 0.0, 0.0
         self._candidates: list[FocusCandidates] = []
+        self._nearest: list[FocusCandidates] = []
         self._foci: list[NDArray[Any]] = []
 
     def add(self, batch: Batch, prediction: Prediction) -> Prediction:
@@ -116,7 +117,10 @@ class ScoreAccumulator:
             self._rows["brier"].append(((p - true) ** 2).mean(axis=(1, 2, 3), dtype=np.float64))
         cells = batch.cells_per_pixel
         if isinstance(cells, np.ndarray) and prediction.probability is not None:
-            self._candidates.append(focus_candidates(prediction.probability, true, cells))
+            p = prediction.probability
+            self._candidates.append(focus_candidates(p, true, cells))
+            if p.shape[1] > 1:
+                self._nearest.append(focus_candidates(p[:, :1], true[:, :1], cells[:, :1]))
         if prediction.focus_probability is not None:
             self._foci.append(
                 foci_stated_and_there(prediction.mask, prediction.focus_probability, true)
@@ -131,6 +135,7 @@ class ScoreAccumulator:
             by_size = foci.sensitivity(FOCUS_EDGES_CELLS)
             self._detection += np.stack([by_size.detected, by_size.foci])
             self._false_foci += int(foci.false_foci.sum())
+            self._frame_mm2 = foci.frame_mm2
             self._area_mm2 += foci.frame_mm2 * len(foci.false_foci)
 
     def _add_depths(self, batch: Batch, true_um: NDArray[Any], prediction: Prediction) -> None:
@@ -243,13 +248,20 @@ class ScoreAccumulator:
             found["false_layers_per_scene"] = round(float(rows["false_layers"].mean()), 6)
 
     def _at_false_rate(self) -> dict[str, Any]:
-        candidates = FocusCandidates.joined(self._candidates)
-        detected, foci = candidates.detected(COUNTED_EDGES_CELLS, false_per_frame=FALSE_PER_FRAME)
+        """Return the foci detected in all layers, and in the nearest one where there are more."""
+
+        def detected(parts: list[FocusCandidates]) -> dict[str, Any]:
+            found, there = FocusCandidates.joined(parts).detected(
+                COUNTED_EDGES_CELLS, false_per_frame=FALSE_PER_FRAME
+            )
+            return {"detected": _plain(found), "foci": _plain(there)}
+
         return {
             "edges_cells": [e if np.isfinite(e) else None for e in COUNTED_EDGES_CELLS],
-            "detected": _plain(detected),
-            "foci": _plain(foci),
+            **detected(self._candidates),
             "false_foci_per_frame": FALSE_PER_FRAME,
+            "false_foci_per_mm2": round(FALSE_PER_FRAME / self._frame_mm2, 6),
+            **({"nearest_layer": detected(self._nearest)} if self._nearest else {}),
         }
 
     def _focus_reliability(self) -> dict[str, Any]:

@@ -143,3 +143,21 @@ def test_sensitivity_by_size_is_stated_where_cells_are_counted():
     found = accumulator.scores(seed=0, by_depth=False)["detection_at_false_rate"]
     assert found["foci"] == [1, 1, 0, 0]
     assert found["detected"] == [0, 1, 0, 0]
+    assert found["false_foci_per_mm2"] == pytest.approx(1 / (20 * 0.055) ** 2, abs=1e-6)
+    assert "nearest_layer" not in found
+
+
+def test_sensitivity_in_the_nearest_layer_stands_by_itself_where_there_are_more():
+    mask = np.zeros((1, 2, 20, 20), dtype=bool)
+    mask[0, :, 3, 3] = True
+    probability = np.zeros(mask.shape, dtype=np.float32)
+    probability[0, :, 3, 3] = 0.9, 0.1
+    probability[0, 1, 15, 3:18:7] = 0.5  # false foci of the far layer hide its own cell
+    accumulator = ScoreAccumulator(pixel_pitch_um=55.0, deepest_um=1000.0)
+    accumulator.add(
+        Batch(np.zeros((1, 2, 20, 20), np.float32), mask, cells_per_pixel=mask.astype(np.int64)),
+        Prediction(mask=probability > 0.5, probability=probability),
+    )
+    found = accumulator.scores(seed=0, by_depth=False)["detection_at_false_rate"]
+    assert (found["detected"][0], found["foci"][0]) == (1, 2)
+    assert (found["nearest_layer"]["detected"][0], found["nearest_layer"]["foci"][0]) == (1, 1)
