@@ -16,7 +16,7 @@ from fociscope.networks.store import ModelInfo, read_model
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.frame import surround_margin_px
 from fociscope.training.live_scenes import LARGEST_FILLED_SHARE
-from fociscope.training.recipe import ImagerDistribution, Recipe
+from fociscope.training.recipe import ImagerDistribution, Recipe, SceneDistribution
 from fociscope.training.run_origin import RunOrigin
 
 __all__ = ["TEST_SCENES", "write_card"]
@@ -186,7 +186,6 @@ def _about(network: LayerNet, info: ModelInfo, recipe: Recipe, training: list[st
     layers = "one layer" if most == 1 else f"one to {most} layers ({usual} by default)"
 
     gap_px = info.imager.gap_um / info.imager.pixel_pitch_um
-    unusual = 100 * sum(other.share for other in scenes.others)
     return [
         f"Captures of {sensors} and the imager in; probability, intensity, depth and presence of "
         f"{layers} out. {parameters:,} parameters.",
@@ -217,9 +216,24 @@ def _about(network: LayerNet, info: ModelInfo, recipe: Recipe, training: list[st
         f"- the captures: peak SNR {_span(family.peak_snr_db, 'dB')}, an unknown gain of each "
         f"sensor, and in half of the scenes even light of up to {100 * family.background:g} % of "
         "the mean;",
-        f"- the specimen: {recipe.scenes.specimen.kind}, {unusual:.0f} % of it of unusual coverage "
-        "or size (see the recipe).",
+        f"- the specimen: {_specimens_in_words(scenes)} (see the recipe).",
     ]  # fmt: skip
+
+
+def _specimens_in_words(scenes: SceneDistribution) -> str:
+    """Name the kinds of specimens, and their shares."""
+    usual = scenes.specimen.kind
+    unusual = sum(other.share for other in scenes.others if other.specimen.kind == usual)
+    shares: dict[str, float] = {}
+    for other in scenes.others:
+        if other.specimen.kind != usual:
+            shares[other.specimen.kind] = shares.get(other.specimen.kind, 0) + other.share
+    kinds = [f"{usual} in {100 * (1 - sum(shares.values())):.0f} % of the scenes"]
+    if unusual:
+        kinds[0] += f", {100 * unusual:.0f} % with unusual coverage or size"
+    return "; ".join(
+        [*kinds, *(f"{kind} in {100 * share:.0f} %" for kind, share in shares.items())]
+    )
 
 
 def _span(values: tuple[float, float], unit: str) -> str:
@@ -262,7 +276,9 @@ def _limits(recipe: Recipe) -> list[str]:
         )
     return [
         *lines,
-        "- Layers are flat and parallel to the sensors; specimens are of one kind.",
+        "- Layers are flat and parallel to the sensors.",
+        "- Specimens of kinds that training does not draw are reconstructed less well: "
+        "`fociscope evaluate MODEL --suite generalisation -o report/` says how much.",
         "- Not a medical device.",
     ]
 
