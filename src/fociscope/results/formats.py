@@ -74,6 +74,7 @@ def write_ome_tiffs(content: MapContent, folder: Path) -> None:
             pixel_pitch_um=result.imager.pixel_pitch_um,
             depth_um=result.depth_um,
             channel_name=name.removesuffix(".ome.tif"),
+            time_s=result.time_s,
         )
 
 
@@ -87,6 +88,7 @@ def write_zarr(content: MapContent, folder: Path) -> None:
         channels=zarr_channels(result),
         pixel_pitch_um=result.imager.pixel_pitch_um,
         layer_um=layer_spacing_um(result),
+        time_s=result.time_s,
         about={"model": result.model, "imager": result.imager.name},
     )
 
@@ -114,6 +116,8 @@ def write_npz(content: MapContent, folder: Path) -> None:
         "plausible": result.plausible,
         "pixel_pitch_um": np.asarray(result.imager.pixel_pitch_um),
     }
+    if result.time_s is not None:
+        arrays["time_s"] = result.time_s
     with atomic_path(folder / NPZ) as part, part.open("wb") as stream:
         np.savez(stream, **arrays)  # type: ignore[arg-type]
 

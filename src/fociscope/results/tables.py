@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from fociscope.typing import Float64Array, Int64Array
 
 __all__ = ["TABLES", "Tables", "write_tables"]
 
-#: File -> its columns.
+#: File -> the columns that it has in any case.
 TABLES: dict[str, tuple[str, ...]] = {
     "frames.csv": ("frame", "name", "plausible", "residual_a", "residual_b", "quality_flags"),
     "layers.csv": (
@@ -50,6 +50,13 @@ TABLES: dict[str, tuple[str, ...]] = {
         "probability",
     ),
 }
+
+
+#: Columns that come behind the number of the frame, and its name, where they are known.
+NAME, TIME = "name", "time_s"
+
+Labels = Mapping[str, Sequence[str]]
+"""Column -> its text for each frame."""
 
 
 @dataclass(frozen=True)
@@ -83,21 +90,42 @@ class Tables:
             coverage=result.mask.mean(axis=(-2, -1)).reshape(frames, layers),
         )
 
-    def text(self, *, first_frame: int = 0, names: Sequence[str] = ()) -> dict[str, str]:
+    @property
+    def labels(self) -> dict[str, list[str]]:
+        """What every table says of each frame besides its number: its time, if it is known."""
+        if self.result.time_s is None:
+            return {}
+        return {TIME: [str(round(float(time), 6)) for time in self.result.time_s.reshape(-1)]}
+
+    def text(
+        self,
+        *,
+        first_frame: int = 0,
+        names: Sequence[str] = (),
+        labels: Labels | None = None,
+        of_frames: Labels | None = None,
+    ) -> dict[str, str]:
         """Return file -> lines of CSV, without the header.
 
         Args:
             first_frame: number of the first frame in its series, from 0.
             names: of the frames' files; without them, the column stays empty.
+            labels: columns of every table; None for `Tables.labels`.
+            of_frames: columns of `frames.csv` alone, its last ones.
         """
         first = first_frame + 1
+        labels = self.labels if labels is None else labels
+        of_each = [list(column) for column in labels.values()]
+        before = [[column[n] for column in of_each] for n in range(len(self.coverage))]
         return {
-            "frames.csv": _lines(self._frames(first, names)),
-            "layers.csv": _lines(self._layers(first)),
-            "foci.csv": _lines(self._foci(first)),
+            "frames.csv": _lines(self._frames(first, names, labels, of_frames or {})),
+            "layers.csv": _lines(_labelled(self._layers(first), first, before)),
+            "foci.csv": _lines(_labelled(self._foci(first), first, before)),
         }
 
-    def _frames(self, first: int, names: Sequence[str]) -> Iterable[Sequence[Any]]:
+    def _frames(
+        self, first: int, names: Sequence[str], labels: Labels, of_frames: Labels
+    ) -> Iterable[Sequence[Any]]:
         result, count = self.result, len(self.coverage)
         residual = result.residual.reshape(count, -1).tolist()
         plausible = result.plausible.reshape(-1).tolist()
@@ -109,10 +137,12 @@ class Tables:
             yield (
                 first + n,
                 names[n] if names else "",
+                *(column[n] for key, column in labels.items() if key != NAME),
                 int(plausible[n]),
                 of_sensor[0],
                 of_sensor[1] if len(of_sensor) > 1 else "",
                 str(quality_flags[n]),
+                *(column[n] for column in of_frames.values()),
             )
 
     def _layers(self, first: int) -> Iterable[Sequence[Any]]:
@@ -164,9 +194,18 @@ class Tables:
         return zip(*columns, strict=True)
 
 
-def header(name: str) -> str:
-    """Return the first line of a table."""
-    return _lines([TABLES[name]])
+def header(name: str, labels: Iterable[str] = (), of_frames: Iterable[str] = ()) -> str:
+    """Return the first line of a table.
+
+    Args:
+        name: of the table.
+        labels: columns that every table has besides its own.
+        of_frames: columns that `frames.csv` has besides its own.
+    """
+    columns = list(TABLES[name])
+    place = columns.index(NAME) + 1 if NAME in columns else 1
+    columns[place:place] = [label for label in labels if label not in columns]
+    return _lines([[*columns, *(of_frames if name == "frames.csv" else ())]])
 
 
 def encoded(text: str) -> bytes:
@@ -188,9 +227,16 @@ def write_tables(folder: Path, tables: Tables, *, names: Sequence[str] = ()) -> 
     written = []
     for name, lines in tables.text(names=names).items():
         with atomic_path(folder / name) as part:
-            part.write_bytes(encoded(header(name) + lines))
+            part.write_bytes(encoded(header(name, tables.labels) + lines))
         written.append(folder / name)
     return written
+
+
+def _labelled(
+    rows: Iterable[Sequence[Any]], first: int, before: Sequence[Sequence[str]]
+) -> Iterable[Sequence[Any]]:
+    """Return rows with the labels of their frames behind the number of the frame."""
+    return ((frame, *before[frame - first], *rest) for frame, *rest in rows)
 
 
 def _lines(rows: Iterable[Sequence[Any]]) -> str:

@@ -54,6 +54,10 @@ class CompleteFrame:
     """(sensor, y, x)."""
     pixel_size_um: float | None = None
     """As its files state it."""
+    arrived_s: float = field(default_factory=time.time)
+    """When the last change of its files was seen, s since 1970."""
+    time_s: float | None = None
+    """When it was taken, s from any moment on, as its files state it."""
 
 
 @dataclass(frozen=True)
@@ -251,7 +255,7 @@ class GrowingFile:
             held = _unfilled(frame)
             if held is None:
                 self._last_filled = max(self._last_filled, number)
-                arrived.append(CompleteFrame(self._name(number), frame, series.pixel_size_um))
+                arrived.append(self._complete(number, frame, series))
             else:
                 self._unfilled[number] = held
         self._next += len(captures)
@@ -266,6 +270,18 @@ class GrowingFile:
             return [], []
         self._next += 1
         return [], [SkippedFrame(self._name(numbers.start), one_line(wrong))]
+
+    def _complete(
+        self, number: int, captures: Float32Array, series: CaptureSeries
+    ) -> CompleteFrame:
+        """Return a frame with what the files say of it."""
+        return CompleteFrame(
+            self._name(number),
+            captures,
+            series.pixel_size_um,
+            arrived_s=time.time() - self._quiet_s,
+            time_s=None if series.time_s is None else series.time_s[number - 1],
+        )
 
     @property
     def _is_due(self) -> bool:
@@ -306,8 +322,7 @@ class GrowingFile:
                 skipped.append(SkippedFrame(self._name(number), EMPTY))
             if now is None or (self._is_over_due(number, now) and not now.is_empty):
                 del self._unfilled[number]
-                frame = CompleteFrame(self._name(number), captures[0], series.pixel_size_um)
-                arrived.append(frame)
+                arrived.append(self._complete(number, captures[0], series))
                 self._last_filled = max(self._last_filled, number)
             else:
                 self._unfilled[number] = now

@@ -35,7 +35,7 @@ from fociscope.results.formats import (
     zarr_image,
 )
 from fociscope.results.result import Reconstruction
-from fociscope.results.tables import TABLES, Tables, encoded, header
+from fociscope.results.tables import TABLES, Labels, Tables, encoded, header
 from fociscope.results.writers import FIGURE, JOURNAL, SUMMARY
 from fociscope.series.journal import Journal
 
@@ -62,6 +62,7 @@ class SeriesFolder:
         cell_diameter_um: float,
         is_complete: bool,
         before: Backup,
+        interval_s: float | None = None,
     ) -> None:
         """Take up where the journal ends."""
         self.folder = folder
@@ -72,6 +73,7 @@ class SeriesFolder:
         self._zarr = OmeZarrSeries(folder / OME_ZARR) if "ome-zarr" in formats else None
         self._frames_per_chunk = frames_per_chunk
         self._cell_diameter_um = cell_diameter_um
+        self._interval_s = interval_s
         self.frame_px: tuple[int, int] | None = None
         """(y, x) of the frames; None before it is known."""
 
@@ -86,8 +88,22 @@ class SeriesFolder:
         names = (*([OME_ZARR] if self._zarr else []), *self._tables, SUMMARY)
         return [self.folder / name for name in names]
 
-    def append(self, result: Reconstruction, names: Sequence[str] = ()) -> None:
+    def append(
+        self,
+        result: Reconstruction,
+        names: Sequence[str] = (),
+        *,
+        labels: Labels | None = None,
+        of_frames: Labels | None = None,
+    ) -> None:
         """Add frames (frame, layer, y, x) and their names; then they are certain.
+
+        Args:
+            result: map of the frames.
+            names: of their files.
+            labels: columns of every table, the same for all frames of the series; without them, the
+                times of the frames, if they are known.
+            of_frames: further columns of `frames.csv`, the same for all frames of the series.
 
         Raises:
             FociscopeError: the disk refuses.
@@ -98,9 +114,12 @@ class SeriesFolder:
                 self._create_zarr(self._zarr, result)
             self._zarr.append(zarr_image(result), layer_figures(result))
         lengths = {}
-        text = tables.text(first_frame=self.frames, names=names)
+        labels = tables.labels if labels is None else labels
+        of_frames = of_frames or {}
+        text = tables.text(first_frame=self.frames, names=names, labels=labels, of_frames=of_frames)
         for name in self._tables:
-            lines = text[name] if self.frames else header(name) + text[name]
+            first_line = "" if self.frames else header(name, labels, of_frames)
+            lines = first_line + text[name]
             lengths[name] = self._append_lines(self.folder / name, encoded(lines))
         totals = self.journal.totals.plus(tables)
         grown = self.journal.model_copy(update={"bytes": lengths, "totals": totals})
@@ -120,6 +139,7 @@ class SeriesFolder:
             pixel_pitch_um=result.imager.pixel_pitch_um,
             layer_um=layer_spacing_um(result),
             frames_per_chunk=self._frames_per_chunk,
+            interval_s=self._interval_s,
             about={"model": result.model, "imager": result.imager.name},
         )
 
@@ -189,6 +209,7 @@ def open_series_folder(
     identity: Mapping[str, str],
     frames_per_chunk: int,
     cell_diameter_um: float = CELL_DIAMETER_UM,
+    interval_s: float | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> Iterator[SeriesFolder]:
@@ -200,6 +221,7 @@ def open_series_folder(
         identity: what the results depend on.
         frames_per_chunk: see `OmeZarrSeries.create`.
         cell_diameter_um: of a typical cell, for the number of cells.
+        interval_s: between frames, s; None if it is unknown or uneven.
         resume: go on with what an earlier run has left; start where there is nothing.
         overwrite: let it take the place of what an earlier run has written here, as soon as its
             first frames are certain; until then, failure or a kill leave the earlier run's.
@@ -223,6 +245,7 @@ def open_series_folder(
             cell_diameter_um=cell_diameter_um,
             is_complete=is_complete,
             before=before,
+            interval_s=interval_s,
         )
         try:
             if not is_complete:

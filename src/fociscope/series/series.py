@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fociscope.files.captures.series import CaptureSeries
+from fociscope.files.ome.times import even_interval_s
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
 from fociscope.results.provenance import imager_sha256, inputs, versions, weights_sha256
@@ -138,11 +139,13 @@ def reconstruct_series(
     step = part_frames(options.layers or model.info.layers, height, width)
     sources = inputs(series.names)
     arrays = series.arrays if isinstance(series, CaptureSeries) else ()
+    times = series.time_s if isinstance(series, CaptureSeries) else None
     identity = {
         **work_identity(model, each, formats, options.cell_diameter_um),
         "precision": model.precision_for(height, width, options.tile_px),
         "captures": _digest(repr((series.shape, sources, arrays))),
         "preparation": options.preparation.model_dump_json(),
+        **({} if times is None else {"set of times": _digest(repr(times))}),
     }
     first: Reconstruction | None = None
     with open_series_folder(
@@ -151,6 +154,7 @@ def reconstruct_series(
         identity=identity,
         frames_per_chunk=min(step, CHUNK_FRAMES),
         cell_diameter_um=options.cell_diameter_um,
+        interval_s=even_interval_s(times),
         resume=options.resume,
         overwrite=options.overwrite,
     ) as output:
@@ -159,6 +163,9 @@ def reconstruct_series(
         start = output.frames
         parts = [range(n, min(n + step, frames)) for n in range(start, frames, step)]
         for part, result in _computed(model, series, parts, each, names, options.scheduler):
+            if times is not None:
+                its = np.array(times[part.start : part.stop], np.float64)
+                result = replace(result, time_s=its)
             output.append(result, names[part.start : part.stop])
             if part.start == 0:
                 first = _alone(result.frame(0))

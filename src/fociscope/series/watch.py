@@ -23,7 +23,7 @@ from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
 from fociscope.results.provenance import versions
 from fociscope.results.result import Reconstruction
-from fociscope.results.tables import as_written
+from fociscope.results.tables import TIME, as_written
 from fociscope.results.writers import check_formats
 from fociscope.series._growing_file import CompleteFrame, SkippedFrame
 from fociscope.series.folder import SERIES_FORMATS, SeriesFolder, frame_names, open_series_folder
@@ -45,6 +45,9 @@ MOST_AT_ONCE = 32
 RATE_FRAMES = 100
 #: More than this many captures that were left out, or wait, are counted, not listed.
 MOST_SKIPPED_LISTED = 100
+#: Columns of `frames.csv`: when the last change of a capture's files was seen (s since 1970), and
+#: the time in s from then until its map was there.
+ARRIVED, LATENCY = "arrived_s", "latency_s"
 #: So many are named in a sentence.
 MOST_NAMED = 4
 
@@ -142,6 +145,7 @@ def watch_captures(
         "preparation": options.preparation.model_dump_json(),
         "meaning of pages": options.pages,
         "set of paths": " + ".join(as_written(path.name) for path in paths),
+        "set of columns": " ".join((TIME, ARRIVED, LATENCY)),
     }
     with open_series_folder(
         Path(folder),
@@ -304,7 +308,16 @@ def _write(
             f"{'x'.join(map(str, expected)) if expected else 'one size'} as the frames before"
         )
     result = reconstruct_frames(model, np.stack([one.captures for one in came]), options)
-    output.append(result, [one.name for one in came])
+    now_s = time.time()
+    output.append(
+        result,
+        [one.name for one in came],
+        labels={TIME: ["" if one.time_s is None else str(one.time_s) for one in came]},
+        of_frames={
+            ARRIVED: [f"{one.arrived_s:.3f}" for one in came],
+            LATENCY: [f"{max(0.0, now_s - one.arrived_s):.3f}" for one in came],
+        },
+    )
     return result
 
 

@@ -7,11 +7,13 @@ and B (`x_A` and `x_B`) are a pair.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
@@ -33,6 +35,7 @@ _FRAMES_LAST: dict[int, Callable[[tuple[int, ...]], AxisPlan]] = {
 }
 """Number of axes -> their plan where the last one counts the frames."""
 _FAVOURITE = "captures"
+_TIMES = "time_s"
 _SMALLEST_SIDE_PX = 2
 _LISTED_AT_MOST = 6
 
@@ -168,7 +171,26 @@ def _stack(path: Path, source: ArraySource, name: str, limits: Limits) -> Stack:
             values = whole[0][index]
         return packing.unpacked(path, plan.planes(values), name)
 
-    return Stack(path, plan.leading, plan.counts, plan.frame_px, planes, source.pixel_size_um(name))
+    return Stack(
+        path,
+        plan.leading,
+        plan.counts,
+        plan.frame_px,
+        planes,
+        source.pixel_size_um(name),
+        time_s=_times(source, name, shape[plan.frame]) if plan.frame is not None else None,
+    )
+
+
+def _times(source: ArraySource, name: str, frames: int) -> tuple[float, ...] | None:
+    """Return the numbers in an array `time_s` beside another, if there are as many as frames."""
+    folder, _, _ = name.rpartition("/")
+    for place in dict.fromkeys((f"{folder}/{_TIMES}" if folder else _TIMES, _TIMES)):
+        shape, dtype = source.claims((place,)).get(place, ((), np.dtype("f8")))
+        if max(shape, default=0) == math.prod(shape) == frames and dtype.kind in "iuf":
+            values = np.asarray(source.read(place), np.float64).ravel()
+            return tuple(values.tolist()) if np.isfinite(values).all() else None
+    return None
 
 
 def _frames_last(path: Path, name: str, shape: tuple[int, ...], source: ArraySource) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
-__all__ = ["disagreeing", "name_times"]
+__all__ = ["clock_times", "disagreeing", "name_times"]
 
 _DATE = re.compile(
     r"(?<!\d)(\d{4})[-_.]?(\d{2})[-_.]?(\d{2})[T _.\-]?(\d{2})[-_.:h]?(\d{2})[-_.:m]?(\d{2})"
@@ -33,17 +33,29 @@ def name_times(names: Sequence[str]) -> list[float] | None:
         Seconds for dates with times and for seconds since 1970; else the first number that is not
         the same in all names.
     """
-    for read in (_date_s, _epoch_s):
-        times = [read(name) for name in names]
-        known = [time for time in times if time is not None]
-        if len(known) == len(names):
-            return known
+    times = clock_times(names)
+    if times is not None:
+        return times
     numbers = [[int(number) for number in _NUMBER.findall(name)] for name in names]
     fewest = min((len(one) for one in numbers), default=0)
     for place in range(fewest):
         column = [float(one[place]) for one in numbers]
         if len(set(column)) > 1:
             return column
+    return None
+
+
+def clock_times(names: Sequence[str]) -> list[float] | None:
+    """Return the time in s that each name carries as a date or as seconds since 1970.
+
+    Returns:
+        None if any of the names carries none.
+    """
+    for read in (_date_s, _epoch_s):
+        times = [read(name) for name in names]
+        known = [time for time in times if time is not None]
+        if known and len(known) == len(names):
+            return known
     return None
 
 

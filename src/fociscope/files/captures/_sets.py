@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fociscope.errors import FileFormatError, printable
+from fociscope.files.captures._name_times import clock_times
 from fociscope.files.captures.pairing import natural_order
 from fociscope.files.formats._stacks import Stack, size
 from fociscope.files.formats._table import is_store, list_suffixes
@@ -175,6 +176,9 @@ def set_stack(where: Path, files: Sequence[Path], limits: Limits, *, of_pairs: b
 
     Raises:
         FileFormatError: the first file is no image, or holds more than that.
+
+    Returns:
+        The images, with the times that all of their names carry.
     """
     with open_image(files[0], limits) as first:
         expected = _one_frame(files[0], first, of_pairs)
@@ -198,7 +202,9 @@ def set_stack(where: Path, files: Sequence[Path], limits: Limits, *, of_pairs: b
         return found
 
     leading, counts = ("F", (len(files),)) if sensors == 1 else ("FS", (len(files), sensors))
-    return Stack(where, leading, counts, frame_px, planes, pitch_um, notes)
+    times = clock_times([file.name for file in files])
+    time_s = None if times is None else tuple(times)
+    return Stack(where, leading, counts, frame_px, planes, pitch_um, notes, time_s)
 
 
 def _one_frame(file: Path, stack: Stack, of_pairs: bool) -> tuple[int, int, int]:

@@ -28,7 +28,7 @@ from fociscope.files.formats._axes import AxisPlan, axis_role, named_axes, said_
 from fociscope.files.formats._packing import Packing
 from fociscope.files.formats._pixel_size import believed_um
 from fociscope.files.formats._stacks import ARRAY_LEADING, Stack
-from fociscope.files.formats._units import um_per_unit
+from fociscope.files.formats._units import seconds_per_unit, um_per_unit
 from fociscope.files.safe.limits import Limits, check_claim, decoding, unbounded
 from fociscope.typing import Float32Array
 
@@ -163,9 +163,20 @@ def _ome_stack(
         sound = all(math.isfinite(one) and one > 0 for one in sizes)
         square = sound and math.isclose(sizes[0], sizes[1], rel_tol=1e-3)
         channels = _channel_labels(image)
+        interval_s = next(
+            (
+                step * seconds_per_unit(axis.get("unit"))
+                for name, axis, step in zip(names, axes, scale, strict=True)
+                if name in ("t", "time")
+            ),
+            math.nan,
+        )
     where = f"{name}/{inner}".strip("/")
     pixel_um, notes = believed_um(printable(path), sizes[1] if square else None)
     stack = _stack(path, where, limits, axes=names, pixel_size_um=pixel_um, channels=channels)
+    if stack.leading.startswith("F") and 0 < interval_s < math.inf:
+        times = tuple(round(n * interval_s, 9) for n in range(stack.frames))
+        stack = replace(stack, time_s=times)
     return replace(stack, notes=(*stack.notes, *notes))
 
 

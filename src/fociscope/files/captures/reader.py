@@ -287,6 +287,7 @@ def _series(
             pairs=tuple(pairs),
             incomplete=begun,
             notes=stack.notes,
+            time_s=_times(stack, stack.frames),
         )
     if len(stacks) > 2:
         raise FileFormatError(
@@ -313,12 +314,24 @@ def _series(
             f"{printable(a.path)} states pixels of {sizes_um[0]:g} µm but {printable(b.path)} of "
             f"{sizes_um[1]:g} µm, expected one size; correct the metadata, or resample one."
         )
+    frames = min(a.frames, b.frames)
     return CaptureSeries(
-        (min(a.frames, b.frames), 2, *a.frame_px),
+        (frames, 2, *a.frame_px),
         lambda start, stop: np.concatenate([a.read(start, stop), b.read(start, stop)], axis=1),
         is_single="" in (a.leading, b.leading),
         pixel_size_um=sizes_um[0] if sizes_um else None,
         pairs=tuple(pairs),
         incomplete=abs(a.frames - b.frames),
         notes=tuple(dict.fromkeys((*a.notes, *b.notes))),
+        time_s=_times(a, frames) or _times(b, frames),
     )
+
+
+def _times(stack: Stack, frames: int) -> tuple[float, ...] | None:
+    """Return when each of so many frames was taken, s; None if the file does not state it of all.
+
+    Times of pages that turn out to be sensors are no times of frames.
+    """
+    if stack.time_s is None or len(stack.time_s) != stack.frames:
+        return None
+    return stack.time_s[:frames]

@@ -17,7 +17,11 @@ from fociscope.files.formats._channels import channel_order
 from fociscope.files.formats._pixel_size import believed_um, is_printer_resolution
 from fociscope.files.formats._units import seconds_per_unit, um_per_unit
 from fociscope.files.images._tiff_count import shaped_descriptions
-from fociscope.files.images._tiff_vendor import micromanager, micromanager_axes
+from fociscope.files.images._tiff_vendor import (
+    micromanager,
+    micromanager_axes,
+    micromanager_times,
+)
 from fociscope.files.ome._xml import OmeImage, read_ome_xml
 from fociscope.typing import Int64Array
 
@@ -172,6 +176,8 @@ def page_axes(path: Path, tiff: Any, count: int, *, listed: int | None = None) -
     pages = pages.reshape(sides).transpose(axes).ravel()
     names = _channel_names(image, tiff, pages)
     found = _of_long_axes(long, frames, pages).with_sensors_in_order(where, names)
+    if "T" in long:
+        found = replace(found, time_s=_even_times(image, tiff, long["T"]))
     if image is None or not found.leading.startswith(("F", "P")):
         return found
     depth_um, unknown = _frame_values(image, "PositionZ", sides, axes, found, um_per_unit)
@@ -179,9 +185,39 @@ def page_axes(path: Path, tiff: Any, count: int, *, listed: int | None = None) -
     return replace(
         found,
         depth_um=depth_um,
-        time_s=_frame_values(image, "DeltaT", sides, axes, found, seconds_per_unit)[0],
+        time_s=_frame_values(image, "DeltaT", sides, axes, found, seconds_per_unit)[0]
+        or found.time_s,
         notes=(*found.notes, note) if unknown else found.notes,
     )
+
+
+def _even_times(image: OmeImage | None, tiff: Any, frames: int) -> tuple[float, ...] | None:
+    """Return times in s by the interval that OME-XML or ImageJ's text states, None without one.
+
+    Source: OME's `TimeIncrement`, in s where no unit stands; ImageJ's `finterval`, in `tunit`, and
+    `fps`.
+    """
+    if image is not None:
+        said, unit = image.pixels.get("TimeIncrement"), image.pixels.get("TimeIncrementUnit", "s")
+        interval_s = _number(said) * seconds_per_unit(unit)
+    else:
+        imagej = tiff.imagej_metadata or {}
+        unit = imagej.get("tunit", "s")
+        interval_s = _number(imagej.get("finterval")) * seconds_per_unit(unit)
+        if not interval_s > 0:
+            rate = _number(imagej.get("fps"))
+            interval_s = 1 / rate if rate > 0 else math.nan
+    if not 0 < interval_s < math.inf:
+        return None
+    return tuple(round(n * interval_s, 9) for n in range(frames))
+
+
+def _number(said: object) -> float:
+    """Return a number that metadata state, NaN where it is none."""
+    try:
+        return float(str(said))
+    except ValueError:
+        return math.nan
 
 
 def _frame_values(
@@ -256,7 +292,10 @@ def _unnamed(path: Path, tiff: Any, count: int, listed: int) -> PageAxes:
         leading, counts = ("FS" if of_planes.ndim == 2 else "F"), of_planes.shape
         if of_planes.ndim == 2 and counts[0] == 1:
             leading, counts = "S", counts[1:]
-        found = PageAxes(leading, counts, of_planes.ravel())
+        times = micromanager_times(tiff, of_planes.reshape(len(of_planes), -1)[:, 0])
+        if leading == "S":
+            times = None
+        found = PageAxes(leading, counts, of_planes.ravel(), time_s=times)
         return found.with_sensors_in_order(printable(path), names)
     return _shaped(path, tiff, count, listed) or PageAxes("P", (count,), pages)
 

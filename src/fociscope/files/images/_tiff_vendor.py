@@ -15,7 +15,7 @@ from fociscope.errors import FileFormatError, printable
 from fociscope.files.formats._axes import axis_role
 from fociscope.typing import Int64Array
 
-__all__ = ["micromanager", "micromanager_axes"]
+__all__ = ["micromanager", "micromanager_axes", "micromanager_times"]
 
 _TAG = 51123
 _OF_PAGE = {"FrameIndex": "t", "SliceIndex": "z", "ChannelIndex": "c", "PositionIndex": "position"}
@@ -84,6 +84,13 @@ def micromanager_axes(
         )
     pages = np.array([[page_of[t, c] for c in channels] for t in times], np.int64)
     return tuple(str(c) for c in channels), pages if sensors else pages[:, 0]
+
+
+def micromanager_times(tiff: Any, pages: Int64Array) -> tuple[float, ...] | None:
+    """Return the time in s that Micro-Manager states of each of some pages, None if not of all."""
+    said = [micromanager(tiff.pages[int(page)]).get("ElapsedTime-ms") for page in pages]
+    times = [float(ms) / 1000 for ms in said if isinstance(ms, int | float)]
+    return tuple(times) if len(times) == len(said) else None
 
 
 def _axes_of(said: dict[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
+from fociscope.files.ome.times import even_interval_s
 from fociscope.files.safe.atomic import atomic_path
-from fociscope.typing import Float32Array
+from fociscope.typing import Float32Array, Float64Array
 
 __all__ = ["write_ome_tiff"]
 
@@ -25,12 +26,14 @@ def write_ome_tiff(
     pixel_pitch_um: float,
     depth_um: npt.ArrayLike,
     channel_name: str,
+    time_s: npt.ArrayLike | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write layers as an uncompressed float32 OME-TIFF; the same content gives the same bytes.
 
     PhysicalSizeX and Y are the pitch, each plane's PositionZ is its depth, all in um.
-    PhysicalSizeZ is written only where all layers have one spacing.
+    PhysicalSizeZ is written only where all layers have one spacing. Each plane's DeltaT is the time
+    since the first frame, and TimeIncrement is written only where all frames have one interval.
 
     Args:
         path: File to write, `.ome.tif` by custom.
@@ -38,6 +41,7 @@ def write_ome_tiff(
         pixel_pitch_um: Side of a pixel, um.
         depth_um: Distance of each plane from sensor A, (z,) for all t or (t, z), um.
         channel_name: What the values are, such as "probability".
+        time_s: When each frame was taken, (t,) in s from any moment on; None if it is unknown.
         overwrite: Whether a file that exists is replaced.
 
     Raises:
@@ -83,6 +87,8 @@ def write_ome_tiff(
         "Creator": "Fociscope",
         "UUID": _content_uuid(layers, planes, channel_name),
     }
+    if time_s is not None and layers.ndim == 4:
+        metadata |= _times(np.asarray(time_s, np.float64), layers.shape[1], metadata["Plane"])
     spacing = np.diff(depth, axis=-1)
     if spacing.size and np.ptp(spacing) < _UNIFORM_UM and spacing.flat[0] > 0:
         metadata["PhysicalSizeZ"] = round(float(spacing.mean()), 4)
@@ -99,6 +105,21 @@ def write_ome_tiff(
             metadata=metadata,
             software="Fociscope",
         )
+
+
+def _times(time_s: Float64Array, layers: int, plane: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata that state times (frame,) in s: of each plane, and the interval if it is one.
+
+    Args:
+        time_s: When each frame was taken, s.
+        layers: Number of planes of each frame.
+        plane: Metadata of the planes, to which these are added.
+    """
+    since_first = [round(float(t), 6) for t in np.repeat(time_s - time_s[0], layers)]
+    every = {**plane, "DeltaT": since_first, "DeltaTUnit": ["s"] * len(since_first)}
+    interval_s = even_interval_s(time_s)
+    even = {} if interval_s is None else {"TimeIncrement": interval_s, "TimeIncrementUnit": "s"}
+    return {"Plane": every, **even}
 
 
 def _content_uuid(layers: Float32Array, planes: list[float], name: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fociscope.files.ome.times import even_interval_s
 from fociscope.files.safe.atomic import atomic_tree, plain_disk_errors
 from fociscope.typing import Float32Array
 
@@ -53,6 +54,7 @@ def write_ome_zarr(
     channels: Sequence[Channel],
     pixel_pitch_um: float,
     layer_um: float,
+    time_s: npt.ArrayLike | None = None,
     about: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -65,6 +67,7 @@ def write_ome_zarr(
         channels: one for each c.
         pixel_pitch_um: side of a pixel, um.
         layer_um: nominal distance of layers, um: the scale along z.
+        time_s: when each frame was taken, (t,) in s; the scale along t where it is one interval.
         about: more to say of it, ready for JSON; stored as the attribute `fociscope`.
         overwrite: replace a store that is there already.
 
@@ -85,7 +88,11 @@ def write_ome_zarr(
         if array.shape != expected:
             raise ValueError(f"{name} has the shape {array.shape}, expected {expected}")
     attributes = _attributes(
-        path.name.partition(".")[0], channels, pixel_pitch_um, layer_um, values.ndim == 5, about
+        path.name.partition(".")[0],
+        channels,
+        (even_interval_s(time_s), layer_um, pixel_pitch_um),
+        values.ndim == 5,
+        about,
     )
     with atomic_tree(path, overwrite) as folder:
         _create(folder, values.shape, tuple(figures), attributes, frames_per_chunk=64)
@@ -114,6 +121,7 @@ class OmeZarrSeries:
         pixel_pitch_um: float,
         layer_um: float,
         frames_per_chunk: int,
+        interval_s: float | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
         """Make the store of no frame.
@@ -126,10 +134,13 @@ class OmeZarrSeries:
             layer_um: nominal distance of layers, um.
             frames_per_chunk: how many frames lie in one file; appended are whole multiples, but for
                 the last time.
+            interval_s: between frames, s: the scale along t; None if it is unknown or uneven.
             about: more to say of it, ready for JSON.
         """
         name = self.path.name.partition(".")[0]
-        attributes = _attributes(name, channels, pixel_pitch_um, layer_um, True, about)
+        attributes = _attributes(
+            name, channels, (interval_s, layer_um, pixel_pitch_um), True, about
+        )
         with plain_disk_errors(self.path):
             self.path.mkdir(parents=True)
             _create(self.path, (0, *frame_shape), tuple(layers), attributes, frames_per_chunk)
@@ -186,16 +197,25 @@ class OmeZarrSeries:
 def _attributes(
     name: str,
     channels: Sequence[Channel],
-    pixel_pitch_um: float,
-    layer_um: float,
+    steps: tuple[float | None, float, float],
     is_series: bool,
     about: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Return the attributes of the group: NGFF's under `ome`, ours under `fociscope`."""
-    axes: list[dict[str, str]] = [{"name": "t", "type": "time"}] if is_series else []
+    """Return the attributes of the group: NGFF's under `ome`, ours under `fociscope`.
+
+    Args:
+        name: of the image.
+        channels: one for each c.
+        steps: along t (s, None if unknown), z and y or x (um).
+        is_series: whether there is an axis t.
+        about: of ours.
+    """
+    interval_s, layer_um, pixel_pitch_um = steps
+    unit = {} if interval_s is None else {"unit": "second"}
+    axes: list[dict[str, str]] = [{"name": "t", "type": "time", **unit}] if is_series else []
     axes.append({"name": "c", "type": "channel"})
     axes += [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "zyx"]
-    lead = [1.0] * (2 if is_series else 1)
+    lead = [interval_s or 1.0, 1.0] if is_series else [1.0]
     scale = [*lead, layer_um, pixel_pitch_um, pixel_pitch_um]
     # An index is a pixel's centre; the outer edge of the frame's first pixel is 0 um.
     translation = [0.0 * s for s in lead] + [s / 2 for s in scale[len(lead) :]]
