@@ -66,7 +66,9 @@ def test_tiff_in_colour(tmp_path: Path, refused: Refused) -> None:
     for samples in (3, 4):
         tifffile.imwrite(path, np.zeros((5, 6, samples), np.uint8), photometric="rgb")
         refused(read_image, path, "greyscale")
-    tifffile.imwrite(path, np.zeros((3, 5, 6), np.uint8), photometric="rgb", planarconfig=2)
+    tifffile.imwrite(
+        path, np.zeros((3, 5, 6), np.uint8), photometric="rgb", planarconfig=2, metadata=None
+    )
     refused(read_image, path, "greyscale")
     tifffile.imwrite(
         path, np.zeros((5, 6), np.uint8), photometric="palette",

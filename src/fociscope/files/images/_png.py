@@ -46,7 +46,8 @@ def read_png(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
     check_claim(path, (height, width), np.dtype(np.uint16 if bits == 16 else np.uint8), limits)
     if bits == 16 and colour != _GREY:
         raise FileFormatError(
-            f"{printable(path)}: a 16-bit colour PNG, expected greyscale; convert it to greyscale."
+            f"{printable(path)}: a 16-bit colour PNG, expected greyscale; save the channel that "
+            "sees the light alone."
         )
     expected = height * ((width * bits * _CHANNELS.get(colour, 1) + 7) // 8)
     with decoding(path, "PNG image"):
@@ -83,8 +84,8 @@ def read_png(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
     grey = channels[..., 0]
     if not (channels[..., 1:3] == grey[..., None]).all() or channels[..., 3].min() < 255:
         raise FileFormatError(
-            f"{printable(path)}: a colour or transparent PNG, expected greyscale; convert it to "
-            "greyscale."
+            f"{printable(path)}: a colour or transparent PNG, expected greyscale; save the channel "
+            "that sees the light alone, without transparency."
         )
     return grey.astype(np.float32)
 

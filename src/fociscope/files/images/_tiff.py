@@ -24,6 +24,7 @@ from fociscope.files.images._tiff_bits import decoded_packed, is_packed
 from fociscope.files.images._tiff_count import Planes, count_planes, read_contiguous
 from fociscope.files.images._tiff_lzw import PREDICTORS, decoded_lzw
 from fociscope.files.images._tiff_metadata import check_axes, page_axes, pixel_size_um
+from fociscope.files.images._tiff_samples import check_colour, colour_note, frame_px, plane_of
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, decoding, require_file
 from fociscope.typing import Float32Array
 
@@ -36,7 +37,6 @@ _NO_COMPRESSION, _LZW, _PACKBITS = 1, 5, 32773
 _DEFLATE = (8, 32946)
 #: Two bytes of PackBits stand for at most 128; a code of LZW, of 9 bits or more, for 4095.
 _MOST_RATIO = {_PACKBITS: 64, _LZW: 4096}
-_MIN_IS_WHITE, _MIN_IS_BLACK = 0, 1
 _UNSIGNED = 1  # of the tag SampleFormat
 
 
@@ -63,15 +63,17 @@ def read_tiff(
     with decoding(path, "TIFF image"), path.open("rb") as stream:
         count = _count_pages(path, stream, limits)
     with decoding(path, "TIFF image"), tifffile.TiffFile(path) as tiff:
-        first = tiff.pages[0]
+        first: Any = tiff.pages[0]
         _check_page(path, first, limits)
         held = count_planes(path, tiff, count, limits)
-        check_claim(path, (held.count, *first.shape), first.dtype, limits)
-        order = range(held.count) if as_listed else check_axes(path, tiff, held.count)
-        pages = np.empty((held.count, *first.shape), dtype=np.float32)
+        planes = held.count * first.samplesperpixel
+        check_claim(path, (planes, *frame_px(first)), first.dtype, limits)
+        order = range(planes) if as_listed else check_axes(path, tiff, planes)
+        pages = np.empty((planes, *frame_px(first)), dtype=np.float32)
+        reader = _PlaneReader(path, tiff, limits, held)
         for place, index in enumerate(order):
-            pages[place] = _read_page(path, tiff, int(index), limits, held)
-    return pages[0] if held.count == 1 else pages
+            pages[place] = reader.read(int(index))
+    return pages[0] if planes == 1 else pages
 
 
 @contextmanager
@@ -97,27 +99,27 @@ def open_tiff(
         tiff = tifffile.TiffFile(path)
     try:
         with decoding(path, "TIFF image"):
-            first = tiff.pages[0]
+            first: Any = tiff.pages[0]
             _check_page(path, first, limits, growing=growing)
             held = count_planes(path, tiff, count, limits, growing=growing)
-            axes = page_axes(path, tiff, held.count, listed=count)
+            axes = page_axes(path, tiff, held.count * first.samplesperpixel, listed=count)
             pitch_um, notes = pixel_size_um(path, tiff)
+        reader = _PlaneReader(path, tiff, limits, held)
 
         def planes(start: int, stop: int) -> Float32Array:
-            check_claim(path, (stop - start, *first.shape), first.dtype, limits)
-            found = np.empty((stop - start, *first.shape), dtype=np.float32)
+            check_claim(path, (stop - start, *frame_px(first)), first.dtype, limits)
+            found = np.empty((stop - start, *frame_px(first)), dtype=np.float32)
             with decoding(path, "TIFF image"):
                 for place, index in enumerate(axes.pages[start:stop]):
-                    found[place] = _read_page(path, tiff, int(index), limits, held)
+                    found[place] = reader.read(int(index))
             return found
 
-        frame_px = (int(first.shape[0]), int(first.shape[1]))
-        every = (*held.notes, *axes.notes, *notes)
+        every = (*held.notes, *colour_note(path, first), *axes.notes, *notes)
         yield Stack(
             path,
             axes.leading,
             axes.counts,
-            frame_px,
+            frame_px(first),
             planes,
             pitch_um,
             every,
@@ -128,19 +130,37 @@ def open_tiff(
         tiff.close()
 
 
-def _read_page(path: Path, tiff: Any, index: int, limits: Limits, held: Planes) -> Float32Array:
-    """Return one page, which must be like the first."""
-    first = tiff.pages[0]
-    if held.is_contiguous and index > 0:
-        return _counts(path, tiff, read_contiguous(first, index))
-    page = tiff.pages[index]
-    if page.shape != first.shape or page.dtype != first.dtype:
-        raise FileFormatError(
-            f"{printable(path)}: page 1 is {_size(first)} but page {index + 1} is {_size(page)}, "
-            "expected pages of one size and type; save them as files."
-        )
-    _check_page(path, page, limits)
-    return _counts(path, tiff, _decode(page))
+class _PlaneReader:
+    """Reads planes of an open TIFF; the last page is kept, as several planes may lie in it."""
+
+    def __init__(self, path: Path, tiff: Any, limits: Limits, held: Planes) -> None:
+        self._path, self._tiff, self._limits, self._held = path, tiff, limits, held
+        self._kept: tuple[int, npt.NDArray[Any]] | None = None
+
+    def read(self, plane: int) -> Float32Array:
+        """Return one plane (y, x); planes are counted page by page."""
+        first = self._tiff.pages[0]
+        if first.samplesperpixel == 1:
+            return _counts(self._path, self._tiff, self._page(plane))
+        number, sample = divmod(plane, first.samplesperpixel)
+        if self._kept is None or self._kept[0] != number:
+            self._kept = None
+            self._kept = (number, self._page(number))
+        return _counts(self._path, self._tiff, plane_of(first, self._kept[1], sample))
+
+    def _page(self, index: int) -> npt.NDArray[Any]:
+        """Return the values of one page, which must be like the first."""
+        path, first = self._path, self._tiff.pages[0]
+        if self._held.is_contiguous and index > 0:
+            return read_contiguous(first, index)
+        page = self._tiff.pages[index]
+        if page.shape != first.shape or page.dtype != first.dtype:
+            raise FileFormatError(
+                f"{printable(path)}: page 1 is {_size(first)} but page {index + 1} is "
+                f"{_size(page)}, expected pages of one size and type; save them as files."
+            )
+        _check_page(path, page, self._limits)
+        return _decode(page)
 
 
 def _counts(path: Path, tiff: Any, values: npt.NDArray[Any]) -> Float32Array:
@@ -251,26 +271,14 @@ def _check_page(path: Path, page: Any, limits: Limits, *, growing: bool = False)
     So is one that is not all there, unless the file is growing and it is only looked at.
     """
     where = printable(path)
-    if page.samplesperpixel > 1:
+    check_colour(path, page)
+    axes = 2 if page.samplesperpixel == 1 else 3
+    if len(page.shape) != axes:
         raise FileFormatError(
-            f"{where}: a colour image ({page.samplesperpixel} values per pixel), expected one "
-            "value per pixel; convert it to greyscale."
+            f"{where}: a page with {len(page.shape) - axes + 2} axes, expected (y, x); save flat "
+            "pages."
         )
-    if page.photometric not in (_MIN_IS_WHITE, _MIN_IS_BLACK):
-        raise FileFormatError(
-            f"{where}: a colour or palette image, expected greyscale; convert it to greyscale."
-        )
-    if page.photometric == _MIN_IS_WHITE and not _is_bool_array(page):
-        what = "save a mask as uint8" if page.bitspersample == 1 else "save it as min-is-black"
-        raise FileFormatError(
-            f"{where}: stores white as 0 (min-is-white), expected black as 0, as it is not clear "
-            f"which of its values are meant to be high; {what}, with the values that are meant."
-        )
-    if len(page.shape) != 2:
-        raise FileFormatError(
-            f"{where}: a page with {len(page.shape)} axes, expected (y, x); save flat pages."
-        )
-    check_claim(path, page.shape, page.dtype, limits)
+    check_claim(path, (page.samplesperpixel, *frame_px(page)), page.dtype, limits)
     if page.compression not in (_NO_COMPRESSION, _PACKBITS, _LZW, *_DEFLATE):
         name = printable(str(getattr(page.compression, "name", page.compression)))
         raise FileFormatError(
@@ -293,17 +301,12 @@ def _check_page(path: Path, page: Any, limits: Limits, *, growing: bool = False)
             f"{where}: {page.bitspersample} bits per value as differences or of another kind, "
             "expected unsigned integers as they are; save it as 16-bit integers or float32."
         )
-    check_claim(path, page.chunks, page.dtype, limits)
+    check_claim(path, (*page.chunks[2:], *page.chunks[:2]), page.dtype, limits)
     if not growing and not _is_complete(path, page):
         raise FileFormatError(
             f"{where}: holds only a part of the {_size(page)} values it claims; it is truncated, "
             "copy or export it again."
         )
-
-
-def _is_bool_array(page: Any) -> bool:
-    """Whether tifffile stored an array of bool: 1 bit, min-is-white, and True as 1 all the same."""
-    return page.bitspersample == 1 and page.shaped_description is not None
 
 
 def _is_complete(path: Path, page: Any) -> bool:
@@ -317,8 +320,10 @@ def _is_complete(path: Path, page: Any) -> bool:
         held = sum(_inflated(path, page, start, length, part_bytes) for start, length in parts)
     else:
         held = sum(length for _, length in parts) * _MOST_RATIO.get(page.compression, 1)
-    row_bytes = (page.shape[1] * page.bitspersample + 7) // 8
-    return bool(len(parts) >= math.prod(page.chunked) and held >= page.shape[0] * row_bytes)
+    height, width = frame_px(page)
+    rows = height * math.prod(page.shape) // (height * width * math.prod(page.chunks[2:]))
+    row_bytes = (width * math.prod(page.chunks[2:]) * page.bitspersample + 7) // 8
+    return bool(len(parts) >= math.prod(page.chunked) and held >= rows * row_bytes)
 
 
 def _inflated(path: Path, page: Any, start: int, length: int, expected: int) -> int:
@@ -336,7 +341,7 @@ def _inflated(path: Path, page: Any, start: int, length: int, expected: int) -> 
 
 
 def _decode(page: Any) -> npt.NDArray[np.generic]:
-    """Return the values of one page, (y, x)."""
+    """Return the values of one page: (y, x), (sample, y, x) or (y, x, sample)."""
     if is_packed(page):
         return decoded_packed(page)
     if page.compression == _LZW:

@@ -28,7 +28,7 @@ def is_packed(page: Any) -> bool:
 
 
 def decoded_packed(page: Any) -> npt.NDArray[np.generic]:
-    """Return the values (y, x) of a tifffile page whose claims have been checked.
+    """Return the values of a tifffile page whose claims have been checked.
 
     Raises:
         ValueError: a part is damaged, or ends too early.

@@ -146,6 +146,7 @@ def _may_go_on(page: Any) -> bool:
     """Whether planes may follow the data of a page, each like it."""
     return bool(
         page.compression == _NO_COMPRESSION
+        and page.samplesperpixel == 1
         and page.fillorder == 1
         and page.predictor == 1
         and not page.is_tiled

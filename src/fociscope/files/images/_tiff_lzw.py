@@ -8,6 +8,7 @@ whatever they are.
 TIFF 6.0, section 13 (most significant bit first, codes grow wider one entry early).
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ _WIDTHS = [9] * 254 + [10] * 512 + [11] * 1024 + [12] * (_ENTRIES - 1790)
 
 
 def decoded_lzw(page: Any) -> npt.NDArray[np.generic]:
-    """Return the values (y, x) of a tifffile page whose claims have been checked.
+    """Return the values of a tifffile page whose claims have been checked.
 
     Raises:
         ValueError: a part is damaged, or ends too early.
@@ -40,7 +41,8 @@ def decoded_lzw(page: Any) -> npt.NDArray[np.generic]:
         content = unpacked_lzw(packed, rows * columns * dtype.itemsize)
         values = np.frombuffer(content, in_file).reshape(rows, columns).astype(whole)
         if page.predictor == _HORIZONTAL:
-            values = values.cumsum(axis=1, dtype=whole)
+            pixels = values.reshape(rows, -1, math.prod(page.chunks[2:]))
+            values = pixels.cumsum(axis=1, dtype=whole).reshape(rows, columns)
         return values.view(dtype)
 
     return assembled(page, decode)

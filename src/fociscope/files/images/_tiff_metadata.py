@@ -129,7 +129,7 @@ def check_axes(path: Path, tiff: Any, count: int) -> Pages:
     _check_count(path, long, count)
     if image is None or not long:
         return np.arange(count)
-    return image.pages([long.get(axis, 1) for axis in image.slow_to_fast])
+    return _ome_planes(path, image, tiff, [long.get(axis, 1) for axis in image.slow_to_fast])
 
 
 def page_axes(path: Path, tiff: Any, count: int, *, listed: int | None = None) -> PageAxes:
@@ -169,7 +169,7 @@ def page_axes(path: Path, tiff: Any, count: int, *, listed: int | None = None) -
     slow_to_fast = _imagej_order(tiff)
     if image is not None:
         slow_to_fast = image.slow_to_fast
-        pages = image.pages([long.get(axis, 1) for axis in slow_to_fast])
+        pages = _ome_planes(path, image, tiff, [long.get(axis, 1) for axis in slow_to_fast])
     frames = "T" if "T" in long else "Z"
     sides = [long.get(axis, 1) for axis in slow_to_fast]
     axes = [slow_to_fast.index(axis) for axis in ("Z" if frames == "T" else "T", frames, "C")]
@@ -261,6 +261,29 @@ def ome_image(path: Path, tiff: Any) -> OmeImage | None:
     return None if text is None else read_ome_xml(path, text)
 
 
+def _ome_planes(path: Path, image: OmeImage, tiff: Any, sides: list[int]) -> Pages:
+    """Return the plane of each place, counted in the order `slow_to_fast` of the image.
+
+    Raises:
+        FileFormatError: values of one pixel are not its channels.
+        ValueError: planes without a page.
+    """
+    samples = tiff.pages[0].samplesperpixel
+    if samples == 1:
+        return image.pages(sides)
+    at = image.slow_to_fast.index("C")
+    if sides[at] != samples:
+        raise FileFormatError(
+            f"{printable(path)}: {samples} values per pixel but {sides[at]} channels in its "
+            "OME-XML, expected as many; save each channel as a page."
+        )
+    of_pages = [side for place, side in enumerate(sides) if place != at]
+    pages = image.pages([1 if place == at else side for place, side in enumerate(sides)])
+    planes = pages.reshape(of_pages)[..., None] * samples + np.arange(samples)
+    found: Pages = np.moveaxis(planes, -1, at).ravel()
+    return found
+
+
 def _imagej_order(tiff: Any) -> str:
     """Return T, Z and C, the slowest first; ImageJ's text names the fastest first.
 
@@ -274,6 +297,8 @@ def _channel_names(image: OmeImage | None, tiff: Any, pages: Pages) -> tuple[str
     """Return what the first two channels are called, "" where nothing names them."""
     if image is not None:
         return tuple(channel.get("Name", "") for channel in image.channels[:2])
+    if tiff.pages[0].samplesperpixel > 1:
+        return ()
     labels = (tiff.imagej_metadata or {}).get("Labels")
     if isinstance(labels, list) and len(labels) > max(pages[:2]):
         return tuple(str(labels[page]) for page in pages[:2])
@@ -285,7 +310,6 @@ def _channel_names(image: OmeImage | None, tiff: Any, pages: Pages) -> tuple[str
 
 def _unnamed(path: Path, tiff: Any, count: int, listed: int) -> PageAxes:
     """Return the axes of a file without OME-XML, and without axes in ImageJ's text."""
-    pages = np.arange(count)
     own = micromanager_axes(path, tiff, count) if listed == count else None
     if own is not None:
         names, of_planes = own
@@ -297,7 +321,20 @@ def _unnamed(path: Path, tiff: Any, count: int, listed: int) -> PageAxes:
             times = None
         found = PageAxes(leading, counts, of_planes.ravel(), time_s=times)
         return found.with_sensors_in_order(printable(path), names)
-    return _shaped(path, tiff, count, listed) or PageAxes("P", (count,), pages)
+    return _shaped(path, tiff, count, listed) or _of_samples(path, tiff, count)
+
+
+def _of_samples(path: Path, tiff: Any, count: int) -> PageAxes:
+    """Return the axes of plain pages; two planes of each page are its sensors."""
+    samples, pages = tiff.pages[0].samplesperpixel, np.arange(count)
+    if samples in (1, count):
+        return PageAxes("P", (count,), pages)
+    if samples != 2:
+        raise FileFormatError(
+            f"{printable(path)}: {count // samples} pages of {samples} values per pixel, expected "
+            "frames, or frames of sensors A and B; save each plane as a page."
+        )
+    return PageAxes("FS", (count // 2, 2), pages)
 
 
 def _shaped(path: Path, tiff: Any, count: int, listed: int) -> PageAxes | None:

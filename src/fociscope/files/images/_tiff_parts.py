@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,25 +15,30 @@ Values = npt.NDArray[np.generic]
 
 
 def assembled(page: Any, decode: Callable[[bytes, int, int], Values]) -> Values:
-    """Return the values (y, x) of a page, part by part.
+    """Return the values of a page, part by part: (y, x), (sample, y, x) or (y, x, sample).
 
     Args:
         page: tifffile page whose claims have been checked.
-        decode: (stored bytes of a part, its rows, its columns) -> its values (rows, columns).
+        decode: (stored bytes of a part, its rows, its values per row) -> its values.
     """
-    height, width = page.shape
-    rows, columns = page.chunks
+    height, width = page.imagelength, page.imagewidth
+    rows, columns = page.chunks[:2]
+    per_pixel = math.prod(page.chunks[2:])
+    planes = page.samplesperpixel // per_pixel
     handle = page.parent.filehandle
     across = -(-width // columns)
-    found = np.empty((height, width), page.dtype)
+    per_plane = across * -(-height // rows)
+    found = np.empty((planes, height, width * per_pixel), page.dtype)
     parts = zip(page.dataoffsets, page.databytecounts, strict=False)
     for number, (start, length) in enumerate(parts):
-        y, x = number // across * rows, number % across * columns
-        if y >= height:
+        plane, place = divmod(number, per_plane)
+        if plane >= planes:
             break
+        y, x = place // across * rows, place % across * columns
         # Tiles are whole at the edges, too; the last strip ends with the page.
         held = rows if page.is_tiled else min(rows, height - y)
         handle.seek(start)
-        values = decode(handle.read(length), held, columns)
-        found[y : y + rows, x : x + columns] = values[: height - y, : width - x]
-    return found
+        values = decode(handle.read(length), held, columns * per_pixel)
+        at = slice(x * per_pixel, (x + columns) * per_pixel)
+        found[plane, y : y + rows, at] = values[: height - y, : (width - x) * per_pixel]
+    return found.reshape(page.shape)
