@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import warnings
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -14,24 +16,49 @@ from torch import Tensor
 from fociscope.errors import CaptureError, FociscopeError
 from fociscope.typing import ArrayLike
 
-__all__ = ["ArrayLike", "as_tensor", "check_result", "is_path", "like"]
+__all__ = ["ArrayLike", "as_tensor", "check_result", "is_path", "like", "whole_number"]
 
 
 def as_tensor(array: ArrayLike, *, device: torch.device | None = None) -> Tensor:
     """Return `array` as a tensor: float64 input keeps its precision, all else becomes float32.
 
     Raises:
-        CaptureError: If it is a path, or a list of paths.
+        CaptureError: If it is a path or a list of paths, masked, complex, or holds no numbers.
     """
     if is_path(array):
         raise CaptureError(
             f"expected an array, got a path ({array!r:.60}); read it first: "
             "fociscope.files.read_captures(path)"
         )
-    tensor = array if isinstance(array, Tensor) else torch.from_numpy(_native(np.asarray(array)))
+    tensor = array if isinstance(array, Tensor) else _from_numpy(array)
+    if tensor.is_complex():
+        raise CaptureError(
+            "expected real numbers, got complex ones; take their real part or their modulus"
+        )
+    if tensor.layout != torch.strided:
+        raise CaptureError("expected a dense array, got a sparse one; make it dense first")
     if tensor.dtype not in (torch.float32, torch.float64) or isinstance(array, float | list):
         tensor = tensor.to(torch.float32)
     return tensor if device is None else tensor.to(device)
+
+
+def whole_number(value: object, what: str, *, error: type[FociscopeError]) -> int:
+    """Return a whole number of any type as an `int`.
+
+    Args:
+        value: Number, of Python or NumPy.
+        what: Its name, for the message.
+        error: Type of the error.
+
+    Raises:
+        FociscopeError: If it is no whole number, or a truth value; of the type `error`.
+    """
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise error(f"{what} must be a whole number; got {value!r:.60}") from None
 
 
 def is_path(value: object) -> TypeGuard[Path | str | Sequence[Path | str]]:
@@ -39,6 +66,27 @@ def is_path(value: object) -> TypeGuard[Path | str | Sequence[Path | str]]:
     if isinstance(value, list | tuple):
         return bool(value) and all(isinstance(each, str | PathLike) for each in value)
     return isinstance(value, str | PathLike)
+
+
+def _from_numpy(values: object) -> Tensor:
+    """Return what NumPy takes for an array of numbers as a tensor."""
+    if isinstance(values, np.ma.MaskedArray):
+        if np.ma.is_masked(values):
+            raise CaptureError(
+                "expected an array of which every value counts, got a masked one; fill the masked "
+                "values, or mark bad pixels in the preparation"
+            )
+        values = values.data
+    try:
+        array = np.asarray(values)
+    except ValueError as cause:
+        raise CaptureError(f"expected an array of numbers; {cause}") from None
+    if array.dtype.kind not in "biufc":
+        what = f"an array of {array.dtype}" if array.ndim else type(values).__name__
+        raise CaptureError(f"expected an array of numbers, got {what}")
+    with warnings.catch_warnings():  # a memory map that is only read is not written to here either
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(_native(array))
 
 
 def _native(array: np.ndarray) -> np.ndarray:

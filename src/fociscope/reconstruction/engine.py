@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fociscope.arrays import as_tensor, is_path
+from fociscope.arrays import as_tensor, is_path, whole_number
 from fociscope.devices import Precision, pick_device, pick_precision
 from fociscope.errors import FociscopeError
 from fociscope.files import open_captures
@@ -163,7 +163,9 @@ class Model:
         for start in range(0, len(flat), per_batch):
             span = slice(start, start + per_batch)
             work = partial(self._batch, flat[span], untouched[span], good, layers)
-            (arrays, found), tile_px = with_smaller_tiles(work, tile_px)
+            # The numbers are those of the model's precision, in whatever region this is called.
+            with torch.autocast(self.device.type, enabled=False):
+                (arrays, found), tile_px = with_smaller_tiles(work, tile_px)
             parts.append(arrays)
             quality_flags += found
             if progress is not None:
@@ -205,6 +207,7 @@ class Model:
         most = self.info.architecture.layers
         if layers is None:
             return self.info.layers
+        layers = whole_number(layers, "layers", error=FociscopeError)
         if not 1 <= layers <= most:
             raise FociscopeError(
                 f"{self.info.name} separates 1 to {most} layer(s); got layers = {layers}"

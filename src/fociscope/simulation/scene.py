@@ -10,6 +10,7 @@ from types import EllipsisType
 
 import numpy as np
 
+from fociscope.arrays import whole_number
 from fociscope.errors import SceneError
 from fociscope.imager.geometry import Imager
 from fociscope.simulation.base import Specimen
@@ -191,6 +192,10 @@ def simulate(
     if isinstance(specimen, str | Path):
         specimen = load_specimen(specimen)
     specimen = specimen or PerlinFoci()
+    count, seed, first, layers = (
+        whole_number(value, name, error=SceneError)
+        for name, value in (("count", count), ("seed", seed), ("first", first), ("layers", layers))
+    )
     if not 1 <= layers <= 6:
         raise SceneError(f"a scene has 1 to 6 layers; got {layers}")
     if count < 1 or seed < 0 or first < 0:
