@@ -28,12 +28,13 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def says(ran, *words: str) -> None:
-    """One plain line with these words, and a non-zero exit."""
+    """One plain line with these words after those of progress, and a non-zero exit."""
     assert ran.code == 1
-    assert ran.err.startswith("error: ")
-    assert ran.err.count("\n") == 1, ran.err
+    *progress, line = ran.err.splitlines()
+    assert line.startswith("error: "), ran.err
+    assert not any("error" in before.split(":")[0] for before in progress), ran.err
     for word in words:
-        assert word in ran.err, ran.err
+        assert word in line, ran.err
 
 
 # --- data ---------------------------------------------------------------------------------------

@@ -161,9 +161,18 @@ def test_each_stage_has_a_folder_and_is_named_in_progress_and_card(
     out = tmp_path / "run"
     ran = fociscope("train", recipe, "-o", out, "--device", "cpu")
     assert ran.code == 0, ran.err
-    lines = ran.err.splitlines()
-    assert lines[:2] == ["stage 1 of 2, wide: 4 steps", "stage 2 of 2, in focus: 6 steps"]
-    assert [line.split(":")[0] for line in lines[2:]] == ["export", "export"]
+    lines = [line for line in ran.err.splitlines() if ": step " not in line]
+    assert lines[:4] == [
+        "stage 1 of 2, wide: first scenes: 8 scenes",
+        "stage 1 of 2, wide: 4 steps",
+        "stage 2 of 2, in focus: first scenes: 8 scenes",
+        "stage 2 of 2, in focus: 6 steps",
+    ]
+    export = ["PSF width", "limits", "calibration", "map quality", "foci", "card"]
+    assert [line.split(": ")[:2] for line in lines[4:]] == [["export", name] for name in export]
+    validations = [line for line in ran.err.splitlines() if ": step " in line]
+    assert len(validations) == 2 + 3
+    assert validations[0].startswith("stage 1 of 2, wide: step 2 of 4, ")
     for stage in (FIRST, SECOND):
         for name in ("recipe.toml", "start.json", "curves/metrics.csv", "checkpoints/best.ckpt"):
             assert (out / stage / name).is_file(), (stage, name)

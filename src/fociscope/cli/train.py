@@ -57,7 +57,7 @@ def train(
         nodes=nodes,
         tensorboard=tensorboard,
         show_progress=err.is_terminal,
-        report=lambda line: err.print(line, markup=False, highlight=False),
+        report=lambda line: err.print(line, markup=False, highlight=False, soft_wrap=True),
     )
     if done is None:  # not the first process of several
         return

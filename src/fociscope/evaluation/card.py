@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from fociscope.training.live_scenes import LARGEST_FILLED_SHARE
 from fociscope.training.recipe import ImagerDistribution, Recipe, SceneDistribution
 from fociscope.training.run_origin import RunOrigin
 
-__all__ = ["TEST_SCENES", "write_card"]
+__all__ = ["TEST_SCENES", "card_scenes", "write_card"]
 
 TEST_SCENES = 500
 Scores = dict[str, Any]
@@ -283,6 +283,15 @@ def _limits(recipe: Recipe) -> list[str]:
     ]
 
 
+def card_scenes(recipe: Recipe) -> int:
+    """Return the number of scenes that a model's card scores, under all of its conditions.
+
+    Args:
+        recipe: Recipe of the model; of one with stages, the last stage counts.
+    """
+    return sum(condition.scenes for condition in _conditions(recipe.stage_recipes()[-1]))
+
+
 def write_card(
     model_path: Path,
     recipe: Recipe,
@@ -290,6 +299,7 @@ def write_card(
     *,
     origin: RunOrigin | None = None,
     hours: Sequence[float] = (),
+    progress: Callable[[int], None] | None = None,
 ) -> str:
     """Score a model on the recipe's test seed and write its card as Markdown.
 
@@ -299,6 +309,7 @@ def write_card(
         path: Path of the card.
         origin: What training started from; without it, from random weights on live simulation.
         hours: Duration of each stage; empty if unknown.
+        progress: Receives how many of the `card_scenes` are done.
 
     Returns:
         The text of the card.
@@ -306,7 +317,13 @@ def write_card(
     last = recipe.stage_recipes()[-1]
     network, info = read_model(model_path)
     method = ModelMethod(model_path, device="cpu")
-    results = evaluate(list(_conditions(last)), [method], {"name": "card"}).results
+
+    def count(_: str, scenes: int, __: int) -> None:
+        if progress is not None:
+            progress(scenes)
+
+    conditions = list(_conditions(last))
+    results = evaluate(conditions, [method], {"name": "card"}, progress=count).results
     rows = [(c["name"], c["scores"][method.name]) for c in results["conditions"]]
     text = "\n".join(
         [

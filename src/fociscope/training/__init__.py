@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from fociscope.training._file_scenes import SceneSample as SceneSample
     from fociscope.training.export import export_model as export_model
     from fociscope.training.hardware import ComputeSettings as ComputeSettings
+    from fociscope.training.progress import Phase as Phase
+    from fociscope.training.progress import ProgressUpdate as ProgressUpdate
+    from fociscope.training.progress import TrainingProgress as TrainingProgress
+    from fociscope.training.progress import ValidationScores as ValidationScores
     from fociscope.training.recipe import Recipe as Recipe
     from fociscope.training.recipe import shipped_recipes as shipped_recipes
     from fociscope.training.run import StageOutcome as StageOutcome
@@ -23,10 +27,14 @@ if TYPE_CHECKING:
 _HOME = {
     "ComputeSettings": "fociscope.training.hardware",
     "FileScenes": "fociscope.training._file_scenes",
+    "Phase": "fociscope.training.progress",
+    "ProgressUpdate": "fociscope.training.progress",
     "Recipe": "fociscope.training.recipe",
     "SceneSample": "fociscope.training._file_scenes",
     "StageOutcome": "fociscope.training.run",
     "TrainingOutcome": "fociscope.training.run",
+    "TrainingProgress": "fociscope.training.progress",
+    "ValidationScores": "fociscope.training.progress",
     "export_model": "fociscope.training.export",
     "shipped_recipes": "fociscope.training.recipe",
     "train": "fociscope.training.run",
@@ -35,10 +43,14 @@ _HOME = {
 __all__ = [
     "ComputeSettings",
     "FileScenes",
+    "Phase",
+    "ProgressUpdate",
     "Recipe",
     "SceneSample",
     "StageOutcome",
     "TrainingOutcome",
+    "TrainingProgress",
+    "ValidationScores",
     "export_model",
     "shipped_recipes",
     "train",

@@ -154,13 +154,17 @@ class BestAndLastCheckpoint(Checkpoint):
         """The checkpoint that a run is resumed from."""
         return self.folder / "last.ckpt"
 
+    def is_better(self, score: float) -> bool:
+        """Whether a score is better than the best so far."""
+        best = self.best_score
+        return best is None or math.isnan(best) or score > best
+
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the state, the best first: a run that is killed between the two scores it again."""
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
         score = float(trainer.callback_metrics[MONITORED])
-        best = self.best_score
-        if best is None or math.isnan(best) or score > best:
+        if self.is_better(score):
             self.best_score, self.waited = score, 0
             trainer.save_checkpoint(self.best)
         else:

@@ -48,6 +48,7 @@ from fociscope.training._batches import (
 )
 from fociscope.training._checkpoint import network_weights, read_checkpoint
 from fociscope.training.live_scenes import LiveScenes
+from fociscope.training.progress import Phase, TrainingProgress
 from fociscope.training.recipe import Recipe
 
 __all__ = ["export_model"]
@@ -65,7 +66,35 @@ CUT_AT = (0.25, 0.95)
 _CHIP = 1  # random stream under the calibration seed; scenes have streams of their own
 
 
-def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
+#: Phases of the export.
+PSF_WIDTH, LIMITS, CALIBRATION = "export: PSF width", "export: limits", "export: calibration"
+MAP_QUALITY, FOCI = "export: map quality", "export: foci"
+
+
+def export_phases(recipe: Recipe) -> list[Phase]:
+    """Return the phases of exporting a model by a recipe.
+
+    Args:
+        recipe: Recipe of the run; of one with stages, the last stage counts.
+    """
+    recipe = recipe.stage_recipes()[-1]
+    settings = recipe.calibration
+    reference, each = settings.split()
+    scenes = {
+        PSF_WIDTH: settings.psf_width_scenes,
+        LIMITS: settings.family_scenes,
+        CALIBRATION: reference + each * (1 + len(settings.unfamiliar)),
+        MAP_QUALITY: MAP_QUALITY_SCENES * settings.family_scenes,
+        FOCI: 2 * reference + settings.family_scenes,
+    }
+    if recipe.network.sensors == 1:
+        del scenes[PSF_WIDTH]
+    return [Phase(name, count) for name, count in scenes.items()]
+
+
+def export_model(
+    recipe: Recipe, checkpoint: Path, path: Path, *, progress: TrainingProgress | None = None
+) -> Path:
     """Calibrate the network of a checkpoint and write it as a model file.
 
     Probabilities and depth deviations are calibrated on scenes under the reference conditions, the
@@ -78,6 +107,7 @@ def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
         recipe: Recipe of the run; of one with stages, the last stage counts.
         checkpoint: Checkpoint of a run, with averaged weights.
         path: Path of the model file; an existing one is replaced.
+        progress: Receives the phases of the export, which its phases include.
 
     Returns:
         `path`.
@@ -111,10 +141,11 @@ def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
     network = LayerNet(recipe.network)
     network.load_state_dict(network_weights(read_checkpoint(checkpoint)))
     network.eval()
+    progress = progress or TrainingProgress(export_phases(recipe))
     if recipe.network.sensors > 1:
-        network.psf_width = _fit_psf_width(recipe, network)
-    presence, limits = _fit_presence_and_limits(recipe, network)
-    calibration = _calibrate(recipe, network, presence)
+        network.psf_width = _fit_psf_width(recipe, network, progress)
+    presence, limits = _fit_presence_and_limits(recipe, network, progress)
+    calibration = _calibrate(recipe, network, presence, progress)
     info = ModelInfo(
         name=recipe.name,
         architecture=recipe.network,
@@ -125,9 +156,10 @@ def export_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
         peak_snr_db=recipe.family.peak_snr_db,
         calibration=calibration,
         out_of_distribution=limits,
-        map_quality=_fit_map_quality(recipe, network, calibration),
-        focus_probability=_fit_focus_probability(recipe, network, calibration),
+        map_quality=_fit_map_quality(recipe, network, calibration, progress),
+        focus_probability=_fit_focus_probability(recipe, network, calibration, progress),
     )
+    progress.end()
     write_model(path, network, info, overwrite=True)
     return path
 
@@ -162,6 +194,7 @@ def _measured(
     network: LayerNet,
     scenes: Iterator[SomeScenes],
     measure: Callable[[SomeScenes, LayerNetOutput], tuple[Tensor, ...]],
+    progress: TrainingProgress,
 ) -> tuple[Tensor, ...]:
     """Run the network over scenes, batch by batch.
 
@@ -169,6 +202,7 @@ def _measured(
         network: Trained network.
         scenes: Batches of scenes.
         measure: Returns tensors, whose first axis is the scene or any other that adds up.
+        progress: Receives the number of scenes of each batch.
 
     Returns:
         What was measured of all batches, concatenated along the first axis.
@@ -178,11 +212,15 @@ def _measured(
         batch = some.batch
         output = network(batch.captures, batch.optics, batch.most_layers)
         parts.append(measure(some, output))
+        progress.add(len(batch.captures))
     return tuple(torch.cat(values) for values in zip(*parts, strict=True))
 
 
 def _calibrate(
-    recipe: Recipe, network: LayerNet, presence: tuple[float, float]
+    recipe: Recipe,
+    network: LayerNet,
+    presence: tuple[float, float],
+    progress: TrainingProgress,
 ) -> OutputCalibration:
     """Fit to reference scenes, and the growth of deviations to scenes of other specimens too.
 
@@ -207,19 +245,23 @@ def _calibrate(
         depth = torch.where(has_cells, scenes.batch.depth[:, : scenes.layers], torch.nan)
         return *output._replace(logit=torch.empty(0), intensity=torch.empty(0)), depth
 
-    *fields, mask, depth = _measured(network, _reference_batches(recipe, count), output_and_truth)
+    progress.begin(CALIBRATION)
+    scenes = _reference_batches(recipe, count)
+    *fields, mask, depth = _measured(network, scenes, output_and_truth, progress)
     reference = LayerNetOutput(*fields)
     calibration = fit_calibration(reference, mask, depth, presence=presence)
     kinds = []
     for number, specimen in enumerate((recipe.scenes.mixture, *settings.unfamiliar)):
         scenes = _reference_batches(recipe, each, specimen, first=count + number * each)
         if each:
-            *fields, true = _measured(network, scenes, depths)
+            *fields, true = _measured(network, scenes, depths, progress)
             kinds.append((LayerNetOutput(*fields), true))
     return fit_growth(calibration, (reference, depth), kinds)
 
 
-def _fit_psf_width(recipe: Recipe, network: LayerNet) -> PsfWidthEstimator:
+def _fit_psf_width(
+    recipe: Recipe, network: LayerNet, progress: TrainingProgress
+) -> PsfWidthEstimator:
     """Fit the PSF-width estimator; half of the scenes are conditioned on a wrong imager."""
 
     def inputs_and_truth(scenes: _FamilyScenes, output: LayerNetOutput) -> tuple[Tensor, ...]:
@@ -231,14 +273,15 @@ def _fit_psf_width(recipe: Recipe, network: LayerNet) -> PsfWidthEstimator:
     # Scenes of its own: the limits of the PSF mismatch are fitted to others.
     seed = recipe.seeds.calibration + _PSF_WIDTH_SEED_OFFSET
     count = recipe.calibration.psf_width_scenes
+    progress.begin(PSF_WIDTH)
     scenes = _family_batches(recipe, seed, count, mismatched_fraction=0.5)
     return fit_psf_width_estimator(
-        *_measured(network, scenes, inputs_and_truth), seed=recipe.seeds.weights
+        *_measured(network, scenes, inputs_and_truth, progress), seed=recipe.seeds.weights
     )
 
 
 def _fit_presence_and_limits(
-    recipe: Recipe, network: LayerNet
+    recipe: Recipe, network: LayerNet, progress: TrainingProgress
 ) -> tuple[tuple[float, float], OutOfDistributionLimits]:
     """Fit both to scenes of the training family."""
     slots = torch.arange(recipe.network.layers)
@@ -252,14 +295,18 @@ def _fit_presence_and_limits(
         there = (slots < batch.layers[:, None])[asked].float()
         return output.presence_logit[asked], there, *statistics
 
+    progress.begin(LIMITS)
     scenes = _family_batches(recipe, recipe.seeds.calibration, recipe.calibration.family_scenes)
-    logit, there, *statistics = _measured(network, scenes, presence_and_statistics)
+    logit, there, *statistics = _measured(network, scenes, presence_and_statistics, progress)
     limits = fit_out_of_distribution(CaptureStatistics(*statistics))
     return fit_presence(logit, there), limits
 
 
 def _fit_map_quality(
-    recipe: Recipe, network: LayerNet, calibration: OutputCalibration
+    recipe: Recipe,
+    network: LayerNet,
+    calibration: OutputCalibration,
+    progress: TrainingProgress,
 ) -> MapQuality | None:
     """Fit to calibrated maps of the training family, many of which are wrong."""
     slots = torch.arange(recipe.network.layers)
@@ -276,6 +323,7 @@ def _fit_map_quality(
         wrong = is_wrong(marked, batch.mask > 0.5, output.depth.clamp(0, 1), batch.depth)
         return terms.terms, wrong, scenes.spoiled, *statistics
 
+    progress.begin(MAP_QUALITY)
     batches = _family_batches(
         recipe,
         recipe.seeds.calibration + _MAP_QUALITY_SEED_OFFSET,
@@ -283,7 +331,7 @@ def _fit_map_quality(
         mismatched_fraction=MISMATCHED_FRACTION,
         saturated_fraction=SATURATED_FRACTION,
     )
-    terms, wrong, spoiled, *statistics = _measured(network, batches, terms_and_truth)
+    terms, wrong, spoiled, *statistics = _measured(network, batches, terms_and_truth, progress)
     return fit_map_quality(terms, wrong, CaptureStatistics(*statistics), spoiled)
 
 
@@ -305,7 +353,10 @@ def _statistics_and_light(
 
 
 def _fit_focus_probability(
-    recipe: Recipe, network: LayerNet, calibration: OutputCalibration
+    recipe: Recipe,
+    network: LayerNet,
+    calibration: OutputCalibration,
+    progress: TrainingProgress,
 ) -> FocusProbability | None:
     """Fit it to the foci of calibrated maps, under all conditions that calibration knows."""
 
@@ -323,6 +374,7 @@ def _fit_focus_probability(
         highest = highest_in_each(numbers, foci, p)
         return tuple(torch.from_numpy(values) for values in (highest, mean, pixels, there))
 
+    progress.begin(FOCI)
     scenes: Iterator[_Scenes] = chain(
         _reference_batches(recipe, recipe.calibration.split()[0]),
         _reference_batches(
@@ -333,7 +385,7 @@ def _fit_focus_probability(
         ),
         _family_batches(recipe, recipe.seeds.calibration, recipe.calibration.family_scenes),
     )
-    highest, mean, pixels, there = _measured(network, scenes, measures_and_truth)
+    highest, mean, pixels, there = _measured(network, scenes, measures_and_truth, progress)
     return fit_focus_probability(highest.numpy(), mean.numpy(), pixels.numpy(), there.numpy())
 
 

@@ -7,7 +7,7 @@ scenes that it would have seen without the interruption, and no two processes se
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -60,6 +60,8 @@ class LiveScenes(IterableDataset[TrainingBatch]):
         imager = recipe.imager
         self.conditioning = Conditioning(recipe)
         self.fixed_pattern = imager.camera.fixed_pattern(imager.sensors, imager.frame_px)
+        #: Receives the number of scenes of each chunk of the first pool.
+        self.on_first_scenes: Callable[[int], None] | None = None
 
     def chunk(self, number: int) -> SceneTensors:
         """Simulate a chunk of noise-free scenes: one boundary, and each scene its own imager.
@@ -165,10 +167,11 @@ class LiveScenes(IterableDataset[TrainingBatch]):
         """Yield batch after batch."""
         stream = self.recipe.stream
         newest = self.first_step // stream.steps_per_chunk + stream.pool_chunks - 1
-        pool = deque(
-            (self.chunk(n) for n in range(newest - stream.pool_chunks + 1, newest + 1)),
-            maxlen=stream.pool_chunks,
-        )
+        pool: deque[SceneTensors] = deque(maxlen=stream.pool_chunks)
+        for number in range(newest - stream.pool_chunks + 1, newest + 1):
+            pool.append(self.chunk(number))
+            if self.on_first_scenes is not None:
+                self.on_first_scenes(stream.chunk_scenes)
         step = self.first_step
         while True:
             yield self.batch(list(pool), step)

@@ -13,7 +13,7 @@ from typing import Any
 import lightning as L
 import tomli_w
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EMAWeightAveraging, RichProgressBar
+from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.loggers import Logger
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -32,8 +32,16 @@ from fociscope.training._checkpoint import (
 from fociscope.training._curves import CurvesFile, tensorboard_logger
 from fociscope.training._file_scenes import FileBatches
 from fociscope.training._module import SECONDS, TrainingModule
+from fociscope.training._progress_callback import ProgressCallback
 from fociscope.training.hardware import ComputeSettings, end_other_processes, is_lost_contact
 from fociscope.training.live_scenes import LiveScenes
+from fociscope.training.progress import (
+    TrainingProgress,
+    first_scenes_name,
+    stage_name,
+    stage_phases,
+)
+from fociscope.training.progress_display import progress_listeners
 from fociscope.training.recipe import Recipe
 from fociscope.training.run_origin import DataRecord, RunOrigin, initial_weights
 
@@ -122,6 +130,7 @@ def train(
     tensorboard: bool = False,
     show_progress: bool = False,
     report: Callable[[str], None] | None = None,
+    progress: TrainingProgress | None = None,
 ) -> TrainingOutcome:
     """Train by a recipe, stage by stage.
 
@@ -142,8 +151,11 @@ def train(
         start_from: Model whose weights the first stage starts from, in place of random ones.
         compute: Devices and processes; by default one process on the best device.
         tensorboard: Whether to write the curves for TensorBoard, too.
-        show_progress: Whether to draw a progress bar.
-        report: Receives one line at the start of each stage, in the first process.
+        show_progress: Whether to draw progress bars on the terminal, unless `progress` is given.
+        report: Receives a line when a phase begins and after each validation, in the first
+            process, unless `progress` is given.
+        progress: Receives the phases of the run, its steps and validations, in the first process;
+            its phases include those of `stage_phases`.
 
     Returns:
         The best checkpoint, steps and hours of each stage.
@@ -178,29 +190,15 @@ def train(
         (1, 'run/checkpoints/best.ckpt')
     """
     compute = compute or ComputeSettings()
-    recipes = recipe.stage_recipes()
-    for each in recipes:
+    for each in recipe.stage_recipes():
         compute.check(each.optimisation.precision)
-    run = _Run(out, data, start_from, compute, tensorboard, show_progress, report or _silent)
-    if not recipe.stages:
-        outcome, is_first = _train_stage(_Stage(recipe, out), run, resume=resume)
-        return TrainingOutcome((outcome,), is_first)
-    _check_staged_run(recipe, out, resume=resume)
-    outcomes: list[StageOutcome] = []
-    is_first = True
-    for number, (named, stage_recipe) in enumerate(zip(recipe.stages, recipes, strict=True), 1):
-        stage = _Stage(
-            stage_recipe,
-            out / STAGES / f"{number}-{named.name.replace(' ', '-')}",
-            whole=recipe,
-            number=number,
-            before=outcomes[-1] if outcomes else None,
-        )
-        is_begun = stage.selection.last.is_file()
-        # Of a run that ended between two stages, the next one is yet to begin.
-        outcome, is_first = _train_stage(stage, run, resume=resume and (is_begun or number == 1))
-        outcomes.append(outcome)
-    return TrainingOutcome(tuple(outcomes), is_first)
+    if progress is not None:
+        run = _Run(out, data, start_from, compute, tensorboard, progress)
+        return _train_stages(recipe, run, resume=resume)
+    with progress_listeners(show_progress=show_progress, report=report) as listeners:
+        progress = TrainingProgress(stage_phases(recipe, from_files=data is not None), listeners)
+        run = _Run(out, data, start_from, compute, tensorboard, progress)
+        return _train_stages(recipe, run, resume=resume)
 
 
 @dataclass(frozen=True)
@@ -212,8 +210,7 @@ class _Run:
     start_from: str | Path | None
     compute: ComputeSettings
     tensorboard: bool
-    show_progress: bool
-    report: Callable[[str], None]
+    progress: TrainingProgress
     launchers: list[Any] = field(default_factory=list)
     """Lightning's; the first one has started the other processes of all stages."""
 
@@ -234,12 +231,13 @@ class _Stage:
         return "" if self.whole is None else self.whole.stages[self.number - 1].name
 
     @property
+    def phase(self) -> str:
+        """Name of the phase in which it is trained."""
+        return stage_name(self.whole or self.recipe, self.number)
+
+    @property
     def selection(self) -> BestAndLastCheckpoint:
         return BestAndLastCheckpoint(self.folder / "checkpoints", self.recipe.validation.patience)
-
-
-def _silent(_: str) -> None:
-    pass
 
 
 def _train_stage(stage: _Stage, run: _Run, *, resume: bool) -> tuple[StageOutcome, bool]:
@@ -261,10 +259,10 @@ def _train_stage(stage: _Stage, run: _Run, *, resume: bool) -> tuple[StageOutcom
         callbacks=[
             selection,
             EMAWeightAveraging(decay=settings.ema_decay, use_buffers=True),
-            *([RichProgressBar()] if run.show_progress else []),
+            ProgressCallback(run.progress, stage.phase, selection),
         ],
         logger=loggers,
-        enable_progress_bar=run.show_progress,
+        enable_progress_bar=False,
     )
     place = {"rank": trainer.global_rank, "world_size": trainer.world_size}
     batches = None if run.data is None else FileBatches(recipe, run.data, first_step, **place)
@@ -274,11 +272,15 @@ def _train_stage(stage: _Stage, run: _Run, *, resume: bool) -> tuple[StageOutcom
     elif weights is not None:
         module.network.load_state_dict(weights)
     if checkpoint is None or not _is_over(recipe, checkpoint):
+        if trainer.is_global_zero:
+            run.progress.begin(first_scenes_name(stage.phase))
         validation = validation_loader(recipe, **place)
         if trainer.is_global_zero:
             _begin(stage, run, selection, origin if checkpoint is None else None)
         device = trainer.strategy.root_device if recipe.stream.device == "network" else "cpu"
         stream = LiveScenes(recipe, first_step, device, **place) if batches is None else batches
+        if isinstance(stream, LiveScenes) and trainer.is_global_zero:
+            _count_first_scenes(stream, run.progress)
         with _plain_ends(trainer, stage, run):
             trainer.fit(
                 module,
@@ -296,6 +298,49 @@ def _train_stage(stage: _Stage, run: _Run, *, resume: bool) -> tuple[StageOutcom
         stopped_early=first_step < settings.steps,
     )
     return outcome, bool(trainer.is_global_zero)
+
+
+def _train_stages(recipe: Recipe, run: _Run, *, resume: bool) -> TrainingOutcome:
+    """Train all stages, one after the other."""
+    out = run.out
+    if not recipe.stages:
+        outcome, is_first = _train_stage(_Stage(recipe, out), run, resume=resume)
+        run.progress.end()
+        return TrainingOutcome((outcome,), is_first)
+    _check_staged_run(recipe, out, resume=resume)
+    outcomes: list[StageOutcome] = []
+    is_first = True
+    recipes = recipe.stage_recipes()
+    for number, (named, stage_recipe) in enumerate(zip(recipe.stages, recipes, strict=True), 1):
+        stage = _Stage(
+            stage_recipe,
+            out / STAGES / f"{number}-{named.name.replace(' ', '-')}",
+            whole=recipe,
+            number=number,
+            before=outcomes[-1] if outcomes else None,
+        )
+        is_begun = stage.selection.last.is_file()
+        # Of a run that ended between two stages, the next one is yet to begin.
+        outcome, is_first = _train_stage(stage, run, resume=resume and (is_begun or number == 1))
+        run.progress.end()
+        outcomes.append(outcome)
+    return TrainingOutcome(tuple(outcomes), is_first)
+
+
+def _count_first_scenes(stream: LiveScenes, progress: TrainingProgress) -> None:
+    """Advance the phase of a stage's first scenes, of which those of the validation are done."""
+    validation = stream.recipe.validation
+    done = validation.scenes + validation.mixture_scenes
+    progress.advance(done)
+    if stream.recipe.stream.workers:  # another process simulates them
+        return
+
+    def count(scenes: int) -> None:
+        nonlocal done
+        done += scenes
+        progress.advance(done)
+
+    stream.on_first_scenes = count
 
 
 def _origin(
@@ -328,9 +373,6 @@ def _begin(
     discard_leftovers([folder / RECIPE, folder / RUN_ORIGIN, selection.best, selection.last])
     if stage.whole is not None:
         discard_leftovers([run.out / RECIPE, run.out / RUN_ORIGIN])
-        steps = stage.recipe.optimisation.steps
-        count = len(stage.whole.stages)
-        run.report(f"stage {stage.number} of {count}, {stage.name}: {steps} steps")
     if origin is None:
         return
     if stage.whole is not None and stage.number == 1:

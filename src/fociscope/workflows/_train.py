@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fociscope.devices import pick_device
-from fociscope.evaluation.card import write_card
-from fociscope.training.export import export_model
+from fociscope.evaluation.card import card_scenes, write_card
+from fociscope.training.export import export_model, export_phases
 from fociscope.training.hardware import ComputeSettings
+from fociscope.training.progress import Phase, TrainingProgress, stage_phases
+from fociscope.training.progress_display import progress_listeners
 from fociscope.training.recipe import Recipe
-from fociscope.training.run import RUN_ORIGIN, StageOutcome
+from fociscope.training.run import RUN_ORIGIN, StageOutcome, TrainingOutcome
 from fociscope.training.run import train as run
 from fociscope.training.run_origin import RunOrigin
 
 __all__ = ["TrainedModel", "train"]
+
+#: Name of the last phase.
+CARD = "export: card"
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,10 @@ def train(
         devices: Number of devices of each node, one process on each.
         nodes: Number of machines that train together.
         tensorboard: Whether to write the curves for TensorBoard, too.
-        show_progress: Whether to draw a progress bar.
-        report: Function called with one line at the start of each stage and of the export, and
-            where a stage stops early; in the first process only.
+        show_progress: Whether to draw bars on the terminal: the phase that runs, and all of the
+            run with the time that is left.
+        report: Function called with one line when a phase begins (a stage, a step of the export),
+            after each validation, and where a stage stops early; in the first process only.
 
     Returns:
         Model, card and the end of each stage; None in processes other than the first.
@@ -103,37 +109,50 @@ def train(
         fociscope.errors.RecipeError: no recipe 'no-such-recipe'; choose among: layers-a, ...
     """
     plan = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
+    compute = ComputeSettings(pick_device(device).type, devices, nodes)
     output = Path(output)
+    phases = [
+        *stage_phases(plan, from_files=data is not None),
+        *export_phases(plan),
+        Phase(CARD, card_scenes(plan), kind="card"),
+    ]
     report = report or _silent
-    trained = run(
-        plan,
-        output,
-        resume=resume,
-        data=None if data is None else Path(data),
-        start_from=start_from,
-        compute=ComputeSettings(pick_device(device).type, devices, nodes),
-        tensorboard=tensorboard,
-        show_progress=show_progress,
-        report=report,
-    )
-    if not trained.is_first_process:
-        return None
-    for stage in trained.stages:
-        if stage.stopped_early:
-            report(_early_stop(stage))
-    if plan.stages:
-        report("export: calibration and limits")
-    model = export_model(plan, trained.best, output / "model.safetensors")
-    if plan.stages:
-        report("export: scores of the card")
+    with progress_listeners(show_progress=show_progress, report=report) as listeners:
+        progress = TrainingProgress(phases, listeners)
+        trained = run(
+            plan,
+            output,
+            resume=resume,
+            data=None if data is None else Path(data),
+            start_from=start_from,
+            compute=compute,
+            tensorboard=tensorboard,
+            progress=progress,
+        )
+        if not trained.is_first_process:
+            return None
+        for stage in trained.stages:
+            if stage.stopped_early:
+                report(_early_stop(stage))
+        return _finished(plan, trained, output, progress)
+
+
+def _finished(
+    plan: Recipe, trained: TrainingOutcome, output: Path, progress: TrainingProgress
+) -> TrainedModel:
+    """Export the best weights, and score the model for its card."""
+    model = export_model(plan, trained.best, output / "model.safetensors", progress=progress)
     card = output / "card.md"
+    progress.begin(CARD)
     text = write_card(
         model,
         plan,
         card,
         origin=RunOrigin.read(output / RUN_ORIGIN),
         hours=[stage.hours for stage in trained.stages],
+        progress=progress.advance,
     )
+    progress.end()
     return TrainedModel(model=model, card=card, card_text=text, stages=trained.stages)
 
 
