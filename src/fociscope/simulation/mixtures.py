@@ -247,11 +247,11 @@ ANY_TISSUE: tuple[MixturePart, ...] = (
     _part(7, CellularFoci(coverage=_ANY), tile_um=(80.0, 1500.0), **_DENSE),
     _part(5, CellularFoci(), coverage=_LITTLE, tile_um=(60.0, 400.0), **_DENSE),
     _part(5, Sheets(), waviness=(0.02, 0.4), cells_per_mm2=(300.0, 3000.0)),
-    _part(10, SingleCells(), cells_per_mm2=(0.1, 3.0), **_CELLS),
-    _part(6, SingleCells(), cells_per_mm2=(2.0, 60.0), **_CELLS),
-    _part(3, SingleCells(), cells_per_mm2=(0.3, 60.0), autofluorescence=_HAZE, **_CELLS),
+    _part(24, SingleCells(), cells_per_mm2=(0.1, 3.0), **_CELLS),
+    _part(8, SingleCells(), cells_per_mm2=(2.0, 60.0), **_CELLS),
+    _part(8, SingleCells(), cells_per_mm2=(0.1, 30.0), autofluorescence=_HAZE, **_CELLS),
     _part(
-        6,
+        10,
         SingleCells(process="clustered"),
         cells_per_mm2=(0.5, 30.0),
         group_cells=(2.0, 40.0),
@@ -260,7 +260,7 @@ ANY_TISSUE: tuple[MixturePart, ...] = (
     ),
     _part(2, SingleCells(process="repulsive"), cells_per_mm2=(3.0, 60.0), **_CELLS),
     _part(
-        8,
+        14,
         MicroFoci(cells_per_focus=(2, 20)),
         foci_per_mm2=(0.1, 2.0),
         focus_radius_um=(10.0, 120.0),
@@ -284,7 +284,7 @@ ANY_TISSUE: tuple[MixturePart, ...] = (
         autofluorescence=(0.02, 0.5),
     ),
     MixturePart(
-        share=4,
+        share=8,
         specimen=Varied(
             specimen=Clouds(),
             vary={
