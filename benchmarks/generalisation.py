@@ -4,7 +4,7 @@
     python benchmarks/generalisation.py report/results.json > tables.md
 
 prints the tables of `generalisation.md` and, last, that of the README. Beside each score stands
-that of version 0.1.0, whose networks knew one kind of specimen, from `generalisation_0.1.0.csv`;
+that of the networks that knew one kind of specimen, from `generalisation_one_kind.csv`;
 `--keep FILE` writes such a file from the results.
 """
 
@@ -19,7 +19,7 @@ from fociscope.evaluation.generalisation import worst_first
 from fociscope.evaluation.results import read_results
 
 HERE = Path(__file__).parent
-BEFORE = HERE / "generalisation_0.1.0.csv"
+BEFORE = HERE / "generalisation_one_kind.csv"
 KEPT = ("dice", "accuracy", "depth_error_um", "within_one_std", "calibration_error")
 NONE = "\N{EN DASH}"
 HEAD = (
