@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import matplotlib.lines
 import matplotlib.patches
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,6 +15,7 @@ from matplotlib.colors import ListedColormap, PowerNorm
 from matplotlib.figure import Figure
 
 from fociscope.evaluation.bootstrap import share_interval
+from fociscope.evaluation.generalisation import worst_first
 from fociscope.figures.style import (
     CAPTURE_MAP,
     EMPTY,
@@ -37,13 +39,22 @@ from fociscope.report.style import PAGE_INCH, logarithmic, method_style, new_fig
 if TYPE_CHECKING:
     from fociscope.evaluation.run import Case
 
-__all__ = ["FEWEST_LAYERS", "draw_case", "draw_detection", "draw_over_depth", "draw_reliability"]
+__all__ = [
+    "FEWEST_LAYERS",
+    "draw_case",
+    "draw_detection",
+    "draw_families",
+    "draw_over_depth",
+    "draw_reliability",
+]
 
 Results = dict[str, Any]
 
 #: Bins of fewer pixels say nothing about a frequency, nor those of fewer layers about a depth.
 FEWEST_PIXELS, FEWEST_LAYERS = 100, 3
 LEGEND_ROW_INCH = 0.17
+#: Panels of families in a row, and the height of one.
+FAMILY_COLUMNS, FAMILY_INCH = 5, 1.75
 SHOWN_CONDITIONS = (
     "reference",
     "snr-20",
@@ -228,6 +239,47 @@ def draw_detection(results: Results) -> Figure | None:
             _legend_below(axes, "(false foci per mm²; cell-free pixels left alone)")
         grid[0, 0].set_ylabel("foci found (%)")
         grid[0, 0].set_ylim(0, 102)
+    return figure
+
+
+def draw_families(results: Results) -> Figure | None:
+    """Draw a reliability diagram of each test-only family; None where there are none."""
+    name = evaluated(results)
+    models = [n for n in pictured(results) if n != "constant"]
+    families = [
+        condition
+        for condition in worst_first(results["conditions"], name)
+        if condition.get("test_only") and "reliability" in condition["scores"][name]
+    ]
+    if not families:
+        return None
+    lines = {
+        n: {"color": colour, "linestyle": line}
+        for n, (colour, _, line) in zip(models, CONDITION_LINES[1:], strict=False)
+    }
+    rows = -(-len(families) // FAMILY_COLUMNS)
+    with mpl.rc_context(SMALL_STYLE):
+        figure, grid = new_figure(
+            0.5 + FAMILY_INCH * rows, rows, FAMILY_COLUMNS, sharex=True, sharey=True
+        )
+        for axes, condition in zip(grid.flat, families, strict=False):
+            axes.plot([0, 100], [0, 100], color="0.6", linewidth=0.8, zorder=0)
+            for n, line in lines.items():
+                scores = condition["scores"].get(n, {})
+                if "reliability" in scores:
+                    _reliability(axes, scores, n, line)
+            error = 100 * condition["scores"][name]["calibration_error"]
+            layers = ", one layer" if condition["layers"] == 1 else ""
+            axes.set_title(f"{condition['value']}\n{error:.1f} %{layers}")
+            axes.set_xlim(0, 100)
+            axes.set_ylim(0, 100)
+            tidy(axes)
+        for axes in grid.flat[len(families) :]:
+            axes.axis("off")
+        figure.supxlabel("stated probability of cells (%)", fontsize=8)
+        figure.supylabel("pixels with cells (%)", fontsize=8)
+        handles = [mpl.lines.Line2D([], [], **line) for line in lines.values()]
+        figure.legend(handles, list(lines), loc="outside upper center", ncols=max(len(lines), 1))
     return figure
 
 

@@ -18,6 +18,7 @@ from fociscope.report.figures import (
     FEWEST_LAYERS,
     draw_case,
     draw_detection,
+    draw_families,
     draw_over_depth,
     draw_reliability,
 )
@@ -151,6 +152,11 @@ def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
                 "share that does. On the diagonal, what is said comes true.",
             ),
             (
+                draw_families(results),
+                "Reliability of each family that nothing was trained on, the worst first; in "
+                "brackets the calibration error of the evaluated method.",
+            ),
+            (
                 draw_detection(results),
                 "Foci of which at least one pixel was found, by their size. Whoever marks all "
                 "finds all, and one blob is no false focus: read what is in brackets.",
@@ -158,7 +164,7 @@ def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
         )
     ):
         if figure is not None:
-            yield Picture(("reliability", "detection")[number], caption, figure)
+            yield Picture(("reliability", "families", "detection")[number], caption, figure)
     pitch_um = results.get("pixel_pitch_um", 55.0)
     for case in cases:
         yield Picture(
