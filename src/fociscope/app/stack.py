@@ -15,18 +15,23 @@ from fociscope.app.plots import (
     binned,
     packed,
 )
-from fociscope.typing import BoolArray, Float32Array
+from fociscope.typing import BoolArray, Float32Array, Float64Array
 
 __all__ = ["ColourBy", "Layers", "stack"]
 
 ColourBy = Literal["depth", "probability", "light"]
 
-#: Of the longest side, in Plotly's unit, in which the camera is about 2 away.
-SIZE = 1.75
+#: Where the camera stands, seen from the middle of the stack.
+EYE = (1.15, -1.45, 0.75)
+#: Half the width and height that the stack may take in the picture. Plotly's orthographic picture
+#: reaches from -1 to 1 in height and, on the page, to 1.3 at least to both sides; what is left is
+#: for the axes' numbers and titles, and for the colour bar.
+HALF_WIDTH, HALF_HEIGHT = 0.97, 0.68
 #: Longest side of a layer in space; larger frames are binned.
 MOST_PX = 128
-#: A stack flatter than this, relative to its width, is stretched along the depth, and says so.
-FLATTEST = 0.3
+#: A stack flatter or taller than this, relative to its width, is stretched or compressed along the
+#: depth, and says so.
+FLATTEST, TALLEST = 0.3, 1.6
 CONFIG = {
     "displaylogo": False,
     "displayModeBar": False,
@@ -104,8 +109,31 @@ def stack(
 
 def stretch(box_um: tuple[float, float, float]) -> float:
     """Return by how much the depth axis is stretched: 1 is true to scale."""
-    widest = max(box_um[:2])
-    return max(1.0, FLATTEST * widest / box_um[2])
+    widest, depth = max(box_um[:2]), box_um[2]
+    return min(max(1.0, FLATTEST * widest / depth), max(TALLEST * widest / depth, 1e-9))
+
+
+def drawn_size(box_um: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Return the sides of the stack in the picture's unit: as large as the first view holds whole.
+
+    Args:
+        box_um: Width, height and depth in um.
+    """
+    sides = np.array([*box_um[:2], box_um[2] * stretch(box_um)])
+    width, height = _extent(sides)
+    x, y, z = (float(side) for side in sides * min(HALF_WIDTH / width, HALF_HEIGHT / height))
+    return x, y, z
+
+
+def _extent(sides: Float64Array) -> tuple[float, float]:
+    """Return half the width and the height of a box as the camera sees it, in the box's unit."""
+    east, north, up = EYE
+    flat = float(np.hypot(east, north))
+    away = float(np.hypot(flat, up))
+    to_the_right = np.array([-north, east, 0.0]) / flat
+    upwards = np.array([-east * up / flat, -north * up / flat, flat]) / away
+    half = sides / 2
+    return float(np.abs(to_the_right) @ half), float(np.abs(upwards) @ half)
 
 
 def _tiles(
@@ -231,9 +259,7 @@ def _pointer(place: tuple[float, float, float], theme: Theme) -> dict[str, Any]:
 
 def _scene(box_um: tuple[float, float, float], theme: Theme) -> dict[str, Any]:
     width, height, gap = box_um
-    stretched = stretch(box_um)
-    longest = max(box_um)
-    depth_title = "depth (µm)" + ("" if stretched == 1 else f", stretched {stretched:.1f} times")
+    size = drawn_size(box_um)
 
     def axis(title: str, low: float, high: float) -> dict[str, Any]:
         return {
@@ -251,17 +277,22 @@ def _scene(box_um: tuple[float, float, float], theme: Theme) -> dict[str, Any]:
     return {
         "xaxis": axis("x (µm)", 0, width),
         "yaxis": axis("y (µm)", height, 0),
-        "zaxis": axis(depth_title, gap, 0),
+        "zaxis": axis(_depth_title(stretch(box_um)), gap, 0),
         "aspectmode": "manual",
-        "aspectratio": {
-            "x": SIZE * width / longest,
-            "y": SIZE * height / longest,
-            "z": SIZE * gap * stretched / longest,
-        },
+        "aspectratio": dict(zip("xyz", size, strict=True)),
         "camera": {
-            "eye": {"x": 1.15, "y": -1.45, "z": 0.75},
+            "eye": dict(zip("xyz", EYE, strict=True)),
             "center": {"x": 0, "y": 0, "z": -0.05},
             "projection": {"type": "orthographic"},
         },
         "dragmode": "orbit",
     }
+
+
+def _depth_title(stretched: float) -> str:
+    """Return the title of the depth axis, which says if it is not true to scale."""
+    if stretched > 1:
+        return f"depth (µm), stretched {stretched:.1f} times"
+    if stretched < 1:
+        return f"depth (µm), compressed {1 / stretched:.1f} times"
+    return "depth (µm)"

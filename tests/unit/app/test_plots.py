@@ -94,6 +94,36 @@ def test_axes_are_true_to_scale_until_the_stack_gets_flat() -> None:
     assert ratio(400) == pytest.approx(0.3)  # 1000 / 20000 would be a line
 
 
+@pytest.mark.parametrize("pitch_um", [0.5, 5.0, 55.0, 500.0])
+@pytest.mark.parametrize("frame_px", [(32, 32), (51, 51), (32, 2048), (2048, 32)])
+@pytest.mark.parametrize("gap_um", [50.0, 1000.0, 20_000.0])
+def test_the_first_view_holds_the_whole_stack(
+    pitch_um: float, frame_px: tuple[int, int], gap_um: float
+) -> None:
+    figure = stack(
+        Layers(np.zeros((1, *frame_px), dtype=bool), np.array([10.0], np.float32)),
+        pixel_pitch_um=pitch_um,
+        gap_um=gap_um,
+        sensors=2,
+        colour_by="depth",
+        theme=LOOK,
+    )
+    scene = figure["layout"]["scene"]
+    eye, size = (
+        np.array([part[a] for a in "xyz"])
+        for part in (scene["camera"]["eye"], scene["aspectratio"])
+    )
+    corners = np.array(np.meshgrid(*([-1, 1],) * 3)).reshape(3, 8).T * size / 2
+    right = np.cross([0, 0, 1], eye)
+    up = np.cross(eye, right)
+    seen = [np.abs(corners @ axis / np.linalg.norm(axis)).max() for axis in (right, up)]
+
+    assert seen[0] <= 1.0  # of 1.3 at least, as wide as the picture is for its height
+    assert seen[1] <= 0.7  # of 1
+    assert max(seen[0] / 1.0, seen[1] / 0.7) > 0.9  # and is no smaller than need be
+    assert scene["zaxis"]["title"]["text"].startswith("depth (µm)")
+
+
 def test_the_side_view_shows_depths_bands_and_true_depths() -> None:
     mask = np.zeros((2, 3, 4), dtype=bool)
     mask[0, 1, 2] = True
