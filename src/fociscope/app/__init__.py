@@ -1,7 +1,7 @@
 """The app in the browser: captures in, layered maps out, on 127.0.0.1 and nowhere else.
 
-`server.serve` starts it. `guard.py` and `server.py` are the door; `visit.py` is what one visitor
-has; `captured.py`, `scene.py`, `scores.py`, `methods.py` and `take_away.py` do the work and know no
-page; `plots.py`, `side.py` and `stack.py` draw; `page.py` and the panels are what is seen. NiceGUI
-is imported only in `server.py`, the page, its panels and their controls.
+`server.serve` starts it. `guard.py` and `server.py` are the door; `session.py` is what one visitor
+has; `capture_input.py`, `following.py`, `scene.py`, `scores.py` and `methods.py` do the work and
+know no page; `plots.py`, `side.py`, `stack.py` and `traces.py` draw; `page.py` and the panels are
+what is seen. NiceGUI is imported only in `server.py`, the page, its panels and their controls.
 """

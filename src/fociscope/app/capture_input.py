@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from fociscope.app.scene import SceneSettings, simulate_scene
-from fociscope.errors import FileFormatError
+from fociscope.errors import FileFormatError, FociscopeError
 from fociscope.figures.reconstruction import Truth
-from fociscope.files import Limits, list_suffixes, open_captures, read_captures, read_images_depth
+from fociscope.files import (
+    CaptureSeries,
+    Limits,
+    list_suffixes,
+    open_captures,
+    read_captures,
+    read_images_depth,
+)
 from fociscope.imager import Imager
+from fociscope.reconstruction import Preparation
+from fociscope.reconstruction.preparation import prepared
 from fociscope.typing import Float32Array
+from fociscope.workflows import ReconstructionOptions
 
 __all__ = [
     "UPLOAD_BYTES",
@@ -26,6 +39,7 @@ __all__ = [
     "shipped_example",
     "simulated",
     "upload_suffixes",
+    "without_folders",
 ]
 
 #: The most that may be sent at a time, and what it may grow to in memory.
@@ -42,7 +56,7 @@ def upload_suffixes() -> tuple[str, ...]:
 class CaptureInput:
     """Captures, and what is known of them."""
 
-    kind: Literal["example", "files", "simulated"]
+    kind: Literal["example", "files", "simulated", "watched"]
     frames: Float32Array
     """(frame, sensor, y, x)."""
     names: tuple[str, ...]
@@ -51,11 +65,15 @@ class CaptureInput:
     is_series: bool = False
     """Came with a frame axis, even if of one frame."""
     imager: Imager | None = None
-    """None for the one that the model was trained around."""
+    """Of a simulated scene; None for the one of the visitor, or of the model."""
     truths: tuple[Truth, ...] = ()
     """One per frame, or none at all."""
     pixel_size_um: float | None = None
     """As the files state it."""
+    frame_names: tuple[str, ...] = ()
+    """Of each frame's file; empty where frames have none of their own."""
+    time_s: tuple[float, ...] | None = None
+    """When each frame was taken, s; None where the files do not say."""
 
     @property
     def sensors(self) -> int:
@@ -67,12 +85,57 @@ class CaptureInput:
         """What stands above it."""
         if self.kind == "simulated":
             return "Simulated scene"
+        if self.kind == "watched":
+            return f"Following {self.names[0]}"
         names = " + ".join(self.names)
         return f"Shipped example ({names})" if self.kind == "example" else names
 
-    def truth(self, frame: int) -> Truth | None:
-        """Return what a frame is really like, where that is known."""
-        return self.truths[frame] if self.truths else None
+    @property
+    def is_visitors(self) -> bool:
+        """Whether it comes from the visitor's imager, not from a simulator."""
+        return self.kind in ("files", "watched")
+
+    def options(self, chosen: ReconstructionOptions) -> ReconstructionOptions:
+        """Return the options that hold for these captures.
+
+        What the visitor says of imager, chip and preparation is said of their files; scenes that
+        were simulated know their imager, and need no correction.
+
+        Args:
+            chosen: what the visitor has chosen.
+
+        Raises:
+            ImagerError: the imager cannot have so many sensors.
+        """
+        if not self.is_visitors:
+            return ReconstructionOptions(
+                model=chosen.model, layers=chosen.layers, device=chosen.device, imager=self.imager
+            )
+        imager = chosen.imager
+        if isinstance(imager, Imager):
+            imager = imager.with_(sensors=self.sensors)
+        return replace(chosen, imager=imager)
+
+    def truth(self, frame: int, preparation: Preparation | None = None) -> Truth | None:
+        """Return what a frame is really like, where that is known.
+
+        Args:
+            frame: number of the capture, from 0.
+            preparation: what is done to captures before they are reconstructed; the truth lies on
+                the pixels of sensor A.
+        """
+        if not self.truths:
+            return None
+        truth = self.truths[frame]
+        if preparation is None or preparation == Preparation():
+            return truth
+        like_a = Preparation(crop=preparation.crop, flip_a=preparation.flip_a)
+        layers, height, width = truth.mask.shape
+        masks = CaptureSeries(
+            shape=(layers, 1, height, width),
+            read_frames=lambda start, stop: truth.mask[start:stop, None].astype(np.float32),
+        )
+        return Truth(mask=prepared(masks, like_a).read()[:, 0] > 0, depth_um=truth.depth_um)
 
     def to_reconstruct(self) -> Float32Array:
         """Return the captures with the axes that their files have."""
@@ -112,41 +175,59 @@ def simulated(settings: SceneSettings) -> CaptureInput:
     )
 
 
-def from_upload(files: Sequence[Path], imager: Imager | None = None) -> CaptureInput:
+def from_upload(files: Sequence[Path], *, allow_non_finite: bool = False) -> CaptureInput:
     """Read files that a visitor dropped: A, A and B, or one file of both.
+
+    Args:
+        files: of one folder.
+        allow_non_finite: let NaN and infinity pass, as for captures whose bad pixels are filled.
 
     Raises:
         FileFormatError: as `read_captures`; the message names the file, not its folder.
     """
-    try:
-        with open_captures(files, limits=UPLOAD_LIMITS) as series:
+    with without_folders(files):
+        with open_captures(
+            files, limits=UPLOAD_LIMITS, allow_non_finite=allow_non_finite
+        ) as series:
             captures = series.read()
         truths = _truths(files[0]) if len(files) == 1 else ()
-    except FileFormatError as error:
-        message = str(error)
-        for file in files:
-            message = message.replace(f"{file.parent}/", "").replace(f"{file.parent}\\", "")
-        raise FileFormatError(message) from None
     return CaptureInput(
         kind="files",
         frames=captures,
         names=tuple(file.name for file in files),
         files=tuple(files),
         is_series=not series.is_single,
-        imager=imager,
         truths=truths if len(truths) == len(captures) else (),
         pixel_size_um=series.pixel_size_um,
+        frame_names=series.frame_names,
+        time_s=series.time_s,
     )
 
 
-def safe_name(given: str) -> str:
+@contextmanager
+def without_folders(files: Sequence[Path]) -> Iterator[None]:
+    """Let errors name files, and not the folders in which the app keeps them."""
+    try:
+        yield
+    except FociscopeError as error:
+        message = str(error)
+        for file in files:
+            message = message.replace(f"{file.parent}/", "").replace(f"{file.parent}\\", "")
+        raise type(error)(message) from None
+
+
+def safe_name(given: str, suffixes: tuple[str, ...] | None = None) -> str:
     """Return a file name without a path in it, of harmless characters, with a known suffix.
 
+    Args:
+        given: as the browser names it.
+        suffixes: that are expected; without them, those of captures.
+
     Raises:
-        FileFormatError: a kind of file that nothing here reads.
+        FileFormatError: a kind of file that is not expected.
     """
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", re.split(r"[/\\]", given)[-1]).lstrip(".-")[-100:]
-    suffixes = upload_suffixes()
+    suffixes = suffixes or upload_suffixes()
     if not name.lower().endswith(suffixes):
         shown = name or "a file without a name"
         raise FileFormatError(

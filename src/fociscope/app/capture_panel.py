@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,45 +17,60 @@ from fociscope.app.capture_input import (
     UPLOAD_BYTES,
     CaptureInput,
     from_upload,
-    safe_name,
     shipped_example,
     simulated,
     upload_suffixes,
+    without_folders,
 )
-from fociscope.app.controls import card, labelled_slider, plot, say, section
-from fociscope.app.methods import models_for
+from fociscope.app.controls import FileField, card, labelled_slider, plot, say, section
+from fociscope.app.follow_panel import FollowPanel
+from fociscope.app.instrument_panel import InstrumentPanel
+from fociscope.app.methods import described
 from fociscope.app.plots import LIGHT_SCALE, Shown, Theme, image
 from fociscope.app.scene import MOST_LAYERS, SceneSettings
 from fociscope.app.session import LatestOnly, Session, in_thread
+from fociscope.app.uploads import save_files
 from fociscope.errors import FociscopeError, SceneError
-from fociscope.imager import Imager
-from fociscope.imager.psf import AngleSelectivePsf
+from fociscope.networks.store import usual_model
 from fociscope.reconstruction.checks import PITCH_TOLERANCE
 from fociscope.typing import Float32Array
 
 __all__ = ["CapturePanel", "SceneSliders"]
 
 DROP = "Drop sensor A, or A and B, here"
+#: Suffixes of an imager file and of a model, which may be dropped as well.
+SETTINGS = (".toml", ".safetensors")
+#: Seconds per frame while a series is played, at least.
+PLAY_S = 0.3
 
 
 class CapturePanel:
     """The left side of the page."""
 
     def __init__(
-        self, session: Session, theme: Callable[[], Theme], *, changed: Callable[[], None]
+        self,
+        session: Session,
+        theme: Callable[[], Theme],
+        *,
+        changed: Callable[[], None],
+        watch: Path | None = None,
     ) -> None:
-        """Build it; `changed` is called when there is a new map."""
+        """Build it; `changed` is called when there is a new map, `watch` is what is followed."""
         self._session, self._theme, self._changed = session, theme, changed
+        self._is_playing = False
+        self._follow: FollowPanel | None = None
         self._simulate = LatestOnly(self._simulate_now)
         self._again = LatestOnly(self._look_again)
         with ui.column().classes("w-full min-w-0 gap-3"):
             with card("Capture"):
                 self._source = ui.tabs(on_change=self._other_source)
                 self._source.props("dense no-caps align=justify").classes("w-full")
+                names = ("Drop", "Example", "Simulate")
                 with self._source:
-                    for name in ("Drop", "Example", "Simulate"):
+                    for name in names if watch is None else ("Follow", *names):
                         ui.tab(name)
-                with ui.tab_panels(self._source, value="Drop", animated=False) as panels:
+                first = "Drop" if watch is None else "Follow"
+                with ui.tab_panels(self._source, value=first, animated=False) as panels:
                     panels.classes("w-full bg-transparent")
                     with ui.tab_panel("Drop").classes("p-0 pt-2 gap-2"):
                         self._build_drop()
@@ -64,6 +81,8 @@ class CapturePanel:
                         ).classes("text-xs opacity-70")
                     with ui.tab_panel("Simulate").classes("p-0 pt-2 gap-1"):
                         self.sliders = SceneSliders(self._simulate)
+                    if watch is not None:
+                        self._follow = self._build_follow(watch)
             self._build_seen()
 
     async def _other_source(self) -> None:
@@ -72,27 +91,36 @@ class CapturePanel:
             await self.show_example()
         elif self._source.value == "Simulate":
             await self._simulate()
+        elif self._source.value == "Follow" and self._follow is not None:
+            await self._follow.look()
+
+    def _build_follow(self, watch: Path) -> FollowPanel:
+        with ui.tab_panel("Follow").classes("p-0 pt-2 gap-2"):
+            return FollowPanel(
+                self._session,
+                watch,
+                is_open=lambda: self._source.value == "Follow",
+                show=lambda: self._show(new_captures=True),
+            )
 
     def _build_drop(self) -> None:
         self._upload = ui.upload(
             label=DROP,
             multiple=True,
             auto_upload=True,
-            max_files=2,
+            max_files=4,
             max_total_size=UPLOAD_BYTES,
             on_multi_upload=self._dropped,
             on_rejected=self._rejected,
-        ).props(f'flat accept="{",".join(upload_suffixes())}" aria-label="{DROP}"')
+        ).props(f'flat accept="{",".join((*upload_suffixes(), *SETTINGS))}" aria-label="{DROP}"')
         ui.label(
-            "TIFF, PNG or NPY; stacks for series; or one .mat of the published layout. "
-            f"Up to {UPLOAD_BYTES // 2**20} MiB, gone when you leave."
+            "TIFF, PNG or NPY; stacks for series; or one .mat of the published layout; with them, "
+            f"if you like, an imager.toml. Up to {UPLOAD_BYTES // 2**20} MiB, gone when you leave."
         ).classes("text-xs opacity-60")
-        with ui.expansion("The imager of these files").props("dense").classes("w-full text-sm"):
-            reference = Imager.reference()
-            self._pitch = _number("Pixel pitch", "µm", reference.pixel_pitch_um, 1, 1000)
-            self._gap = _number("Gap from A to B, or depth", "µm", reference.gap_um, 50, 20_000)
-            self._angle = _number("Half angle of the grating", "degrees", 18.0, 4, 60)
-            ui.button("Look through it", on_click=self._other_imager).props("flat dense no-caps")
+        with ui.expansion("Your imager and chip").props("dense").classes("w-full text-sm"):
+            self.instrument = InstrumentPanel(
+                self._session, changed=lambda: self._show(new_captures=False)
+            )
 
     def _build_seen(self) -> None:
         with card() as self._seen:
@@ -110,6 +138,17 @@ class CapturePanel:
                 'dense outlined options-dense aria-label="Model"'
             )
             self._model.classes("w-full")
+            self._own = FileField(
+                "Your own model",
+                "as `fociscope train` writes it",
+                suffixes=(".safetensors",),
+                most=1,
+                folder=lambda: self._session.new_folder("model"),
+                taken=self._take_model,
+                cleared=self._without_own_model,
+            )
+            self._layers = ui.select([], label="Layers to look for", on_change=self._again)
+            self._layers.props("dense outlined options-dense").classes("w-full")
         self._seen.set_visibility(False)
         self._frame: ui.slider | None = None
 
@@ -130,34 +169,58 @@ class CapturePanel:
 
     async def _dropped(self, event: events.MultiUploadEventArguments) -> None:
         self._upload.reset()
+        folder = self._session.new_folder("drop")
         try:
-            files = sorted(((safe_name(file.name), file) for file in event.files), key=_natural)
-            folder = self._session.folder / f"drop-{self._session.number}"
-            are_distinct = len({name for name, _ in files}) == len(files)
-            # Files of one name need folders of their own; folders count when files are paired.
-            saved = [
-                folder / name if are_distinct else folder / str(n) / name
-                for n, (name, _) in enumerate(files)
-            ]
-            for path, (_, file) in zip(saved, files, strict=True):
-                await file.save(path)
-            imager = self._given_imager(sensors=2)
+            sent = await save_files(event.files, folder, (*upload_suffixes(), *SETTINGS))
         except FociscopeError as error:
             say(str(error), wrong=True)
             return
+        captures = [path for path in sent if path.suffix.lower() not in SETTINGS]
+        await self._take_settings([path for path in sent if path not in captures])
+        if captures:
+            has_bad_pixels = bool(self._session.options.chip_files[2])
+            await self._look_at(lambda: from_upload(captures, allow_non_finite=has_bad_pixels))
 
-        def read() -> CaptureInput:
-            capture_input = from_upload(saved)
-            if imager is None:
-                return capture_input
-            return _through(capture_input, imager)
+    async def _take_settings(self, files: list[Path]) -> None:
+        """Take an imager file and a model that were dropped with captures, or alone."""
+        for path in files:
+            if path.suffix.lower() == ".toml":
+                await self.instrument.take_imager([path])
+            elif await self._take_model([path]):
+                self._own.show([path])
 
-        await self._look_at(read)
+    async def _take_model(self, files: list[Path]) -> bool:
+        """Reconstruct with a visitor's own model; return whether it is one."""
+        session = self._session
+        try:
+            with without_folders(files):
+                name = await in_thread(session.add_model, files[0])
+            await self._rerun(model=session.named_model(name))
+        except FociscopeError as error:
+            say(str(error), wrong=True)
+            return False
+        if session.model != name:
+            say(f"{name} takes another number of sensors than this capture has; drop one for it")
+        return True
+
+    async def _without_own_model(self) -> bool:
+        """Let go of the visitor's own model."""
+        session = self._session
+        session.own_models.clear()
+        assert session.capture_input is not None
+        await self._rerun(model=usual_model(session.capture_input.sensors))
+        return True
+
+    async def _rerun(self, **changes: Any) -> None:
+        """Reconstruct with other options, and show the map."""
+        await self._session.rerun(**changes)
+        self._show(new_captures=False)
 
     def _rejected(self) -> None:
         say(
             f"not taken: one or two files are expected, {', '.join(upload_suffixes())}, of at most "
-            f"{UPLOAD_BYTES // 2**20} MiB together",
+            f"{UPLOAD_BYTES // 2**20} MiB together, and with them an imager (.toml) or a model "
+            "(.safetensors)",
             wrong=True,
         )
 
@@ -166,43 +229,26 @@ class CapturePanel:
         if capture_input is not None and len(capture_input.files) == 2:
             await self._look_at(lambda: _swapped(capture_input))
 
-    async def _other_imager(self) -> None:
-        capture_input = self._session.capture_input
-        if capture_input is None or capture_input.kind != "files":
-            say("this is for files that you drop")
-            return
-        try:
-            imager = self._given_imager(sensors=capture_input.sensors)
-        except FociscopeError as error:
-            say(str(error), wrong=True)
-            return
-        await self._look_at(lambda: _through(capture_input, imager))
-
-    def _given_imager(self, *, sensors: int) -> Imager | None:
-        """Return the imager of the fields; None where they say nothing new."""
-        reference = Imager.reference()
-        given = reference.with_(
-            pixel_pitch_um=self._pitch.value,
-            gap_um=self._gap.value,
-            psf=AngleSelectivePsf(half_angle_deg=self._angle.value),
-        )
-        return None if given == reference else given.with_(name="from the app", sensors=sensors)
-
     async def _simulate_now(self) -> None:
         settings = self.sliders.settings()
         if settings is not None:
             await self._look_at(lambda: simulated(settings))
 
     async def _look_again(self) -> None:
-        """Take another frame or another model."""
+        """Take another frame, another model, or another number of layers."""
         session = self._session
         frame = 0 if self._frame is None else int(self._frame.value) - 1
-        model = self._model.value
-        if session.capture_input is None or (frame, model) == (session.frame, session.model):
+        model, layers = self._model.value, self._layers.value or None
+        wish = frame, model, layers
+        if session.capture_input is None or model is None:
+            return
+        if wish == (session.frame, session.model, session.options.layers):
             return
         try:
-            await session.rerun(frame=frame, model=model)
+            named = session.named_model(model)
+            await session.rerun(frame=frame, model=named, layers=layers)
         except FociscopeError as error:
+            self._is_playing = False
             say(str(error), wrong=True)
             return
         self._show(new_captures=False)
@@ -219,25 +265,66 @@ class CapturePanel:
                 len(capture_input.files) == 2 and capture_input.kind == "files"
             )
             self._build_series(len(capture_input.frames))
-            models = models_for(capture_input.sensors)
-            self._model.set_options(models, value=self._session.model)
+        self._show_choices(capture_input.sensors)
         self.draw()
         self._changed()
 
+    def _show_choices(self, sensors: int) -> None:
+        """Offer the models for these captures, and the layers that the chosen one tells apart."""
+        session = self._session
+        models = session.models(sensors)
+        if list(self._model.options) != models or self._model.value != session.model:
+            self._model.set_options(models, value=session.model)
+        info = described(session.named_model(session.model))
+        layers = {0: f"{info.layers}, as the model does"} | {
+            n: f"at most {n}" for n in range(1, info.architecture.layers + 1)
+        }
+        chosen = session.options.layers or 0
+        if self._layers.options != layers or self._layers.value != chosen:
+            self._layers.set_options(layers, value=chosen)
+
     def _build_series(self, frames: int) -> None:
+        """Offer the frames of a series, from the one that is looked at."""
         self._series.clear()
-        self._frame = None
-        if frames > 1:
-            with self._series:
+        self._frame, self._is_playing = None, False
+        if frames == 1:
+            return
+        with self._series, ui.row().classes("w-full items-center no-wrap gap-2"):
+            self._play = ui.button(icon="play_arrow", on_click=self._play_series)
+            self._play.props('flat round dense aria-label="Play"')
+            with ui.column().classes("grow min-w-0"):
                 self._frame = labelled_slider(
                     "Capture of the series",
                     low=1,
                     high=frames,
                     step=1,
-                    value=1,
+                    value=self._session.frame + 1,
                     unit=f"of {frames}",
                     on_change=self._again,
                 )
+
+    async def _play_series(self) -> None:
+        """Show frame after frame up to the last, from the first if that is reached; or stop."""
+        if self._is_playing:
+            self._is_playing = False
+            return
+        self._is_playing = True
+        slider, session = self._frame, self._session
+        assert slider is not None
+        assert session.capture_input is not None
+        last = len(session.capture_input.frames) - 1
+        frame = -1 if session.frame >= last else session.frame
+        self._play.props('icon=pause aria-label="Pause"')
+        while self._is_playing and frame < last:
+            began = time.monotonic()
+            slider.set_value(frame + 2)
+            await self._again()
+            while self._is_playing and session.frame != slider.value - 1:
+                await asyncio.sleep(0.02)  # the slider's own wish is at work
+            frame = session.frame
+            await asyncio.sleep(max(0.0, began + PLAY_S - time.monotonic()))
+        self._is_playing = False
+        self._play.props('icon=play_arrow aria-label="Play"')
 
     def draw(self) -> None:
         """Draw the captures."""
@@ -376,22 +463,6 @@ def _light(picture: Float32Array) -> Shown:
     # One bright cell would leave all else dark; the mouse still tells the value.
     high = float(np.quantile(picture, 0.997)) or float(picture.max())
     return Shown(LIGHT_SCALE, 0.0, high, "light", digits=".4g")
-
-
-def _number(label: str, unit: str, value: float, low: float, high: float) -> ui.number:
-    made = ui.number(f"{label} ({unit})", value=value, min=low, max=high).props("dense")
-    return made.classes("w-full")
-
-
-def _natural(item: tuple[str, Any]) -> list[Any]:
-    """Order names by their numbers, A before B."""
-    parts = re.split(r"(\d+)", item[0].casefold())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
-
-
-def _through(capture_input: CaptureInput, imager: Imager | None) -> CaptureInput:
-    given = None if imager is None else imager.with_(sensors=capture_input.sensors)
-    return replace(capture_input, imager=given)
 
 
 def _swapped(capture_input: CaptureInput) -> CaptureInput:

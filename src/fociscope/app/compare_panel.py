@@ -78,7 +78,7 @@ class ComparePanel:
         capture_input = self._session.capture_input
         if capture_input is None:
             return
-        methods = methods_for(capture_input.sensors)
+        methods = methods_for(capture_input.sensors, self._session.own_models)
         for method in methods:
             self._chosen.setdefault(method.key, method.recommended)
         self._choices.clear()
@@ -101,9 +101,12 @@ class ComparePanel:
         if capture_input is None or self._running:
             return
         number = self._session.number
-        methods = [m for m in methods_for(capture_input.sensors) if self._chosen.get(m.key)]
-        truth = capture_input.truth(self._session.frame)
-        layers = self._session.layers or (USUAL_LAYERS if truth is None else len(truth.depth_um))
+        possible = methods_for(capture_input.sensors, self._session.own_models)
+        methods = [method for method in possible if self._chosen.get(method.key)]
+        truth = self._session.truth
+        layers = self._session.options.layers or (
+            USUAL_LAYERS if truth is None else len(truth.depth_um)
+        )
         self._answers, self._running = [], True
         self._go.disable()
         self._progress.set_visibility(True)
@@ -124,15 +127,17 @@ class ComparePanel:
             self._progress.set_visibility(False)
 
     async def _ask(self, capture_input: CaptureInput, method: Method, layers: int) -> Answer | None:
+        result = self._session.result
+        assert result is not None
         try:
             return await in_thread(
                 answer,
                 method,
-                capture_input.frames[self._session.frame],
-                imager=capture_input.imager,
+                result.captures,
+                imager=result.imager,
                 layers=layers,
                 in_simulated_light=capture_input.kind == "simulated",
-                device=self._session.device,
+                device=self._session.options.device,
             )
         except FociscopeError as error:
             say(f"{method.label}: {error}", wrong=True)
@@ -145,7 +150,7 @@ class ComparePanel:
         self._table.set_visibility(bool(self._answers))
         if capture_input is None or result is None or not self._answers:
             return
-        truth = capture_input.truth(self._session.frame)
+        truth = self._session.truth
         self._table.rows = [_row(found, truth) for found in self._answers]
         self._table.update()
         pitch, gap = result.imager.pixel_pitch_um, result.imager.gap_um

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
-from nicegui import ui
+from nicegui import events, ui
 
-__all__ = ["card", "labelled_slider", "plot", "say", "section"]
+from fociscope.app.capture_input import UPLOAD_BYTES
+from fociscope.app.uploads import save_files
+from fociscope.errors import FociscopeError
+
+__all__ = ["FileField", "card", "labelled_slider", "plot", "say", "section"]
 
 
 def labelled_slider(
@@ -73,3 +78,80 @@ def say(message: str, *, wrong: bool = False) -> None:
         timeout=9000 if wrong else 4000,
         close_button="Close" if wrong else False,
     )
+
+
+class FileField:
+    """A row for one file, or a few that belong together: what was sent, a button, another to clear.
+
+    Its name is shown only once the file is accepted.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        hint: str,
+        *,
+        suffixes: tuple[str, ...],
+        most: int,
+        folder: Callable[[], Path],
+        taken: Callable[[list[Path]], Awaitable[bool]],
+        cleared: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """Build it, empty.
+
+        Args:
+            label: of the field.
+            hint: what the file is for.
+            suffixes: of files that are accepted.
+            most: files at a time.
+            folder: returns a new folder for files.
+            taken: is called with the files that were sent; returns whether they are accepted.
+            cleared: is called when they are given up; returns whether that is possible.
+        """
+        self._label, self._suffixes, self._folder = label, suffixes, folder
+        self._taken, self._cleared = taken, cleared
+        self._upload = ui.upload(
+            multiple=True,
+            auto_upload=True,
+            max_files=most,
+            max_total_size=UPLOAD_BYTES,
+            on_multi_upload=self._sent,
+            on_rejected=lambda: say(
+                f"{label}: not taken; expected 1 to {most} file(s), {', '.join(suffixes)}",
+                wrong=True,
+            ),
+        )
+        self._upload.props(f'accept="{",".join(suffixes)}"').classes("hidden")
+        with ui.row().classes("w-full items-center no-wrap gap-1"):
+            with ui.column().classes("gap-0 grow min-w-0"):
+                ui.label(label).classes("text-sm leading-5")
+                self._names = ui.label("none").classes("text-xs opacity-70 break-all")
+            self._clear = ui.button(icon="close", on_click=self.clear)
+            self._clear.props(f'flat round dense size=sm aria-label="Without {label}"')
+            self._clear.set_visibility(False)
+            button = ui.button(icon="upload_file").props("flat round dense")
+            button.props(f'aria-label="{label}: choose files"').tooltip(f"{label}: {hint}")
+            # In the browser, which opens its dialogue only in answer to a click.
+            button.on(
+                "click", js_handler=f"() => getElement({self._upload.id}).$refs.qRef.pickFiles()"
+            )
+
+    async def _sent(self, event: events.MultiUploadEventArguments) -> None:
+        self._upload.reset()
+        try:
+            paths = await save_files(event.files, self._folder(), self._suffixes)
+        except FociscopeError as error:
+            say(str(error), wrong=True)
+            return
+        if await self._taken(paths):
+            self.show(paths)
+
+    def show(self, paths: list[Path]) -> None:
+        """Show the names of files that hold from now on."""
+        self._names.set_text(" + ".join(path.name for path in paths) or "none")
+        self._clear.set_visibility(bool(paths))
+
+    async def clear(self) -> None:
+        """Give up the files."""
+        if await self._cleared():
+            self.show([])

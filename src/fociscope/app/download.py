@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -17,14 +18,17 @@ from fociscope.app.capture_input import CaptureInput
 from fociscope.app.controls import card, say
 from fociscope.app.session import Session, in_thread
 from fociscope.errors import FociscopeError
-from fociscope.figures.reconstruction import draw_comparison, draw_reconstruction
+from fociscope.figures.reconstruction import Truth, draw_comparison, draw_reconstruction
+from fociscope.imager import Imager
 from fociscope.results.result import Reconstruction
+from fociscope.results.writers import WRITERS
 from fociscope.workflows import ReconstructionOptions, reconstruct
 
-__all__ = ["DownloadPanel", "archive", "command_line", "figure"]
+__all__ = ["DownloadPanel", "archive", "command_line", "figure", "possible_formats"]
 
-FORMATS = ("ome-tiff", "csv", "mat")
-SIMULATED = "captures.npy"
+#: Formats that are chosen at first, of all that `WRITERS` holds.
+USUAL_FORMATS = ("ome-tiff", "mat", "csv")
+CAPTURES = "captures.npy"
 IMAGER = "imager.toml"
 
 
@@ -35,13 +39,16 @@ class DownloadPanel:
         """Build it."""
         self._session = session
         self._done = (0, 1)
+        self._chosen = set(USUAL_FORMATS)
+        self._offered: tuple[str, ...] = ()
         with ui.column().classes("w-full gap-3 pt-2 max-w-3xl"):
             with card("All files"):
                 ui.label(
-                    "What `fociscope reconstruct` writes, of every capture of a series: "
-                    "probability, intensity and depth maps as OME-TIFF, a .mat of the published "
-                    "layout, the summary with all figures, the picture, and the command."
+                    "What `fociscope reconstruct` writes, of every capture of a series: maps and "
+                    "tables in the formats below, the summary with all figures, the picture, and "
+                    "the command."
                 ).classes("text-sm opacity-80")
+                self._formats = ui.column().classes("w-full gap-0")
                 with ui.row().classes("items-center gap-3 w-full"):
                     self._zip = ui.button("Archive (ZIP)", icon="folder_zip", on_click=self._pack)
                     self._zip.props("no-caps unelevated")
@@ -70,22 +77,50 @@ class DownloadPanel:
         session = self._session
         if session.capture_input is None:
             return
-        self._command.set_content(
-            command_line(session.capture_input, model=session.model, layers=session.layers)
-        )
-        known = session.capture_input.truth(session.frame) is not None
-        self._beside.set_visibility(known)
+        self._offer_formats(is_series=session.capture_input.is_series)
+        self._beside.set_visibility(session.truth is not None)
         inputs = {
             "files": "Run it where your files lie"
-            + (
-                ""
-                if session.capture_input.imager is None
-                else ", with imager.toml from the archive"
-            ),
+            + ("" if session.applied.imager is None else ", with imager.toml from the archive"),
             "example": "The captures are in the archive",
             "simulated": "The captures and the imager are in the archive",
+            "watched": "The captures are in the archive",
         }
         self._note.set_text(f"{inputs[session.capture_input.kind]}.")
+
+    def _offer_formats(self, *, is_series: bool) -> None:
+        """Offer all formats that hold such captures, those of plug-ins among them."""
+        self._offered = possible_formats(is_series=is_series)
+        self._formats.clear()
+        with self._formats:
+            for name in self._offered:
+                box = ui.checkbox(
+                    f"{name}: {WRITERS[name].label}",
+                    value=name in self._chosen,
+                    on_change=partial(self._choose, name),
+                )
+                box.props("dense size=xs").classes("text-sm")
+        self._show_command()
+
+    def _choose(self, name: str, event: object) -> None:
+        if getattr(event, "value", False):
+            self._chosen.add(name)
+        else:
+            self._chosen.discard(name)
+        self._show_command()
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats that are offered and chosen."""
+        return tuple(name for name in self._offered if name in self._chosen)
+
+    def _show_command(self) -> None:
+        capture_input = self._session.capture_input
+        self._zip.set_enabled(bool(self.formats))
+        if capture_input is not None:
+            self._command.set_content(
+                command_line(capture_input, self._session.applied, self.formats)
+            )
 
     async def _pack(self) -> None:
         session = self._session
@@ -100,9 +135,8 @@ class DownloadPanel:
             packed = await in_thread(
                 archive,
                 capture_input,
-                model=session.model,
-                layers=session.layers,
-                device=session.device,
+                session.applied,
+                self.formats,
                 progress=self._note_progress,
             )
             path = session.folder / "fociscope-map.zip"
@@ -131,10 +165,9 @@ class DownloadPanel:
             drawn = await in_thread(
                 figure,
                 session.result,
-                session.capture_input,
-                session.frame,
+                session.capture_input.title,
                 suffix,
-                with_truth=bool(self._beside.value),
+                truth=session.truth if self._beside.value else None,
             )
         except FociscopeError as error:
             say(str(error), wrong=True)
@@ -143,15 +176,25 @@ class DownloadPanel:
         ui.download.content(drawn, f"fociscope-map.{suffix}", types[suffix])
 
 
+def possible_formats(*, is_series: bool) -> tuple[str, ...]:
+    """Return the names of the registered formats that hold one capture, or a series."""
+    return tuple(name for name, writer in WRITERS.items() if writer.takes_series or not is_series)
+
+
 def archive(
     capture_input: CaptureInput,
+    options: ReconstructionOptions,
+    formats: Sequence[str] = USUAL_FORMATS,
     *,
-    model: str,
-    layers: int | None,
-    device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> bytes:
     """Reconstruct all frames and return a ZIP archive: a folder `map`, and what the command needs.
+
+    Args:
+        capture_input: captures.
+        options: as they hold for these captures.
+        formats: of the results.
+        progress: is called with the captures done and their number.
 
     Raises:
         FociscopeError: as `fociscope.reconstruct`.
@@ -159,51 +202,63 @@ def archive(
     with tempfile.TemporaryDirectory(prefix="fociscope-download-") as name:
         top = Path(name)
         inputs = capture_input.files
-        if capture_input.kind == "simulated":
-            np.save(top / SIMULATED, capture_input.to_reconstruct(), allow_pickle=False)
-            inputs = (top / SIMULATED,)
-        if capture_input.imager is not None:
-            capture_input.imager.to_toml(top / IMAGER)
-        options = ReconstructionOptions(
-            model=model,
-            imager=capture_input.imager,
-            layers=layers,
-            device=device,
-            formats=FORMATS,
-            by_parts=False,
+        if not inputs:
+            np.save(top / CAPTURES, capture_input.to_reconstruct(), allow_pickle=False)
+            inputs = (top / CAPTURES,)
+        if isinstance(options.imager, Imager):
+            options.imager.to_toml(top / IMAGER)
+        reconstruct(
+            inputs,
+            top / "map",
+            replace(options, formats=tuple(formats), by_parts=False),
+            title=capture_input.title,
+            progress=progress,
         )
-        reconstruct(inputs, top / "map", options, title=capture_input.title, progress=progress)
-        command = command_line(capture_input, model=model, layers=layers)
+        command = command_line(capture_input, options, formats)
         (top / "command.txt").write_text(f"{command}\n", encoding="utf-8")
         return _zipped(top, inputs if capture_input.kind == "example" else ())
 
 
-def command_line(capture_input: CaptureInput, *, model: str, layers: int | None) -> str:
-    """Return the command that gives the same map, of the visitor's files or the archive's."""
-    words = ["fociscope", "reconstruct", *(capture_input.names or (SIMULATED,)), "-o", "map"]
-    options = [("model", model)]
-    if layers is not None:
-        options.append(("layers", str(layers)))
-    if capture_input.imager is not None:
-        options.append(("imager", IMAGER))
-    options += [("format", name) for name in FORMATS]
-    return shlex.join([*words, *(word for name, value in options for word in (f"--{name}", value))])
-
-
-def figure(
-    result: Reconstruction,
+def command_line(
     capture_input: CaptureInput,
-    frame: int,
-    suffix: str,
-    *,
-    with_truth: bool = False,
-) -> bytes:
-    """Return the figure of one frame's map as `png` or `svg`; beside the truth, if asked."""
-    truth = capture_input.truth(frame) if with_truth else None
+    options: ReconstructionOptions,
+    formats: Sequence[str] = USUAL_FORMATS,
+) -> str:
+    """Return the command that gives the same map, of the visitor's files or the archive's.
+
+    Args:
+        capture_input: captures.
+        options: as they hold for these captures.
+        formats: of the results.
+    """
+    names = capture_input.names if capture_input.files else (CAPTURES,)
+    words = ["fociscope", "reconstruct", *names, "-o", "map"]
+    model = options.model
+    chosen = []
+    if model is not None:
+        chosen.append(("model", model.name if isinstance(model, Path) else model))
+    if options.layers is not None:
+        chosen.append(("layers", str(options.layers)))
+    if options.imager is not None:
+        chosen.append(("imager", IMAGER))
+    for what, files in zip(("dark", "flat", "bad-pixels"), options.chip_files, strict=True):
+        chosen += [(what, path.name) for path in files]
+    preparation = options.preparation
+    for what, flip in (("flip-a", preparation.flip_a), ("flip-b", preparation.flip_b)):
+        if flip != "none":
+            chosen.append((what, flip))
+    if preparation.crop is not None:
+        chosen.append(("crop", ",".join(map(str, preparation.crop))))
+    chosen += [("format", name) for name in formats]
+    return shlex.join([*words, *(word for name, value in chosen for word in (f"--{name}", value))])
+
+
+def figure(result: Reconstruction, title: str, suffix: str, *, truth: Truth | None = None) -> bytes:
+    """Return the figure of one frame's map as `png` or `svg`; beside the truth, if there is one."""
     if truth is not None and len(truth.depth_um) == len(result.depth_um):
-        drawn = draw_comparison(result, truth, capture_input.title)
+        drawn = draw_comparison(result, truth, title)
     else:
-        drawn = draw_reconstruction(result, capture_input.title)
+        drawn = draw_reconstruction(result, title)
     memory = BytesIO()
     drawn.savefig(memory, format=suffix)
     return memory.getvalue()

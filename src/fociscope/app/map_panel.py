@@ -9,6 +9,7 @@ import numpy as np
 from nicegui import events, ui
 
 from fociscope.app.controls import card, labelled_slider, plot
+from fociscope.app.pictures import Picture, Pictures
 from fociscope.app.plots import (
     DEPTH_SCALE,
     DIFFERENCE_SCALE,
@@ -20,17 +21,15 @@ from fociscope.app.plots import (
     Theme,
     image,
 )
+from fociscope.app.series_panel import SeriesPanel
 from fociscope.app.session import Session
 from fociscope.app.side import side_view
 from fociscope.app.stack import Layers, stack
+from fociscope.app.truth_panel import TruthCards
 from fociscope.results.foci import LEAST_COUNTED
 
-__all__ = ["Details", "FociTableCard", "LayerCards", "MapPanel", "SelfCheck", "TruthCards"]
+__all__ = ["Details", "FociTableCard", "LayerCards", "MapPanel", "SelfCheck"]
 
-CARDS = "w-full grid grid-cols-1 sm:grid-cols-2 xl:grid-cols-4 gap-3"
-HEIGHT = "235px"
-#: Title, remark, picture.
-Picture = tuple[str, str, Figure]
 COLOUR_BY = {"depth": "depth", "probability": "probability", "light": "light"}
 
 
@@ -87,14 +86,16 @@ class MapPanel:
                     self._side = plot(self._from_side(), "Layers from the side", "190px")
         with self._more:
             with ui.tabs().props("dense no-caps align=left") as tabs:
-                for name in ("Layers", "Foci", "Self-check", "Truth"):
-                    ui.tab(name)
+                names = ("Layers", "Foci", "Series", "Self-check", "Truth")
+                self._tabs = {name: ui.tab(name) for name in names}
             with ui.tab_panels(tabs, value="Layers", animated=False, keep_alive=True) as panels:
                 panels.classes("w-full bg-transparent")
                 with ui.tab_panel("Layers").classes("p-0"):
                     self._layers = LayerCards(self._session, self._theme)
                 with ui.tab_panel("Foci").classes("p-0"):
                     self._foci = FociTableCard(self._session, pointed=self._pointed)
+                with ui.tab_panel("Series").classes("p-0"):
+                    self._over_frames = SeriesPanel(self._session, self._theme)
                 with ui.tab_panel("Self-check").classes("p-0"):
                     self._check = SelfCheck(self._session, self._theme)
                 with ui.tab_panel("Truth").classes("p-0"):
@@ -113,8 +114,17 @@ class MapPanel:
         else:
             self._draw_space()
             self._draw_flat()
+        self._offer_series()
         self._foci.draw()
         self._draw_details()
+
+    def _offer_series(self) -> None:
+        """Show the tab of a series only where there is one."""
+        capture_input = self._session.capture_input
+        is_series = capture_input is not None and len(capture_input.frames) > 1
+        self._tabs["Series"].set_visibility(is_series)
+        if not is_series and self._panels.value == "Series":
+            self._panels.set_value("Layers")
 
     def _say(self) -> None:
         """Say in words how far the map is to be trusted, and what it holds."""
@@ -198,6 +208,7 @@ class MapPanel:
         """Draw only the details that are looked at."""
         shown: dict[str, Details] = {
             "Layers": self._layers,
+            "Series": self._over_frames,
             "Self-check": self._check,
             "Truth": self._truth,
         }
@@ -392,79 +403,6 @@ class SelfCheck:
                 pitch = result.imager.pixel_pitch_um
                 pictures.append((title, remark, image(values, pitch, shown, self._theme())))
         self._pictures.show(pictures)
-
-
-class TruthCards:
-    """The truth, where it is known, and how right the map is."""
-
-    def __init__(self, session: Session, theme: Callable[[], Theme]) -> None:
-        """Begin."""
-        self._session, self._theme = session, theme
-        self._words = ui.label("").classes("text-sm py-1")
-        self._pictures = Pictures()
-
-    def draw(self) -> None:
-        """Draw the true layers."""
-        session = self._session
-        result, scores = session.result, session.scores
-        assert result is not None
-        truth = (
-            None if session.capture_input is None else session.capture_input.truth(session.frame)
-        )
-        if truth is None or scores is None:
-            self._words.set_text("The truth behind this capture is not known.")
-            self._pictures.show([])
-            return
-        self._words.set_text(f"Map against truth: {scores.in_words}.")
-        order = np.argsort(truth.depth_um)
-        pitch = result.imager.pixel_pitch_um
-        shown = Shown(DEPTH_SCALE, 0.0, result.imager.gap_um, "depth (µm)", digits=".0f")
-        pictures = []
-        for layer, right in zip(order, scores.layers, strict=True):
-            found = "missed" if right.found_um is None else f"found at {right.found_um:.0f} µm"
-            pictures.append(
-                (
-                    f"True layer at {right.true_um:.0f} µm: {found}",
-                    f"{100 * right.accuracy:.1f} % of pixels right (constant baseline "
-                    f"{100 * right.constant_accuracy:.1f} %), Dice {right.dice:.2f}",
-                    image(
-                        np.where(truth.mask[layer], right.true_um, np.nan),
-                        pitch,
-                        shown,
-                        self._theme(),
-                    ),
-                )
-            )
-        self._pictures.show(pictures)
-
-
-class Pictures:
-    """Cards with one picture each, made anew only where their number changes."""
-
-    def __init__(self, classes: str = CARDS) -> None:
-        """Begin without any."""
-        self._grid = ui.element("div").classes(classes)
-        self._cards: list[tuple[ui.label, ui.label, ui.plotly]] = []
-
-    def show(self, pictures: list[Picture]) -> None:
-        """Show these."""
-        if len(pictures) != len(self._cards):
-            self._grid.clear()
-            with self._grid:
-                self._cards = [self._card(*picture) for picture in pictures]
-            return
-        for (title, remark, drawn), picture in zip(self._cards, pictures, strict=True):
-            title.set_text(picture[0])
-            remark.set_text(picture[1])
-            drawn.props(f'aria-label="{picture[0]}, {picture[1]}"')
-            drawn.update_figure(picture[2])
-
-    @staticmethod
-    def _card(title: str, remark: str, figure: Figure) -> tuple[ui.label, ui.label, ui.plotly]:
-        with ui.card().props("flat bordered").classes("w-full gap-0 p-2 min-w-0"):
-            head = ui.label(title).classes("text-sm font-medium")
-            said = ui.label(remark).classes("text-xs opacity-70")
-            return head, said, plot(figure, f"{title}, {remark}", HEIGHT)
 
 
 def _formatter(form: str) -> str:

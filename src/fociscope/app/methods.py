@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from pathlib import Path
 from threading import Lock
 from typing import Literal
 
@@ -14,14 +16,23 @@ import torch
 from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
 from fociscope.evaluation.methods import SolverMethod
 from fociscope.imager import Imager, LayerProjector
-from fociscope.networks.store import find_model, read_model, shipped_models
-from fociscope.reconstruction import Model, load_model
+from fociscope.networks.store import ModelInfo, find_model, read_model, shipped_models
+from fociscope.reconstruction import Model, Preparation
 from fociscope.residuals import at_best_gain, relative_residual
 from fociscope.results.result import Reconstruction
 from fociscope.solvers import SOLVERS
 from fociscope.typing import Float32Array
+from fociscope.workflows import ReconstructionOptions, load_model_for
 
-__all__ = ["Answer", "Method", "answer", "default_model", "methods_for", "model_for", "models_for"]
+__all__ = [
+    "Answer",
+    "Method",
+    "answer",
+    "described",
+    "methods_for",
+    "model_for",
+    "models_for",
+]
 
 
 #: Layers of the reference conditions lie at least this far apart; solvers are told so.
@@ -35,6 +46,8 @@ class Method:
     kind: Literal["network", "solver"]
     name: str
     sensors: int
+    file: Path | None = None
+    """Of a visitor's own network."""
 
     @property
     def key(self) -> str:
@@ -68,32 +81,54 @@ class Answer:
     quality_flags: str = ""
 
 
-@lru_cache(maxsize=1)
-def _sensors_of_models() -> dict[str, int]:
-    return {name: read_model(find_model(name))[1].imager.sensors for name in shipped_models()}
-
-
 def models_for(sensors: int) -> list[str]:
     """Return the shipped models that take as many sensors, the fullest first."""
-    names = [name for name, takes in _sensors_of_models().items() if takes == sensors]
+    names = [n for n in shipped_models() if described(n).architecture.sensors == sensors]
     return sorted(names, key=lambda name: (not name.startswith("layers"), name))
 
 
-def default_model(sensors: int) -> str:
-    """Return the model that is taken where nobody chooses."""
-    return models_for(sensors)[0]
+@lru_cache(maxsize=64)
+def described(model: str | Path) -> ModelInfo:
+    """Return the description of a model, shipped or a visitor's own.
+
+    Raises:
+        ModelError: it is none.
+    """
+    return read_model(find_model(model))[1]
+
+
+def model_for(options: ReconstructionOptions, frame_px: tuple[int, int]) -> Model:
+    """Return a loaded model; visitors share them, for they hold nothing of a capture.
+
+    Args:
+        options: model, imager, crop and device.
+        frame_px: (y, x) size of the captures before the crop, pixels.
+    """
+    crop = options.preparation.crop
+    key = replace(
+        options, layers=None, dark=(), flat=(), bad_pixels=(), preparation=Preparation(crop=crop)
+    )
+    return _loaded(key, frame_px if crop else (0, 0))
 
 
 @lru_cache(maxsize=16)
-def model_for(name: str, imager: Imager | None, device: str) -> Model:
-    """Return a loaded model; visitors share them, for they hold nothing of a capture."""
-    return load_model(name, imager=imager, device=device)
+def _loaded(options: ReconstructionOptions, frame_px: tuple[int, int]) -> Model:
+    return load_model_for(options, frame_px)
 
 
-def methods_for(sensors: int) -> list[Method]:
-    """Return all methods that a capture of as many sensors allows."""
+def methods_for(sensors: int, own: Mapping[str, Path] | None = None) -> list[Method]:
+    """Return all methods that a capture of as many sensors allows.
+
+    Args:
+        sensors: of the capture.
+        own: a visitor's models, by the names of their files.
+    """
     numbers = range(sensors, 0, -1)
     networks = [Method("network", name, n) for n in numbers for name in models_for(n)]
+    for name, path in (own or {}).items():
+        takes = described(path).architecture.sensors
+        if takes <= sensors:
+            networks.append(Method("network", name, takes, path))
     solvers = [name for name, spec in SOLVERS.items() if not spec.needs_depths]
     return [*networks, *(Method("solver", name, n) for name in solvers for n in numbers)]
 
@@ -102,7 +137,7 @@ def answer(
     method: Method,
     captures: Float32Array,
     *,
-    imager: Imager | None,
+    imager: Imager,
     layers: int,
     in_simulated_light: bool,
     device: str = "auto",
@@ -111,8 +146,8 @@ def answer(
 
     Args:
         method: of `methods_for`.
-        captures: (sensor, y, x); a method of one sensor is shown sensor A.
-        imager: the instrument; None for the reference.
+        captures: (sensor, y, x), prepared and corrected; a method of one sensor sees sensor A.
+        imager: the instrument.
         layers: how many to look for; a network that tells fewer apart looks for its own number.
         in_simulated_light: the captures are in the simulator's units of light. Those of others are
             brought to the mean of the scenes on which the solvers learnt what light means cells.
@@ -122,16 +157,21 @@ def answer(
         FociscopeError: the method cannot answer.
     """
     seen = captures[: method.sensors]
-    instrument = None if imager is None else imager.with_(sensors=method.sensors)
+    instrument = imager.with_(sensors=method.sensors)
     start = time.perf_counter()
     if method.kind == "network":
-        model = model_for(method.name, instrument, device)
+        most = described(method.file or method.name).architecture.layers
+        options = ReconstructionOptions(
+            model=method.file or method.name,
+            imager=instrument,
+            layers=min(layers, most),
+            device=device,
+        )
+        model = model_for(options, (0, 0))
         start = time.perf_counter()
-        most = model.info.architecture.layers
-        result = model.reconstruct(seen, layers=min(layers, most))
+        result = model.reconstruct(seen, layers=options.layers)
         seconds = time.perf_counter() - start
         return Answer(method, as_estimate(result), result.residual, seconds, _quality_flags(result))
-    instrument = instrument or Imager.reference().with_(sensors=method.sensors)
     solver = _prepared(method.name)
     told = ReconstructionTask(
         imager=instrument.with_(frame_px=seen.shape[-2:]),

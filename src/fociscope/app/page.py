@@ -12,6 +12,7 @@ from fociscope.app.download import DownloadPanel
 from fociscope.app.map_panel import MapPanel
 from fociscope.app.plots import Theme
 from fociscope.app.session import Session
+from fociscope.workflows import ReconstructionOptions
 
 __all__ = ["add_page"]
 
@@ -37,20 +38,31 @@ body.body--dark .bg-primary { color: #0d1214 !important; }
 """
 
 
-def add_page(home: Path, *, device: str) -> None:
+#: A plot in a tab that is hidden has no size; it is measured again when it is shown.
+HIDDEN_PLOTS = """<script>
+addEventListener("unhandledrejection", (event) => {
+  const text = String(event.reason?.message ?? event.reason);
+  if (text.includes("Resize must be passed a displayed plot")) event.preventDefault();
+});
+</script>"""
+
+
+def add_page(home: Path, options: ReconstructionOptions, *, watch: Path | None = None) -> None:
     """Add the page; every time it is opened, a visit begins that ends with it.
 
     Args:
         home: folder below which visitors' files lie while they are there.
-        device: where to compute.
+        options: with which each visit begins.
+        watch: folder of images, or stack, that the page follows; None for none.
     """
 
     async def page() -> None:
-        session = Session(home, device=device)
+        session = Session(home, options)
         ui.context.client.on_delete(session.close)
         ui.add_css(STYLE)
+        ui.add_head_html(HIDDEN_PLOTS)
         ui.colors(primary="#2c7a7b", secondary="#51606b", accent="#d53f8c")
-        _Page(session, ui.dark_mode(None))
+        _Page(session, ui.dark_mode(None), watch)
 
     ui.page("/", title="Fociscope")(page)
 
@@ -58,13 +70,13 @@ def add_page(home: Path, *, device: str) -> None:
 class _Page:
     """The parts of the page, and what moves between them."""
 
-    def __init__(self, session: Session, theme: ui.dark_mode) -> None:
-        self._session, self._theme = session, theme
+    def __init__(self, session: Session, theme: ui.dark_mode, watch: Path | None) -> None:
+        self._session, self._theme, self._watch = session, theme, watch
         self._look = Theme(dark=False)
         self._header()
         grid = "w-full gap-3 p-3 grid grid-cols-1 lg:grid-cols-[330px_minmax(0,1fr)] items-start"
         with ui.element("main").classes(grid).props('id="main"'):
-            self._capture = CapturePanel(session, self.theme, changed=self._changed)
+            self._capture = CapturePanel(session, self.theme, changed=self._changed, watch=watch)
             with ui.column().classes("w-full min-w-0 gap-2"):
                 with ui.tabs().props("dense align=left no-caps inline-label") as tabs:
                     for name, icon in (
@@ -108,7 +120,8 @@ class _Page:
             "window.matchMedia('(prefers-color-scheme: dark)').matches", timeout=5
         )
         self._set_theme(bool(dark))
-        await self._capture.show_example()
+        if self._watch is None:
+            await self._capture.show_example()
 
     def _set_theme(self, dark: bool) -> None:
         self._look = Theme(dark=dark)

@@ -22,6 +22,8 @@ __all__ = [
     "DEPTH_SCALE",
     "DIFFERENCE_SCALE",
     "LIGHT_SCALE",
+    "OUTCOME_COLOURS",
+    "OUTCOME_SCALE",
     "PROBABILITY_SCALE",
     "UNCERTAINTY_SCALE",
     "Shown",
@@ -59,6 +61,14 @@ PROBABILITY_SCALE = _scale(PROBABILITY_MAP)
 LIGHT_SCALE = _scale("cividis")
 UNCERTAINTY_SCALE = _scale("viridis")
 DIFFERENCE_SCALE = _scale("RdBu_r")
+
+
+#: What becomes of a pixel -> its colour (Okabe and Ito's), which the colour-blind tell apart.
+OUTCOME_COLOURS = {"found": "#0072b2", "missed": "#e69f00", "false": "#cc79a7"}
+#: Values 1, 2, 3 as these colours, without a passage between them.
+OUTCOME_SCALE: ColourScale = [
+    [(n + end) / 3, colour] for n, colour in enumerate(OUTCOME_COLOURS.values()) for end in (0, 1)
+]
 
 
 @dataclass(frozen=True)
@@ -111,6 +121,8 @@ class Shown:
     """Of the colour bar and under the mouse, such as `depth (µm)`."""
     bar: bool = True
     digits: str = ".3g"
+    names: tuple[str, ...] = ()
+    """Of the values 0, 1, 2 ..., shown in place of them; such values are not averaged."""
 
 
 def packed(array: NDArray[Any]) -> dict[str, Any]:
@@ -193,6 +205,8 @@ def image(
         marked: (x, y) in um of a ring.
     """
     z, side = binned(values)
+    if shown.names:  # averages of kinds mean nothing: one pixel stands for those around it
+        z = np.asarray(values, np.float32)[side // 2 :: side, side // 2 :: side]
     pitch = pixel_pitch_um * side
     height_um, width_um = (n * pitch for n in z.shape)
     places = {"x0": pitch / 2, "dx": pitch, "y0": pitch / 2, "dy": pitch}
@@ -210,6 +224,12 @@ def image(
             f"<b>%{{z:{shown.digits}}}</b><extra></extra>",
         }
     ]
+    if shown.names:
+        of_each = np.array(shown.names)[np.nan_to_num(z).astype(int)]
+        drawn[0] |= {
+            "text": of_each.tolist(),
+            "hovertemplate": "x %{x:.0f} µm, y %{y:.0f} µm<br><b>%{text}</b><extra></extra>",
+        }
     if contour_at is not None and float(np.nanmin(z)) < contour_at < float(np.nanmax(z)):
         drawn.append(
             {

@@ -9,8 +9,13 @@ import numpy as np
 from fociscope.evaluation.batches import MATCH_UM, Prediction, match_predicted_layers
 from fociscope.evaluation.metrics import mask_scores
 from fociscope.figures.reconstruction import Truth
+from fociscope.typing import BoolArray, Int64Array
 
-__all__ = ["LayerScore", "Scores", "score"]
+__all__ = ["OUTCOMES", "LayerScore", "Scores", "score"]
+
+OUTCOMES = ("none", "found", "missed", "false")
+"""What becomes of a pixel: no cells here, and none there; true cells found, or missed; cells that
+are not true."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,12 @@ class LayerScore:
     constant_accuracy: float
     """Of the constant baseline: the constant baseline everywhere."""
     dice: float
+    outcome: Int64Array
+    """(y, x) what became of each pixel: an index of `OUTCOMES`."""
+
+    def share(self, outcome: str) -> float:
+        """Return the share of the frame with one of `OUTCOMES`."""
+        return float((self.outcome == OUTCOMES.index(outcome)).mean())
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,8 @@ class Scores:
     layers: list[LayerScore]
     false_layers: int
     """Layers with cells that were found where there is none."""
+    false_masks: tuple[tuple[float, BoolArray], ...] = ()
+    """Depth in um and (y, x) cells of each of them."""
 
     @property
     def accuracy(self) -> float:
@@ -92,7 +105,19 @@ def score(estimate: Prediction, truth: Truth) -> Scores:
             accuracy=float(scores.accuracy[n]),
             constant_accuracy=float(scores.constant_accuracy[n]),
             dice=float(scores.dice[n]),
+            outcome=_outcome(found.mask[0, n], truth.mask[order[n]]),
         )
         for n, depth in enumerate(found.depth_um[0])
     ]
-    return Scores(layers, int(false[0]))
+    matched = {layer.found_um for layer in layers}
+    false_masks = tuple(
+        (float(depth), mask)
+        for depth, mask in zip(estimate.depth_um, estimate.mask, strict=True)
+        if np.isfinite(depth) and float(depth) not in matched and mask.any()
+    )
+    return Scores(layers, int(false[0]), false_masks)
+
+
+def _outcome(found: BoolArray, true: BoolArray) -> Int64Array:
+    """Return (y, x) an index of `OUTCOMES` for each pixel."""
+    return np.select([found & true, true, found], [1, 2, 3], 0).astype(np.int64)

@@ -9,10 +9,15 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fociscope.errors import FociscopeError
+
+if TYPE_CHECKING:
+    from fociscope.workflows import ReconstructionOptions
 
 __all__ = ["require_extra", "serve"]
 
@@ -40,26 +45,37 @@ def require_extra() -> None:
 def serve(
     port: int,
     *,
+    options: ReconstructionOptions | None = None,
+    watch: Path | None = None,
     open_browser: bool = True,
-    device: str = "auto",
     say: Callable[[str], None] = print,
 ) -> None:
     """Serve the app until Ctrl-C.
 
     Args:
         port: on 127.0.0.1; 0 takes a free one.
+        options: model, imager and device with which each visit begins.
+        watch: folder of images, or stack that grows, that every page follows; None for none.
         open_browser: show the page when it is ready.
-        device: where to compute.
-        say: is told the address, once it answers.
+        say: is called with the address, once it answers.
 
     Raises:
-        FociscopeError: the port is taken, or an extra is missing.
+        FociscopeError: the port is taken, an extra is missing, or there is nothing to follow.
     """
     require_extra()
+    from fociscope.app.following import watcher_of
+    from fociscope.app.methods import described
+    from fociscope.workflows import ReconstructionOptions
+
+    options = options or ReconstructionOptions()
+    if options.model is not None:
+        described(options.model)  # refuses at once what is no model
+    if watch is not None:
+        watcher_of(watch, options)  # refuses at once what no page could follow
     with _listening(port) as listening:
         home = Path(tempfile.mkdtemp(prefix="fociscope-app-"))
         try:
-            _run(listening, home, open_browser=open_browser, device=device, say=say)
+            _run(listening, home, options, watch, open_browser=open_browser, say=say)
         finally:
             shutil.rmtree(home, ignore_errors=True)
 
@@ -67,24 +83,26 @@ def serve(
 def preload(device: str) -> None:
     """Reconstruct the shipped example once, and sensor A of it alone."""
     from fociscope.app.capture_input import shipped_example
-    from fociscope.app.methods import default_model, model_for
-    from fociscope.networks.store import find_model, read_model
+    from fociscope.app.session import reconstructed
+    from fociscope.networks.store import usual_model
     from fociscope.results.foci import find_foci
+    from fociscope.workflows import ReconstructionOptions
 
-    example = shipped_example().frames[0]
+    example = shipped_example()
     for sensors in (1, 2):
-        name = default_model(sensors)
-        read_model(find_model(name))
-        result = model_for(name, None, device).reconstruct(example[:sensors])
+        seen = replace(example, frames=example.frames[:, :sensors])
+        options = ReconstructionOptions(model=usual_model(sensors), device=device)
+        result = reconstructed(seen, 0, options)
     find_foci(result)
 
 
 def _run(
     listening: socket.socket,
     home: Path,
+    options: ReconstructionOptions,
+    watch: Path | None,
     *,
     open_browser: bool,
-    device: str,
     say: Callable[[str], None],
 ) -> None:
     import uvicorn
@@ -96,11 +114,11 @@ def _run(
     from fociscope.app.guard import Guard
     from fociscope.app.page import add_page
 
-    preload(device)
+    preload(options.device)
     port = listening.getsockname()[1]
     address = f"http://{ADDRESS}:{port}"
     around = FastAPI(openapi_url=None)
-    add_page(home, device=device)
+    add_page(home, options, watch=watch)
     ui.run_with(
         around,
         title="Fociscope",

@@ -6,34 +6,34 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from fociscope.app.capture_input import CaptureInput
-from fociscope.app.methods import as_estimate, default_model, model_for, models_for
+from fociscope.app.capture_input import CaptureInput, without_folders
+from fociscope.app.methods import as_estimate, described, model_for, models_for
 from fociscope.app.scores import Scores, score
+from fociscope.app.traces import FrameFigures, figures_of
 from fociscope.errors import FociscopeError
-from fociscope.reconstruction.black_level import (
-    BlackLevel,
-    find_black_level,
-    stated_black_level,
-    with_black_level,
-)
+from fociscope.figures.reconstruction import Truth
+from fociscope.networks.store import usual_model
 from fociscope.results.foci import Focus, find_foci, label_foci
 from fociscope.results.result import Reconstruction
 from fociscope.typing import BoolArray, Float32Array
+from fociscope.workflows import ReconstructionOptions, reconstruct_captures
 
-__all__ = ["LatestOnly", "Session", "in_thread"]
+__all__ = ["LatestOnly", "Session", "in_thread", "reconstructed"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+#: Frames of a series that are reconstructed at a time for their figures.
+TRACED_AT_ONCE = 8
 #: Threads, not processes: torch and NumPy let go of the interpreter while they compute, and a
 #: process would first have to import torch, which takes longer than many reconstructions.
 _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fociscope")
@@ -70,25 +70,35 @@ class LatestOnly:
 class Session:
     """One open page."""
 
-    def __init__(self, home: Path, *, device: str = "auto") -> None:
+    def __init__(self, home: Path, options: ReconstructionOptions | None = None) -> None:
         """Begin; a folder appears below `home` when there is something to keep."""
-        self.device = device
+        self.options = options or ReconstructionOptions()
+        """What the visitor has chosen: model, imager, correction, preparation, layers."""
+        self.own_models: dict[str, Path] = {}
+        """Models that the visitor brought, by the names of their files."""
+        if isinstance(self.options.model, Path):
+            self.add_model(self.options.model)
         self._home = home
         self._folder: Path | None = None
         self._closed = False
+        self._drops = 0
         self.capture_input: CaptureInput | None = None
         self.frame = 0
-        self.model = ""
-        self.layers: int | None = None
-        """How many to look for; None for the model's own number."""
         self.threshold = 0.5
         self.result: Reconstruction | None = None
         """Of the frame that is looked at."""
+        self.traces: dict[int, FrameFigures] = {}
+        """Number of a frame -> its figures, of those that were reconstructed with these options."""
         self.foci: list[Focus] = []
         self.pointed_at: Focus | None = None
         self.seconds = 0.0
         self.number = 0
         """Of the result; it grows."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the visit has ended."""
+        return self._closed
 
     @property
     def folder(self) -> Path:
@@ -103,12 +113,49 @@ class Session:
             self._folder = Path(tempfile.mkdtemp(prefix="visit-", dir=self._home))
         return self._folder
 
+    def new_folder(self, name: str) -> Path:
+        """Return the path of a folder for files that are sent together."""
+        self._drops += 1
+        return self.folder / f"{name}-{self._drops}"
+
     def close(self) -> None:
         """End the visit: files and arrays go."""
         self._closed = True
         self.capture_input, self.result, self.foci, self.pointed_at = None, None, [], None
+        self.traces = {}
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def model(self) -> str:
+        """Name of the model or of the visitor's file; empty before the first map."""
+        chosen = self.options.model
+        return chosen.name if isinstance(chosen, Path) else chosen or ""
+
+    @property
+    def applied(self) -> ReconstructionOptions:
+        """The options as they hold for the captures that are looked at."""
+        assert self.capture_input is not None
+        return self.capture_input.options(self.options)
+
+    def models(self, sensors: int) -> list[str]:
+        """Return the names of models that take as many sensors, shipped ones first."""
+        own = (n for n, path in self.own_models.items() if _sensors_of(path) == sensors)
+        return [*models_for(sensors), *own]
+
+    def named_model(self, name: str) -> str | Path:
+        """Return a model by its name, as options take it."""
+        return self.own_models.get(name, name)
+
+    def add_model(self, path: Path) -> str:
+        """Take a model that the visitor brought, and return its name.
+
+        Raises:
+            ModelError: it is none.
+        """
+        described(path)
+        self.own_models[path.name] = path
+        return path.name
 
     async def reconstruct(self, capture_input: CaptureInput, frame: int = 0) -> None:
         """Reconstruct captures; the old map stays if they cannot be.
@@ -116,41 +163,118 @@ class Session:
         Raises:
             FociscopeError: they cannot be reconstructed.
         """
-        model = self.model if self.model in models_for(capture_input.sensors) else None
-        await self._reconstruct(capture_input, frame, model or default_model(capture_input.sensors))
+        options = self._fitting(self.options, capture_input.sensors)
+        await self._reconstruct(capture_input, frame, options)
 
-    async def rerun(self, *, frame: int | None = None, model: str | None = None) -> None:
-        """Reconstruct another frame of the same captures, or with another model."""
-        assert self.capture_input is not None
+    async def rerun(self, *, frame: int | None = None, **changes: Any) -> None:
+        """Reconstruct another frame of the same captures, or with other options.
+
+        Args:
+            frame: number of the capture, from 0; None for the one that is looked at.
+            changes: fields of the options; all stay as they were if they cannot be met.
+
+        Raises:
+            FociscopeError: the options cannot be met.
+        """
+        options = replace(self.options, **changes)
+        if self.capture_input is None:
+            self.options = options
+            return
         which = self.frame if frame is None else frame
-        await self._reconstruct(self.capture_input, which, model or self.model)
+        options = self._fitting(options, self.capture_input.sensors)
+        await self._reconstruct(self.capture_input, which, options)
 
-    async def _reconstruct(self, capture_input: CaptureInput, frame: int, model: str) -> None:
+    async def change_chip(self, **changes: Any) -> bool:
+        """Change what the visitor says of imager, chip and preparation; return if the map is new.
+
+        Raises:
+            FociscopeError: the options cannot be met; all stay as they were.
+        """
+        if self.capture_input is None or not self.capture_input.is_visitors:
+            self.options = replace(self.options, **changes)
+            return False
+        await self.rerun(**changes)
+        return True
+
+    async def go_on(
+        self, capture_input: CaptureInput, *, new: int, frame: int | None = None
+    ) -> None:
+        """Look at captures that are followed, of which the last came since the look before.
+
+        Args:
+            capture_input: all that is kept.
+            new: number of the captures that came.
+            frame: number of the capture to look at; None for the newest.
+
+        Raises:
+            FociscopeError: a capture cannot be reconstructed.
+        """
+        last = len(capture_input.frames) - 1
+        before = self.capture_input
+        if before is not None and before.kind == capture_input.kind:
+            gone = len(before.frames) + new - len(capture_input.frames)  # not kept any more
+            self.traces = {n - gone: figures for n, figures in self.traces.items() if n >= gone}
+            self.capture_input = capture_input
+            frame = None if frame is None else max(0, frame - gone)
+        await self.reconstruct(capture_input, last if frame is None else frame)
+        async for _ in self.trace_all(range(max(0, last + 1 - new), last + 1)):
+            pass
+
+    async def trace_all(
+        self, frames: Iterable[int] | None = None
+    ) -> AsyncIterator[tuple[int, int]]:
+        """Reconstruct frames for their figures alone; yield how many are done, and of how many.
+
+        It ends when other captures are looked at, or other options hold.
+
+        Args:
+            frames: numbers, from 0; None for all. Those that are done are left out.
+
+        Raises:
+            FociscopeError: a frame cannot be reconstructed.
+        """
+        capture_input, options = self.capture_input, self.options
+        assert capture_input is not None
+        wanted = range(len(capture_input.frames)) if frames is None else frames
+        missing = [n for n in wanted if n not in self.traces]
+        for start in range(0, len(missing), TRACED_AT_ONCE):
+            part = missing[start : start + TRACED_AT_ONCE]
+            figures = await in_thread(_traced, capture_input, part, options)
+            if self._closed or capture_input is not self.capture_input or options != self.options:
+                return
+            self.traces |= dict(zip(part, figures, strict=True))
+            yield start + len(part), len(missing)
+
+    def _fitting(self, options: ReconstructionOptions, sensors: int) -> ReconstructionOptions:
+        """Take the usual model where the chosen one takes other captures; no layers beyond it."""
+        model = options.model
+        if model is None or _sensors_of(model) != sensors:
+            model = usual_model(sensors)
+            options = replace(options, model=model)
+        most = described(model).architecture.layers
+        if options.layers is not None and options.layers > most:
+            options = replace(options, layers=None)
+        return options
+
+    async def _reconstruct(
+        self, capture_input: CaptureInput, frame: int, options: ReconstructionOptions
+    ) -> None:
         start = time.perf_counter()
-        result, foci = await in_thread(self._work, capture_input, frame, model)
+        result, foci = await in_thread(self._work, capture_input, frame, options)
         if self._closed:
             return
-        self.capture_input, self.frame, self.model = capture_input, frame, model
+        if capture_input is not self.capture_input or options != self.options:
+            self.traces = {}
+        self.capture_input, self.frame, self.options = capture_input, frame, options
         self.result, self.foci, self.pointed_at = result, foci, None
+        (self.traces[frame],) = figures_of(result)
         self.seconds = time.perf_counter() - start
         self.number += 1
 
     def _work(
-        self, capture_input: CaptureInput, frame: int, model: str
+        self, capture_input: CaptureInput, frame: int, options: ReconstructionOptions
     ) -> tuple[Reconstruction, list[Focus]]:
-        trained = model_for(model, capture_input.imager, self.device)
-        layers = self.layers
-        if layers is not None:
-            layers = min(layers, trained.info.architecture.layers)
-        black = BlackLevel()
-        if capture_input.kind == "files":
-            stated = stated_black_level(capture_input.imager)
-            black = find_black_level(capture_input.frames[:1], stated)
-        result = trained.reconstruct(
-            capture_input.frames[frame], layers=layers, correction=with_black_level(None, black)
-        )
-        unlike = (f"{text}; expect worse maps and depths" for text in result.warnings)
-        result = replace(result, warnings=(*unlike, *black.notes, *black.warnings))
+        result = reconstructed(capture_input, frame, options)
         return result, find_foci(result)
 
     @property
@@ -176,11 +300,64 @@ class Session:
         return np.asarray((labels == self.pointed_at.label) & mine[:, None, None])
 
     @property
+    def truth(self) -> Truth | None:
+        """What the frame is really like, on the pixels of the map; None where it is not known."""
+        if self.capture_input is None:
+            return None
+        return self.capture_input.truth(self.frame, self.applied.preparation)
+
+    @property
     def scores(self) -> Scores | None:
         """The map at the visitor's threshold against the truth; None where that is not known."""
         if self.capture_input is None or self.result is None:
             return None
-        truth = self.capture_input.truth(self.frame)
+        truth = self.truth
         if truth is None:
             return None
         return score(replace(as_estimate(self.result), mask=self.mask), truth)
+
+
+def reconstructed(
+    capture_input: CaptureInput, frame: int, options: ReconstructionOptions
+) -> Reconstruction:
+    """Reconstruct one frame, as `fociscope.reconstruct` does with the same options.
+
+    Args:
+        capture_input: captures.
+        frame: number of the one to reconstruct, from 0.
+        options: what the visitor has chosen.
+
+    Raises:
+        FociscopeError: it cannot be reconstructed.
+    """
+    # The first frame settles the black level.
+    return _reconstruct_frames(capture_input, [0, frame], options, frame=1)
+
+
+def _traced(
+    capture_input: CaptureInput, frames: list[int], options: ReconstructionOptions
+) -> list[FrameFigures]:
+    """Return the figures of some frames; the first one of the series settles the black level."""
+    return figures_of(_reconstruct_frames(capture_input, [0, *frames], options))[1:]
+
+
+def _reconstruct_frames(
+    capture_input: CaptureInput,
+    frames: list[int],
+    options: ReconstructionOptions,
+    *,
+    frame: int | None = None,
+) -> Reconstruction:
+    height, width = capture_input.frames.shape[-2:]
+    with without_folders([path for paths in options.chip_files for path in paths]):
+        applied = capture_input.options(options)
+        return reconstruct_captures(
+            capture_input.frames[frames],
+            applied,
+            frame=frame,
+            model=model_for(applied, (height, width)),
+        )
+
+
+def _sensors_of(model: str | Path) -> int:
+    return described(model).architecture.sensors

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fociscope.cli.common import Device, DeviceOption, out
+from fociscope.cli.common import Device, DeviceOption, ImagerOption, out
 from fociscope.cli.entry import app as verbs
+from fociscope.cli.reconstruct_options import ModelOption
 
 PORT = 8470
 
@@ -20,6 +22,16 @@ def app(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
     ] = True,
+    watch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Follow a folder of images, or a growing stack: maps and traces as captures come.",
+            show_default=False,
+        ),
+    ] = None,
+    model: ModelOption = None,
+    imager: ImagerOption = None,
     device: DeviceOption = Device.auto,
 ) -> None:
     """Look at maps in the browser: drop captures in, or simulate; nothing leaves this machine."""
@@ -27,9 +39,17 @@ def app(
 
     require_extra()
     out.print("Loading the models ...", highlight=False)
+    from fociscope.imager import Imager
+    from fociscope.workflows import ReconstructionOptions
+
+    options = ReconstructionOptions(
+        model=Path(model) if model is not None and model.endswith(".safetensors") else model,
+        imager=None if imager is None else Imager.from_toml(imager),
+        device=device.value,
+    )
 
     def say(address: str) -> None:
         out.print(f"Fociscope is at [bold]{address}[/]; Ctrl-C ends it.", highlight=False)
 
-    serve(port, open_browser=browser, device=device, say=say)
+    serve(port, options=options, watch=watch, open_browser=browser, say=say)
     out.print("Ended; nothing that visitors sent is kept.", highlight=False)

@@ -57,7 +57,14 @@ class Preparation(Configuration):
     @field_validator("crop", mode="before")
     @classmethod
     def _from_text(cls, given: Any) -> Any:
-        return tuple(part.strip() for part in given.split(",")) if isinstance(given, str) else given
+        if not isinstance(given, str):
+            return given
+        parts = tuple(part.strip() for part in given.split(","))
+        if len(parts) != 4 or not all(part.isdecimal() for part in parts):
+            raise ValueError(
+                "expected y,x,height,width in whole pixels, such as 10,20,64,64, y and x from 0"
+            )
+        return parts
 
     @field_validator("crop")
     @classmethod

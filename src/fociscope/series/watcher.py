@@ -27,7 +27,15 @@ from fociscope.series._growing_file import (
     has_lasted,
 )
 
-__all__ = ["FolderWatcher", "StackWatcher", "Watcher", "sensors_followed", "watch_paths"]
+__all__ = [
+    "CompleteFrame",
+    "FolderWatcher",
+    "SkippedFrame",
+    "StackWatcher",
+    "Watcher",
+    "sensors_followed",
+    "watch_paths",
+]
 
 _CONTINUES = "what has been written stays, and a run that resumes continues behind it"
 

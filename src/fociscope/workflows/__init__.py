@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from fociscope.series.options import ReconstructionOptions as ReconstructionOptions
     from fociscope.workflows._outcome import ReconstructionOutcome as ReconstructionOutcome
     from fociscope.workflows._outcome import ReconstructionPlan as ReconstructionPlan
+    from fociscope.workflows._reconstruct import load_model_for as load_model_for
     from fociscope.workflows._reconstruct import reconstruct as reconstruct
     from fociscope.workflows._reconstruct import reconstruct_captures as reconstruct_captures
     from fociscope.workflows._train import TrainedModel as TrainedModel
@@ -25,6 +26,7 @@ _HOME = {
     "ReconstructionOutcome": "fociscope.workflows._outcome",
     "ReconstructionPlan": "fociscope.workflows._outcome",
     "TrainedModel": "fociscope.workflows._train",
+    "load_model_for": "fociscope.workflows._reconstruct",
     "reconstruct": "fociscope.workflows._reconstruct",
     "reconstruct_captures": "fociscope.workflows._reconstruct",
     "run_demo": "fociscope.workflows.demo",
@@ -38,6 +40,7 @@ __all__ = [
     "ReconstructionOutcome",
     "ReconstructionPlan",
     "TrainedModel",
+    "load_model_for",
     "reconstruct",
     "reconstruct_captures",
     "run_demo",

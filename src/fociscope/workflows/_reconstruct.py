@@ -59,7 +59,7 @@ from fociscope.workflows._outcome import (
     quality_warnings,
 )
 
-__all__ = ["reconstruct", "reconstruct_captures", "series_warnings"]
+__all__ = ["load_model_for", "reconstruct", "reconstruct_captures", "series_warnings"]
 
 
 def reconstruct(
@@ -129,6 +129,8 @@ def reconstruct_captures(
     captures: CapturesLike,
     options: ReconstructionOptions | None = None,
     *,
+    frame: int | None = None,
+    model: Model | None = None,
     progress: Progress | None = None,
 ) -> Reconstruction:
     """Reconstruct captures that are in memory, with the options of `reconstruct`; write nothing.
@@ -138,6 +140,9 @@ def reconstruct_captures(
             axis of frames: (frame, sensor, y, x). Or paths of files.
         options: Model, imager, preparation, correction and the like; those that concern files are
             not read.
+        frame: Number of the only capture of a series (frame, sensor, y, x) to reconstruct, from 0;
+            None for all. The black level is that of the series.
+        model: Model that `load_model_for` has loaded for these options; None to load it.
         progress: Function called with the number of captures done and their total.
 
     Returns:
@@ -164,7 +169,7 @@ def reconstruct_captures(
     options = with_model(options, lead[-1] if lead else 2)
     if options.preparation != Preparation():
         captures = _prepared_array(np.asarray(captures, np.float32), options.preparation)
-    model = loaded_model(options, lambda: (height, width))
+    model = model or load_model_for(options, (height, width))
     raw = captures if isinstance(captures, np.ndarray) else np.asarray(as_tensor(captures).cpu())
     black = find_black_level(
         raw[:1] if raw.ndim > 3 else raw,
@@ -172,13 +177,37 @@ def reconstruct_captures(
         has_dark=bool(options.chip_files[0]),
     )
     result = model.reconstruct(
-        captures,
+        captures if frame is None else raw[frame],
         layers=options.layers,
         correction=with_black_level(loaded_correction(options), black),
         tile_px=options.tile_px,
         progress=progress,
     )
     return replace(result, warnings=(*result.warnings, *black.notes, *black.warnings))
+
+
+def load_model_for(
+    options: ReconstructionOptions, frame_px: tuple[int, int], *, sensors: int = 2
+) -> Model:
+    """Load the model that options name, for their imager, crop, device and precision.
+
+    Args:
+        options: Model, imager, preparation, device, refinement and precision.
+        frame_px: Height and width of the captures before the crop, pixels.
+        sensors: Number of sensors of the captures, for options that name no model.
+
+    Returns:
+        The model, for `reconstruct_captures` with the same options.
+
+    Raises:
+        FociscopeError: if the model, the imager or the device does not exist, or does not fit.
+
+    Examples:
+        >>> from fociscope.workflows import ReconstructionOptions, load_model_for
+        >>> load_model_for(ReconstructionOptions(model="layers-a"), (51, 51)).info.name
+        'layers-a'
+    """
+    return loaded_model(with_model(options, sensors), lambda: frame_px)
 
 
 def _with_own_imager(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,17 @@ import tifffile
 from numpy.typing import NDArray
 
 from fociscope.app.capture_input import from_upload, safe_name, shipped_example, simulated
-from fociscope.app.methods import answer, default_model, methods_for
+from fociscope.app.methods import answer, methods_for
 from fociscope.app.scene import SceneSettings, simulate_scene
-from fociscope.app.scores import score
+from fociscope.app.scores import OUTCOMES, score
+from fociscope.app.uploads import save_files
 from fociscope.errors import FileFormatError
+from fociscope.evaluation.batches import Prediction
+from fociscope.figures.reconstruction import Truth
+from fociscope.imager import Imager
+from fociscope.networks.store import usual_model
+from fociscope.reconstruction import Preparation
+from fociscope.workflows import ReconstructionOptions
 
 
 @pytest.mark.parametrize(
@@ -88,7 +97,8 @@ def test_a_scene_of_the_reference_imager_needs_no_imager_file() -> None:
     from fociscope.app.download import command_line
 
     usual, other = simulated(SceneSettings()), simulated(SceneSettings(half_angle_deg=15))
-    command = command_line(other, model="layers-ab", layers=None)
+    options = ReconstructionOptions(model="layers-ab")
+    command = command_line(other, other.options(options))
 
     assert usual.imager is None
     assert other.imager is not None
@@ -100,7 +110,7 @@ def test_a_scene_of_the_reference_imager_needs_no_imager_file() -> None:
 def test_methods_see_no_more_sensors_than_there_are(sensors: int) -> None:
     methods = methods_for(sensors)
 
-    assert methods[0].name == default_model(sensors)
+    assert methods[0].name == usual_model(sensors)
     assert max(method.sensors for method in methods) == sensors
     assert len({method.key for method in methods}) == len(methods)
 
@@ -108,7 +118,11 @@ def test_methods_see_no_more_sensors_than_there_are(sensors: int) -> None:
 def test_a_network_beats_the_constant_guess_on_the_example() -> None:
     example = shipped_example()
     found = answer(
-        methods_for(2)[0], example.frames[0], imager=None, layers=4, in_simulated_light=False
+        methods_for(2)[0],
+        example.frames[0],
+        imager=Imager.reference(),
+        layers=4,
+        in_simulated_light=False,
     )
     truth = example.truth(0)
     assert truth is not None
@@ -118,3 +132,60 @@ def test_a_network_beats_the_constant_guess_on_the_example() -> None:
     assert right.accuracy > right.constant_accuracy + 0.1
     assert (right.missed, right.false_layers) == (0, 0)
     assert "% of pixels right (constant baseline" in right.in_words
+
+
+def test_pixels_against_the_truth_are_found_missed_or_false() -> None:
+    truth = Truth(np.array([[[1, 1, 0, 0]]], bool), np.array([500.0], np.float32))
+    estimate = Prediction(
+        mask=np.array([[[1, 0, 1, 0]], [[0, 0, 0, 1]]], bool),
+        depth_um=np.array([510.0, 900.0], np.float32),
+    )
+    scores = score(estimate, truth)
+
+    (layer,) = scores.layers
+    assert [OUTCOMES[n] for n in layer.outcome[0]] == ["found", "missed", "false", "none"]
+    assert layer.share("missed") == 0.25
+    assert [depth for depth, _ in scores.false_masks] == [900.0]
+
+
+def test_the_truth_is_cropped_and_flipped_as_sensor_a() -> None:
+    example = shipped_example()
+    whole = example.truth(0)
+    cut = example.truth(0, Preparation(crop=(5, 6, 40, 32), flip_a="x", flip_b="y"))
+    assert whole is not None
+    assert cut is not None
+
+    assert (cut.mask == whole.mask[..., ::-1][:, 5:45, 6:38]).all()
+
+
+def test_scenes_that_were_simulated_keep_their_imager_and_need_no_correction() -> None:
+    scene = simulated(SceneSettings(half_angle_deg=15))
+    chosen = ReconstructionOptions(
+        imager=Imager.reference(), dark="dark.tif", preparation=Preparation(flip_b="x"), layers=2
+    )
+    options = scene.options(chosen)
+
+    assert options == ReconstructionOptions(imager=scene.imager, layers=2)
+
+
+@dataclass
+class Sent:
+    name: str
+
+    async def save(self, path: str | Path) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(self.name)
+
+
+def test_files_are_saved_in_the_order_of_their_names(tmp_path: Path) -> None:
+    sent = [Sent("run 10_a.tif"), Sent("run 2_a.tif")]
+    paths = asyncio.run(save_files(sent, tmp_path / "new"))
+
+    assert [path.name for path in paths] == ["run_2_a.tif", "run_10_a.tif"]
+    assert paths[0].read_text() == "run 2_a.tif"
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match=r"Image\.tif: 2 files of this name .* sensor A's"):
+        asyncio.run(save_files([Sent("Image.tif"), Sent("image.tif")], tmp_path))
+    assert list(tmp_path.iterdir()) == []

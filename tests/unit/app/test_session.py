@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
+from numpy.typing import NDArray
 
 from fociscope.app import server
-from fociscope.app.capture_input import shipped_example
+from fociscope.app.capture_input import from_upload, shipped_example
 from fociscope.app.session import LatestOnly, Session
 from fociscope.errors import FociscopeError
+from fociscope.imager import Imager
+from fociscope.networks import find_model
+from fociscope.reconstruction import Preparation
+from fociscope.workflows import ReconstructionOptions, reconstruct_captures
 
 
 def test_a_visit_keeps_the_old_map_when_a_capture_cannot_be_reconstructed(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     session, example = Session(tmp_path), shipped_example()
     asyncio.run(session.reconstruct(example))
     with pytest.raises(FociscopeError, match="the same value in every pixel"):
@@ -45,6 +50,72 @@ def test_a_focus_that_is_pointed_at_has_its_own_pixels(tmp_path: Path) -> None:
     assert pixels is not None
     assert pixels.sum() * 55.0**2 == pytest.approx(focus.area_um2)
     assert pixels[focus.layer].any()
+
+
+def _files(folder: Path, **images: NDArray[np.float32]) -> list[Path]:
+    paths = []
+    for name, image in images.items():
+        paths.append(folder / f"{name}.tif")
+        tifffile.imwrite(paths[-1], image)
+    return paths
+
+
+def test_a_visitors_options_give_the_map_that_the_library_gives(tmp_path: Path) -> None:
+    a, b = shipped_example().frames[0]
+    dark = np.full_like(a, 100.0)
+    pair = _files(tmp_path, sensor_a=a + 100, sensor_b=np.flip(b + 100, -1))
+    chosen = {
+        "imager": Imager.reference().with_(gap_um=900.0),
+        "dark": _files(tmp_path, dark_a=dark, dark_b=dark),
+        "preparation": Preparation(flip_b="x", crop=(2, 3, 40, 44)),
+        "layers": 3,
+    }
+    session = Session(tmp_path / "visits")
+    asyncio.run(session.change_chip(**chosen))
+    asyncio.run(session.reconstruct(from_upload(pair)))
+    expected = reconstruct_captures(pair, ReconstructionOptions(**chosen))
+
+    assert session.result is not None
+    assert session.result.probability.shape == (3, 40, 44)
+    np.testing.assert_array_equal(session.result.probability, expected.probability)
+    np.testing.assert_array_equal(session.result.depth_um, expected.depth_um)
+
+
+def test_options_that_cannot_be_met_change_nothing(tmp_path: Path) -> None:
+    pair = _files(tmp_path, a=shipped_example().frames[0, 0], b=shipped_example().frames[0, 1])
+    session = Session(tmp_path / "visits")
+    asyncio.run(session.reconstruct(from_upload(pair)))
+    before = session.options
+    (small,) = _files(tmp_path, small=np.ones((4, 4), np.float32))
+    with pytest.raises(FociscopeError, match="the dark frame has the shape"):
+        asyncio.run(session.change_chip(dark=(small,)))
+
+    assert (session.options, session.number) == (before, 1)
+
+
+def test_what_is_said_of_a_chip_waits_for_files(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    asyncio.run(session.reconstruct(shipped_example()))
+
+    assert not asyncio.run(session.change_chip(preparation=Preparation(flip_b="x")))
+    assert session.number == 1
+    assert session.options.preparation.flip_b == "x"
+
+
+def test_a_visitors_own_model_is_offered_for_captures_that_it_takes(tmp_path: Path) -> None:
+    own = tmp_path / "mine.safetensors"
+    own.write_bytes(find_model("layers-a").read_bytes())
+    session = Session(tmp_path / "visits")
+    name = session.add_model(own)
+
+    assert (name in session.models(1), name in session.models(2)) == (True, False)
+    assert session.named_model(name) == own
+    alone = replace(shipped_example(), frames=shipped_example().frames[:, :1])
+    asyncio.run(session.reconstruct(alone))
+    asyncio.run(session.rerun(model=own, layers=1))
+    assert session.model == "mine.safetensors"
+    assert session.result is not None
+    assert session.result.depth_um.shape == (1,)
 
 
 def test_the_folder_of_a_visit_goes_with_it(tmp_path: Path) -> None:
