@@ -210,7 +210,7 @@ def archive(
         reconstruct(
             inputs,
             top / "map",
-            replace(options, formats=tuple(formats), by_parts=False),
+            replace(options, formats=tuple(formats), by_parts=False, batch=False),
             title=capture_input.title,
             progress=progress,
         )
@@ -250,7 +250,9 @@ def command_line(
     if preparation.crop is not None:
         chosen.append(("crop", ",".join(map(str, preparation.crop))))
     chosen += [("format", name) for name in formats]
-    return shlex.join([*words, *(word for name, value in chosen for word in (f"--{name}", value))])
+    switches = ["film"] if len(names) > 2 else []  # several files are a series here
+    given = [word for name, value in chosen for word in (f"--{name}", value)]
+    return shlex.join([*words, *given, *(f"--{name}" for name in switches)])
 
 
 def figure(result: Reconstruction, title: str, suffix: str, *, truth: Truth | None = None) -> bytes:

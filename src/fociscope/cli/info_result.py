@@ -27,7 +27,10 @@ def describe_result(folder: Path) -> None:
     has_journal, summary = (folder / JOURNAL).exists(), folder / "summary.json"
     said = _read(summary) if summary.exists() else {}
     _line("Result", f"{folder}" + (f", model {said['model']}" if "model" in said else ""))
-    if has_journal:
+    if said.get("is_batch"):
+        count = len(said.get("captures", []))
+        _line("Batch", f"{count} capture(s), in folders of their own; more may come (--resume)")
+    elif has_journal:
         frames = Journal.read(folder).frames
         state = "may go on" if said else "is unfinished"
         _line("Series", f"{frames} frame(s) are certain; it {state} (--resume)")

@@ -11,6 +11,7 @@ from fociscope.cli.entry import app
 from fociscope.cli.reconstruct_options import (
     AverageOption,
     BadPixelsOption,
+    BatchOption,
     CapturesArgument,
     CellDiameterOption,
     CropOption,
@@ -60,6 +61,7 @@ def reconstruct(
     formats: FormatsOption = None,
     cell_diameter: CellDiameterOption = 60.0,
     scheduler: SchedulerOption = "threads",
+    batch: BatchOption = None,
     watch: WatchOption = False,
     idle: IdleOption = None,
     resume: ResumeOption = False,
@@ -92,6 +94,7 @@ def reconstruct(
         formats=formats,
         cell_diameter_um=cell_diameter,
         scheduler=scheduler,
+        batch=batch,
         resume=resume,
         overwrite=overwrite,
     )

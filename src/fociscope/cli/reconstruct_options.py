@@ -11,6 +11,7 @@ import typer
 __all__ = [
     "AverageOption",
     "BadPixelsOption",
+    "BatchOption",
     "CapturesArgument",
     "CellDiameterOption",
     "CropOption",
@@ -67,7 +68,7 @@ CapturesArgument = Annotated[
     typer.Argument(
         metavar="A [B]",
         help="Sensor A's image and sensor B's: files, stacks, folders, or quoted patterns such "
-        "as 'run/*.tif'; or one file that holds both.",
+        "as 'run/*.tif'; or one file that holds both; or many of these, a batch.",
         show_default=False,
     ),
 ]
@@ -134,6 +135,15 @@ CellDiameterOption = Annotated[
 ]
 SchedulerOption = Annotated[
     str, typer.Option(help="'threads' here, or the address of a dask scheduler for its workers.")
+]
+BatchOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--batch/--film",
+        help="A folder of results for each capture, or all as frames of one series; without it, "
+        "captures that are named one by one, or lie in several folders, are a batch.",
+        show_default=False,
+    ),
 ]
 WatchOption = Annotated[
     bool, typer.Option("--watch", help="Follow a folder, or a growing stack, until Ctrl-C.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ __all__ = ["follow", "run"]
 REPORT_EVERY_S = 10.0
 #: Pairs of files are listed one by one up to so many; of more, the first and the last.
 MOST_PAIRS_LISTED = 200
+#: Names of what was written, at most.
+MOST_WRITTEN_LISTED = 20
 
 
 def run(paths: list[Path], output: Path, options: ReconstructionOptions, *, as_json: bool) -> None:
@@ -42,7 +45,7 @@ def run(paths: list[Path], output: Path, options: ReconstructionOptions, *, as_j
 
     def on_plan(plan: ReconstructionPlan) -> None:
         nonlocal is_long
-        is_long = plan.by_parts
+        is_long = plan.by_parts or plan.is_batch
         _print_plan(plan)
 
     try:
@@ -91,12 +94,20 @@ def follow(
 def _print_plan(plan: ReconstructionPlan) -> None:
     """Print what belongs together, and how files were understood, before any work."""
     sides = "sensors A and B" if plan.sensors == 2 else "sensor A alone"
-    err.print(f"{plan.frames} frame(s) of {sides}:", highlight=False)
+    what = "capture(s)" if plan.is_batch else "frame(s)"
+    err.print(f"{plan.frames} {what} of {sides}:", highlight=False)
     for line in _listed_pairs(plan.pairs):
         err.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
     err.print(f"Model: {escape(plan.model)}, for {sides}.", highlight=False, soft_wrap=True)
     for note in plan.notes:
         err.print(escape(note), highlight=False, soft_wrap=True)
+    if plan.is_batch:
+        err.print(
+            "A batch: a folder for each capture, and tables, summary and figure of all; --film "
+            "takes them for the frames of one series.",
+            highlight=False,
+            soft_wrap=True,
+        )
     if plan.by_parts:
         err.print(
             f"A long series: written part by part, as {' and '.join(plan.formats)}; it can be "
@@ -120,16 +131,45 @@ def _print_outcome(outcome: ReconstructionOutcome, as_json: bool) -> None:
     if as_json:
         print(json.dumps(outcome.summary, indent=2))
     else:
-        if outcome.by_parts:
+        if outcome.is_batch:
+            made = f"{outcome.frames} capture(s), {outcome.made} of them now"
+            print_table(made, _capture_columns(outcome.summary["captures"]))
+        elif outcome.by_parts:
             made = f"{outcome.frames} frame(s), {outcome.made} of them now"
             print_table(f"{made}; the mean of each layer", _mean_columns(outcome))
         elif outcome.first is not None:
             print_table(outcome.title, found_columns(outcome.first))
             out.print(self_check(outcome.first), highlight=False)
-        names = ", ".join(path.name for path in outcome.files)
+        names = ", ".join(_named(outcome.files))
         out.print(f"Written to [bold]{escape(str(outcome.output))}[/]: {names}", highlight=False)
     for warning in outcome.warnings:
         print_warning(warning, bold=True)
+
+
+def _named(files: Sequence[Path]) -> list[str]:
+    """Return the names of what was written; of very many, the ends."""
+    names = [path.name for path in files]
+    most = MOST_WRITTEN_LISTED
+    return names if len(names) <= most else [*names[: most - 1], "…", names[-1]]
+
+
+def _capture_columns(captures: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return the columns of a batch: a row for each capture."""
+    shown = captures[:MOST_PAIRS_LISTED]
+    there = [[layer for layer in one["layers"] if layer["present"]] for one in shown]
+    return {
+        "capture": [printable(one["name"]) for one in shown],
+        "depth\n(µm)": [", ".join(f"{z['depth_um']:.0f}" for z in layers) for layers in there],
+        "cells\non (%)": [
+            ", ".join(f"{100 * z['coverage']:.1f}" for z in layers) for layers in there
+        ],
+        "foci": [str(sum(layer["foci"] for layer in layers)) for layers in there],
+        "residual\n(%)": [
+            ", ".join(f"{100 * r:.1f}" for r in one["self_check_residual"].values())
+            for one in shown
+        ],
+        "trusted": ["yes" if one["plausible"] else "NO" for one in shown],
+    }
 
 
 def _mean_columns(outcome: ReconstructionOutcome) -> dict[str, list[str]]:

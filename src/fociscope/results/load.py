@@ -67,6 +67,8 @@ class SavedCapture(BaseModel):
     """Under its former name, too, for one version."""
     self_check_residual: dict[str, Finite] = Field(default_factory=dict)
     name: str = ""
+    folder: str = ""
+    """Of a batch: the capture's own folder, below that of the batch."""
     time_s: Finite | None = None
 
 
@@ -80,6 +82,8 @@ class SavedResult(BaseModel):
     captures: list[SavedCapture] = Field(default_factory=list)
     is_series: bool | None = None
     """Whether the maps have an axis of captures; None in summaries of earlier versions."""
+    is_batch: bool = False
+    """Whether each capture has a folder of its own."""
     focus_probability: FocusProbability | None = None
 
 
@@ -118,6 +122,13 @@ def load_result(folder: Path | str) -> Reconstruction:
         most_bytes=LARGEST_SUMMARY_BYTES,
         advice="reconstruct the captures again",
     )
+    if saved.is_batch:
+        places = dict.fromkeys(one.folder for one in saved.captures)
+        first = printable(folder / next(iter(places), ""))
+        raise FileFormatError(
+            f"{printable(folder)}: holds a batch of {len(places)} capture(s), expected one result; "
+            f"load one of its folders, such as {first}"
+        )
     arrays = _arrays(folder, saved)
     layers, sensors = arrays["depth_um"].shape[-1], saved.imager.sensors
     lead, frame_px = arrays["depth_um"].shape[:-1], arrays["probability"].shape[-2:]

@@ -83,6 +83,10 @@ class ReconstructionOptions:
     by_parts: bool | None = None
     """Whether a series is read and written part by part, in bounded memory; None to decide by its
     length."""
+    batch: bool | None = None
+    """Whether captures are independent of each other, so that each gets a folder of results; if
+    not, they are the frames of one series. None takes what is named one by one (more than two
+    paths), or lies in several folders, for a batch, up to 512 captures."""
     resume: bool = False
     """Whether a long series continues after the last frame that an earlier run has completed."""
     overwrite: bool = False

@@ -54,6 +54,8 @@ class ReconstructionPlan:
     """How the files were read where they leave it open, in sentences for a user."""
     model: str = ""
     """Name or path of the model, the shipped one for so many sensors if the options name none."""
+    is_batch: bool = False
+    """Whether each capture gets a folder of its own."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class ReconstructionOutcome:
     """Map of the first frame; None if an earlier run or a watch has made it."""
     by_parts: bool = False
     """Whether the results were written part by part, so that the summary holds means."""
+    is_batch: bool = False
+    """Whether each capture has a folder of its own in the output."""
     notes: tuple[str, ...] = ()
     """How the files were read where they leave it open, in sentences for a user."""
     warnings: tuple[FociscopeWarning, ...] = ()

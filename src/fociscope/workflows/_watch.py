@@ -28,7 +28,7 @@ from fociscope.workflows._loading import (
     with_model,
 )
 from fociscope.workflows._outcome import ReconstructionOutcome
-from fociscope.workflows._reconstruct import series_warnings
+from fociscope.workflows._run import series_warnings
 
 __all__ = ["watch"]
 

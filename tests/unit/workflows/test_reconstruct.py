@@ -22,7 +22,7 @@ from fociscope.simulation.dataset_record import DatasetPlan
 from fociscope.workflows import (
     ReconstructionOptions,
     ReconstructionPlan,
-    _reconstruct,
+    _run,
     reconstruct,
     reconstruct_captures,
 )
@@ -145,7 +145,7 @@ def test_the_length_of_a_series_counts_the_models_own_layers(
         asked.append(count)
         return False
 
-    monkeypatch.setattr(_reconstruct, "is_long", noted)
+    monkeypatch.setattr(_run, "is_long", noted)
     options = ReconstructionOptions(model=model, formats=("csv",), pages="frames")
     reconstruct(tmp_path / "a.npy", tmp_path / "map", options)
     assert asked == [layers]

@@ -8,7 +8,7 @@ import numpy as np
 
 from fociscope.series.series import SeriesOutcome
 from fociscope.workflows._outcome import quality_warnings
-from fociscope.workflows._reconstruct import series_warnings
+from fociscope.workflows._run import series_warnings
 
 FILES = tuple(f"mouse{n}/x_A.tif" for n in range(1, 8))
 

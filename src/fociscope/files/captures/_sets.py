@@ -153,7 +153,17 @@ def _with_literal_folders(pattern: Path, *, literal_brackets: bool = False) -> s
     rest = str(pattern if folder is None else pattern.relative_to(folder))
     if literal_brackets:
         rest = rest.replace("[", "[[]")
+    rest = _in_any_case(rest)
     return rest if folder is None else str(Path(glob.escape(str(folder))) / rest)
+
+
+def _in_any_case(pattern: str) -> str:
+    """Return a pattern whose suffix may be in upper or lower case, as that of images may be."""
+    suffix = Path(pattern).suffix
+    if suffix.lower() not in list_suffixes("image"):
+        return pattern
+    letters = (f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in suffix)
+    return pattern.removesuffix(suffix) + "".join(letters)
 
 
 def _counted(given: InputPath, limits: Limits) -> InputPath:

@@ -28,7 +28,7 @@ from fociscope.files.published.images_depth import SENSOR_A, SENSOR_B, ImagesDep
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits
 from fociscope.typing import Float32Array
 
-__all__ = ["PageMeaning", "list_images", "open_captures", "read_captures"]
+__all__ = ["PageMeaning", "list_images", "open_captures", "read_captures", "sort_captures"]
 
 
 PIXEL_SIZE_TOLERANCE = 0.01
@@ -155,6 +155,37 @@ def open_captures(
             ),
         )
         yield series if allow_non_finite else refusing_non_finite(series)
+
+
+def sort_captures(paths: Sequence[Path], limits: Limits = DEFAULT_LIMITS) -> Pairs:
+    """Return the files of each capture, sensor A's first, where each is opened by itself.
+
+    Args:
+        paths: One folder or pattern, or two of them, of images; or more than two paths of any kind,
+            which are paired by name.
+        limits: What the files may claim.
+
+    Returns:
+        Paths for `open_captures`, one or two for each capture; one tuple in all where the paths are
+        one capture, or one series.
+
+    Raises:
+        FileFormatError: If partners are missing, or a path is there twice.
+    """
+    given = [resolve(path, limits) for path in paths]
+    if len(given) > 2:
+        for path in paths:
+            if list(paths).count(path) > 1:
+                raise FileFormatError(
+                    f"{printable(path)}: given twice, expected each capture once."
+                )
+        return pair_by_name(f"{printable(paths[0])} and {len(paths) - 1} more", list(paths))
+    if len(given) == 1 and given[0].is_set:
+        return pair_by_name(printable(given[0].path), given[0].files)
+    if len(given) == 2 and all(found.is_set for found in given):
+        a, b = given
+        return pair_sets(printable(a.path), a.files, printable(b.path), b.files)[0]
+    return [tuple(paths)]
 
 
 def _listed(given: list[InputPath]) -> InputPath:

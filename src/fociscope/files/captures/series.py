@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from fociscope.errors import FileFormatError, former_attribute, printable
 from fociscope.typing import Float32Array
 
-__all__ = ["CaptureSeries", "ReadFrames", "refusing_non_finite"]
+__all__ = ["CaptureSeries", "ReadFrames", "names_apart", "refusing_non_finite"]
 
 
 ReadFrames = Callable[[int, int], Float32Array]
@@ -71,15 +71,16 @@ class CaptureSeries:
         """
         if len(self.pairs) != len(self):
             return ()
-        files = [pair[0] for pair in self.pairs]
-        folders = {file.absolute().parent for file in files}
-        if len(folders) == 1:
-            return tuple(file.name for file in files)
-        try:
-            common = Path(os.path.commonpath(folders))
-        except ValueError:  # of several drives
-            return tuple(file.absolute().as_posix() for file in files)
-        return tuple(file.absolute().relative_to(common).as_posix() for file in files)
+        return names_apart([pair[0] for pair in self.pairs])
+
+    def first(self) -> CaptureSeries:
+        """Return the series of the first frame alone."""
+        return replace(
+            self,
+            shape=(1, *self.shape[1:]),
+            pairs=self.pairs[:1],
+            time_s=None if self.time_s is None else self.time_s[:1],
+        )
 
     def read(self, start: int = 0, stop: int | None = None) -> Float32Array:
         """Return frames `start` up to, not including, `stop` (all without it), as in the files.
@@ -102,6 +103,18 @@ class CaptureSeries:
         """Yield all frames in order, so many at a time."""
         for start in range(0, self.shape[0], frames):
             yield self.read(start, start + frames)
+
+
+def names_apart(files: Sequence[Path]) -> tuple[str, ...]:
+    """Return names of files; those of several folders, with their folders below a common one."""
+    folders = {file.absolute().parent for file in files}
+    if len(folders) == 1:
+        return tuple(file.name for file in files)
+    try:
+        common = Path(os.path.commonpath(folders))
+    except ValueError:  # of several drives
+        return tuple(file.absolute().as_posix() for file in files)
+    return tuple(file.absolute().relative_to(common).as_posix() for file in files)
 
 
 def refusing_non_finite(series: CaptureSeries) -> CaptureSeries:
