@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from nicegui import ui
@@ -38,6 +39,8 @@ body.body--dark .bg-primary { color: #0d1214 !important; }
 """
 
 
+#: How long a browser may take to say which theme it wants, s.
+PATIENCE_S = 30.0
 #: A plot in a tab that is hidden has no size; it is measured again when it is shown.
 HIDDEN_PLOTS = """<script>
 addEventListener("unhandledrejection", (event) => {
@@ -116,9 +119,11 @@ class _Page:
 
     async def _begin(self) -> None:
         """Ask the browser for its theme, and show the example."""
-        dark = await ui.run_javascript(
-            "window.matchMedia('(prefers-color-scheme: dark)').matches", timeout=5
-        )
+        dark = False
+        with suppress(TimeoutError):  # a browser that is busy for so long gets the light one
+            dark = await ui.run_javascript(
+                "window.matchMedia('(prefers-color-scheme: dark)').matches", timeout=PATIENCE_S
+            )
         self._set_theme(bool(dark))
         if self._watch is None:
             await self._capture.show_example()
