@@ -90,7 +90,10 @@ LayersOption = Annotated[
 ]
 DarkOption = Annotated[
     list[Path] | None,
-    typer.Option(help="Dark frame(s), subtracted: one file, or one for A and one for B."),
+    typer.Option(
+        help="Dark frame(s), subtracted: one file, for both sensors or of both, one for A and one "
+        "for B; or a number of counts."
+    ),
 ]
 FlatOption = Annotated[
     list[Path] | None,

@@ -7,6 +7,7 @@ from functools import partial
 from fociscope.files.arrays._hdf5 import Hdf5Source, is_hdf5
 from fociscope.files.arrays._mat5 import Mat5Source, is_mat5
 from fociscope.files.arrays._npz import NpzSource, is_npz
+from fociscope.files.arrays._store_files import is_zipped_zarr
 from fociscope.files.arrays._zarr_store import ZarrSource, is_zarr
 from fociscope.files.captures._zarr import open_zarr
 from fociscope.files.formats._table import FORMATS, Format
@@ -40,6 +41,13 @@ BUILTIN_FORMATS = {
         lambda path, _: is_hdf5(path),
         open_arrays=Hdf5Source.open,
         holds_layout=True,
+    ),
+    "zarr_zip": Format(
+        "zipped Zarr",
+        (".ozx", ".zip"),
+        lambda path, _: is_zipped_zarr(path),
+        open_arrays=NpzSource.open,  # by whose names alone nothing is opened
+        open_named=open_zarr,
     ),
     "npz": Format("NPZ", (".npz",), lambda path, _: is_npz(path), open_arrays=NpzSource.open),
     "zarr": Format(

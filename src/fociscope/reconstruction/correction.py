@@ -42,7 +42,7 @@ class ChipCorrection:
         black_level_counts: Level that is subtracted where there is no dark frame.
 
     Each frame is (sensor, y, x), or (frame, sensor, y, x) of which the mean over frames is taken,
-    or (y, x) for sensor A alone.
+    or (y, x) for sensor A alone; (sensor, 1, 1) is a number for each sensor.
 
     Examples:
         >>> import numpy as np
@@ -103,6 +103,8 @@ class ChipCorrection:
         if frame.ndim > 3:
             frame = frame.reshape(-1, *frame.shape[-3:])
             frame = frame.amax(dim=0) if what == "bad-pixel" else frame.mean(dim=0)
+        if tuple(frame.shape) in ((1, 1, 1), (shape[0], 1, 1)):  # a number for each sensor
+            frame = frame.expand(shape)
         if tuple(frame.shape) != shape:
             raise CaptureError(
                 f"the {what} frame has the shape {tuple(frame.shape)}; the captures' is {shape} "

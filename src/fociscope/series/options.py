@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from fociscope.devices import Precision
 from fociscope.errors import FociscopeError
@@ -21,6 +22,7 @@ __all__ = ["LARGEST_CELL_UM", "LEAST_CELL_UM", "THREADS", "ReconstructionOptions
 #: The scheduler that computes in this process.
 THREADS = "threads"
 LEAST_CELL_UM, LARGEST_CELL_UM = 0.01, 1e6
+MOST_SENSORS = 2
 
 Paths = Path | str | Iterable[Path | str]
 
@@ -51,10 +53,12 @@ class ReconstructionOptions:
     sensor A alone, too."""
     layers: int | None = None
     """Greatest number of layers to look for; None for the model's own number."""
-    dark: Paths = ()
-    """Dark frames, which are subtracted: one file, or sensor A's and sensor B's."""
+    dark: Paths | float = ()
+    """Dark frames, which are subtracted: one file (of one image it holds for both sensors), or
+    sensor A's and sensor B's; or one or two numbers of counts in place of files."""
     flat: Paths = ()
-    """Captures of even light, by which the captures are divided: one file, or A's and B's."""
+    """Captures of even light, by which the captures are divided: one file (of one image it holds
+    for both sensors), or A's and B's."""
     bad_pixels: Paths = ()
     """Images that differ from 0 at bad pixels, which are filled: one file, or A's and B's."""
     preparation: Preparation = field(default_factory=Preparation)
@@ -94,7 +98,9 @@ class ReconstructionOptions:
 
     def __post_init__(self) -> None:
         """Check the fields, and keep every selection as a tuple."""
-        for name in ("dark", "flat", "bad_pixels"):
+        levels = _levels(self.dark)
+        object.__setattr__(self, "dark", levels or _paths(cast(Paths, self.dark)))
+        for name in ("flat", "bad_pixels"):
             object.__setattr__(self, name, _paths(getattr(self, name)))
         if isinstance(self.formats, str):
             object.__setattr__(self, "formats", (self.formats,))
@@ -127,7 +133,36 @@ class ReconstructionOptions:
     @property
     def chip_files(self) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[Path, ...]]:
         """Files of dark frames, of flat frames and of bad-pixel maps."""
-        return _paths(self.dark), _paths(self.flat), _paths(self.bad_pixels)
+        dark = () if self.dark_counts else _paths(cast(Paths, self.dark))
+        return dark, _paths(self.flat), _paths(self.bad_pixels)
+
+    @property
+    def dark_counts(self) -> tuple[float, ...]:
+        """Numbers that `dark` gives in place of files, one or sensor A's and B's; () for files."""
+        return _levels(self.dark)
+
+    @property
+    def has_dark(self) -> bool:
+        """Whether a dark frame, or a number in place of it, is subtracted."""
+        return bool(self.dark_counts or self.chip_files[0])
+
+
+def _levels(dark: Paths | float) -> tuple[float, ...]:
+    """Return the numbers that are given in place of dark frames; () for files."""
+    given: list[object] = [dark] if isinstance(dark, str | Path | float | int) else list(dark)
+    try:
+        levels = tuple(float(str(one)) for one in given)
+    except ValueError:
+        return ()
+    if not levels or any(isinstance(one, str | Path) and Path(one).exists() for one in given):
+        return ()
+    if len(levels) > MOST_SENSORS or not all(isfinite(level) for level in levels):
+        raise FociscopeError(
+            f"dark counts of {', '.join(f'{level:g}' for level in levels)}; expected one finite "
+            "number, or sensor A's and sensor B's",
+            fields=("dark",),
+        )
+    return levels
 
 
 def _paths(paths: Paths) -> tuple[Path, ...]:

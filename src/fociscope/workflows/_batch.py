@@ -198,7 +198,9 @@ class _Batch:
         options = self.options
         with self._run(0) as (_, run):
             model = self._model(run)
-        each = FrameOptions(options.layers, loaded_correction(options), options.tile_px)
+        each = FrameOptions(
+            options.layers, loaded_correction(options, run.series.shape[1]), options.tile_px
+        )
         formats = options.chosen_formats or DEFAULT_FORMATS
         identity = {
             **work_identity(model, each, formats, options.cell_diameter_um),

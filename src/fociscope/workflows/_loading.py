@@ -8,6 +8,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fociscope.arrays import is_path
 from fociscope.errors import FociscopeError
 from fociscope.files import CaptureSeries, is_store, open_captures
@@ -126,20 +128,47 @@ def data_set_imager(paths: Sequence[Path]) -> Imager | None:
     return found[0] if found and all(one == found[0] for one in found) else None
 
 
-def loaded_correction(options: ReconstructionOptions) -> ChipCorrection | None:
-    """Read the chip's dark, flat and bad-pixel frames, flipped and cropped as the captures are."""
-    if not any(options.chip_files):
+def loaded_correction(options: ReconstructionOptions, sensors: int) -> ChipCorrection | None:
+    """Read the chip's dark, flat and bad-pixel frames, flipped and cropped as the captures are.
+
+    A dark or flat frame of one image is of both sensors; so is a file that is given twice.
+
+    Args:
+        options: Options of the run.
+        sensors: Number of sensors of the captures.
+    """
+    if not any(options.chip_files) and not options.dark_counts:
         return None
-    each = options.preparation.model_copy(update={"average": 1})
-    frames: list[Float32Array | None] = []
-    for paths in options.chip_files:
-        if not paths:
-            frames.append(None)
-            continue
-        with open_captures(paths, pages=options.pages, allow_non_finite=True) as series:
-            frames.append(prepared(series, each).read())
-    dark, flat, bad_pixels = frames
+    dark, flat, bad_pixels = (
+        _chip_frames(paths, options, sensors, is_shared) if paths else None
+        for paths, is_shared in zip(options.chip_files, (True, True, False), strict=True)
+    )
+    if options.dark_counts:
+        dark = np.array(options.dark_counts, np.float32).reshape(-1, 1, 1)
     return ChipCorrection(dark, flat, bad_pixels)
+
+
+def _chip_frames(
+    paths: tuple[Path, ...], options: ReconstructionOptions, sensors: int, is_shared: bool
+) -> Float32Array:
+    """Return the frames of some files; those of one sensor may be shared by all."""
+    if len(paths) == 2 and _is_same(*paths):
+        paths, is_shared = paths[:1], True
+    each = options.preparation.model_copy(update={"average": 1})
+    with open_captures(paths, pages=options.pages, allow_non_finite=True) as series:
+        frames, own, *frame_px = series.shape
+        if is_shared and own < sensors:
+            one = series
+            series = replace(
+                one,
+                shape=(frames, sensors, frame_px[0], frame_px[1]),
+                read_frames=lambda start, stop: np.repeat(one.read(start, stop), sensors, axis=1),
+            )
+        return prepared(series, each).read()
+
+
+def _is_same(a: Path, b: Path) -> bool:
+    return a == b or (a.exists() and b.exists() and a.samefile(b))
 
 
 def sources(
@@ -152,6 +181,8 @@ def sources(
     names = () if series is None else series.names
     files = [*names, *(path for paths in options.chip_files for path in paths)]
     made_from = provenance(files, str(options.model), imager=model.imager)
+    if options.dark_counts:
+        made_from["dark_counts"] = list(options.dark_counts)
     if series is not None and series.arrays:
         made_from["arrays"] = list(series.arrays)
     if black_level_counts:

@@ -148,7 +148,8 @@ def reconstruct_captures(
         return _of_files(as_paths(captures), options, progress)
     captures = cast(ArrayLike, captures)
     *lead, height, width = np.shape(captures)
-    options = with_model(options, lead[-1] if lead else 2)
+    sensors = lead[-1] if lead else 2
+    options = with_model(options, sensors)
     if options.preparation != Preparation():
         captures = _prepared_array(np.asarray(captures, np.float32), options.preparation)
     model = model or load_model_for(options, (height, width))
@@ -156,12 +157,12 @@ def reconstruct_captures(
     black = find_black_level(
         raw[:1] if raw.ndim > 3 else raw,
         stated_black_level(named_imager(options)),
-        has_dark=bool(options.chip_files[0]),
+        has_dark=options.has_dark,
     )
     result = model.reconstruct(
         captures if frame is None else raw[frame],
         layers=options.layers,
-        correction=with_black_level(loaded_correction(options), black),
+        correction=with_black_level(loaded_correction(options, sensors), black),
         tile_px=options.tile_px,
         progress=progress,
     )

@@ -185,7 +185,7 @@ class Run:
     def in_memory(self, model: Model) -> Reconstruction:
         """Reconstruct all captures in memory, with the names and times of their files."""
         series, options = self.series, self.options
-        correction = with_black_level(loaded_correction(options), self.black)
+        correction = with_black_level(loaded_correction(options, series.shape[1]), self.black)
         each = FrameOptions(options.layers, correction, options.tile_px)
         result = self._map(model, series.read(), each)
         time_s = None if series.time_s is None else np.array(series.time_s, np.float64)
@@ -207,7 +207,7 @@ class Run:
     def by_parts(self, formats: tuple[str, ...]) -> ReconstructionOutcome:
         """Reconstruct a series part by part; what is complete stays, however it ends."""
         options, series = self.options, self.series
-        correction = with_black_level(loaded_correction(options), self.black)
+        correction = with_black_level(loaded_correction(options, series.shape[1]), self.black)
         model = self.loaded_model()
         done = reconstruct_series(
             model,
@@ -270,7 +270,7 @@ def _with_black_level(
 ) -> tuple[CaptureSeries, BlackLevel]:
     """Find the black level by the first capture, and say what is done about it."""
     stated = stated_black_level(named_imager(options))
-    black = find_black_level(files.read(0, 1), stated, has_dark=bool(options.chip_files[0]))
+    black = find_black_level(files.read(0, 1), stated, has_dark=options.has_dark)
     for text in black.warnings:
         warnings.warn(FociscopeWarning(text, fields=("dark", "imager")), stacklevel=4)
     return replace(series, notes=(*series.notes, *black.notes)), black

@@ -97,8 +97,8 @@ def watch(
     waiting = _Waiting(followed, options, idle_s, stopped)
     if options.model is None:
         options = with_model(options, waiting.sensors())
-    correction = loaded_correction(options)
     model = loaded_model(options, waiting.frame_px)
+    correction = loaded_correction(options, model.info.architecture.sensors)
     done = watch_captures(
         model,
         followed,

@@ -64,6 +64,12 @@ def write_zarr(path: Path) -> None:
     zarr.save_array(path, STACK)
 
 
+def write_zarr_zip(path: Path) -> None:
+    store = zarr.storage.ZipStore(path, mode="w")
+    zarr.create_array(store, data=STACK)
+    store.close()
+
+
 def write_mat(path: Path) -> None:  # (y, x, frame), as MATLAB keeps recordings
     scipy.io.savemat(path, {"recording": STACK.transpose(1, 2, 0)}, appendmat=False)
 
@@ -76,6 +82,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
     "hdf5": write_hdf5,
     "npz": write_npz,
     "zarr": write_zarr,
+    "zarr_zip": write_zarr_zip,
 }
 """Format -> what writes the known frames (of a single image, the first) into a file of it."""
 

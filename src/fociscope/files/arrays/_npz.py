@@ -4,13 +4,12 @@ What a member claims is held against the bytes it has and against the limits, an
 further than its header claims, so that it cannot blow up; members are never written to disk, so
 that their names cannot harm.
 
-Format: APPNOTE.TXT of PKWARE (the directory at the end of a ZIP archive); NumPy's NEP 1.
+Format: NumPy's NEP 1, in a ZIP archive.
 """
 
 from __future__ import annotations
 
 import math
-import struct
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
+from fociscope.files.arrays._zip import check_member, read_directory
 from fociscope.files.formats._sources import Claims, Part
 from fociscope.files.safe.limits import Limits, decoding
 
@@ -31,12 +31,6 @@ _KIND = "NPZ archive"
 _ZIP_MAGIC = b"PK\x03\x04"
 _MOST_MEMBERS = 1000
 _LONGEST_DIRECTORY_BYTES = 2**20
-_END = struct.Struct("<4s4H2IH")
-_LONGEST_COMMENT_BYTES = 2**16
-_END_64_BYTES, _LOCATOR_64_BYTES = 56, 20
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_MOST_RATIO = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}
-"""Bytes that one stored byte may stand for (zlib's technical details: 1032:1 for deflate)."""
 
 
 def is_npz(path: Path) -> bool:
@@ -90,7 +84,7 @@ class NpzSource:
             FileFormatError: If it is no sound ZIP archive.
         """
         with decoding(path, _KIND):
-            _check_directory(path)
+            read_directory(path, _LONGEST_DIRECTORY_BYTES)
             archive = zipfile.ZipFile(path)
         with archive:
             yield cls(path, archive)
@@ -127,16 +121,11 @@ class NpzSource:
         found: Claims = {}
         for name, member in ((n, self._members[n]) for n in names if n in self._members):
             where = f"{printable(self.path)}: {name!r:.60}"
-            if member.flag_bits & 1 or member.compress_type not in _METHODS:
-                raise FileFormatError(
-                    f"{where} is encrypted or compressed in an unusual way, expected deflate or "
-                    "nothing; save it with numpy.savez or savez_compressed."
-                )
+            possible = check_member(where, member)
             with decoding(self.path, _KIND), self._archive.open(member) as stream:
                 shape, _, dtype = read_npy_header(stream)
                 held = member.file_size - stream.tell()
             claimed = math.prod(shape) * dtype.itemsize
-            possible = _MOST_RATIO[member.compress_type] * member.compress_size
             if dtype.kind != "O" and (held != claimed or member.file_size > possible):
                 raise FileFormatError(
                     f"{where} claims {claimed} bytes of values but holds {min(held, possible)}; "
@@ -150,27 +139,3 @@ class NpzSource:
         with decoding(self.path, _KIND), self._archive.open(self._members[name]) as stream:
             array: npt.NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
         return array if part is None else array[part.index(array.ndim)]
-
-
-def _check_directory(path: Path) -> None:
-    """Hold the directory's size against a limit: zipfile would believe in any number of members."""
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        tail_bytes = min(size, _END.size + _LONGEST_COMMENT_BYTES)
-        stream.seek(size - tail_bytes)
-        tail = stream.read(tail_bytes)
-        place = tail.rfind(b"PK\x05\x06")
-        if place < 0 or place + _END.size > len(tail):
-            raise ValueError("no directory at its end; it is truncated")
-        directory = _END.unpack_from(tail, place)[5]
-        before = size - tail_bytes + place - _END_64_BYTES - _LOCATOR_64_BYTES
-        if before >= 0:
-            stream.seek(before)
-            record = stream.read(_END_64_BYTES)
-            if record.startswith(b"PK\x06\x06"):
-                directory = struct.unpack_from("<Q", record, 40)[0]
-    if directory > _LONGEST_DIRECTORY_BYTES:
-        raise FileFormatError(
-            f"{printable(path)}: a directory of {directory} bytes, expected at most "
-            f"{_LONGEST_DIRECTORY_BYTES}; save frames as one array (frame, sensor, y, x)."
-        )

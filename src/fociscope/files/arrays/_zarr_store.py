@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays._hdf5 import SAMPLES_FIRST
+from fociscope.files.arrays._store_files import DiskFiles
 from fociscope.files.arrays.zarr_array import DESCRIPTION, KIND, ZarrArray, read_json, refuse_links
 from fociscope.files.formats._sources import Claims, Part
 from fociscope.files.safe.limits import Limits, decoding
@@ -41,7 +42,7 @@ class ZarrSource:
                 f"{printable(path)}: {'of Zarr version 2' if old else f'has no {DESCRIPTION}'}, "
                 "expected a Zarr v3 group with one array per variable; save it with zarr_format=3."
             )
-        group = read_json(path, path / DESCRIPTION)
+        group = read_json(DiskFiles(path), DESCRIPTION)
         if group.get("node_type") != "group":
             raise FileFormatError(
                 f"{printable(path)}: its {DESCRIPTION} describes no group, expected a group with "
@@ -71,12 +72,12 @@ class ZarrSource:
 
     def arrays(self) -> list[str]:
         """Return the names of the arrays at the root."""
-        descriptions = {name: self.path / name / DESCRIPTION for name in self.names()}
+        files = DiskFiles(self.path)
         with decoding(self.path, KIND):
             return [
                 name
-                for name, file in descriptions.items()
-                if read_json(self.path, file).get("node_type") == "array"
+                for name in self.names()
+                if read_json(files, f"{name}/{DESCRIPTION}").get("node_type") == "array"
             ]
 
     def is_matlab(self, name: str) -> bool:

@@ -13,8 +13,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -25,6 +23,7 @@ import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays._chunk_bytes import COMPRESSORS, CRC32C_BYTES, inflated_bytes
+from fociscope.files.arrays._store_files import KIND, DiskFiles, StoreFiles, refuse_links
 from fociscope.files.arrays._zarr_shards import SHARDING, ShardIndex, read_at
 from fociscope.files.safe.limits import Limits, decoding
 
@@ -38,9 +37,7 @@ __all__ = [
 
 DESCRIPTION = "zarr.json"
 DESCRIPTION_V2 = ".zarray"
-KIND = "Zarr store"
 _LONGEST_DESCRIPTION_BYTES = 2**20
-_MOST_FILES = 1_000_000
 _MOST_ABSENT = 4000
 """Chunks without a file in one call of `read`: each costs up to 1 ms, and nothing on the disk."""
 _LARGEST_CHUNK_BYTES = 64 * 2**20  # beyond this, a chunk may not be larger than its array
@@ -52,7 +49,13 @@ class ZarrArray:
     """A plain numeric array whose description has been judged; its chunks are judged when read."""
 
     def __init__(
-        self, path: Path, name: str, said: Mapping[str, Any], *, is_complete: bool = False
+        self,
+        path: Path,
+        name: str,
+        said: Mapping[str, Any],
+        *,
+        is_complete: bool = False,
+        files: StoreFiles | None = None,
     ) -> None:
         """Judge the description of the array `name` ("" for the store itself).
 
@@ -61,13 +64,15 @@ class ZarrArray:
             name: Path of the array in the store.
             said: Its `zarr.json` or `.zarray`, parsed.
             is_complete: Whether every chunk was written, so that one that is absent was lost.
+            files: Files of the store; by default those of the folder `path`.
 
         Raises:
             FileFormatError: If it is no plain numeric array, or needs a codec that is not on the
                 list.
         """
         self.path = path
-        self.folder = path / name if name else path
+        self._files = files or DiskFiles(path)
+        self._name = name
         self._where = f"{printable(path)}: {printable(name)}" if name else printable(path)
         self.attributes: dict[str, Any] = _attributes(said)
         """What the array says of itself, the names of its axes included."""
@@ -83,19 +88,27 @@ class ZarrArray:
             raise self._unknown_grid()
 
     @classmethod
-    def open(cls, path: Path, name: str, *, is_complete: bool = False) -> ZarrArray:
+    def open(
+        cls,
+        path: Path,
+        name: str,
+        *,
+        is_complete: bool = False,
+        files: StoreFiles | None = None,
+    ) -> ZarrArray:
         """Read the description of an array and check it; arguments as above.
 
         Raises:
             FileFormatError: As above, or if there is no array.
         """
-        folder = path / name if name else path
+        files = files or DiskFiles(path)
+        top = f"{name}/" if name else ""
         with decoding(path, KIND):
-            old = not (folder / DESCRIPTION).is_file() and (folder / DESCRIPTION_V2).is_file()
-            said = read_json(path, folder / (DESCRIPTION_V2 if old else DESCRIPTION))
-            if old and (folder / ".zattrs").is_file():
-                said["attributes"] = read_json(path, folder / ".zattrs")
-            return cls(path, name, said, is_complete=is_complete)
+            old = not files.size(top + DESCRIPTION) and bool(files.size(top + DESCRIPTION_V2))
+            said = read_json(files, top + (DESCRIPTION_V2 if old else DESCRIPTION))
+            if old and files.size(f"{top}.zattrs"):
+                said["attributes"] = read_json(files, f"{top}.zattrs")
+            return cls(path, name, said, is_complete=is_complete, files=files)
 
     def read(self, index: tuple[slice, ...], limits: Limits) -> npt.NDArray[Any]:
         """Return a part of the array.
@@ -104,15 +117,9 @@ class ZarrArray:
             FileFormatError: If chunks are damaged or decode to another size, or are absent where
                 the array was written in full or has no fill value.
         """
-        import zarr
-        from zarr.storage import LocalStore
-
         with decoding(self.path, KIND):
             self._check_chunks(index, limits)
-            # The array alone is opened: a group could bring other descriptions of its arrays.
-            store = LocalStore(self.folder, read_only=True)
-            array = zarr.open_array(store=store, mode="r", zarr_format=self.version)
-            return np.asarray(array[index])
+            return np.asarray(self._files.opened_array(self._name, self.version)[index])
 
     def _judge_v3(self, said: Mapping[str, Any]) -> None:
         if said.get("node_type") != "array":
@@ -195,12 +202,12 @@ class ZarrArray:
         absent = 0
         for place in _places(index, side, self.shape):
             key = self._separator.join((*self._prefix, *map(str, place)))
-            file = self.folder / key
-            if self._may_lack_chunks and not file.exists():
+            file = f"{self._name}/{key}" if self._name else key
+            if self._may_lack_chunks and self._files.size(file) is None:
                 absent += 1
             elif self._shards is None:
-                self._check_size(file, key, expected)
-                self._check_content(key, file.read_bytes, file.stat().st_size, expected)
+                held = self._check_size(file, key, expected)
+                self._check_content(key, partial(self._files.read, file), held, expected)
             else:
                 absent += self._check_shard(self._shards, file, key, (place, index))
             if absent > _MOST_ABSENT:
@@ -209,19 +216,23 @@ class ZarrArray:
                     "that is read, expected fewer; save it in larger chunks."
                 )
 
-    def _check_size(self, file: Path, key: str, expected: int) -> None:
-        """Refuse a chunk that is not there, or larger than it can be."""
-        if not file.is_file():
-            raise FileFormatError(
-                f"{self._where}: its chunk {key} is missing, expected all of them, also where all "
-                "values are 0 (write_empty_chunks); copy or save it again."
-            )
-        size = file.stat().st_size
+    def _check_size(self, file: str, key: str, expected: int) -> int:
+        """Refuse a chunk that is not there, or larger than it can be; return its size."""
+        size = self._files.size(file)
+        if size is None:
+            raise self._missing(key)
         if size > expected + expected // 64 + 4096:
             raise FileFormatError(
                 f"{self._where}: its chunk {key} has {size} bytes, expected at most about "
                 f"{expected}; the store is damaged, get it again."
             )
+        return size
+
+    def _missing(self, key: str) -> FileFormatError:
+        return FileFormatError(
+            f"{self._where}: its chunk {key} is missing, expected all of them, also where all "
+            "values are 0 (write_empty_chunks); copy or save it again."
+        )
 
     def _check_content(self, key: str, read: Callable[[], bytes], size: int, expected: int) -> None:
         """Refuse a chunk of a stored size that decodes to another one than it should."""
@@ -238,7 +249,7 @@ class ZarrArray:
     def _check_shard(
         self,
         shards: ShardIndex,
-        file: Path,
+        file: str,
         key: str,
         part: tuple[tuple[int, ...], tuple[slice, ...]],
     ) -> int:
@@ -247,12 +258,12 @@ class ZarrArray:
         most = math.prod(shards.outer) * self.dtype.itemsize
         self._check_size(file, key, most + shards.index_bytes + 64 * shards.count)
         absent = 0
-        with file.open("rb") as stream:
+        with self._files.open(file) as stream:
             for number, start, length in shards.chunks(stream, self._touched(shards, *part)):
                 if length is None:
                     absent += 1
                     if not self._may_lack_chunks:
-                        self._check_size(file.with_name(f"{file.name}.{number}"), key, expected)
+                        raise self._missing(f"{key}, {number}")
                     continue
                 self._check_content(
                     f"{key}, {number}", partial(read_at, stream, start, length), length, expected
@@ -286,58 +297,35 @@ def _codec_name(codec: Any) -> str:
     return str(codec["name"]) if isinstance(codec, dict) else str(codec)
 
 
-def refuse_links(path: Path) -> None:
-    """Walk the folder; all of it must be folders and regular files of its own.
-
-    Raises:
-        FileFormatError: it holds a link, a device, or more files than are believed.
-    """
-    count = 0
-    for folder, names, files in os.walk(path):
-        for name in (*names, *files):
-            count += 1
-            entry = Path(folder, name)
-            mode = entry.lstat().st_mode
-            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
-                raise FileFormatError(
-                    f"{printable(path)}: {printable(entry.relative_to(path))} is a link or a "
-                    "device, expected plain files; copy what it points to into the store."
-                )
-            if count > _MOST_FILES:
-                raise FileFormatError(
-                    f"{printable(path)}: more than {_MOST_FILES} files, expected fewer; save it in "
-                    "larger chunks."
-                )
-
-
-def read_json(path: Path, file: Path) -> dict[str, Any]:
+def read_json(files: StoreFiles, key: str) -> dict[str, Any]:
     """Return a parsed description: `zarr.json`, `.zarray`, `.zgroup` or `.zattrs`.
 
     Args:
-        path: the store, for messages.
-        file: the description.
+        files: Files of the store.
+        key: Path of the description in it.
 
     Raises:
         FileFormatError: missing, too long, or of another version than its name says.
         ValueError: no JSON.
     """
-    if not file.is_file():
+    where, size = printable(files.path), files.size(key)
+    name = key.rpartition("/")[2]
+    if not size:
         raise FileFormatError(
-            f"{printable(path)}: has no {printable(file.relative_to(path))}, expected a Zarr "
-            "store; check the path, or save it again."
+            f"{where}: has no {printable(key)}, expected a Zarr store; check the path, or save it "
+            "again."
         )
-    size = file.stat().st_size
     if size > _LONGEST_DESCRIPTION_BYTES:
         raise FileFormatError(
-            f"{printable(path)}: its {file.name} has {size} bytes, expected at most "
+            f"{where}: its {name} has {size} bytes, expected at most "
             f"{_LONGEST_DESCRIPTION_BYTES}; save it again."
         )
-    said = json.loads(file.read_bytes())
-    expected = {DESCRIPTION: 3, DESCRIPTION_V2: 2, ".zgroup": 2}.get(file.name)
+    said = json.loads(files.read(key))
+    expected = {DESCRIPTION: 3, DESCRIPTION_V2: 2, ".zgroup": 2}.get(name)
     if not isinstance(said, dict) or (expected and said.get("zarr_format") != expected):
         raise FileFormatError(
-            f"{printable(path)}: its {file.name} is not of Zarr version {expected or 2}, expected "
-            "that; save it again."
+            f"{where}: its {name} is not of Zarr version {expected or 2}, expected that; save it "
+            "again."
         )
     return said
 

@@ -1,34 +1,33 @@
 """Captures in any Zarr store, v2 or v3: an array, a group with one that fits, an OME-Zarr image.
 
-Format: OME-Zarr (NGFF) 0.4 and 0.5: `multiscales` names axes, their units, and the scale of each
-resolution, of which the first is the full one.
+An image may lie below the root, as in plates and in collections of bioformats2raw; and the store
+may be a ZIP archive.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from fociscope.errors import FileFormatError, printable
+from fociscope.files.arrays._store_files import DiskFiles, StoreFiles, opened_files
 from fociscope.files.arrays.zarr_array import (
     DESCRIPTION,
     DESCRIPTION_V2,
     KIND,
     ZarrArray,
     read_json,
-    refuse_links,
 )
 from fociscope.files.captures._array_files import pick_arrays
-from fociscope.files.formats._axes import AxisPlan, axis_role, named_axes, said_axes
+from fociscope.files.captures._ngff import NgffImage
+from fociscope.files.captures.pairing import sensor_of
+from fociscope.files.formats._axes import AxisPlan, named_axes, said_axes
 from fociscope.files.formats._packing import Packing
-from fociscope.files.formats._pixel_size import believed_um
 from fociscope.files.formats._stacks import ARRAY_LEADING, Stack
-from fociscope.files.formats._units import seconds_per_unit, um_per_unit
 from fociscope.files.safe.limits import Limits, check_claim, decoding, unbounded
 from fociscope.typing import Float32Array
 
@@ -36,6 +35,7 @@ __all__ = ["open_zarr"]
 
 _DEEPEST = 8
 _MOST_ARRAYS = 1000
+_LISTED_AT_MOST = 6
 
 
 @contextmanager
@@ -43,30 +43,50 @@ def open_zarr(path: Path, inner: str | None, limits: Limits) -> Iterator[tuple[S
     """Open the captures in a store: one stack, or sensor A's and sensor B's.
 
     Args:
-        path: the folder of the store.
+        path: the folder of the store, or a ZIP archive of it.
         inner: the group or array in it; None for the store itself.
         limits: what it may claim; memory counts only for what is read.
 
     Raises:
-        FileFormatError: damaged or unsafe; no array that fits, or several; axes that are neither
-            frames nor sensors.
+        FileFormatError: damaged or unsafe; no image or array that fits, or several; axes that are
+            neither frames nor sensors.
     """
-    with decoding(path, KIND):
-        refuse_links(path)
-    name = "" if inner is None else _inside(path, inner)
-    folder = path / name
-    if _is_array(folder):
-        yield (_of_image(path, name, limits) or _stack(path, name, limits),)
-        return
-    with decoding(path, KIND):
-        image = _multiscale(path, folder)
+    with opened_files(path) as files:
+        name = "" if inner is None else _inside(path, inner)
+        yield _captures(files, name, limits)
+
+
+def _captures(files: StoreFiles, name: str, limits: Limits) -> tuple[Stack, ...]:
+    """Return the captures in a group, or an array."""
+    if _is_array(files, name):
+        found = _of_image(files, name, limits) if name else _of_outer_image(files, limits)
+        return (found or _stack(files, name, limits),)
+    image = _image(files, name)
     if image is not None:
-        yield (_ome_stack(path, name, image, limits),)
-        return
-    names = _arrays(path, name)
-    shapes = {found: ZarrArray.open(path, found).shape for found in names}
-    picked = pick_arrays(path, shapes)
-    yield tuple(_of_image(path, found, limits) or _stack(path, found, limits) for found in picked)
+        return (_ome_stack(files, name, image, limits),)
+    images, arrays = _below(files, name)
+    if images:
+        picked = _pick_images(files.path, sorted(images))
+        return tuple(_ome_stack(files, one, images[one], limits) for one in picked)
+    shapes = {one: ZarrArray.open(files.path, one, files=files).shape for one in arrays}
+    return tuple(_stack(files, one, limits) for one in pick_arrays(files.path, shapes))
+
+
+def _pick_images(path: Path, names: list[str]) -> tuple[str, ...]:
+    """Return the one image, or the pair of images whose names say sensor A and B."""
+    if len(names) == 1:
+        return tuple(names)
+    marks = {sensor_of(name.rpartition("/")[2] + "."): name for name in names}
+    rests = {rest for _, rest in marks}
+    of_sensor = {sensor: name for (sensor, _), name in marks.items()}
+    if len(names) == 2 and len(rests) == 1 and set(of_sensor) == {"A", "B"}:
+        return of_sensor["A"], of_sensor["B"]
+    few = ", ".join(printable(name)[:60] for name in names[:_LISTED_AT_MOST])
+    more = f" and {len(names) - _LISTED_AT_MOST} more" if len(names) > _LISTED_AT_MOST else ""
+    raise FileFormatError(
+        f"{printable(path)}: {len(names)} images could be the captures ({few}{more}), expected "
+        f"one; name it, as in {printable(path)}:/{names[0]!s:.60}."
+    )
 
 
 def _inside(path: Path, inner: str) -> str:
@@ -80,123 +100,102 @@ def _inside(path: Path, inner: str) -> str:
     return "/".join(parts)
 
 
-def _is_array(folder: Path) -> bool:
-    if (folder / DESCRIPTION_V2).is_file() and not (folder / DESCRIPTION).is_file():
-        return True
-    if not (folder / DESCRIPTION).is_file():
-        return False
-    with decoding(folder, KIND):
-        return read_json(folder, folder / DESCRIPTION).get("node_type") == "array"
+def _joined(name: str, key: str) -> str:
+    return f"{name}/{key}" if name else key
 
 
-def _arrays(path: Path, name: str) -> list[str]:
-    """Return the names of all arrays below a group."""
-    found: list[str] = []
-    top = path / name
-    for folder, inner, files in os.walk(top):
-        place = Path(folder)
-        if len(place.relative_to(top).parts) >= _DEEPEST or len(found) > _MOST_ARRAYS:
+def _is_array(files: StoreFiles, name: str) -> bool:
+    if not files.size(_joined(name, DESCRIPTION)):
+        return bool(files.size(_joined(name, DESCRIPTION_V2)))
+    with decoding(files.path, KIND):
+        return read_json(files, _joined(name, DESCRIPTION)).get("node_type") == "array"
+
+
+def _image(files: StoreFiles, name: str) -> NgffImage | None:
+    """Return the image that the metadata of a group describe; None if it is none."""
+    with decoding(files.path, KIND):
+        if files.size(_joined(name, DESCRIPTION)):
+            said = read_json(files, _joined(name, DESCRIPTION))
+            return NgffImage.of(said.get("attributes"))
+        if files.size(_joined(name, ".zattrs")):
+            return NgffImage.of(read_json(files, _joined(name, ".zattrs")))
+        return None
+
+
+def _below(files: StoreFiles, top: str) -> tuple[dict[str, NgffImage], list[str]]:
+    """Return the images below a group, and the names of all other arrays."""
+    images: dict[str, NgffImage] = {}
+    arrays: list[str] = []
+    waiting = [(top, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        if depth >= _DEEPEST or len(arrays) + len(images) > _MOST_ARRAYS:
             raise FileFormatError(
-                f"{printable(path)}: more than {_MOST_ARRAYS} arrays, or deeper than {_DEEPEST} "
-                "groups, expected fewer; name the array, as in store.zarr:/path/in/store."
+                f"{printable(files.path)}: more than {_MOST_ARRAYS} arrays, or deeper than "
+                f"{_DEEPEST} groups, expected fewer; name the array, as in "
+                "store.zarr:/path/in/store."
             )
-        if {DESCRIPTION, DESCRIPTION_V2} & set(files) and _is_array(place):
-            found.append(place.relative_to(path).as_posix())
-            inner.clear()  # chunks
-    return sorted(found)
+        for child in files.children(folder):
+            name = _joined(folder, child)
+            if _is_array(files, name):
+                arrays.append(name)
+                continue
+            image = _image(files, name)
+            if image is None:
+                waiting.append((name, depth + 1))
+            else:
+                images[name] = image
+    return images, sorted(arrays)
 
 
-def _multiscale(path: Path, folder: Path) -> dict[str, Any] | None:
-    """Return the first image that OME metadata describe, None without such metadata."""
-    if (folder / DESCRIPTION).is_file():
-        attributes = read_json(path, folder / DESCRIPTION).get("attributes") or {}
-        said = attributes.get("ome", attributes)
-    elif (folder / ".zattrs").is_file():
-        said = read_json(path, folder / ".zattrs")
-    else:
-        return None
-    scales = said.get("multiscales")
-    if not scales:
-        return None
-    image = scales[0]
-    if not isinstance(image, dict) or not isinstance(image["datasets"][0]["path"], str):
-        raise ValueError("multiscales without the path of a data set")
-    omero = said.get("omero")
-    return {**image, "omero": omero} if isinstance(omero, dict) else image
-
-
-def _of_image(path: Path, name: str, limits: Limits) -> Stack | None:
+def _of_image(files: StoreFiles, name: str, limits: Limits) -> Stack | None:
     """Return an array that is a resolution of an OME-Zarr image, with what the image says of it."""
     group, _, _ = name.rpartition("/")
-    for place in [group, *(Path(group).parents if group else [])]:
-        folder = "" if str(place) == "." else str(place)
-        with decoding(path, KIND):
-            image = _multiscale(path, path / folder)
-        if image is None:
-            continue
+    above = Path(group).parents if group else ()
+    for folder in (group, *("" if str(one) == "." else one.as_posix() for one in above)):
+        image = _image(files, folder)
         inner = Path(name).relative_to(folder).as_posix()
-        paths = [one.get("path") for one in image["datasets"]]
-        if inner in paths:
-            return _ome_stack(path, folder, image, limits, paths.index(inner))
+        if image is not None and inner in image.paths:
+            return _ome_stack(files, folder, image, limits, image.paths.index(inner))
+    return None
+
+
+def _of_outer_image(files: StoreFiles, limits: Limits) -> Stack | None:
+    """Return an array that was named by its folder, where a folder around it is its image."""
+    if not files.path.is_dir():
+        return None
+    path = files.path.absolute()
+    for place in islice(path.parents, _DEEPEST):
+        outer = DiskFiles(place)
+        image = _image(outer, "")
+        inner = path.relative_to(place).as_posix()
+        if image is not None and inner in image.paths:
+            found = _ome_stack(outer, "", image, limits, image.paths.index(inner))
+            return replace(found, path=files.path)
     return None
 
 
 def _ome_stack(
-    path: Path, name: str, image: dict[str, Any], limits: Limits, resolution: int = 0
+    files: StoreFiles, name: str, image: NgffImage, limits: Limits, resolution: int = 0
 ) -> Stack:
     """Return one resolution, the full one by default, of an OME-Zarr image."""
-    inner = _inside(path, image["datasets"][resolution]["path"])
-    with decoding(path, KIND):
-        axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image["axes"]]
-        scale = [1.0] * len(axes)
-        for said in (image["datasets"][resolution], image):  # the whole image's comes on top
-            for change in said.get("coordinateTransformations") or []:
-                if change.get("type") == "scale":
-                    pairs = zip(scale, change["scale"], strict=True)
-                    scale = [float(one) * float(other) for one, other in pairs]
-        names = [_axis_name(axis) for axis in axes]
-        um = {
-            name: step * um_per_unit(axis.get("unit"))
-            for name, axis, step in zip(names, axes, scale, strict=True)
-        }
-        sizes = [um.get("y", math.nan), um.get("x", math.nan)]
-        sound = all(math.isfinite(one) and one > 0 for one in sizes)
-        square = sound and math.isclose(sizes[0], sizes[1], rel_tol=1e-3)
-        channels = _channel_labels(image)
-        interval_s = next(
-            (
-                step * seconds_per_unit(axis.get("unit"))
-                for name, axis, step in zip(names, axes, scale, strict=True)
-                if name in ("t", "time")
-            ),
-            math.nan,
-        )
-    where = f"{name}/{inner}".strip("/")
-    pixel_um, notes = believed_um(printable(path), sizes[1] if square else None)
-    stack = _stack(path, where, limits, axes=names, pixel_size_um=pixel_um, channels=channels)
-    if stack.leading.startswith("F") and 0 < interval_s < math.inf:
-        times = tuple(round(n * interval_s, 9) for n in range(stack.frames))
+    array = _joined(name, _inside(files.path, image.paths[resolution]))
+    dimensions = len(ZarrArray.open(files.path, array, files=files).shape)
+    where = printable(files.path)
+    with decoding(files.path, KIND):
+        placed = image.placed(where, resolution, dimensions)
+    stack = _stack(
+        files, array, limits,
+        axes=placed.names, pixel_size_um=placed.pixel_um, channels=image.channels,
+    )  # fmt: skip
+    if stack.leading.startswith("F") and 0 < placed.interval_s < math.inf:
+        times = tuple(round(n * placed.interval_s, 9) for n in range(stack.frames))
         stack = replace(stack, time_s=times)
-    return replace(stack, notes=(*stack.notes, *notes))
-
-
-def _axis_name(axis: dict[str, Any]) -> str:
-    """Return the name of an OME axis by which its role is known, or else its type."""
-    name, kind = str(axis.get("name", "")), axis.get("type")
-    if axis_role(name) is None and kind in ("channel", "time"):
-        return str(kind)
-    role = axis_role(name)
-    return role if role is not None else name
-
-
-def _channel_labels(image: dict[str, Any]) -> tuple[str, ...]:
-    """Return what OMERO's metadata call the channels; () if nothing does."""
-    channels = (image.get("omero") or {}).get("channels") or []
-    return tuple(str(one.get("label", "")) for one in channels if isinstance(one, dict))
+    return replace(stack, notes=(*stack.notes, *placed.notes))
 
 
 def _stack(
-    path: Path,
+    files: StoreFiles,
     name: str,
     limits: Limits,
     *,
@@ -207,14 +206,15 @@ def _stack(
     """Return one array as a stack.
 
     Args:
-        path: Store.
+        files: Files of the store.
         name: Array in it.
         limits: What it may claim.
         axes: Names of its axes, where metadata around it give them; by default its own.
         pixel_size_um: Side of a pixel, um.
         channels: Names of the channels, where they are known.
     """
-    array = ZarrArray.open(path, name)
+    path = files.path
+    array = ZarrArray.open(path, name, files=files)
     if axes is None:
         axes = said_axes(array.attributes, len(array.shape))
     if axes is None and len(array.shape) in ARRAY_LEADING:
