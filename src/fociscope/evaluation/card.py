@@ -277,8 +277,8 @@ def _limits(recipe: Recipe) -> list[str]:
     return [
         *lines,
         "- Layers are flat and parallel to the sensors.",
-        "- Specimens of kinds that training does not draw are reconstructed less well: "
-        "`fociscope evaluate MODEL --suite generalisation -o report/` says how much.",
+        "- Specimens of kinds that training does not draw are reconstructed less well; the suite "
+        "`generalisation` says how much.",
         "- Not a medical device.",
     ]
 

@@ -253,7 +253,7 @@ def draw_families(results: Results) -> Figure | None:
     ]
     if not families:
         return None
-    lines = {
+    lines: dict[str, dict[str, Any]] = {
         n: {"color": colour, "linestyle": line}
         for n, (colour, _, line) in zip(models, CONDITION_LINES[1:], strict=False)
     }

@@ -5,10 +5,12 @@ Every cell is drawn by itself. Numbers are assumptions.
 
 from __future__ import annotations
 
+import cmath
 import math
 from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 from scipy.spatial import Voronoi
 
@@ -167,7 +169,7 @@ class Glands(PlacedCells):
             rows = int(rng.integers(self.rows[0], max(self.rows) + 1))
             number = min(round(2 * math.pi * radius_um / self.spacing_um), MOST_PLACES) * rows
             angle = rng.uniform(0, 2 * math.pi, number)
-            shape = 1 + _harmonics(rng, angle, self.waviness)
+            shape = 1 + _harmonics(rng, np.exp(1j * angle), self.waviness)
             row_um = (rng.integers(0, rows, number) - (rows - 1) / 2) * self.spacing_um
             away_px = (radius_um * shape + row_um) / pitch_um
             walls.append(centre + away_px[:, None] * _towards(angle))
@@ -246,8 +248,10 @@ class Nuclei(PlacedCells):
         x = (columns.start - centre[1] + np.arange(size[1])[:, None] + step).ravel()
         along = (math.cos(turn) * y + math.sin(turn) * x) / stretch
         across = (math.cos(turn) * x - math.sin(turn) * y) * stretch
-        edge = 1 + _harmonics(rng, np.arctan2(along, across), self.irregularity)
-        inside = np.hypot(along, across) <= radius_px * edge
+        place = across + 1j * along
+        distance = np.abs(place)
+        edge = 1 + _harmonics(rng, place / np.maximum(distance, 1e-12), self.irregularity)
+        inside = distance <= radius_px * edge
         share = inside.reshape(size[0], SUBPIXELS, size[1], SUBPIXELS).mean((1, 3))
         light[rows, columns] += brightness * share
         home = tuple(math.floor(c) for c in centre)
@@ -261,10 +265,16 @@ def _towards(angle: Float64Array) -> Float64Array:
     return np.stack([np.sin(angle), np.cos(angle)], axis=-1)
 
 
-def _harmonics(rng: np.random.Generator, angle: Float64Array, largest: float) -> Float64Array:
-    """Return a smooth random function of the angle that is at most `largest` and 0 in the mean."""
-    wave = np.zeros_like(angle)
-    for k in (2, 3, 4):
+def _harmonics(
+    rng: np.random.Generator, direction: npt.NDArray[np.complex128], largest: float
+) -> Float64Array:
+    """Return a smooth random function of the direction that is at most `largest`, 0 in the mean.
+
+    Directions are complex numbers of modulus 1: their powers are the harmonics.
+    """
+    wave, power = np.zeros(direction.shape), direction
+    for _ in (2, 3, 4):
         amplitude, phase = rng.uniform(0, largest / 3), rng.uniform(0, 2 * math.pi)
-        wave += amplitude * np.cos(k * angle + phase)
+        power = power * direction
+        wave += (amplitude * cmath.exp(1j * phase) * power).real
     return wave

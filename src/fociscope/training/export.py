@@ -61,6 +61,8 @@ _PSF_WIDTH_SEED_OFFSET = 1_000_000
 #: which shares of them are saturated and conditioned on a wrong imager.
 _MAP_QUALITY_SEED_OFFSET = 2_000_000
 MAP_QUALITY_SCENES, SATURATED_FRACTION, MISMATCHED_FRACTION = 2, 0.12, 0.2
+#: The same for the scenes of the normalisation, and how many chunks of them there are.
+_NORMALISATION_SEED_OFFSET, NORMALISATION_BATCHES = 3_000_000, 48
 #: Saturated captures are cut at a share of their peak within this range.
 CUT_AT = (0.25, 0.95)
 _CHIP = 1  # random stream under the calibration seed; scenes have streams of their own
@@ -141,6 +143,7 @@ def export_model(
     network = LayerNet(recipe.network)
     network.load_state_dict(network_weights(read_checkpoint(checkpoint)))
     network.eval()
+    _renew_normalisation(recipe, network)
     progress = progress or TrainingProgress(export_phases(recipe))
     if recipe.network.sensors > 1:
         network.psf_width = _fit_psf_width(recipe, network, progress)
@@ -162,6 +165,44 @@ def export_model(
     progress.end()
     write_model(path, network, info, overwrite=True)
     return path
+
+
+@torch.no_grad()
+def _renew_normalisation(recipe: Recipe, network: LayerNet) -> None:
+    """Set the statistics of batch normalisation, in place, to the medians over training batches.
+
+    Those that training leaves are running means over its last batches. One capture of a single
+    bright cell among them can hold a hundred times the variance of all others, and shift every map.
+    """
+    norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    seeds = recipe.seeds.model_copy(
+        update={"training": recipe.seeds.calibration + _NORMALISATION_SEED_OFFSET}
+    )
+    live = LiveScenes(recipe.model_copy(update={"seeds": seeds}))
+    rng = np.random.default_rng([seeds.training, _CHIP])
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0  # each batch's own statistics
+    network.train()
+    seen = []
+    for number in range(NORMALISATION_BATCHES):
+        drawn = live.chunk(number)
+        captures = exposed(drawn.captures, recipe, rng, fixed_pattern=live.fixed_pattern)
+        batch = live.conditioning.batch(captures, drawn, rng)
+        network(batch.captures, batch.optics, batch.most_layers)
+        seen.append([statistic.clone() for norm in norms for statistic in _statistics(norm)])
+    network.eval()
+    statistics = [statistic for norm in norms for statistic in _statistics(norm)]
+    for statistic, values in zip(statistics, zip(*seen, strict=True), strict=True):
+        statistic.copy_(torch.stack(values).median(dim=0).values)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def _statistics(norm: torch.nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return norm.running_mean, norm.running_var
 
 
 @dataclass(frozen=True)
