@@ -179,5 +179,10 @@ PrecisionOption = Annotated[
     typer.Option(help="Of the network's numbers; auto takes what is faster on this processor."),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print the summary as JSON in place of a table.")
+    bool,
+    typer.Option(
+        "--json",
+        help="Print the summary as JSON in place of a table; with --watch, a line of JSON for each "
+        "capture as it comes, too.",
+    ),
 ]

@@ -20,7 +20,7 @@ from fociscope.cli.common import (
 )
 from fociscope.cli.entry import print_warning
 from fociscope.errors import printable
-from fociscope.series.watch import WatchState, stop_at_signals
+from fociscope.series.watch import WatchedFrame, WatchState, stop_at_signals
 from fociscope.workflows import (
     ReconstructionOptions,
     ReconstructionOutcome,
@@ -35,6 +35,8 @@ __all__ = ["follow", "run"]
 REPORT_EVERY_S = 10.0
 #: Pairs of files are listed one by one up to so many; of more, the first and the last.
 MOST_PAIRS_LISTED = 200
+#: Captures of a look that are printed each, at most; those with quality flags always are.
+MOST_FRAMES_SHOWN = 3
 #: Names of what was written, at most.
 MOST_WRITTEN_LISTED = 20
 
@@ -66,21 +68,28 @@ def follow(
     idle_s: float | None,
     as_json: bool,
 ) -> None:
-    """Follow an instrument until Ctrl-C, and print the outcome."""
+    """Follow an instrument until Ctrl-C, and print each capture and the outcome.
+
+    Args:
+        paths: What is followed.
+        output: Folder of the results.
+        options: As for `watch`.
+        idle_s: As for `watch`.
+        as_json: Whether to print a line of JSON for each capture, for each that was left out, and
+            for the summary, and nothing else, to stdout.
+    """
     followed = " + ".join(path.name for path in paths)
     err.print(f"Following {escape(followed)}; Ctrl-C ends it.", highlight=False, soft_wrap=True)
-    last = -REPORT_EVERY_S
+    last, model = -REPORT_EVERY_S, ""
 
     with stop_at_signals() as stopped, err.status("waiting for captures") as status:
 
         def report(state: WatchState) -> None:
-            nonlocal last
-            for one in state.skipped:
-                err.print(
-                    f"[yellow]left out:[/] {escape(printable(one.name))}: {escape(one.why)}",
-                    highlight=False,
-                    soft_wrap=True,
-                )
+            nonlocal last, model
+            if state.model != model:
+                model = state.model
+                err.print(f"Model: {escape(model)}.", highlight=False, soft_wrap=True)
+            _print_new(state, as_json)
             line = f"{state.frames} frame(s), {state.rate_per_s:.1f}/s, {state.waiting} waiting"
             status.update(line)
             if not err.is_terminal and time.monotonic() - last >= REPORT_EVERY_S:
@@ -88,7 +97,54 @@ def follow(
                 err.print(line, highlight=False)
 
         outcome = watch(paths, output, options, idle_s=idle_s, stopped=stopped, report=report)
-    _print_outcome(outcome, as_json)
+    if as_json:
+        _print_json("summary", outcome.summary)
+        for warning in outcome.warnings:
+            print_warning(warning, bold=True)
+    else:
+        _print_outcome(outcome, as_json)
+
+
+def _print_new(state: WatchState, as_json: bool) -> None:
+    """Print captures that were reconstructed, or left out, since the look before."""
+    for frame in state.new if as_json else ():
+        _print_json("frame", frame.to_json())
+    for one in state.skipped:
+        if as_json:
+            _print_json("left_out", {"name": one.name, "why": one.why})
+        err.print(
+            f"[yellow]left out:[/] {escape(printable(one.name))}: {escape(one.why)}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    shown = [frame for frame in state.new if frame.figures["quality_flags"]]
+    if not as_json:
+        shown = [one for one in state.new if one in shown or one in state.new[-MOST_FRAMES_SHOWN:]]
+    for frame in shown:
+        err.print(frame_line(frame), highlight=False, soft_wrap=True)
+    if len(shown) < len(state.new) and not as_json:
+        err.print(f"  and {len(state.new) - len(shown)} before, see layers.csv", highlight=False)
+
+
+def frame_line(frame: WatchedFrame) -> str:
+    """Return a line for a capture that was followed: depth, coverage, foci, residual, warnings."""
+    layers = [
+        f"{z['depth_um']:.0f} µm ({100 * z['coverage']:.1f} %, {z['foci']} foci)"
+        for z in frame.present_layers
+    ]
+    residuals = frame.figures["self_check_residual"].items()
+    residual = ", ".join(f"{sensor} {100 * r:.1f} %" for sensor, r in residuals)
+    line = (
+        f"{frame.number} {escape(printable(frame.name))}: {', '.join(layers) or 'no layer'}; "
+        f"residual {residual}; {frame.latency_s:.2f} s"
+    )
+    flags = frame.figures["quality_flags"]
+    return f"{line}; [yellow]not to be trusted:[/] {escape(flags)}" if flags else line
+
+
+def _print_json(event: str, content: dict[str, Any]) -> None:
+    """Print one line of JSON, at once."""
+    print(json.dumps({"event": event, **content}), flush=True)
 
 
 def _print_plan(plan: ReconstructionPlan) -> None:

@@ -15,8 +15,8 @@ from fociscope.errors import FociscopeError
 from fociscope.files.safe.atomic import atomic_folder
 from fociscope.results._html import as_html
 from fociscope.results._layered_map import LayeredMap
-from fociscope.results._summary import summarise
 from fociscope.results.foci import CELL_DIAMETER_UM, tabulate_foci
+from fociscope.results.summary import summarise
 from fociscope.results.tables import Tables
 from fociscope.results.writers import DEFAULT_FORMATS, OF_SERIES, write_result
 

@@ -16,7 +16,6 @@ from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.backup import BACKUP
 from fociscope.registry import Registry, unknown_name
 from fociscope.results._layered_map import LayeredMap
-from fociscope.results._summary import summarise
 from fociscope.results.foci import CELL_DIAMETER_UM
 from fociscope.results.formats import (
     MAT,
@@ -30,6 +29,7 @@ from fociscope.results.formats import (
     write_ome_tiffs,
     write_zarr,
 )
+from fociscope.results.summary import summarise
 from fociscope.results.tables import TABLES, Tables
 
 __all__ = [

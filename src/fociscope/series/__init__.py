@@ -2,12 +2,13 @@
 
 from fociscope.series.options import ReconstructionOptions
 from fociscope.series.series import SeriesOutcome, reconstruct_series
-from fociscope.series.watch import WatchState, watch_captures
+from fociscope.series.watch import WatchedFrame, WatchState, watch_captures
 
 __all__ = [
     "ReconstructionOptions",
     "SeriesOutcome",
     "WatchState",
+    "WatchedFrame",
     "reconstruct_series",
     "watch_captures",
 ]

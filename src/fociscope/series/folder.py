@@ -95,7 +95,7 @@ class SeriesFolder:
         *,
         labels: Labels | None = None,
         of_frames: Labels | None = None,
-    ) -> None:
+    ) -> Tables:
         """Add frames (frame, layer, y, x) and their names; then they are certain.
 
         Args:
@@ -104,6 +104,9 @@ class SeriesFolder:
             labels: columns of every table, the same for all frames of the series; without them, the
                 times of the frames, if they are known.
             of_frames: further columns of `frames.csv`, the same for all frames of the series.
+
+        Returns:
+            The tables of these frames.
 
         Raises:
             FociscopeError: the disk refuses.
@@ -129,6 +132,7 @@ class SeriesFolder:
             self._before.forget()
         height, width = result.probability.shape[-2:]
         self.frame_px = (height, width)
+        return tables
 
     def _create_zarr(self, store: OmeZarrSeries, result: Reconstruction) -> None:
         remove(store.path)

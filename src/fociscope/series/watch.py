@@ -22,7 +22,7 @@ from fociscope.reconstruction.checks import check_pixel_size
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
 from fociscope.results.provenance import versions
-from fociscope.results.result import Reconstruction
+from fociscope.results.summary import summarise
 from fociscope.results.tables import TIME, as_written
 from fociscope.results.writers import check_formats
 from fociscope.series._growing_file import CompleteFrame, SkippedFrame
@@ -36,7 +36,13 @@ from fociscope.series.series import (
 )
 from fociscope.series.watcher import Watcher, watch_paths
 
-__all__ = ["WatchState", "still_waiting", "stop_at_signals", "watch_captures"]
+__all__ = [
+    "WatchState",
+    "WatchedFrame",
+    "still_waiting",
+    "stop_at_signals",
+    "watch_captures",
+]
 
 POLL_S = 0.02
 #: Captures that are reconstructed at a time, at most.
@@ -50,6 +56,47 @@ MOST_SKIPPED_LISTED = 100
 ARRIVED, LATENCY = "arrived_s", "latency_s"
 #: So many are named in a sentence.
 MOST_NAMED = 4
+
+
+@dataclass(frozen=True)
+class WatchedFrame:
+    """A capture that was followed, and its figures.
+
+    Examples:
+        >>> from fociscope.series.watch import WatchedFrame
+        >>> layer = {"present": True, "depth_um": 240.5, "coverage": 0.02, "foci": 3}
+        >>> figures = {"layers": [layer], "self_check_residual": {"A": 0.03}, "quality_flags": ""}
+        >>> frame = WatchedFrame(12, "0012_A.tif", figures, arrived_s=1.7e9, latency_s=0.12)
+        >>> frame.to_json()["name"], [one["depth_um"] for one in frame.present_layers]
+        ('0012_A.tif', [240.5])
+    """
+
+    number: int
+    """Number of the frame in the folder, from 1."""
+    name: str
+    """Name of sensor A's file, as in `frames.csv`."""
+    figures: dict[str, Any]
+    """Depth, coverage and foci of each layer, residual and quality flags, as `summary.json` has
+    them of a capture."""
+    arrived_s: float
+    """When the last change of its files was seen, s since 1970."""
+    latency_s: float
+    """Time from then until its map was there, s."""
+
+    @property
+    def present_layers(self) -> list[dict[str, Any]]:
+        """The figures of the layers that are more likely there than not."""
+        return [layer for layer in self.figures["layers"] if layer["present"]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it, ready for JSON."""
+        return {
+            "frame": self.number,
+            "name": self.name,
+            "arrived_s": round(self.arrived_s, 3),
+            "latency_s": round(self.latency_s, 3),
+            **self.figures,
+        }
 
 
 @dataclass(frozen=True)
@@ -71,6 +118,10 @@ class WatchState:
     """Number of captures that are seen, and incomplete or not yet reconstructed."""
     skipped: tuple[SkippedFrame, ...]
     """Captures that were left out since the report before."""
+    new: tuple[WatchedFrame, ...] = ()
+    """Captures that were reconstructed since the report before."""
+    model: str = ""
+    """Name of the model."""
 
 
 def watch_captures(
@@ -188,6 +239,8 @@ class _Watch:
         self._stated_counts = black_level_counts
         self._black: BlackLevel | None = None
         self._left_out: list[SkippedFrame] = []
+        self._new: list[WatchedFrame] = []
+        """Reconstructed since the last report."""
         self._clock: deque[float] = deque(maxlen=RATE_FRAMES)
         self._frame_px = 0, 0
         self._is_pixel_size_known = False
@@ -206,12 +259,22 @@ class _Watch:
                 at = time.monotonic()
                 self._clock.extend([at] * came)
                 if report is not None:
-                    frames, waiting = self._output.frames, self._source.waiting
-                    report(WatchState(frames, _rate(self._clock), waiting, tuple(skipped)))
+                    report(self._state(skipped))
+                self._new.clear()
             elif idle_s is not None and time.monotonic() - at > idle_s:
                 break
             else:
                 time.sleep(POLL_S)
+
+    def _state(self, skipped: Sequence[SkippedFrame]) -> WatchState:
+        return WatchState(
+            frames=self._output.frames,
+            rate_per_s=_rate(self._clock),
+            waiting=self._source.waiting,
+            skipped=tuple(skipped),
+            new=tuple(self._new),
+            model=self._model.info.name,
+        )
 
     def _look(self) -> tuple[int, list[SkippedFrame]]:
         """Reconstruct what has come; return its number, and what was left out."""
@@ -220,12 +283,53 @@ class _Watch:
             self._is_pixel_size_known = _check_pixel_size(came, self._model)
         if came and self._black is None:
             self._find_black_level(came[0])
-        skipped += _append(self._output, self._model, came, self._options)
+        skipped += self._append(came)
         self._left_out += skipped
         if came:
             height, width = came[0].captures.shape[-2:]
             self._frame_px = height, width
         return len(came), skipped
+
+    def _append(self, came: Sequence[CompleteFrame]) -> list[SkippedFrame]:
+        """Reconstruct and write; return the captures that could not be reconstructed."""
+        if not came:
+            return []
+        try:
+            self._write(came)
+        except CaptureError as error:
+            if len(came) > 1:  # one of them spoils the others
+                return [s for one in came for s in self._append([one])]
+            why = str(error).removeprefix("frame 1: ")
+            return [SkippedFrame(came[0].name, why)]
+        return []
+
+    def _write(self, came: Sequence[CompleteFrame]) -> None:
+        sizes = {one.captures.shape for one in came}
+        expected = self._output.frame_px
+        found = next(iter(sizes))[-2:]
+        if len(sizes) > 1 or (expected is not None and found != expected):
+            raise CaptureError(
+                f"{found[0]}x{found[1]} pixels, expected "
+                f"{'x'.join(map(str, expected)) if expected else 'one size'} as the frames before"
+            )
+        captures = np.stack([one.captures for one in came])
+        result = reconstruct_frames(self._model, captures, self._options)
+        now_s, before = time.time(), self._output.frames
+        latency_s = [max(0.0, now_s - one.arrived_s) for one in came]
+        tables = self._output.append(
+            result,
+            [one.name for one in came],
+            labels={TIME: ["" if one.time_s is None else str(one.time_s) for one in came]},
+            of_frames={
+                ARRIVED: [f"{one.arrived_s:.3f}" for one in came],
+                LATENCY: [f"{spell_s:.3f}" for spell_s in latency_s],
+            },
+        )
+        each = zip(came, latency_s, summarise(result, tables)["captures"], strict=True)
+        self._new += [
+            WatchedFrame(before + n, one.name, figures, one.arrived_s, spell_s)
+            for n, (one, spell_s, figures) in enumerate(each, start=1)
+        ]
 
     def _find_black_level(self, first: CompleteFrame) -> None:
         """Decide by the first capture what is subtracted from all."""
@@ -278,47 +382,6 @@ def _check_pixel_size(came: Sequence[CompleteFrame], model: Model) -> bool:
     stated = [one.pixel_size_um for one in came if one.pixel_size_um is not None]
     check_pixel_size(stated[0] if stated else None, model.imager)
     return bool(stated)
-
-
-def _append(
-    output: SeriesFolder, model: Model, came: Sequence[CompleteFrame], options: FrameOptions
-) -> list[SkippedFrame]:
-    """Reconstruct and write; return the captures that could not be reconstructed."""
-    if not came:
-        return []
-    try:
-        _write(output, model, came, options)
-    except CaptureError as error:
-        if len(came) > 1:  # one of them spoils the others
-            return [s for one in came for s in _append(output, model, [one], options)]
-        why = str(error).removeprefix("frame 1: ")
-        return [SkippedFrame(came[0].name, why)]
-    return []
-
-
-def _write(
-    output: SeriesFolder, model: Model, came: Sequence[CompleteFrame], options: FrameOptions
-) -> Reconstruction:
-    sizes = {one.captures.shape for one in came}
-    expected = output.frame_px
-    found = next(iter(sizes))[-2:]
-    if len(sizes) > 1 or (expected is not None and found != expected):
-        raise CaptureError(
-            f"{found[0]}x{found[1]} pixels, expected "
-            f"{'x'.join(map(str, expected)) if expected else 'one size'} as the frames before"
-        )
-    result = reconstruct_frames(model, np.stack([one.captures for one in came]), options)
-    now_s = time.time()
-    output.append(
-        result,
-        [one.name for one in came],
-        labels={TIME: ["" if one.time_s is None else str(one.time_s) for one in came]},
-        of_frames={
-            ARRIVED: [f"{one.arrived_s:.3f}" for one in came],
-            LATENCY: [f"{max(0.0, now_s - one.arrived_s):.3f}" for one in came],
-        },
-    )
-    return result
 
 
 def _rate(clock: deque[float]) -> float:

@@ -82,6 +82,13 @@ def test_pairs_are_taken_as_they_come(model, captures, tmp_path) -> None:
     np.testing.assert_allclose(group["0"][:, 0], expected.probability, atol=1e-4)
     assert instrument.states[-1].frames == FRAMES
     assert instrument.states[-1].waiting == 0
+    new = [frame for state in instrument.states for frame in state.new]
+    assert [(frame.number, frame.name) for frame in new] == list(enumerate(names, start=1))
+    layers = rows(output / "layers.csv")
+    assert [len(frame.present_layers) for frame in new] == [
+        sum(row["present"] == "1" for row in layers if row["frame"] == str(n + 1))
+        for n in range(FRAMES)
+    ]
 
 
 def test_a_file_that_is_being_written_is_waited_for(model, captures, tmp_path) -> None:
