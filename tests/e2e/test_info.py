@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from importlib import resources
 
+import h5py
 import numpy as np
 import pytest
+import scipy.io
+import tifffile
+import zarr
 from PIL import Image
 
 from fociscope.files import read_images_depth, write_images_depth
@@ -122,6 +127,62 @@ def test_an_imager_an_image_and_a_model(fociscope, tmp_path):
     assert "4 layer(s), at most 6" in ran.out
     assert "9 … 30 degrees" in ran.out
     assert "Not a medical device" in ran.out  # the card
+
+
+FRAMES = np.arange(3 * 2 * 9 * 11, dtype=np.uint16).reshape(3, 2, 9, 11)
+"""(frame, sensor, y, x)."""
+TCYX = {"axes": "TCYX"}
+
+
+def write_hdf5(path):
+    with h5py.File(path, "w") as file:
+        file["captures"] = FRAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "inside"),
+    [
+        ("a.ome.tif", lambda p: tifffile.imwrite(p, FRAMES, ome=True, metadata=TCYX), ""),
+        ("a.tif", lambda p: tifffile.imwrite(p, FRAMES, imagej=True, metadata=TCYX), ""),
+        ("a.h5", write_hdf5, ""),
+        ("a.h5", write_hdf5, ":/captures"),
+        ("a.mat", lambda p: scipy.io.savemat(p, {"captures": FRAMES.transpose(2, 3, 1, 0)}), ""),
+        ("a.zarr", lambda p: zarr.save_array(p, FRAMES), ""),
+    ],
+)  # fmt: skip
+def test_captures_of_any_kind(fociscope, tmp_path, name, write, inside):
+    write(tmp_path / name)
+    ran = fociscope("info", f"{tmp_path / name}{inside}")
+    assert ran.code == 0, ran.err
+    assert "3 frame(s) of sensors A and B, 9 x 11 pixels" in ran.out
+    assert f"0 … {FRAMES.max()}, mean {FRAMES.mean():.4g}" in ran.out
+
+
+def test_folders_and_patterns_of_images(fociscope, tmp_path):
+    for number in range(3):
+        for sensor in "AB":
+            np.save(tmp_path / f"x{number}_{sensor}.npy", FRAMES[0, 0])
+    for given in (tmp_path, tmp_path / "x*.npy"):
+        ran = fociscope("info", given)
+        assert ran.code == 0, ran.err
+        assert "3 frame(s) of sensors A and B" in ran.out
+
+
+def test_a_recipe_and_a_run(fociscope, tmp_path):
+    recipe = resources.files("fociscope.training") / "recipes" / "layers-ab.toml"
+    (tmp_path / "mine.toml").write_text(recipe.read_text())
+    ran = fociscope("info", tmp_path / "mine.toml")
+    assert ran.code == 0, ran.err
+    assert "layers-ab" in ran.out
+    assert "steps of" in ran.out
+    run = tmp_path / "run"
+    (run / "curves").mkdir(parents=True)
+    (run / "recipe.toml").write_text(recipe.read_text())
+    (run / "curves" / "metrics.csv").write_text("step,val/accuracy\n500,0.9\n1000,0.95\n15")
+    ran = fociscope("info", run)
+    assert ran.code == 0, ran.err
+    assert "step 1000, pixel accuracy 95.0 %" in ran.out
+    assert "not exported yet" in ran.out
 
 
 @pytest.mark.parametrize("name", ["nowhere", "nowhere.toml", "nowhere.safetensors"])

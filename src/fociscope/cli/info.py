@@ -24,8 +24,8 @@ def info(
         Path,
         typer.Argument(
             metavar="DIR|FILE|MODEL",
-            help="A data set, a result, a file of the published layout, an image, an imager's TOML "
-            "file, or a model.",
+            help="A data set, captures of any kind, a result, a file of the published layout, an "
+            "imager or a recipe (TOML), a training run, or a model.",
             show_default=False,
         ),
     ],
@@ -67,37 +67,90 @@ def _describe(path: Path) -> tuple[list[Path], str | None, Imager | None]:
         Files of samples that can be drawn, what is wrong with a set (None for nothing), and the
         imager of a set.
     """
-    from fociscope.cli.info_result import JOURNAL, describe_result
-    from fociscope.files import is_store, list_suffixes
-    from fociscope.simulation.dataset_check import check_dataset, dataset_files
+    from fociscope.files import is_store
+    from fociscope.simulation.dataset_check import check_dataset
     from fociscope.simulation.dataset_record import RECORD_NAME
 
-    suffix = path.suffix.lower()
+    if path.is_dir() and (path / RECORD_NAME).exists() and not is_store(path):
+        with progress_bar("Verifying checksums") as progress:
+            state = check_dataset(path, progress)
+        _describe_set(path, state)
+        whole = [path / name for name, how in state.states.items() if how == "whole"]
+        return whole, _problem(path, state), state.record.plan.imager
     if path.is_dir() and not is_store(path):
-        if (path / RECORD_NAME).exists():
-            with progress_bar("Verifying checksums") as progress:
-                state = check_dataset(path, progress)
-            _describe_set(path, state)
-            whole = [path / name for name, how in state.states.items() if how == "whole"]
-            return whole, _problem(path, state), state.record.plan.imager
-        if (path / JOURNAL).exists() or (path / "summary.json").exists():
-            describe_result(path)
-            return [], None, None
-        files = dataset_files(path)
-        _line("Folder of", f"{len(files)} file(s) without {RECORD_NAME}: no checksums to hold")
-        for file in files:
-            _describe_layout(file)
-        return files, None, None
-    if suffix == ".toml":
+        return _describe_folder(path), None, None
+    return _describe_file(path), None, None
+
+
+def _describe_folder(path: Path) -> list[Path]:
+    """Print what a folder is that is no data set; return files of samples that can be drawn."""
+    from fociscope.cli.info_captures import describe_captures
+    from fociscope.cli.info_result import JOURNAL, SUMMARY, describe_result
+    from fociscope.files import list_suffixes
+    from fociscope.simulation.dataset_check import dataset_files
+    from fociscope.simulation.dataset_record import RECORD_NAME
+
+    if (path / JOURNAL).exists() or (path / SUMMARY).exists():
+        describe_result(path)
+        return []
+    if (path / "recipe.toml").exists():
+        from fociscope.cli.info_training import describe_run
+
+        describe_run(path)
+        return []
+    suffixes = list_suffixes("image")
+    if any(entry.suffix.lower() in suffixes for entry in path.iterdir()):
+        describe_captures(path)
+        return []
+    files = dataset_files(path)
+    _line("Folder of", f"{len(files)} file(s) without {RECORD_NAME}: no checksums to hold")
+    for file in files:
+        _describe_layout(file)
+    return files
+
+
+def _describe_file(path: Path) -> list[Path]:
+    """Print what a file, a store or a name is; return it where it holds samples to be drawn."""
+    from fociscope.cli.info_captures import describe_captures, is_published
+    from fociscope.cli.info_result import SUMMARY, describe_result
+    from fociscope.files import list_suffixes
+
+    suffix = path.suffix.lower()
+    if suffix == ".toml" and path.exists() and _is_recipe(path):
+        from fociscope.cli.info_training import describe_recipe
+
+        describe_recipe(str(path))
+    elif suffix == ".toml":
         _describe_imager(path)
-    elif suffix == ".safetensors" or not path.exists():
+    elif suffix == ".safetensors" or _is_plain_name(path):
         _describe_model(path)
-    elif suffix in list_suffixes("image"):
-        _describe_image(path)
-    else:
+    elif path.name == SUMMARY and path.is_file():
+        describe_result(path.parent)
+    elif path.exists() and suffix not in list_suffixes("image") and is_published(path):
         _describe_layout(path)
-        return [path], None, None
-    return [], None, None
+        return [path]
+    else:
+        describe_captures(path)
+    return []
+
+
+def _is_recipe(path: Path) -> bool:
+    """Whether a TOML file has a recipe's sections, and not an imager's."""
+    import tomllib
+
+    from fociscope.errors import FociscopeError
+    from fociscope.files.safe.limits import read_description
+
+    try:
+        said = tomllib.loads(read_description(path).decode())
+    except (FociscopeError, ValueError, RecursionError):
+        return False  # the reader of imagers says what is wrong with it
+    return any(name in said for name in ("optimisation", "network", "family", "stages"))
+
+
+def _is_plain_name(path: Path) -> bool:
+    """Whether there is no such file, and no pattern or array in a file is meant."""
+    return not path.exists() and not any(mark in str(path) for mark in ("*", "?", "[", ":/"))
 
 
 def _line(name: str, value: str) -> None:
@@ -190,16 +243,6 @@ def _describe_layout(path: Path) -> None:
         _line("Depths", f"{low:.1f} … {high:.1f} µm from sensor A")
     _line("Captures", f"at most {peak:.4g}")
     _line("Sound", "shapes, numbers and depths fit together")
-
-
-def _describe_image(path: Path) -> None:
-    from fociscope.files import read_image, read_pixel_size_um
-
-    image = read_image(path)
-    pitch_um = read_pixel_size_um(path)
-    _line("Image", f"{path}, {' x '.join(map(str, image.shape))} (last two: y, x)")
-    _line("Values", f"{image.min():g} … {image.max():g}, mean {image.mean():.4g}")
-    _line("Pixel", "size not stated" if pitch_um is None else f"{pitch_um:g} µm")
 
 
 def _describe_imager(path: Path) -> None:

@@ -13,7 +13,9 @@ from fociscope.files.safe.records import read_record
 from fociscope.results.writers import JOURNAL
 from fociscope.series.journal import Journal
 
-__all__ = ["JOURNAL", "describe_result"]
+__all__ = ["JOURNAL", "SUMMARY", "describe_result"]
+
+SUMMARY = "summary.json"
 
 _LARGEST_BYTES = 2**30
 
@@ -24,7 +26,7 @@ def describe_result(folder: Path) -> None:
     Raises:
         FileFormatError: its summary or its journal is damaged.
     """
-    has_journal, summary = (folder / JOURNAL).exists(), folder / "summary.json"
+    has_journal, summary = (folder / JOURNAL).exists(), folder / SUMMARY
     said = _read(summary) if summary.exists() else {}
     _line("Result", f"{folder}" + (f", model {said['model']}" if "model" in said else ""))
     if said.get("is_batch"):

@@ -203,7 +203,7 @@ def test_a_format_of_another_package_is_read_wherever_captures_are(raw16: Path) 
 def test_a_format_of_another_package_is_known_to_info(raw16: Path) -> None:
     result = CliRunner().invoke(app, ["info", str(raw16)])
     assert result.exit_code == 0, result.output
-    assert "3 x 40 x 50" in result.output
+    assert "3 frame(s) of sensor A alone, 40 x 50 pixels" in result.output
 
 
 def test_a_format_of_another_package_is_reconstructed(raw16: Path) -> None:

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.arrays._hdf5_heap import LocalHeaps
+from fociscope.files.arrays._hdf5_heap import LocalHeaps, superblock_at
+from fociscope.files.arrays._matlab_kinds import not_a_matrix
 from fociscope.files.formats._axes import AXES_ATTRIBUTES
 from fociscope.files.formats._packing import PACKING_ATTRIBUTES
 from fociscope.files.formats._sources import Claims, Part
@@ -27,9 +28,6 @@ __all__ = ["SAMPLES_FIRST", "Hdf5Source", "is_hdf5"]
 SAMPLES_FIRST = {"layout": "images_depth", "samples": "first axis"}
 """Attributes of the root of our own files: the shapes leave nothing open."""
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_SIGNATURE_OFFSETS = (0, 512)  # MATLAB keeps the first 512 bytes for its own header
-
 _GZIP = h5py.h5z.FILTER_DEFLATE
 _ALLOWED_FILTERS = (_GZIP, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 _CHECKSUM_BYTES = 4
@@ -37,19 +35,18 @@ _LONGEST_ATTRIBUTE = 2**16
 _ORDER_ATTRIBUTES = ("order", "array_order", "memory_order", "storage_order")
 _BY_COLUMNS = ("f", "fortran", "col", "col-major", "column-major", "columnmajor", "colmajor")
 _JULIA = (b"HDF5-based Julia Data Format", b"Julia data file (HDF5)")
+_MATLAB_HIDDEN = ("#refs#", "#subsystem#")
+"""Groups in which MATLAB keeps what cells and objects refer to, in no order."""
+_BEING_WRITTEN = ("already open for write", "unable to lock file")
 _MOST_LINKS = 10_000
 _DEEPEST = 32
 _LARGEST_CHUNK_BYTES = 64 * 2**20  # beyond this, a chunk may not be larger than its data set
 
 
 def is_hdf5(path: Path) -> bool:
-    """Return whether the file carries the HDF5 signature where MATLAB or h5py put it."""
+    """Return whether the file carries the HDF5 signature, behind a user block or not."""
     with path.open("rb") as stream:
-        for offset in _SIGNATURE_OFFSETS:
-            stream.seek(offset)
-            if stream.read(len(_SIGNATURE)) == _SIGNATURE:
-                return True
-    return False
+        return superblock_at(stream) is not None
 
 
 class Hdf5Source:
@@ -77,7 +74,7 @@ class Hdf5Source:
         """
         with decoding(path, "MAT v7.3 (HDF5) file"):
             heaps = LocalHeaps(path)
-            file = h5py.File(path, "r")
+            file = _opened(path)
         try:
             yield cls(path, file, limits, heaps)
         finally:
@@ -104,6 +101,8 @@ class Hdf5Source:
                 if depth > _DEEPEST or len(seen) + len(names) > _MOST_LINKS:
                     raise self._too_many()
                 for name in names:
+                    if not prefix and name in _MATLAB_HIDDEN:
+                        continue
                     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                         continue
                     item = group.get(name)
@@ -272,9 +271,12 @@ class Hdf5Source:
     def _check(self, name: str, item: Any) -> None:
         where = f"{printable(self.path)}: {printable(name)}"
         if not isinstance(item, h5py.Dataset):
+            if "MATLAB_class" in item.attrs:
+                kind = "sparse" if "MATLAB_sparse" in item.attrs else "struct"
+                raise not_a_matrix(where, printable(name), kind)
             raise FileFormatError(
-                f"{where} is a struct, a sparse matrix or a group, expected a plain numeric array; "
-                "save it as a full matrix."
+                f"{where} is a group, expected a numeric array; name an array in it, as in "
+                "file.h5:/group/array."
             )
         plan = item.id.get_create_plist()  # says where the data lie, without opening them
         if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count() > 0:
@@ -290,6 +292,9 @@ class Hdf5Source:
                     f"{where} is stored through the filter {text!r}, expected gzip, shuffle or "
                     "fletcher32; save it with gzip or without compression."
                 )
+        other = _matlab_kind(item)
+        if other is not None:
+            raise not_a_matrix(where, printable(name), other, tuple(item.shape or ())[::-1])
         if item.dtype.kind not in "biuf" or item.shape is None:
             raise FileFormatError(
                 f"{where} holds {'nothing' if item.shape is None else 'cells, text or records'}, "
@@ -335,10 +340,41 @@ class Hdf5Source:
                 )
 
 
+def _opened(path: Path) -> Any:
+    """Open a file for reading, also one that is being written in SWMR mode.
+
+    Raises:
+        FileFormatError: It is being written otherwise, or its writer was killed.
+    """
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if not any(words in str(error) for words in _BEING_WRITTEN):
+            raise
+    try:
+        return h5py.File(path, "r", swmr=True)
+    except OSError as error:
+        raise FileFormatError(
+            f"{printable(path)}: is still being written, or its writer was stopped, expected a "
+            "closed file, or one that is written in SWMR mode; wait until it is closed, or mend "
+            "it with h5clear -s."
+        ) from error
+
+
 def _is_julia(path: Path) -> bool:
     """Whether Julia's JLD or JLD2 wrote the file, in whose head it says so."""
     with path.open("rb") as stream:
         return stream.read(64).startswith(_JULIA)
+
+
+def _matlab_kind(item: Any) -> str | None:
+    """Return which kind of MATLAB variable a data set is; None of plain numbers, or unknown."""
+    if item.dtype.names in (("real", "imag"), ("r", "i")) or item.dtype.kind == "c":
+        return "complex"
+    said = _small_attributes(item, ("MATLAB_class",)).get("MATLAB_class")
+    if said is None or (item.dtype.kind in "biuf" and said != "char"):
+        return None
+    return said if said in ("cell", "char", "struct") else "object"
 
 
 def _small_attributes(item: Any, keys: tuple[str, ...]) -> dict[str, Any]:

@@ -17,15 +17,29 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["LocalHeaps"]
+__all__ = ["LocalHeaps", "superblock_at"]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_SIGNATURE_OFFSETS = (0, 512)
 _CONTINUATION, _SYMBOL_TABLE = 0x10, 0x11
 _LONGEST_HEADER_BYTES = 4 * 2**20
 """With all its continuations."""
 _END_OF_LIST = 1
 _HEAP_BYTES = 8
+
+
+def superblock_at(stream: BinaryIO) -> int | None:
+    """Return where an HDF5 file begins, behind a user block or not; None if it is none.
+
+    It begins at 0, or at 512 bytes or twice, four times ... that.
+    """
+    size = stream.seek(0, 2)
+    offset = 0
+    while offset < size:
+        stream.seek(offset)
+        if stream.read(len(_SIGNATURE)) == _SIGNATURE:
+            return offset
+        offset = max(512, 2 * offset)
+    return None
 
 
 class LocalHeaps:
@@ -40,14 +54,11 @@ class LocalHeaps:
         """
         self._path = path
         with path.open("rb") as stream:
-            self._base = -1
-            for offset in _SIGNATURE_OFFSETS:
-                stream.seek(offset)
-                if stream.read(8) == _SIGNATURE:
-                    self._base = offset
-                    break
-            if self._base < 0:
+            base = superblock_at(stream)
+            if base is None:
                 raise ValueError("no HDF5 signature")
+            self._base = base
+            stream.seek(base + len(_SIGNATURE))
             block = stream.read(120)
         old = block[0] < 2
         sizes = block[5:7] if old else block[1:3]

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import scipy.io
 
 from fociscope.errors import FileFormatError, printable
+from fociscope.files.arrays._matlab_kinds import not_a_matrix
 from fociscope.files.formats._sources import Claims, Part
 from fociscope.files.safe.limits import decoding
 
@@ -39,7 +40,7 @@ _MOST_VARIABLES = 10_000
 _MATRIX, _COMPRESSED = 14, 15
 _NUMERIC_CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4",
                     14: "i8", 15: "u8"}  # fmt: skip
-_OTHER_CLASSES = {1: "a cell array", 2: "a struct", 3: "an object", 4: "text", 5: "sparse"}
+_OTHER_CLASSES = {1: "cell", 2: "struct", 4: "char", 5: "sparse"}
 _OPAQUE_CLASS = 17
 _DATA_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8",
                13: "u8"}  # fmt: skip
@@ -100,10 +101,8 @@ class Mat5Source:
         return [header.name for header in self._headers]
 
     def arrays(self) -> list[str]:
-        """Return the names of the numeric arrays."""
-        return sorted(
-            {h.name for h in self._headers if h.matlab_class in _NUMERIC_CLASSES and h.name}
-        )
+        """Return the names of all variables that have one; `claims` says which are no arrays."""
+        return sorted({header.name for header in self._headers if header.name})
 
     def is_matlab(self, name: str) -> bool:
         """Return True: MATLAB's last axis may count the frames."""
@@ -127,11 +126,9 @@ class Mat5Source:
             where = f"{printable(self.path)}: {printable(header.name)}"
             code = _NUMERIC_CLASSES.get(header.matlab_class)
             if code is None or header.is_complex:
-                kind = _OTHER_CLASSES.get(header.matlab_class, "of an unknown class")
-                raise FileFormatError(
-                    f"{where} is {kind if code is None else 'complex'}, expected a plain matrix of "
-                    "real numbers; save it as a full numeric matrix."
-                )
+                kind = _OTHER_CLASSES.get(header.matlab_class, "object")
+                kind = kind if code is None else "complex"
+                raise not_a_matrix(where, printable(header.name), kind, header.shape)
             if header.name in found:
                 raise FileFormatError(f"{where} is there twice, expected once; save it again.")
             stored = np.dtype(_DATA_TYPES.get(header.data_type, "V0"))

@@ -84,7 +84,7 @@ def _pick(path: Path, source: ArraySource, inner: str | None) -> tuple[str, ...]
             refusal = refusal or error
             continue
         shapes.update({key: shape for key, (shape, _) in claims.items()})
-    if not shapes and refusal is not None:
+    if refusal is not None and not _fitting(shapes):
         raise refusal
     return pick_arrays(path, shapes)
 
@@ -95,11 +95,7 @@ def pick_arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ..
     Raises:
         FileFormatError: there is none, or more than one.
     """
-    fitting = {
-        name: shape
-        for name, shape in shapes.items()
-        if len(shape) in ARRAY_LEADING and min(shape[-2:]) >= _SMALLEST_SIDE_PX
-    }
+    fitting = _fitting(shapes)
     favourites = [name for name in fitting if name.rpartition("/")[2] == _FAVOURITE]
     pairs: dict[tuple[str, tuple[int, ...]], dict[str, str]] = {}
     for name, shape in fitting.items():
@@ -124,6 +120,15 @@ def pick_arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ..
         f"({_listed(fitting, fitting)}), expected one; name it, as in "
         f"{printable(path)}:/{next(iter(fitting))!s:.60}."
     )
+
+
+def _fitting(shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Return the arrays that may be images, by their shape."""
+    return {
+        name: shape
+        for name, shape in shapes.items()
+        if len(shape) in ARRAY_LEADING and min(shape[-2:]) >= _SMALLEST_SIDE_PX
+    }
 
 
 def _listed(names: Any, shapes: dict[str, tuple[int, ...]] | None = None) -> str:

@@ -246,7 +246,7 @@ def _opened(
         return (opened.enter_context(open_image(path, limits, growing=growing)),)
     form = find_format(path)
     if form is not None and form.open_arrays is not None:
-        if inner is None and _is_published(form, path, limits):
+        if inner is None and _holds_layout(form, path, limits):
             return (_published(opened.enter_context(ImagesDepthFile.open(path, limits))),)
         return opened.enter_context(open_named_arrays(form, path, inner, limits))
     if form is not None and form.open is not None and is_folder:
@@ -256,7 +256,17 @@ def _opened(
     return (opened.enter_context(open_image(path, limits)),)
 
 
-def _is_published(form: Format, path: Path, limits: Limits) -> bool:
+def is_published(path: Path, limits: Limits = DEFAULT_LIMITS) -> bool:
+    """Return whether a file or store is of the published layout.
+
+    Raises:
+        FileFormatError: It is missing, empty, or damaged.
+    """
+    form = find_format(path)
+    return form is not None and _holds_layout(form, path, limits)
+
+
+def _holds_layout(form: Format, path: Path, limits: Limits) -> bool:
     """Return whether a file of named arrays is of the published layout, by sensor A's name."""
     if form.is_folder or form.open_arrays is None:
         return form.holds_layout and (path / SENSOR_A).is_dir()
