@@ -379,7 +379,8 @@ class _Batch:
         found: list[Any] = []
         with suppress(OSError, ValueError, KeyError):
             found = json.loads(path.read_text(encoding="utf-8"))["inputs"]
-        its = inputs(self.groups[number])
+        with self._run(number) as (files, _):
+            its = inputs(files.names)  # without the arrays in them
         if [one for one in its if one not in found]:
             raise FociscopeError(
                 f"{printable(self.names[number])}: its files have changed since it was "
