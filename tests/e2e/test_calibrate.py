@@ -121,7 +121,7 @@ def test_an_assumed_pitch_is_said_and_what_may_be_replaced_is(
         "--overwrite",
     )  # fmt: skip
     assert ran.code == 0, ran.err
-    assert "55 um is assumed" in ran.err
+    assert "55 µm is assumed" in ran.err
     assert Imager.from_toml(tmp_path / "chip.toml").pixel_pitch_um == 55
 
 

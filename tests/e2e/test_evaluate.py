@@ -42,6 +42,21 @@ def test_a_solver_is_evaluated_like_a_model(fociscope, tmp_path):
     assert "tikhonov" in ran.out
 
 
+def test_the_table_has_a_row_for_each_baseline_that_was_asked_for(fociscope, tmp_path):
+    ran = fociscope(
+        "evaluate", "tikhonov", "--suite", "quick", "--conditions", "layers-2",
+        "--baselines", "constant,richardson-lucy", "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    rows = [line for line in ran.out.splitlines() if "│" in line]
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    for label, method in (("layers 2", "tikhonov"), ("  richardson-lucy", "richardson-lucy")):
+        (row,) = [line for line in rows if f"│ {label} " in line]
+        scores = results["conditions"][0]["scores"][method]
+        assert f" {scores['dice']['value']:.3f} " in row  # from 0 to 1
+        assert f" {100 * scores['accuracy']['value']:.1f} " in row
+
+
 def test_a_data_set_of_one_s_own(fociscope, tmp_path):
     made = fociscope(
         "simulate", "images-depth", "-o", tmp_path / "set", "--files", 1, "--samples", 4

@@ -159,7 +159,7 @@ def test_another_pixel_size_is_warned_of(fociscope, tmp_path, scenes) -> None:
             tifffile.imwrite(pair[-1], image, metadata={"axes": "YX", **sizes})
         ran = fociscope("reconstruct", *pair, "-o", tmp_path / f"map{size_um:g}")
         assert ran.code == 0, ran.err
-        assert ("state pixels of 40 um" in ran.err) == warned
+        assert ("state pixels of 40 µm" in ran.err) == warned
         assert ("--imager" in ran.err) == warned
 
 

@@ -98,7 +98,7 @@ def test_dataset_json_says_what_the_set_depends_on(fociscope, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--layers", 6), "200 um"),
+        (("--layers", 6), "200 µm"),
         (("--peak-snr-db", 90), "dB"),
         (("--imager", "nowhere.toml"), "nowhere.toml"),
         (("--specimen", "nowhere"), "nowhere"),

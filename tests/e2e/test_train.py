@@ -33,6 +33,15 @@ def test_trains_calibrates_and_describes_a_model(fociscope, recipe, tmp_path):
     assert used.code == 0, used.err
 
 
+def test_a_new_recipe_is_written_and_the_command_to_train_it_is_printed(fociscope, tmp_path):
+    path = tmp_path / "my-chip.toml"
+    ran = fociscope("train", "--new", path, "--from", "layers-ab")
+    assert ran.code == 0, ran.err
+    assert f"fociscope train {path} --from layers-ab -o runs/my-chip" in ran.out
+    again = fociscope("train", "--new", path)
+    assert (again.code, again.err.count("\n")) == (1, 1)
+
+
 def test_trains_on_files_that_fit_the_recipe(fociscope, recipe, tmp_path):
     data = tmp_path / "data"
     fociscope("simulate", "images-depth", "-o", data, "--files", "1", "--samples", "10")

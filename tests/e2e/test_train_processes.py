@@ -93,7 +93,8 @@ def test_two_processes_do_what_one_does_with_both_batches(recipe: Path, tmp_path
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("Written:") == 1
     assert sorted(entry.name for entry in out.iterdir()) == [
-        *("card.md", "checkpoints", "curves", "model.safetensors", "recipe.toml", "start.json")
+        *("card.md", "checkpoints", "curves", "model.safetensors", "recipe.json", "recipe.toml"),
+        "start.json",
     ]
     plan = Recipe.load(recipe)
     torch.set_num_threads(1)

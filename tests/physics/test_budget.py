@@ -146,7 +146,7 @@ def test_the_table_names_both_sensors_and_what_limits_them() -> None:
     budget = photon_budget(REFERENCE, cell_photons_per_s=1e9, depth_um=100.0)
     lines = str(budget).splitlines()
     assert "1e+09 photons/s" in lines[0]
-    assert "100 um" in lines[0]
+    assert "100 µm" in lines[0]
     assert lines[1].split() == ["sensor", "A", "sensor", "B"]
     assert lines[-1].split() == ["saturated", "yes", "no"]
     assert any(line.split() == ["read", "noise,", "e", "15", "15"] for line in lines)
@@ -161,5 +161,5 @@ def test_a_brightness_that_is_none_is_refused(photons_per_s: float) -> None:
 
 @pytest.mark.parametrize("depth_um", [-1.0, 1000.1, math.nan])
 def test_a_cell_outside_the_gap_is_refused(depth_um: float) -> None:
-    with pytest.raises(ImagerError, match="between the sensors, from 0 to 1000 um"):
+    with pytest.raises(ImagerError, match="between the sensors, from 0 to 1000 µm"):
         photon_budget(REFERENCE, cell_photons_per_s=1e8, depth_um=depth_um)

@@ -287,8 +287,8 @@ def test_shapes_that_do_not_fit_are_named() -> None:
 def test_depths_outside_the_gap_are_refused(z_um: float) -> None:
     operator = projector()
     z = np.array([500.0, z_um])
-    refuses(["0 to 1000 um", f"{z_um:g}"], operator.A, np.ones((2, 9, 9)), z)
-    refuses(["0 to 1000 um", f"{z_um:g}"], operator.A_adjoint, np.ones((2, 9, 9)), z)
+    refuses(["0 to 1000 µm", f"{z_um:g}"], operator.A, np.ones((2, 9, 9)), z)
+    refuses(["0 to 1000 µm", f"{z_um:g}"], operator.A_adjoint, np.ones((2, 9, 9)), z)
 
 
 def test_a_depth_that_single_precision_rounds_beyond_the_gap_is_the_gap() -> None:

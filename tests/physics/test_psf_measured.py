@@ -147,7 +147,7 @@ def test_base_blur_and_tissue_come_on_top() -> None:
 def test_depths_that_were_not_measured_are_refused(z_um: float) -> None:
     psf = measured("plain", 50.0)
     assert psf.depth_range_um == (25.0, 975.0)
-    with pytest.raises(ImagerError, match="from 25 to 975 um"):
+    with pytest.raises(ImagerError, match="from 25 to 975 µm"):
         psf.kernel(np.array(z_um), PITCH_UM)
 
 

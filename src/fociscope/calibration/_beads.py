@@ -130,7 +130,7 @@ def find_beads(
     if top <= DETECTION_STD * noise:
         raise CaptureError(
             f"sensor {'AB'[sensor]}: no bead found: in the sharpest plane "
-            f"({distance_um[sharpest]:g} um) the brightest spot rises only "
+            f"({distance_um[sharpest]:g} µm) the brightest spot rises only "
             f"{top / max(noise, 1e-30):.1f} standard deviations above the noise, expected "
             f"at least {DETECTION_STD:g}; expose longer, average frames, or take brighter beads"
         )
@@ -226,7 +226,7 @@ def check_saturation(
             plane, y, x = (int(n) for n in np.argwhere(full)[0])
             raise CaptureError(
                 f"sensor {'AB'[sensor]}: the bead at (y {bead.y_px}, x {bead.x_px}) is saturated: "
-                f"plane {plane + 1} ({depth_um[plane]:g} um), pixel (y {rows.start + y}, "
+                f"plane {plane + 1} ({depth_um[plane]:g} µm), pixel (y {rows.start + y}, "
                 f"x {columns.start + x}) stands at {planes[plane, rows, columns][y, x]:g}; expose "
                 "less, or leave this plane out"
             )

@@ -240,7 +240,7 @@ def _start(
         pixel_pitch_um = stated_um
         if stated_um is None:
             warnings.warn(
-                f"the stack states no pixel pitch: {start.pixel_pitch_um:g} um is assumed; give "
+                f"the stack states no pixel pitch: {start.pixel_pitch_um:g} µm is assumed; give "
                 "your own if it differs",
                 FociscopeWarning,
                 stacklevel=3,
@@ -258,18 +258,18 @@ def _check_plausible(measured: MeasuredStack, path: Path, start: Imager) -> None
     depth_um, what = measured.depth_um, None
     steps = np.diff(depth_um)
     if depth_um.max() < SHALLOWEST_UM:
-        what = f"go up to {depth_um.max():g} um only, as distances in mm would"
+        what = f"go up to {depth_um.max():g} µm only, as distances in mm would"
     if len(depth_um) > 2 and depth_um[0] in (0, 1) and (steps == 1).all():
         what = f"are {depth_um[0]:g}, {depth_um[1]:g}, ... {depth_um[-1]:g}, as numbers of planes"
     if not measured.is_stated and depth_um.max() > start.gap_um:
         what = (
-            f"are {depth_um.min():g} ... {depth_um.max():g} um by the file itself, beyond the gap "
-            f"of {start.gap_um:g} um, as coordinates of a stage would"
+            f"are {depth_um.min():g} ... {depth_um.max():g} µm by the file itself, beyond the gap "
+            f"of {start.gap_um:g} µm, as coordinates of a stage would"
         )
     if what is not None:
         raise ImagerError(
             f"{printable(path)}: the depths {what}; expected the distance of each plane from "
-            "sensor A in um; give those",
+            "sensor A in µm; give those",
             fields=("depth_um",),
             value=float(depth_um.max()),
         )

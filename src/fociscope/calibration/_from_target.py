@@ -134,7 +134,7 @@ def _check_saturation(stack: MeasuredStack, sensor: int, saturation_counts: floa
         if full.any():
             y, x = (int(n) for n in np.argwhere(full)[0])
             raise CaptureError(
-                f"sensor {'AB'[sensor]}: plane {plane + 1} ({stack.depth_um[plane]:g} um) is "
+                f"sensor {'AB'[sensor]}: plane {plane + 1} ({stack.depth_um[plane]:g} µm) is "
                 f"saturated: {int(full.sum())} pixel(s) stand at {counts[plane].max():g}, the "
                 f"first at (y {y}, x {x}); expose less, or leave this plane out"
             )
@@ -215,7 +215,7 @@ def _place(
     if best_score < POOREST_CORRELATION:
         raise CaptureError(
             f"sensor {'AB'[sensor]}: the target is not to be found in the sharpest plane "
-            f"({at_um:g} um): correlation {best_score:.2f}, expected at least "
+            f"({at_um:g} µm): correlation {best_score:.2f}, expected at least "
             f"{POOREST_CORRELATION}; is it the right target, not mirrored, at the sensor's pitch?"
         )
     return best

@@ -169,7 +169,7 @@ def check_bounds(fit_model: PsfFitModel, parameters: Float64Array, pixel_pitch_u
         if is_low or value >= upper - reach:
             raise ImagerError(
                 f"the fit ends at the bound of {name} ({getattr(psf, name):.4g}), expected a value "
-                f"inside: the depths, the pixel pitch ({pixel_pitch_um:g} um was taken) or the PSF "
+                f"inside: the depths, the pixel pitch ({pixel_pitch_um:g} µm was taken) or the PSF "
                 "model are not those of this stack; state the true ones",
                 fields=("depth_um", "pixel_pitch_um", "model"),
                 value=float(getattr(psf, name)),
@@ -202,7 +202,7 @@ def check_depths(depth_um: Float64Array, model: str, imager: Imager, sensors: in
         )
     if sensors == 2 and depth_um.max() > imager.gap_um:
         raise ImagerError(
-            f"depths go up to {depth_um.max():g} um but sensor B lies {imager.gap_um:g} um from A; "
+            f"depths go up to {depth_um.max():g} µm but sensor B lies {imager.gap_um:g} µm from A; "
             "state the true gap",
             fields=("gap_um",),
             value=float(depth_um.max()),

@@ -32,7 +32,7 @@ OutputOption = Annotated[Path, typer.Option("-o", "--output", help="The imager's
 DepthsOption = Annotated[
     str | None,
     typer.Option(
-        help='Depth of each plane from sensor A in um: a CSV file or "50,150,250". Without it, '
+        help='Depth of each plane from sensor A in µm: a CSV file or "50,150,250". Without it, '
         "the stack's own (OME-TIFF positions, a MAT variable depth_um)."
     ),
 ]

@@ -27,6 +27,7 @@ __all__ = [
     "print_table",
     "progress_bar",
     "read_imager",
+    "refuse_missing",
     "self_check",
 ]
 
@@ -70,6 +71,22 @@ def read_imager(path: Path | None) -> Imager | None:
     return None if path is None else Imager.from_toml(path)
 
 
+def refuse_missing(*paths: Path | str | None) -> None:
+    """Refuse a file that does not exist, before anything heavy is imported.
+
+    Args:
+        paths: Files and folders that the verb reads; None where an option is not set.
+
+    Raises:
+        FileFormatError: if one of them does not exist.
+    """
+    from fociscope.errors import FileFormatError, printable
+
+    for path in paths:
+        if path is not None and not Path(path).exists():
+            raise FileFormatError(f"{printable(path)}: there is no such file; check the path.")
+
+
 def print_table(title: str, columns: dict[str, list[str]]) -> None:
     """Print one row per layer."""
     from rich.table import Table
@@ -94,7 +111,7 @@ def found_columns(result: Reconstruction) -> dict[str, list[str]]:
                 result.present, result.depth_um, result.depth_std_um, strict=True
             )
         ],
-        "cells\non (%)": [f"{100 * mask.mean():.1f}" for mask in result.mask],
+        "cells\non\n(%)": [f"{100 * mask.mean():.1f}" for mask in result.mask],
     }
 
 

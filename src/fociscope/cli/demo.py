@@ -62,8 +62,8 @@ def _print_demo(done: DemoResult) -> None:
             **found_columns(done.result),
             "true\n(µm)": [f"{z:.0f}" for z in truth.depth_um],
             "error\n(µm)": [f"{e:.0f}" for e in done.depth_error_um],
-            "pixels\nright (%)": percent(scores.accuracy),
-            "constant\nbaseline (%)": percent(scores.constant_accuracy),
+            "pixels\nright\n(%)": percent(scores.accuracy),
+            "constant\nbaseline\n(%)": percent(scores.constant_accuracy),
             "Dice": [f"{d:.3f}" for d in scores.dice],
         },
     )

@@ -21,7 +21,6 @@ INTERRUPTED = 130
 app = typer.Typer(
     help="Layered 3D maps of tumour-cell foci from chip-scale lensless imagers.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,11 +18,35 @@ from fociscope.cli.common import (
     out,
     progress_bar,
     read_imager,
+    refuse_missing,
 )
 from fociscope.cli.entry import app
+from fociscope.cli.names import MODELS, SOLVERS, SUITES, completed, listed
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from fociscope.evaluation.run import Evaluation, Progress
+
+
+#: Columns of the table: key of a score, scale, decimals.
+COLUMNS = {
+    "pixels\nright\n(%)": ("accuracy", 100, 1),
+    "baseline\n(%)": ("constant_accuracy", 100, 1),
+    "Dice": ("dice", 1, 3),
+    "depth\nerror\n(µm)": ("depth_error_um", 1, 1),
+    "mean\ndepth\n(µm)": ("constant_depth_error_um", 1, 1),
+}
+TEST_ONLY_COLUMNS = {
+    "Dice": ("dice", 1, 3),
+    "right\n(%)": ("accuracy", 100, 1),
+    "const.\n(%)": ("constant_accuracy", 100, 1),
+    "depth\n(µm)": ("depth_error_um", 1, 1),
+    "const.\n(µm)": ("constant_depth_error_um", 1, 1),
+    "in std\n(%)": ("within_one_std", 100, 1),
+    "ECE\n(%)": ("calibration_error", 100, 1),
+    "flags\n(%)": ("flagged", 100, 1),
+}
 
 
 @app.command()
@@ -30,21 +55,31 @@ def evaluate(
         str,
         typer.Argument(
             metavar="MODEL|SOLVER",
-            help="A shipped model, a .safetensors file of your own, or a solver such as admm.",
+            help=f"A shipped model ({listed(MODELS)}), a .safetensors file of your own, or a "
+            f"solver ({listed(SOLVERS)}).",
+            autocompletion=completed((*MODELS, *SOLVERS), "fociscope.solvers"),
             show_default=False,
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")],
     suite: Annotated[
         str | None,
-        typer.Option(help="Of scenes: reference, quick or generalisation. [default: reference]"),
+        typer.Option(
+            help=f"Of scenes: {listed(SUITES)}. [default: reference]",
+            autocompletion=completed(SUITES),
+        ),
     ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Score on a data set of the published layout instead of a suite."),
     ] = None,
     baselines: Annotated[
-        str, typer.Option(help="none, all, or names with commas between them.")
+        str,
+        typer.Option(
+            help="Methods beside it: none, all, or names of models and solvers with commas between "
+            "them.",
+            autocompletion=completed(("none", "all", "constant", *MODELS, *SOLVERS)),
+        ),
     ] = "constant",
     conditions: Annotated[
         str | None,
@@ -59,15 +94,17 @@ def evaluate(
 ) -> None:
     """Score a model or solver on unseen scenes, and write a report with tables and pictures."""
     from fociscope.errors import FociscopeError
-    from fociscope.evaluation import results as files
-    from fociscope.evaluation.methods import find_methods
-    from fociscope.files import atomic_folder
-    from fociscope.report.page import write_report
 
     if data is not None and (suite is not None or conditions is not None):
         raise FociscopeError("--data takes the place of a suite; leave out --suite, --conditions")
     if data is None and imager is not None:
         raise FociscopeError("--imager is that of --data; a suite brings its own imagers")
+    refuse_missing(data, imager, method if method.endswith(".safetensors") else None)
+    from fociscope.evaluation import results as files
+    from fociscope.evaluation.methods import find_methods
+    from fociscope.files import atomic_folder
+    from fociscope.report.page import write_report
+
     with atomic_folder(output, overwrite=overwrite) as part:
         methods = find_methods(method, baselines, device=device)
         with progress_bar("Scoring scenes") as bar:
@@ -111,69 +148,37 @@ def _run(
 
 
 def _print(results: dict[str, Any]) -> None:
-    """Print one row per condition: the evaluated method beside the constant baseline."""
-    from rich.table import Table
+    """Print a row per condition, and below it one for each baseline that was asked for.
 
+    The constant baseline, which every method's scores hold, has columns of its own.
+    """
     from fociscope.report.labels import condition_label, evaluated
 
+    name = evaluated(results)
     if "test_only" in results["suite"]:
         _print_generalisation(results)
         return
-    name = evaluated(results)
-    table = Table(title=escape(name), title_justify="left", title_style="bold")
-    table.add_column("condition", no_wrap=True, min_width=26)
-    for column in (
-        "n",
-        "pixels\nright\n(%)",
-        "baseline\n(%)",
-        "Dice\n(%)",
-        "depth\nerror\n(µm)",
-        "mean\ndepth\n(µm)",
-    ):
-        table.add_column(column, justify="right")
+    table = _table(name, ["n", *COLUMNS])
     for condition in results["conditions"]:
-        s = condition["scores"][name]
-        if "not_applicable" in s:
-            table.add_row(condition_label(condition), str(condition["scenes"]), "cannot")
-            continue
-        table.add_row(
-            condition_label(condition),
-            str(s["scenes"]),
-            _value(s, "accuracy", 100),
-            _value(s, "constant_accuracy", 100),
-            _value(s, "dice", 100),
-            _value(s, "depth_error_um", 1),
-            _value(s, "constant_depth_error_um", 1),
-        )
+        for method in _printed_methods(results):
+            s = condition["scores"][method]
+            label = condition_label(condition) if method == name else f"  {method}"
+            scenes = str(s.get("scenes", condition["scenes"]))
+            table.add_row(escape(label), scenes, *_cells(s, COLUMNS))
     out.print(table)
 
 
 def _print_generalisation(results: dict[str, Any]) -> None:
     """Print the test-only families, the worst one first; the report has more columns."""
-    from rich.table import Table
-
     from fociscope.evaluation.generalisation import worst_first
     from fociscope.report.labels import evaluated
 
     name = evaluated(results)
-    columns = {
-        "Dice\n(%)": ("dice", 100),
-        "right\n(%)": ("accuracy", 100),
-        "const.\n(%)": ("constant_accuracy", 100),
-        "depth\n(µm)": ("depth_error_um", 1),
-        "const.\n(µm)": ("constant_depth_error_um", 1),
-        "in std\n(%)": ("within_one_std", 100),
-        "ECE\n(%)": ("calibration_error", 100),
-        "flags\n(%)": ("flagged", 100),
-    }
-    table = Table(title=escape(f"{name}, worst first"), title_justify="left", title_style="bold")
-    table.add_column("condition", no_wrap=True, min_width=26)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+    table = _table(f"{name}, worst first", TEST_ONLY_COLUMNS)
     for condition in worst_first(results["conditions"], name):
-        s = condition["scores"][name]
-        cells = (_value(s, key, scale) for key, scale in columns.values())
-        table.add_row(condition["name"], *(["cannot"] if "not_applicable" in s else cells))
+        for method in _printed_methods(results):
+            label = condition["name"] if method == name else f"  {method}"
+            table.add_row(escape(label), *_cells(condition["scores"][method], TEST_ONLY_COLUMNS))
     out.print(table)
     names = ", ".join(results["suite"]["test_only"])
     out.print(
@@ -181,6 +186,28 @@ def _print_generalisation(results: dict[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _printed_methods(results: dict[str, Any]) -> list[str]:
+    """Return the evaluated method and its baselines but the constant one."""
+    first, *others = results["methods"]
+    return [first, *(name for name in others if name != "constant")]
+
+
+def _table(title: str, columns: Iterable[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    table.add_column("condition", no_wrap=True, min_width=26)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _cells(scores: dict[str, Any], columns: dict[str, tuple[str, int, int]]) -> list[str]:
+    if "not_applicable" in scores:
+        return ["cannot"]
+    return [_value(scores, *column) for column in columns.values()]
 
 
 def _print_outcome(results: dict[str, Any], output: Path) -> None:
@@ -195,7 +222,7 @@ def _print_outcome(results: dict[str, Any], output: Path) -> None:
     )
 
 
-def _value(scores: dict[str, Any], key: str, scale: float) -> str:
+def _value(scores: dict[str, Any], key: str, scale: int, decimals: int) -> str:
     entry = scores.get(key)
     value = entry.get("value") if isinstance(entry, dict) else entry
-    return "" if value is None else f"{scale * value:.1f}"
+    return "" if value is None else f"{scale * value:.{decimals}f}"

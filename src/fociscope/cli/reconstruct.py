@@ -6,7 +6,13 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fociscope.cli.common import Device, DeviceOption, ImagerOption, OverwriteOption
+from fociscope.cli.common import (
+    Device,
+    DeviceOption,
+    ImagerOption,
+    OverwriteOption,
+    refuse_missing,
+)
 from fociscope.cli.entry import app
 from fociscope.cli.reconstruct_options import (
     AverageOption,
@@ -73,6 +79,9 @@ def reconstruct(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Turn captures into layered maps: probability, intensity, depth, foci, summary and figure."""
+    own_model = model if model is not None and model.endswith(".safetensors") else None
+    patterns = [None if set("*?[") & set(path) else path for path in captures]
+    refuse_missing(*patterns, imager, own_model)
     from fociscope.cli.reconstruct_report import follow, run
     from fociscope.workflows import ReconstructionOptions
 

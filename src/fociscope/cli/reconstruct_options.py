@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from fociscope.cli.names import MODELS, completed, listed
+
 __all__ = [
     "AverageOption",
     "BadPixelsOption",
@@ -76,8 +78,9 @@ OutputOption = Annotated[Path, typer.Option("-o", "--output", help="Folder to wr
 ModelOption = Annotated[
     str | None,
     typer.Option(
-        help="A shipped model, or a .safetensors file of your own; without it, layers-ab for two "
-        "sensors and layers-a for sensor A alone.",
+        help=f"A shipped model ({listed(MODELS)}), or a .safetensors file of your own; without it, "
+        "layers-ab for two sensors and layers-a for sensor A alone.",
+        autocompletion=completed(MODELS),
         show_default=False,
     ),
 ]

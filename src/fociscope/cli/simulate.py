@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from fociscope.cli.common import ImagerOption, OverwriteOption, err, out, progress_bar, read_imager
+from fociscope.cli.common import (
+    ImagerOption,
+    OverwriteOption,
+    err,
+    out,
+    progress_bar,
+    read_imager,
+    refuse_missing,
+)
 from fociscope.cli.entry import app
+from fociscope.cli.names import SPECIMENS, completed, listed
 
 if TYPE_CHECKING:
     from fociscope.simulation.dataset_record import DatasetPlan
@@ -39,7 +48,10 @@ NoiseOption = Annotated[
 ]
 SpecimenOption = Annotated[
     str | None,
-    typer.Option(help="A kind of specimen or a TOML file; without it, Perlin foci."),
+    typer.Option(
+        help=f"A kind of specimen ({listed(SPECIMENS)}) or a TOML file; without it, Perlin foci.",
+        autocompletion=completed(SPECIMENS, "fociscope.specimens"),
+    ),
 ]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Processes; without it, one per core.")
@@ -110,6 +122,7 @@ def _settings(
     specimen: str | None,
 ) -> dict[str, Any]:
     """Return the settings that both kinds of set share; what was not given is left out."""
+    refuse_missing(imager, specimen if str(specimen).endswith(".toml") else None)
     from fociscope.simulation import load_specimen
 
     given = {

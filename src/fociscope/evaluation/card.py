@@ -83,7 +83,7 @@ def _reference_lines(scores: Scores) -> list[str]:
     for name, key, scale, digits in (
         ("pixel accuracy (%)", "accuracy", 100, 1),
         ("constant baseline's accuracy (%)", "constant_accuracy", 100, 1),
-        ("Dice (%)", "dice", 100, 1),
+        ("Dice", "dice", 1, 3),
         ("MCC", "mcc", 1, 3),
     ):
         cells = [f"{scale * value:.{digits}f}" for value in by_layer[key]]
@@ -92,9 +92,9 @@ def _reference_lines(scores: Scores) -> list[str]:
     return [
         *lines,
         "",
-        f"- Depth error {_in_words(scores['depth_error_um'])} um, mean absolute; the mean depth's "
-        f"{_in_words(scores['constant_depth_error_um'])} um.",
-        f"- Depth within 100 um: {_in_words(scores['within_100_um'], 100)} % of layers; within one "
+        f"- Depth error {_in_words(scores['depth_error_um'])} µm, mean absolute; the mean depth's "
+        f"{_in_words(scores['constant_depth_error_um'])} µm.",
+        f"- Depth within 100 µm: {_in_words(scores['within_100_um'], 100)} % of layers; within one "
         f"stated standard deviation: {_in_words(scores['within_one_std'], 100)} % (68.3 % would be "
         "exact).",
         "- Expected calibration error of the probability: "
@@ -108,8 +108,8 @@ def _reference_lines(scores: Scores) -> list[str]:
 
 def _condition_lines(rows: list[tuple[str, Scores]]) -> list[str]:
     lines = [
-        "| condition | accuracy (%) | worst layer | constant | Dice (%) | depth error (um) "
-        "| within 100 um (%) | ECE (%) | self-check residual |",
+        "| condition | accuracy (%) | worst layer | constant | Dice | depth error (µm) "
+        "| within 100 µm (%) | ECE (%) | self-check residual |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, s in rows:
@@ -118,7 +118,7 @@ def _condition_lines(rows: list[tuple[str, Scores]]) -> list[str]:
             _in_words(s["accuracy"], 100),
             f"{100 * min(s['by_layer']['accuracy']):.1f}",
             f"{100 * s['constant_accuracy']['value']:.1f}",
-            f"{100 * s['dice']['value']:.1f}",
+            f"{s['dice']['value']:.3f}",
             _in_words(s["depth_error_um"]),
             f"{100 * s['within_100_um']['value']:.1f}",
             f"{100 * s['calibration_error']:.2f}",
@@ -263,8 +263,8 @@ def _limits(recipe: Recipe) -> list[str]:
     ]
     if layers > 1:
         lines.append(
-            f"- The depths are far from free: {layers} layers at least {apart_um:g} um apart "
-            f"within {gap_um:g} um leave each {gap_um - (layers - 1) * apart_um:g} um of room, so "
+            f"- The depths are far from free: {layers} layers at least {apart_um:g} µm apart "
+            f"within {gap_um:g} µm leave each {gap_um - (layers - 1) * apart_um:g} µm of room, so "
             "the mean depth's error stands beside the model's."
         )
     if "reflect" in recipe.family.boundaries:

@@ -81,7 +81,7 @@ class PhotonBudget:
         >>> from fociscope.imager import Imager, photon_budget
         >>> budget = photon_budget(Imager.reference(), cell_photons_per_s=1e7, depth_um=200.0)
         >>> print(str(budget).splitlines()[0])
-        A cell of 1e+07 photons/s at a depth of 200 um, exposed for 0.05 s: 5e+05 photons
+        A cell of 1e+07 photons/s at a depth of 200 µm, exposed for 0.05 s: 5e+05 photons
     """
 
     cell_photons_per_s: float
@@ -119,7 +119,7 @@ class PhotonBudget:
             "saturated": ["yes" if s.saturated else "no" for s in self.sensors],
         }
         head = (
-            f"A cell of {self.cell_photons_per_s:g} photons/s at a depth of {self.depth_um:g} um, "
+            f"A cell of {self.cell_photons_per_s:g} photons/s at a depth of {self.depth_um:g} µm, "
             f"exposed for {self.exposure_s:g} s: {self.emitted_photons:.4g} photons"
         )
         names = row("", [f"sensor {s.name}" for s in self.sensors])
@@ -157,8 +157,8 @@ def photon_budget(imager: Imager, *, cell_photons_per_s: float, depth_um: float)
         )
     if not 0 <= depth_um <= imager.gap_um:
         raise ImagerError(
-            f"the cell lies between the sensors, from 0 to {imager.gap_um:g} um deep; "
-            f"got {depth_um:g} um"
+            f"the cell lies between the sensors, from 0 to {imager.gap_um:g} µm deep; "
+            f"got {depth_um:g} µm"
         )
     emitted = cell_photons_per_s * imager.camera.exposure_s
     distances_um = (depth_um, imager.gap_um - depth_um)[: imager.sensors]

@@ -192,12 +192,12 @@ class LayerProjector:
         with torch.no_grad():
             if z.numel() == 0 or not bool(((z >= 0) & (z <= gap * (1 + 1e-6))).all()):
                 found = f"{float(z.min()):g} to {float(z.max()):g}" if z.numel() else "none"
-                raise ImagerError(f"depths must lie within 0 to {gap:g} um; got {found}")
+                raise ImagerError(f"depths must lie within 0 to {gap:g} µm; got {found}")
             least, most = self.imager.psf.depth_range_um
             distance, rounding = self.distance_um(z.clamp(max=gap)), gap * 1e-6
             if not bool(((distance >= least - rounding) & (distance <= most + rounding)).all()):
                 raise ImagerError(
-                    f"the PSF is known {least:g} to {most:g} um from a sensor; got layers "
-                    f"{float(distance.min()):g} to {float(distance.max()):g} um away"
+                    f"the PSF is known {least:g} to {most:g} µm from a sensor; got layers "
+                    f"{float(distance.min()):g} to {float(distance.max()):g} µm away"
                 )
         return z.clamp(max=gap)

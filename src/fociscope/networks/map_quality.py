@@ -204,7 +204,7 @@ def _specimen(terms: MapTerms, n: int, gap_um: float) -> tuple[str, str]:
     std_um = gap_um * float(terms.depth_std[n])
     return (
         f"specimen: cells in {coverage:.2g} % of the pixels, which the probabilities expect to be "
-        f"right by a Dice coefficient of {dice:.2f}, and depths to within {std_um:.0f} um",
+        f"right by a Dice coefficient of {dice:.2f}, and depths to within {std_um:.0f} µm",
         "rely on probabilities instead of the mask, and compare with another capture or solver",
     )
 

@@ -124,8 +124,8 @@ def check_imager(imager: Imager, info: ModelInfo) -> list[str]:
     if not low_um < high_um:
         least, most = imager.psf.depth_range_um
         raise ImagerError(
-            f"the PSF of the imager {imager.name!r} is known {least:g} to {most:g} um from a "
-            f"sensor, so for no layer within the gap of {imager.gap_um:g} um; calibrate it deeper"
+            f"the PSF of the imager {imager.name!r} is known {least:g} to {most:g} µm from a "
+            f"sensor, so for no layer within the gap of {imager.gap_um:g} µm; calibrate it deeper"
         )
     found = [*_unlike(imager, info), *_apart(imager)]
     for problem in found:
@@ -146,8 +146,8 @@ def check_pixel_size(pixel_size_um: float | None, imager: Imager) -> None:
     if pixel_size_um is None or abs(pixel_size_um / pitch_um - 1) <= PITCH_TOLERANCE:
         return
     warning = FociscopeWarning(
-        f"the files state pixels of {pixel_size_um:g} um, but those of the imager {imager.name!r} "
-        f"have {pitch_um:g} um, which all depths and sizes are worked out with; give the imager "
+        f"the files state pixels of {pixel_size_um:g} µm, but those of the imager {imager.name!r} "
+        f"have {pitch_um:g} µm, which all depths and sizes are worked out with; give the imager "
         "that took them, or correct the files",
         fields=("imager",),
     )
@@ -191,7 +191,7 @@ def _unlike(imager: Imager, info: ModelInfo) -> list[str]:
     share = DISTANCE_SHARES[worst]
     has, low, high = (_half_light_px(i, share) for i in (imager, least, most))
     return [
-        f"the imager's blur {share * imager.gap_um:.0f} um from a sensor, {has:.2g} pixels to half "
+        f"the imager's blur {share * imager.gap_um:.0f} µm from a sensor, {has:.2g} pixels to half "
         f"of the light, lies outside the {low:.2g} to {high:.2g} pixels that {info.name} was "
         "trained for"
     ]

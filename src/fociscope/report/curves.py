@@ -77,6 +77,7 @@ def draw_curves(results: Results, key: str, label: str, scale: float) -> Figure 
         scale: from the score's unit to the axis'.
     """
     by_name = conditions_by_name(results)
+    is_share = key != "depth_error_um"
     groups = [
         group
         for group in AXES
@@ -100,7 +101,7 @@ def draw_curves(results: Results, key: str, label: str, scale: float) -> Figure 
             for name in pictured(results):
                 if (key, name) != ("dice", CONSTANT):  # 0 wherever cells are rare
                     _curve(axes, results, members, name, key, scale)
-            if scale != 100:
+            if not is_share:
                 logarithmic(axes, "y")
             tidy(axes)
             axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
@@ -110,7 +111,7 @@ def draw_curves(results: Results, key: str, label: str, scale: float) -> Figure 
             axes.set_ylabel(label)
         _share_heights(
             [(group, axes) for group, axes in zip(groups, grid.flat, strict=False)],
-            highest=100.8 if scale == 100 else None,
+            highest=1.008 * scale if is_share else None,
         )
         shared_legend(figure, grid[0, 0], columns=4)
     return figure

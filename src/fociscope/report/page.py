@@ -122,7 +122,7 @@ def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
         )
     for key, label, scale, words in (
         ("accuracy", "pixels right (%)", 100.0, "Accuracy"),
-        ("dice", "Dice (%)", 100.0, "Dice coefficient"),
+        ("dice", "Dice", 1.0, "Dice coefficient"),
         ("depth_error_um", "depth error (µm)", 1.0, "Mean absolute depth error"),
     ):
         figure = draw_curves(results, key, label, scale)

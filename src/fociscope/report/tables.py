@@ -20,7 +20,7 @@ SIDE_BY_SIDE = (
     "method",
     "scenes",
     "accuracy (%)",
-    "Dice (%)",
+    "Dice",
     "IoU (%)",
     "MCC",
     "depth error (µm)",
@@ -51,7 +51,9 @@ def all_tables(results: Results) -> list[Table]:
         tables.append(_foci(results))
     if len(results["methods"]) > 1 and len(results["conditions"]) > 1:
         tables.append(_every_method(results, "accuracy", "Pixel accuracy of every method (%)", 100))
-        tables.append(_every_method(results, "dice", "Dice coefficient of every method (%)", 100))
+        tables.append(
+            _every_method(results, "dice", "Dice coefficient of every method", 1, digits=3)
+        )
         tables.append(
             _every_method(
                 results, "depth_error_um", "Depth error of every method (mean absolute, µm)", 1
@@ -80,7 +82,7 @@ def generalisation_table(results: Results, name: str) -> Table:
         rows.append(
             [
                 label,
-                share(s.get("dice"), interval=False),
+                number(s.get("dice"), scale=1, digits=3, interval=False),
                 share(s.get("accuracy"), interval=False),
                 share(s.get("constant_accuracy"), interval=False),
                 number(s.get("mcc"), scale=1, digits=2, interval=False),
@@ -101,7 +103,7 @@ def generalisation_table(results: Results, name: str) -> Table:
         "detected at one false focus per frame, the map of one layer.",
         (
             "condition",
-            "Dice (%)",
+            "Dice",
             "accuracy (%)",
             "constant baseline (%)",
             "MCC",
@@ -148,7 +150,7 @@ def _scores_row(label: str, scores: dict[str, Any]) -> list[str]:
         label,
         str(scores["scenes"]),
         share(scores.get("accuracy")),
-        share(scores.get("dice"), interval=False),
+        number(scores.get("dice"), scale=1, digits=3, interval=False),
         share(scores.get("iou"), interval=False),
         number(scores.get("mcc"), scale=1, digits=3, interval=False),
         um(scores.get("depth_error_um")),
@@ -261,7 +263,7 @@ def _every_condition(results: Results) -> Table:
                 str(s["scenes"]),
                 share(s.get("accuracy")),
                 share(s.get("constant_accuracy"), interval=False),
-                share(s.get("dice"), interval=False),
+                number(s.get("dice"), scale=1, digits=3, interval=False),
                 um(s.get("depth_error_um")),
                 um(s.get("constant_depth_error_um"), interval=False),
                 share(s.get("within_100_um"), interval=False),
@@ -283,7 +285,7 @@ def _every_condition(results: Results) -> Table:
             "scenes",
             "accuracy (%)",
             "constant baseline (%)",
-            "Dice (%)",
+            "Dice",
             "depth error (µm)",
             "mean depth's error (µm)",
             "within 100 µm (%)",
@@ -335,7 +337,9 @@ def _foci(results: Results) -> Table:
     )
 
 
-def _every_method(results: Results, key: str, title: str, scale: float) -> Table:
+def _every_method(
+    results: Results, key: str, title: str, scale: float, *, digits: int = 1
+) -> Table:
     conditions = results["conditions"]
     columns = {
         label: [c["scores"][name].get(key) for c in conditions]
@@ -346,7 +350,7 @@ def _every_method(results: Results, key: str, title: str, scale: float) -> Table
     rows = [
         [
             condition_label(c),
-            *(number(e[n], scale=scale, digits=1, interval=False) for e in told.values()),
+            *(number(e[n], scale=scale, digits=digits, interval=False) for e in told.values()),
         ]
         for n, c in enumerate(conditions)
     ]

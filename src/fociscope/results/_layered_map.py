@@ -82,9 +82,9 @@ class LayeredMap:
         depths = self.depth_um[self.present]
         where = "no layer present"
         if depths.size and lead:
-            where = f"depths {depths.min():.0f} to {depths.max():.0f} um"
+            where = f"depths {depths.min():.0f} to {depths.max():.0f} µm"
         elif depths.size:
-            where = f"depths {', '.join(f'{depth:.0f}' for depth in depths)} um"
+            where = f"depths {', '.join(f'{depth:.0f}' for depth in depths)} µm"
         return (
             f"<{type(self).__name__}: {captures}{layers} layer{'s' * (layers != 1)} of "
             f"{height}x{width} pixels, {sensors} sensor{'s' * (sensors != 1)}, "

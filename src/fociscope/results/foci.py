@@ -193,7 +193,7 @@ def tabulate_foci(result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER
         FociscopeError: If the diameter is not above 0.
     """
     if not (math.isfinite(cell_diameter_um) and cell_diameter_um > 0):
-        raise FociscopeError(f"the diameter of a cell must be above 0 um; got {cell_diameter_um}")
+        raise FociscopeError(f"the diameter of a cell must be above 0 µm; got {cell_diameter_um}")
     numbers, image = _numbered(result)
     layers, height, width = result.probability.shape[-3:]
     inside = np.flatnonzero(numbers)

@@ -39,7 +39,7 @@ class Reconstruction(LayeredMap):
         >>> scenes = fociscope.simulate(1, seed=0)
         >>> result = fociscope.load_model("layers-ab").reconstruct(scenes.captures[0])
         >>> result
-        <Reconstruction: 4 layers of 51x51 pixels, 2 sensors, model layers-ab, depths ... um>
+        <Reconstruction: 4 layers of 51x51 pixels, 2 sensors, model layers-ab, depths ... µm>
         >>> result.save("map", formats=("ome-tiff", "csv"))
     """
 

@@ -114,8 +114,8 @@ class ReconstructionOptions:
             )
         if not LEAST_CELL_UM <= self.cell_diameter_um <= LARGEST_CELL_UM:
             raise FociscopeError(
-                f"the diameter of a cell is {self.cell_diameter_um:g} um; expected "
-                f"{LEAST_CELL_UM:g} to {LARGEST_CELL_UM:g} um",
+                f"the diameter of a cell is {self.cell_diameter_um:g} µm; expected "
+                f"{LEAST_CELL_UM:g} to {LARGEST_CELL_UM:g} µm",
                 fields=("cell_diameter_um",),
                 value=self.cell_diameter_um,
                 least=LEAST_CELL_UM,

@@ -47,7 +47,7 @@ def _joined(layers: list[DrawnLayers]) -> DrawnLayers:
 
 def _is_spread(bounds: tuple[float, float]) -> tuple[float, float]:
     if bounds[0] < 0 or bounds[1] > LARGEST_SPREAD_UM:
-        raise ValueError(f"both numbers must lie within 0 ... {LARGEST_SPREAD_UM:g} um")
+        raise ValueError(f"both numbers must lie within 0 ... {LARGEST_SPREAD_UM:g} µm")
     return bounds
 
 

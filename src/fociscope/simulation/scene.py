@@ -45,7 +45,7 @@ class Scenes:
         >>> import fociscope
         >>> scenes = fociscope.simulate(2, seed=0)
         >>> scenes
-        <Scenes: 2 scenes, 4 layers of 51x51 pixels, 2 sensors, depths 4 to 989 um>
+        <Scenes: 2 scenes, 4 layers of 51x51 pixels, 2 sensors, depths 4 to 989 µm>
         >>> scenes.captures.shape
         (2, 2, 51, 51)
     """
@@ -94,7 +94,7 @@ class Scenes:
             f"<Scenes: {count} scene{'s' * (count != 1)}, {layers} "
             f"layer{'s' * (layers != 1)} of {height}x{width} pixels, {self.captures.shape[1]} "
             f"sensor{'s' * (self.captures.shape[1] != 1)}, depths {self.depth_um.min():.0f} to "
-            f"{self.depth_um.max():.0f} um{', curved' * (self.surface_um is not None)}>"
+            f"{self.depth_um.max():.0f} µm{', curved' * (self.surface_um is not None)}>"
         )
 
 
@@ -126,13 +126,13 @@ def draw_depths(
         array([ 20., 385., 818.], dtype=float32)
     """
     if not min_separation_um >= 0:
-        raise SceneError(f"layers need a separation of at least 0 um; got {min_separation_um:g} um")
+        raise SceneError(f"layers need a separation of at least 0 µm; got {min_separation_um:g} µm")
     slack = deepest_um - (layers - 1) * min_separation_um
     if slack < 0:
         most_um = math.floor(deepest_um / (layers - 1))
         raise SceneError(
-            f"{layers} layers at least {min_separation_um:g} um apart do not fit into "
-            f"{deepest_um:g} um; ask for a separation of at most {most_um} um"
+            f"{layers} layers at least {min_separation_um:g} µm apart do not fit into "
+            f"{deepest_um:g} µm; ask for a separation of at most {most_um} µm"
         )
     free = np.sort(rng.uniform(0, slack, layers))
     return (free + min_separation_um * np.arange(layers)).astype(np.float32)

@@ -263,8 +263,8 @@ class ResolutionTarget(Target):
         if not fitting:
             needs_um, has_um = ([round(n * frame.pixel_pitch_um) for n in s] for s in (needs, size))
             raise SceneError(
-                f"a resolution target of {needs_um[0]} x {needs_um[1]} um does not fit into the "
-                f"frame of {has_um[0]} x {has_um[1]} um; give shorter or fewer period_um"
+                f"a resolution target of {needs_um[0]} x {needs_um[1]} µm does not fit into the "
+                f"frame of {has_um[0]} x {has_um[1]} µm; give shorter or fewer period_um"
             )
         turns, share_y, share_x = fitting[0], 0.5, 0.5
         if self.placement == "random":

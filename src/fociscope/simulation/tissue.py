@@ -264,7 +264,7 @@ class MicroFoci(PlacedCells):
         if packing > LARGEST_PACKING:
             most = self.foci_per_mm2 * LARGEST_PACKING / packing
             raise ValueError(
-                f"foci {self.separation_um:g} um apart can be at most {most:.2g} per mm^2; "
+                f"foci {self.separation_um:g} µm apart can be at most {most:.2g} per mm^2; "
                 "lower foci_per_mm2 or separation_um"
             )
         return self

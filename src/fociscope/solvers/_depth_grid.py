@@ -93,7 +93,7 @@ def plane_depths_um(imager: Imager, planes: int) -> Tensor:
     if imager.sensors == 2:
         start, end = max(start, gap - most), min(end, gap - least)
     if start > end:
-        raise SolverError(f"the PSF is known {least:g} to {most:g} um from a sensor: no depth fits")
+        raise SolverError(f"the PSF is known {least:g} to {most:g} µm from a sensor: no depth fits")
     return start + (end - start) * (torch.arange(planes, dtype=torch.float64) + 0.5) / planes
 
 
@@ -190,8 +190,8 @@ def read_layers(
         raise SolverError(f"{len(z)} planes hold 1 to {len(z)} layers; got {layers}")
     if (layers - 1) * min_separation_um > float(z[-1] - z[0]):
         raise SolverError(
-            f"{layers} layers {min_separation_um:g} um apart do not fit between planes "
-            f"{float(z[0]):g} to {float(z[-1]):g} um deep"
+            f"{layers} layers {min_separation_um:g} µm apart do not fit between planes "
+            f"{float(z[0]):g} to {float(z[-1]):g} µm deep"
         )
     planes = light.reshape(-1, *light.shape[-3:]).clamp(min=0)
     weight = planes.double().square().sum((-2, -1))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fociscope.training.progress import ValidationScores as ValidationScores
     from fociscope.training.recipe import Recipe as Recipe
     from fociscope.training.recipe import shipped_recipes as shipped_recipes
+    from fociscope.training.recipe_file import new_recipe as new_recipe
     from fociscope.training.run import StageOutcome as StageOutcome
     from fociscope.training.run import TrainingOutcome as TrainingOutcome
     from fociscope.training.run import train as train
@@ -36,6 +37,7 @@ _HOME = {
     "TrainingProgress": "fociscope.training.progress",
     "ValidationScores": "fociscope.training.progress",
     "export_model": "fociscope.training.export",
+    "new_recipe": "fociscope.training.recipe_file",
     "shipped_recipes": "fociscope.training.recipe",
     "train": "fociscope.training.run",
 }
@@ -52,6 +54,7 @@ __all__ = [
     "TrainingProgress",
     "ValidationScores",
     "export_model",
+    "new_recipe",
     "shipped_recipes",
     "train",
 ]

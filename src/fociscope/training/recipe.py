@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, model_validator
 
 from fociscope.configuration import Configuration, Range, parse_toml, plain_errors
 from fociscope.errors import FociscopeError, ImagerError, RecipeError
@@ -34,6 +34,10 @@ __all__ = [
     "Stage",
     "shipped_recipes",
 ]
+
+
+#: How the name of a calibration's result ends; the imager lies beside it.
+_CALIBRATION = ".calibration.json"
 
 
 class RecipePart(Configuration):
@@ -280,12 +284,30 @@ class Recipe(RecipePart):
     stages: tuple[Stage, ...] = ()
     """Trained one after the other; without any, the recipe is a single stage."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _network_follows_imager(cls, values: Any, info: ValidationInfo) -> Any:
+        """Read the file of an imager, and give the network as many sensors as the imager has."""
+        if not isinstance(values, dict):
+            return values
+        imager, network = values.get("imager"), values.get("network", {})
+        if isinstance(imager, str):
+            imager = _imager_of_file(Path((info.context or {}).get("folder", "")) / imager)
+            values = {**values, "imager": imager}
+        if isinstance(network, dict) and "sensors" not in network:
+            sensors = imager.get("sensors") if isinstance(imager, dict) else None
+            sensors = imager.sensors if isinstance(imager, Imager) else sensors
+            if sensors in (1, 2):
+                values = {**values, "network": {**network, "sensors": sensors}}
+        return values
+
     @model_validator(mode="after")
     def _layers_fit(self) -> Self:
         if self.imager.sensors != self.network.sensors:
             raise ValueError(
                 f"the imager has {self.imager.sensors} sensor(s), "
-                f"the network {self.network.sensors}"
+                f"the network {self.network.sensors}; leave out network.sensors, and the network "
+                "follows the imager"
             )
         layers = self.validation.layers
         apart_um = max(self.scenes.min_separation_um[1], self.validation.min_separation_um)
@@ -299,8 +321,8 @@ class Recipe(RecipePart):
                 )
         if (layers - 1) * apart_um > self.imager.gap_um:
             raise ValueError(
-                f"{layers} layers {apart_um:g} um apart do not fit into the gap of "
-                f"{self.imager.gap_um:g} um; lower min_separation_um in [scenes] and [validation]"
+                f"{layers} layers {apart_um:g} µm apart do not fit into the gap of "
+                f"{self.imager.gap_um:g} µm; lower min_separation_um in [scenes] and [validation]"
             )
         if self.scenes.min_separation_um[0] < 0:
             raise ValueError("scenes.min_separation_um must not be negative")
@@ -429,6 +451,9 @@ class Recipe(RecipePart):
     def load(cls, name_or_path: str | Path) -> Self:
         """Read a recipe.
 
+        `imager` may name the file of an imager, beside the recipe, in place of a table: a `.toml`
+        file or a calibration's `.calibration.json`, beside which its imager lies.
+
         Args:
             name_or_path: Name of a shipped recipe, or path of a TOML file.
 
@@ -437,7 +462,8 @@ class Recipe(RecipePart):
 
         Raises:
             RecipeError: if the name is unknown, or the recipe does not hold together.
-            FileFormatError: if the file does not exist.
+            FileFormatError: if the file does not exist, or that of its imager.
+            ImagerError: if the file of its imager describes none.
 
         Examples:
             >>> from fociscope.training import Recipe
@@ -445,16 +471,18 @@ class Recipe(RecipePart):
             4
         """
         shipped = shipped_recipes()
+        context = None
         if str(name_or_path) in shipped:
             folder = resources.files("fociscope.training") / "recipes"
             content = (folder / f"{name_or_path}.toml").read_bytes()
         elif Path(name_or_path).suffix == ".toml":
             content = read_description(Path(name_or_path))
+            context = {"folder": Path(name_or_path).parent}
         else:
             raise unknown_name(
                 "recipe", name_or_path, shipped, error=RecipeError, other="give a .toml file"
             )
-        return parse_toml(cls, content, source=name_or_path, error=RecipeError)
+        return parse_toml(cls, content, source=name_or_path, error=RecipeError, context=context)
 
 
 def shipped_recipes() -> list[str]:
@@ -472,6 +500,13 @@ def shipped_recipes() -> list[str]:
     return sorted(
         f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
     )
+
+
+def _imager_of_file(path: Path) -> Imager:
+    """Read an imager from its file, or from that beside the result of a calibration."""
+    if path.name.endswith(_CALIBRATION):
+        path = path.with_name(f"{path.name.removesuffix(_CALIBRATION)}.toml")
+    return Imager.from_toml(path)
 
 
 def _merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

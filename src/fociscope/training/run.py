@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import tomli_w
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.loggers import Logger
@@ -20,7 +19,8 @@ from torch.utils.data import DataLoader
 
 from fociscope.configuration import parse_toml
 from fociscope.errors import FociscopeError, OutputExistsError, RecipeError, one_line
-from fociscope.files.safe.atomic import atomic_path, discard_leftovers
+from fociscope.files.safe.atomic import discard_leftovers
+from fociscope.files.safe.records import read_typed_record, write_record
 from fociscope.training._batches import validation_loader
 from fociscope.training._checkpoint import (
     BestAndLastCheckpoint,
@@ -43,13 +43,16 @@ from fociscope.training.progress import (
 )
 from fociscope.training.progress_display import progress_listeners
 from fociscope.training.recipe import Recipe
+from fociscope.training.recipe_file import write_recipe
 from fociscope.training.run_origin import DataRecord, RunOrigin, initial_weights
 
 __all__ = ["RUN_ORIGIN", "STAGES", "StageOutcome", "TrainingOutcome", "train"]
 
 RECIPE, RUN_ORIGIN, CURVES, STAGES = "recipe.toml", "start.json", "curves", "stages"
+#: The recipe with every number, in case a later version has other defaults.
+WHOLE_RECIPE = "recipe.json"
 #: What the folder of a run or of a stage may hold that has not reached its first checkpoint.
-_BEFORE_CHECKPOINT = (RECIPE, RUN_ORIGIN, CURVES, "tensorboard")
+_BEFORE_CHECKPOINT = (RECIPE, WHOLE_RECIPE, RUN_ORIGIN, CURVES, "tensorboard")
 _LOG_EVERY_STEPS = 50
 
 
@@ -134,10 +137,11 @@ def train(
 ) -> TrainingOutcome:
     """Train by a recipe, stage by stage.
 
-    The folder receives `recipe.toml`, `start.json` (what the run starts from beside the recipe),
-    `curves/metrics.csv`, and under `checkpoints/` the last state and the best one by mean pixel
-    accuracy on the validation scenes, both without pickle. Where the recipe names stages, each of
-    them has these in a folder of its own, `stages/1-NAME` and so on, and starts from the best
+    The folder receives `recipe.toml` (what differs from the defaults), `recipe.json` (every
+    number), `start.json` (what the run starts from beside the recipe), `curves/metrics.csv`, and
+    under `checkpoints/` the last state and the best one by mean pixel accuracy on the validation
+    scenes, both without pickle. Where the recipe names stages, each of them has these in a folder
+    of its own, `stages/1-NAME` and so on, and starts from the best
     weights of the stage before it. With several processes, each of them runs this function; the
     first one writes.
 
@@ -370,16 +374,17 @@ def _begin(
 ) -> None:
     """Write what a stage starts from, if it is not resumed; tidy what a kill may have left."""
     folder = stage.folder
-    discard_leftovers([folder / RECIPE, folder / RUN_ORIGIN, selection.best, selection.last])
+    written = (RECIPE, WHOLE_RECIPE, RUN_ORIGIN)
+    discard_leftovers([*(folder / name for name in written), selection.best, selection.last])
     if stage.whole is not None:
-        discard_leftovers([run.out / RECIPE, run.out / RUN_ORIGIN])
+        discard_leftovers([run.out / name for name in written])
     if origin is None:
         return
     if stage.whole is not None and stage.number == 1:
         origin.write(run.out / RUN_ORIGIN)
-        _write_recipe(stage.whole, run.out / RECIPE)
+        _write_recipe_files(stage.whole, run.out)
     origin.write(folder / RUN_ORIGIN)
-    _write_recipe(stage.recipe, folder / RECIPE)
+    _write_recipe_files(stage.recipe, folder)
 
 
 def _check_staged_run(recipe: Recipe, out: Path, *, resume: bool) -> None:
@@ -400,14 +405,34 @@ def _checkpoint_to_resume(recipe: Recipe, folder: Path, last: Path) -> dict[str,
     return read_checkpoint(last)
 
 
+def _write_recipe_files(recipe: Recipe, folder: Path) -> None:
+    """Write a recipe for people, and with every number for a run that is resumed later."""
+    write_recipe(recipe, folder / RECIPE)
+    write_record(folder / WHOLE_RECIPE, recipe.model_dump(mode="json"), overwrite=True)
+
+
 def _refuse_another_recipe(recipe: Recipe, folder: Path) -> None:
-    path = folder / RECIPE
+    path, whole = folder / RECIPE, folder / WHOLE_RECIPE
     if not path.is_file():
         raise RecipeError(f"{folder}: cannot be resumed; its {RECIPE} is missing")
-    theirs = parse_toml(Recipe, path.read_bytes(), source=path, error=RecipeError)
-    names = [[stage.name for stage in each.stages] for each in (theirs, recipe)]
-    if names[0] != names[1] or theirs.stage_recipes() != recipe.stage_recipes():
+    context = {"folder": folder}
+    theirs = parse_toml(Recipe, path.read_bytes(), source=path, error=RecipeError, context=context)
+    advice = "train anew in another folder"
+    if whole.is_file():  # runs of earlier versions have all numbers in recipe.toml
+        is_named_so = _is_same_recipe(theirs, recipe)
+        theirs = read_typed_record(whole, Recipe, "a recipe", advice=advice, error=RecipeError)
+        if is_named_so and not _is_same_recipe(theirs, recipe):
+            raise RecipeError(
+                f"{folder}: the run there was begun by a version with other defaults; {advice}"
+            )
+    if not _is_same_recipe(theirs, recipe):
         raise RecipeError(f"{folder}: the run there follows another recipe; give that one")
+
+
+def _is_same_recipe(one: Recipe, other: Recipe) -> bool:
+    """Whether two recipes train alike, stage by stage."""
+    names = [[stage.name for stage in recipe.stages] for recipe in (one, other)]
+    return names[0] == names[1] and one.stage_recipes() == other.stage_recipes()
 
 
 def _refuse_another_run(
@@ -422,13 +447,6 @@ def _refuse_another_run(
             f"{out or folder}: not empty; resume the run there, or name another folder",
             fields=("resume",),
         )
-
-
-def _write_recipe(recipe: Recipe, path: Path) -> None:
-    left_out = None if recipe.stages else {"stages"}
-    with atomic_path(path, overwrite=True) as part:
-        values = recipe.model_dump(mode="json", exclude_none=True, exclude=left_out)
-        part.write_text(tomli_w.dumps(values), encoding="utf-8")
 
 
 def _is_over(recipe: Recipe, checkpoint: dict[str, Any]) -> bool:

@@ -64,7 +64,7 @@ def test_too_few_depths_are_refused(model: str, depths: int) -> None:
 
 def test_depths_beyond_sensor_b_are_refused() -> None:
     both = MeasuredStack(np.repeat(stack().counts, 2, axis=0), DEPTH_UM)
-    with pytest.raises(ImagerError, match="sensor B lies 400 um from A") as refused:
+    with pytest.raises(ImagerError, match="sensor B lies 400 µm from A") as refused:
         calibrate_beads(both, imager=ONE.with_(gap_um=400.0))
     assert (refused.value.fields, refused.value.most) == (("gap_um",), 400.0)
 

@@ -58,7 +58,7 @@ def test_brightest_pixels_that_are_alike_by_chance_are_not_saturated() -> None:
 
 def test_a_fit_that_ends_at_its_bound_fails(tmp_path: Path) -> None:
     np.save(tmp_path / "s.npy", beads(blur_um=60))
-    with pytest.raises(ImagerError, match=r"bound of base_blur_um \(500\), .*600 um was taken"):
+    with pytest.raises(ImagerError, match=r"bound of base_blur_um \(500\), .*600 µm was taken"):
         calibrate(tmp_path / "s.npy", depth_um=DEPTH_UM, pixel_pitch_um=600, model="gaussian")
 
 

@@ -126,7 +126,7 @@ def test_depths_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         read_stack(tmp_path / "s.npy", depth_um=[50, 150])
     with pytest.raises(ImagerError, match="names no depths"):
         read_stack(tmp_path / "s.npy")
-    with pytest.raises(ImagerError, match="from 0 um"):
+    with pytest.raises(ImagerError, match="from 0 µm"):
         read_stack(tmp_path / "s.npy", depth_um=[-50, 150, 250])
     with pytest.raises(ImagerError, match="at most 20000"):
         read_stack(tmp_path / "s.npy", depth_um=[50, 150, 250_000])

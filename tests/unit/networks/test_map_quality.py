@@ -86,7 +86,7 @@ def test_the_specimen_is_named_where_the_capture_is_usual(check: MapQuality) -> 
     (text,) = check.quality_flags(as_terms(bad), statistics(1), gap_um=1000.0)
     assert text.startswith("specimen: cells in 25 % of the pixels")
     assert "Dice coefficient of 0.25" in text
-    assert "25 um" in text
+    assert "25 µm" in text
 
 
 def test_sound_maps_alone_fit_no_check() -> None:

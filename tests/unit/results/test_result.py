@@ -170,11 +170,11 @@ def test_what_cannot_be_written_is_refused_and_nothing_stays(series, tmp_path) -
 def test_the_repr_is_one_line_without_arrays(series) -> None:
     assert repr(series) == (
         "<Reconstruction: 3 captures, 4 layers of 40x44 pixels, 2 sensors, model by hand, "
-        "depths 110 to 592 um>"
+        "depths 110 to 592 µm>"
     )
     assert repr(series.frame(0)) == (
         "<Reconstruction: 4 layers of 40x44 pixels, 2 sensors, model by hand, "
-        "depths 110, 361, 592 um>"
+        "depths 110, 361, 592 µm>"
     )
     absent = replace(series.frame(0), presence=np.zeros(4, np.float32))
     assert repr(absent).endswith("model by hand, no layer present>")

@@ -201,7 +201,7 @@ def test_a_wrong_pixel_size_is_said_once(model, captures, tmp_path) -> None:
                 image,
                 metadata={"axes": "YX", "PhysicalSizeX": 20.0, "PhysicalSizeY": 20.0},
             )
-    with pytest.warns(FociscopeWarning, match="pixels of 20 um") as said:
+    with pytest.warns(FociscopeWarning, match="pixels of 20 µm") as said:
         Instrument().watch(model, [folder], tmp_path / "out")
     assert len(said) == 1
 

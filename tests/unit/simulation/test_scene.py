@@ -132,7 +132,7 @@ def test_the_repr_of_scenes_is_one_line_without_arrays() -> None:
     scenes = simulate(1, seed=1, layers=1, imager=imager)
     depth = f"{scenes.depth_um[0, 0]:.0f}"
     assert repr(scenes) == (
-        f"<Scenes: 1 scene, 1 layer of 20x31 pixels, 1 sensor, depths {depth} to {depth} um>"
+        f"<Scenes: 1 scene, 1 layer of 20x31 pixels, 1 sensor, depths {depth} to {depth} µm>"
     )
     curved = simulate(2, seed=4, surface=TILTED)
     assert repr(curved).endswith(" um, curved>")
@@ -262,7 +262,7 @@ def test_layers_that_do_not_fit_are_refused_with_a_separation_that_does(
         draw_depths(rng, layers, min_separation_um=gap_um * 0.6, deepest_um=gap_um)
     message = str(caught.value)
     assert f"{layers} layers" in message
-    assert f"{gap_um:g} um" in message
+    assert f"{gap_um:g} µm" in message
     stated = re.search(r"at most ([\d.]+) um", message)
     assert stated is not None
     separation = float(stated[1])
@@ -285,7 +285,7 @@ def test_layers_that_do_not_fit_are_refused_with_a_separation_that_does(
         ({"peak_snr_db": -5.0}, ["peak SNR", "-5"]),
         ({"peak_snr_db": 60.0}, ["peak SNR", "53.0 dB", "60"]),
         ({"peak_snr_db": float("nan")}, ["peak SNR"]),
-        ({"min_separation_um": 400.0}, ["4 layers", "400 um", "333 um"]),
+        ({"min_separation_um": 400.0}, ["4 layers", "400 µm", "333 µm"]),
     ],
 )
 def test_what_makes_no_sense_is_refused(settings: dict[str, Any], words: list[str]) -> None:

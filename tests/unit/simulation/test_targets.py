@@ -145,7 +145,7 @@ def test_a_target_that_fits_only_lying_lies() -> None:
 
 
 def test_a_target_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(SceneError, match=r"2657 x 1760 um does not fit .* 550 x 550 um"):
+    with pytest.raises(SceneError, match=r"2657 x 1760 µm does not fit .* 550 x 550 µm"):
         ResolutionTarget().coverage(np.random.default_rng(0), DrawnFrame((10, 10), 55.0))
 
 

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from fociscope.errors import FileFormatError, RecipeError
+from fociscope.errors import FileFormatError, ImagerError, RecipeError
+from fociscope.imager import Imager
 from fociscope.training.recipe import CalibrationScenes, Recipe, shipped_recipes
 
 LEAST = 'name = "mine"\n[optimisation]\nsteps = 5\n'
@@ -70,7 +71,8 @@ def test_data_never_share_a_seed(tmp_path: Path, kind: str) -> None:
         ('name = "mine"', ["optimisation", "required"]),
         ('name = "mine"\n[optimisation]\nsteps = 0', ["optimisation.steps"]),
         ('name = "../mine"\n[optimisation]\nsteps = 5', ["name"]),
-        (LEAST + "[imager]\nsensors = 1", ["1 sensor(s), the network 2"]),
+        (LEAST + "[imager]\nsensors = 1\n[network]\nsensors = 2", ["1 sensor(s), the network 2"]),
+        (LEAST + "[network]\nsensors = 1", ["2 sensor(s), the network 1", "leave out network"]),
         (LEAST + '[family]\nboundaries = ["mirror"]', ["family.boundaries", "mirror"]),
         (LEAST + "[network]\nlayers = 9", ["network.layers"]),
         ("name = ", ["not a TOML file"]),
@@ -130,6 +132,32 @@ def test_what_would_fail_only_after_training_is_refused_before(
 def test_a_core_outside_its_family_is_refused(tmp_path: Path) -> None:
     focus = "[family.focus]\nshare = 0.5\nhalf_angle_deg = [8.0, 20.0]\n"
     refused(tmp_path, LEAST + focus, "family.focus.half_angle_deg", "8 to 20", "9 to 30")
+
+
+# --- the imager's file --------------------------------------------------------------------------
+
+
+def test_an_imager_s_file_lies_beside_the_recipe_and_the_network_follows(tmp_path: Path) -> None:
+    chip = Imager(name="chip", sensors=1, gap_um=800.0)
+    (tmp_path / "chips").mkdir()
+    chip.to_toml(tmp_path / "chips" / "cal.toml")
+    for name in ("cal.toml", "cal.calibration.json"):
+        recipe = load(tmp_path, f'imager = "chips/{name}"\n{LEAST}')
+        assert recipe.imager == chip
+        assert recipe.network.sensors == 1
+    table = "[imager]\nsensors = 1\n[network]\nlayers = 2\n[validation]\nlayers = 2"
+    recipe = load(tmp_path, LEAST + table)
+    assert (recipe.network.sensors, recipe.network.layers) == (1, 2)
+    with pytest.raises(RecipeError, match=r"mine\.toml.*1 sensor\(s\), the network 2"):
+        load(tmp_path, f'imager = "chips/cal.toml"\n{LEAST}[network]\nsensors = 2')
+
+
+def test_an_imager_s_file_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match=r"gone\.toml: there is no such file"):
+        load(tmp_path, f'imager = "gone.toml"\n{LEAST}')
+    (tmp_path / "cal.toml").write_text("pitch = 3")
+    with pytest.raises(ImagerError, match=r"cal\.toml.*no such field"):
+        load(tmp_path, f'imager = "cal.toml"\n{LEAST}')
 
 
 # --- stages -------------------------------------------------------------------------------------

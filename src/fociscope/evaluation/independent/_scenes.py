@@ -88,8 +88,8 @@ def draw_scenes(
     slack_um = optics.gap_um - (layers - 1) * min_separation_um
     if layers < 1 or slack_um < 0:
         raise ValueError(
-            f"{layers} layer(s) at least {min_separation_um:g} um apart do not fit between "
-            f"sensors {optics.gap_um:g} um apart"
+            f"{layers} layer(s) at least {min_separation_um:g} µm apart do not fit between "
+            f"sensors {optics.gap_um:g} µm apart"
         )
     frame = Frame(optics.frame_px, optics.pixel_pitch_um)
     scenes = []

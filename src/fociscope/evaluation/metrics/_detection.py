@@ -133,7 +133,7 @@ def detect_foci(
     if not (cells >= 0).all() or not pixel_pitch_um > 0:
         raise ValueError(
             f"cells must be 0 or more in each pixel, and the pitch above 0; got {cells.min():g} "
-            f"and {pixel_pitch_um:g} um"
+            f"and {pixel_pitch_um:g} µm"
         )
     labels, frame = number_foci(t)
     foci = len(frame)

@@ -39,7 +39,7 @@ def read_depth_table(path: Path, text: str) -> list[float]:
         rows = list(csv.reader(lines, delimiter=separator))
     except csv.Error:
         raise FileFormatError(
-            f"{printable(path)}: not a table of depths, expected a text file with one depth in um "
+            f"{printable(path)}: not a table of depths, expected a text file with one depth in µm "
             "per line."
         ) from None
     header = [cell.strip().lower() for cell in rows[0]]
@@ -109,6 +109,6 @@ def _numbers(path: Path, cells: list[str]) -> list[float]:
             numbers.append(float(text))
         except ValueError:
             raise FileFormatError(
-                f"{printable(path)}: depth {number} reads {cell[:30]!r}, expected a number in um."
+                f"{printable(path)}: depth {number} reads {cell[:30]!r}, expected a number in µm."
             ) from None
     return numbers

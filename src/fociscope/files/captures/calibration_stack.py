@@ -82,10 +82,10 @@ class MeasuredStack:
         if depth_um.shape != counts.shape[1:2]:
             raise ImagerError(
                 f"the stack holds {counts.shape[1]} plane(s) but {depth_um.size} depth(s) are "
-                "given, expected one depth in um for each plane, in the planes' order"
+                "given, expected one depth in µm for each plane, in the planes' order"
             )
         if not (np.isfinite(depth_um).all() and (depth_um >= 0).all()):
-            raise ImagerError("depths must be finite and from 0 um; give distances from sensor A")
+            raise ImagerError("depths must be finite and from 0 µm; give distances from sensor A")
         if depth_um.max() > DEEPEST_UM:
             raise ImagerError(
                 f"depths go up to {depth_um.max():g}, expected um and at most {DEEPEST_UM:g}"
@@ -173,7 +173,7 @@ def read_stack(
     depths = one.depth_um if given is None else given
     if depths is None:
         raise ImagerError(
-            f"{printable(path)} names no depths; give them, as a file or as numbers in um",
+            f"{printable(path)} names no depths; give them, as a file or as numbers in µm",
             fields=("depth_um",),
         )
     if sensor_b is not None:
@@ -206,7 +206,7 @@ def _read_table(path: Path) -> Float64Array:
         text = ""
     if "\0" in text or not text.strip():
         raise FileFormatError(
-            f"{printable(path)}: not a table of depths, expected a text file with one depth in um "
+            f"{printable(path)}: not a table of depths, expected a text file with one depth in µm "
             "per line."
         )
     return _checked(read_depth_table(path, text), printable(path))
@@ -215,7 +215,7 @@ def _read_table(path: Path) -> Float64Array:
 def _checked(numbers: Iterable[float], where: str) -> Float64Array:
     depth_um = np.array(list(numbers), dtype=np.float64)
     if depth_um.size == 0 or not np.isfinite(depth_um).all():
-        raise FileFormatError(f"{where}: expected finite depths in um, one for each plane.")
+        raise FileFormatError(f"{where}: expected finite depths in µm, one for each plane.")
     return depth_um
 
 

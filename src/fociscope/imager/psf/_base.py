@@ -509,13 +509,13 @@ class Psf(Configuration):
         if not bool(((distance_um >= least) & (distance_um <= most)).all()):
             known = f"from {least:g}" if math.isinf(most) else f"from {least:g} to {most:g}"
             raise ImagerError(
-                f"this PSF is known for depths {known} um; got {float(distance_um.min()):g} to "
-                f"{float(distance_um.max()):g} um"
+                f"this PSF is known for depths {known} µm; got {float(distance_um.min()):g} to "
+                f"{float(distance_um.max()):g} µm"
             )
         if not (pixel_pitch_um > 0 and 0 < energy < 1):
             raise ImagerError(
-                "a kernel needs a pitch above 0 um and an energy within 0 ... 1; "
-                f"got {pixel_pitch_um:g} um and {energy:g}"
+                "a kernel needs a pitch above 0 µm and an energy within 0 ... 1; "
+                f"got {pixel_pitch_um:g} µm and {energy:g}"
             )
 
     @staticmethod
