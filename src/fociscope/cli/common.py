@@ -83,7 +83,10 @@ def refuse_missing(*paths: Path | str | None) -> None:
     from fociscope.errors import FileFormatError, printable
 
     for path in paths:
-        if path is not None and not Path(path).exists():
+        if path is None or Path(path).exists():
+            continue
+        # A path may go on inside a file, such as an archive.
+        if not any(parent.is_file() for parent in Path(path).parents):
             raise FileFormatError(f"{printable(path)}: there is no such file; check the path.")
 
 

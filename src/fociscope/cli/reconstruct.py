@@ -80,8 +80,8 @@ def reconstruct(
 ) -> None:
     """Turn captures into layered maps: probability, intensity, depth, foci, summary and figure."""
     own_model = model if model is not None and model.endswith(".safetensors") else None
-    patterns = [None if set("*?[") & set(path) else path for path in captures]
-    refuse_missing(*patterns, imager, own_model)
+    named = [path for path in captures if not set("*?[:") & set(path)]  # no patterns, no addresses
+    refuse_missing(*(() if watch else named), imager, own_model)
     from fociscope.cli.reconstruct_report import follow, run
     from fociscope.workflows import ReconstructionOptions
 

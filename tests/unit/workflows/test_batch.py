@@ -146,7 +146,7 @@ def test_a_warning_names_the_captures_that_it_is_about(tmp_path, mice, captures)
         tifffile.imwrite(path, image, resolution=(200, 200), resolutionunit="CENTIMETER")
     outcome = fociscope.reconstruct(mice, tmp_path / "map", CSV)
     (warning,) = outcome.warnings
-    assert str(warning).startswith("mouse1/x_A.TIF: the files state pixels of 50 um")
+    assert str(warning).startswith("mouse1/x_A.TIF: the files state pixels of 50 µm")
     assert warning.fields == ("imager",)
 
 
