@@ -49,38 +49,43 @@ TEST_ONLY_COLUMNS = {
 }
 
 
+MethodArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL|SOLVER",
+        help=f"A shipped model ({listed(MODELS)}), a .safetensors file of your own, or a "
+        f"solver ({listed(SOLVERS)}).",
+        autocompletion=completed((*MODELS, *SOLVERS), "fociscope.solvers"),
+        show_default=False,
+    ),
+]
+SuiteOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Of scenes: {listed(SUITES)}. [default: reference]",
+        autocompletion=completed(SUITES),
+    ),
+]
+BaselinesOption = Annotated[
+    str,
+    typer.Option(
+        help="Methods beside it: none, all, or names of models and solvers with commas between "
+        "them.",
+        autocompletion=completed(("none", "all", "constant", *MODELS, *SOLVERS)),
+    ),
+]
+
+
 @app.command()
 def evaluate(
-    method: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL|SOLVER",
-            help=f"A shipped model ({listed(MODELS)}), a .safetensors file of your own, or a "
-            f"solver ({listed(SOLVERS)}).",
-            autocompletion=completed((*MODELS, *SOLVERS), "fociscope.solvers"),
-            show_default=False,
-        ),
-    ],
+    method: MethodArgument,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")],
-    suite: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Of scenes: {listed(SUITES)}. [default: reference]",
-            autocompletion=completed(SUITES),
-        ),
-    ] = None,
+    suite: SuiteOption = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Score on a data set of the published layout instead of a suite."),
     ] = None,
-    baselines: Annotated[
-        str,
-        typer.Option(
-            help="Methods beside it: none, all, or names of models and solvers with commas between "
-            "them.",
-            autocompletion=completed(("none", "all", "constant", *MODELS, *SOLVERS)),
-        ),
-    ] = "constant",
+    baselines: BaselinesOption = "constant",
     conditions: Annotated[
         str | None,
         typer.Option(help="Only those of the suite that fit, such as 'reference,snr-*'."),
@@ -93,13 +98,7 @@ def evaluate(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Score a model or solver on unseen scenes, and write a report with tables and pictures."""
-    from fociscope.errors import FociscopeError
-
-    if data is not None and (suite is not None or conditions is not None):
-        raise FociscopeError("--data takes the place of a suite; leave out --suite, --conditions")
-    if data is None and imager is not None:
-        raise FociscopeError("--imager is that of --data; a suite brings its own imagers")
-    refuse_missing(data, imager, method if method.endswith(".safetensors") else None)
+    _check(method, suite=suite, conditions=conditions, data=data, imager=imager)
     from fociscope.evaluation import results as files
     from fociscope.evaluation.methods import find_methods
     from fociscope.files import atomic_folder
@@ -123,6 +122,24 @@ def evaluate(
         typer.echo(text, nl=False)
         return
     _print_outcome(done.results, output)
+
+
+def _check(
+    method: str,
+    *,
+    suite: str | None,
+    conditions: str | None,
+    data: Path | None,
+    imager: Path | None,
+) -> None:
+    """Refuse options that do not go together, and files that do not exist."""
+    from fociscope.errors import FociscopeError
+
+    if data is not None and (suite is not None or conditions is not None):
+        raise FociscopeError("--data takes the place of a suite; leave out --suite, --conditions")
+    if data is None and imager is not None:
+        raise FociscopeError("--imager is that of --data; a suite brings its own imagers")
+    refuse_missing(data, imager, method if method.endswith(".safetensors") else None)
 
 
 def _run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,9 +80,7 @@ def reconstruct(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Turn captures into layered maps: probability, intensity, depth, foci, summary and figure."""
-    own_model = model if model is not None and model.endswith(".safetensors") else None
-    named = [path for path in captures if not set("*?[:") & set(path)]  # no patterns, no addresses
-    refuse_missing(*(() if watch else named), imager, own_model)
+    _check_files(() if watch else captures, imager, model)
     from fociscope.cli.reconstruct_report import follow, run
     from fociscope.workflows import ReconstructionOptions
 
@@ -112,6 +111,13 @@ def reconstruct(
         follow(paths, output, options, idle_s=idle, as_json=json)
     else:
         run(paths, output, options, as_json=json)
+
+
+def _check_files(captures: Sequence[str], imager: Path | None, model: str | None) -> None:
+    """Refuse files that do not exist; patterns and addresses are left to the readers."""
+    named = [path for path in captures if not set("*?[:") & set(path)]
+    own_model = model if model is not None and model.endswith(".safetensors") else None
+    refuse_missing(*named, imager, own_model)
 
 
 def _check_idle(idle: float | None, watch: bool) -> None:

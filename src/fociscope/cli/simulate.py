@@ -80,9 +80,9 @@ def images_depth(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Write the published images_depth layout: 1.mat, 2.mat ... with depths in mm."""
+    settings = _settings(files, samples, seed, file_format, peak_snr_db, imager, specimen)
     from fociscope.simulation.dataset_record import DatasetPlan
 
-    settings = _settings(files, samples, seed, file_format, peak_snr_db, imager, specimen)
     plan = _plan(
         DatasetPlan.model_validate,
         {**settings, "layers": layers, "min_separation_um": min_separation_um},
@@ -105,9 +105,9 @@ def single_layer(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Write scenes of one layer at any depth, seen by sensor A alone: raw, blurred, depth."""
+    settings = _settings(files, samples, seed, file_format, peak_snr_db, imager, specimen)
     from fociscope.simulation.dataset_record import DatasetPlan
 
-    settings = _settings(files, samples, seed, file_format, peak_snr_db, imager, specimen)
     plan = _plan(lambda values: DatasetPlan.single_layer(**values), settings)
     _write(output, plan, workers=workers, resume=resume, overwrite=overwrite)
 

@@ -12,49 +12,56 @@ from fociscope.cli.common import Device, DeviceOption, err, out, refuse_missing
 from fociscope.cli.entry import app
 from fociscope.cli.names import MODELS, RECIPES, completed, listed
 
+RecipeArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help=f"A shipped recipe ({listed(RECIPES)}), or a TOML file of your own.",
+        metavar="RECIPE",
+        autocompletion=completed(RECIPES),
+        show_default=False,
+    ),
+]
+OutputOption = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Folder of the run.", show_default=False)
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of files of the published layout to train on, best without noise; without "
+        "it, scenes are simulated live."
+    ),
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="MODEL",
+        help=f"A shipped model ({listed(MODELS)}), or a .safetensors file, whose weights to "
+        "start from.",
+        autocompletion=completed(MODELS),
+    ),
+]
+NewOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--new",
+        metavar="FILE",
+        help="Train nothing: write a short, commented recipe to begin with.",
+    ),
+]
+NewImagerOption = Annotated[
+    Path | None, typer.Option(help="With --new: TOML file of the imager of that recipe.")
+]
+
 
 @app.command()
 def train(
-    recipe: Annotated[
-        str | None,
-        typer.Argument(
-            help=f"A shipped recipe ({listed(RECIPES)}), or a TOML file of your own.",
-            metavar="RECIPE",
-            autocompletion=completed(RECIPES),
-            show_default=False,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder of the run.", show_default=False)
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of files of the published layout to train on, best without noise; without "
-            "it, scenes are simulated live."
-        ),
-    ] = None,
-    start_from: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="MODEL",
-            help=f"A shipped model ({listed(MODELS)}), or a .safetensors file, whose weights to "
-            "start from.",
-            autocompletion=completed(MODELS),
-        ),
-    ] = None,
-    new: Annotated[
-        Path | None,
-        typer.Option(
-            "--new",
-            metavar="FILE",
-            help="Train nothing: write a short, commented recipe to begin with.",
-        ),
-    ] = None,
-    imager: Annotated[
-        Path | None, typer.Option(help="With --new: TOML file of the imager of that recipe.")
-    ] = None,
+    recipe: RecipeArgument = None,
+    output: OutputOption = None,
+    data: DataOption = None,
+    start_from: FromOption = None,
+    new: NewOption = None,
+    imager: NewImagerOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")
     ] = False,

@@ -6,6 +6,7 @@ the model; each changes some of the recipe's sections.
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -292,7 +293,8 @@ class Recipe(RecipePart):
             return values
         imager, network = values.get("imager"), values.get("network", {})
         if isinstance(imager, str):
-            imager = _imager_of_file(Path((info.context or {}).get("folder", "")) / imager)
+            folder = (info.context or {}).get("folder", "")
+            imager = _imager_of_file(Path(os.path.normpath(Path(folder, imager))))
             values = {**values, "imager": imager}
         if isinstance(network, dict) and "sensors" not in network:
             sensors = imager.get("sensors") if isinstance(imager, dict) else None

@@ -51,7 +51,7 @@ def test_a_kind_with_its_own_parts_is_its_name() -> None:
     others = [
         {"share": 0.2, "specimen": AnyTissue()},
         {"share": 0.1, "specimen": AnyTissue(per_layer=0.75)},
-        {"share": 0.1, "specimen": Nuclei(irregularity=0.25)},
+        {"share": 0.1, "specimen": Nuclei(irregularity=0.4)},
     ]
     values = {"name": "mine", "scenes": {"others": others}, "optimisation": {"steps": 5}}
     assert tomllib.loads(recipe_toml(Recipe.model_validate(values))) == {
@@ -60,7 +60,7 @@ def test_a_kind_with_its_own_parts_is_its_name() -> None:
             "others": [
                 {"share": 0.2, "specimen": {"kind": "any-tissue"}},
                 {"share": 0.1, "specimen": {"kind": "any-tissue", "per_layer": 0.75}},
-                {"share": 0.1, "specimen": {"kind": "nuclei", "irregularity": 0.25}},
+                {"share": 0.1, "specimen": {"kind": "nuclei", "irregularity": 0.4}},
             ]
         },
         "optimisation": {"steps": 5},
