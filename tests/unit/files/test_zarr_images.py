@@ -89,6 +89,12 @@ def test_an_unknown_version_without_axes_is_named(tmp_path: Path) -> None:
         pass
 
 
+def test_a_unit_without_a_scale_is_no_pixel_size(tmp_path: Path) -> None:
+    about = {"version": "0.4", "axes": AXES, "datasets": [{"path": "s0"}]}
+    write_image(tmp_path / "a.zarr", "0.4", about)
+    check(tmp_path / "a.zarr", None)
+
+
 def test_a_scale_of_another_length_leaves_the_pixels_readable(tmp_path: Path) -> None:
     said = described("0.4")
     said["coordinateTransformations"] = [scale(1.0, 55.0, 55.0)]

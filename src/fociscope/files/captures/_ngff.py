@@ -127,7 +127,9 @@ def _placement(
     where: str, axes: list[dict[str, Any]], changes: list[Mapping[str, Any]]
 ) -> Placement:
     """Return names and scale of axes; a scale that is none is ignored as a whole, and said."""
-    scale, notes = [1.0] * len(axes), tuple[str, ...]()
+    is_scaled = any(change.get("type") == "scale" for change in changes)
+    scale = [1.0 if is_scaled else math.nan] * len(axes)  # a unit alone is no size
+    notes: tuple[str, ...] = ()
     for change in changes:
         if change.get("type") != "scale":
             continue
