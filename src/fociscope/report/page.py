@@ -144,27 +144,7 @@ def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
                 + _oracles_in_words(results, [condition]),
                 figure,
             )
-    for number, (figure, caption) in enumerate(
-        (
-            (
-                draw_reliability(results),
-                "Reliability: of all pixels that were said to hold cells with a probability, the "
-                "share that does. On the diagonal, what is said comes true.",
-            ),
-            (
-                draw_families(results),
-                "Reliability of each family that nothing was trained on, the worst first; in "
-                "brackets the calibration error of the evaluated method.",
-            ),
-            (
-                draw_detection(results),
-                "Foci of which at least one pixel was found, by their size. Whoever marks all "
-                "finds all, and one blob is no false focus: read what is in brackets.",
-            ),
-        )
-    ):
-        if figure is not None:
-            yield Picture(("reliability", "families", "detection")[number], caption, figure)
+    yield from _probabilities_and_foci(results)
     pitch_um = results.get("pixel_pitch_um", 55.0)
     for case in cases:
         yield Picture(
@@ -172,6 +152,32 @@ def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
             f"The {case.title} scene by accuracy; captures on a square-root grey scale.",
             draw_case(case, pixel_pitch_um=pitch_um, name=name),
         )
+
+
+def _probabilities_and_foci(results: Results) -> Iterator[Picture]:
+    """Yield the pictures of what is stated of pixels, and of which foci are found."""
+    for name, figure, caption in (
+        (
+            "reliability",
+            draw_reliability(results),
+            "Reliability: of all pixels that were said to hold cells with a probability, the "
+            "share that does. On the diagonal, what is said comes true.",
+        ),
+        (
+            "families",
+            draw_families(results),
+            "Reliability of each family that nothing was trained on, the worst first; in "
+            "brackets the calibration error of the evaluated method.",
+        ),
+        (
+            "detection",
+            draw_detection(results),
+            "Foci of which at least one pixel was found, by their size. Whoever marks all "
+            "finds all, and one blob is no false focus: read what is in brackets.",
+        ),
+    ):
+        if figure is not None:
+            yield Picture(name, caption, figure)
 
 
 def tables_as_markdown(results: Results) -> str:
