@@ -35,18 +35,15 @@ HEAD = (
     "1 cell, 2-5, 6-20, more (%)",
     "the same, nearest layer (%)",
 )
-README = (
-    ("single-cells", "single cells"),
-    ("clusters", "clusters of cells"),
-    ("network", "networks of strands"),
-    ("strands", "strands"),
-    ("glands", "glands"),
-    ("mixed", "mixed kinds"),
-    ("dead-leaves", "dead leaves"),
-    ("spectral-foci", "foci of another noise field"),
-    ("sheets", "sheets"),
-    ("clouds", "clouds without cells"),
-)
+TITLES = {
+    "single-cells": "single cells",
+    "clusters": "clusters of cells",
+    "network": "networks of strands",
+    "dead-leaves": "dead leaves",
+    "spectral-foci": "foci of another noise field",
+    "mixed": "mixed kinds",
+    "clouds": "clouds without cells",
+}
 
 
 def value(scores: dict[str, Any], key: str) -> float | None:
@@ -115,18 +112,20 @@ def printed(head: tuple[str, ...], rows: list[list[str]]) -> None:
 
 def readme(results: dict[str, Any], model: str) -> list[list[str]]:
     """Return the rows of the README's table, the worst first."""
-    titles = dict(README)
     rows = []
     for condition in worst_first(results["conditions"], model):
-        seen = not condition.get("test_only")
-        if condition["name"] not in titles and not seen:
-            continue
+        family = condition.get("value", "")
+        title = TITLES.get(family, family)
+        if not condition.get("test_only"):
+            title = "*foci as in training*"
+        elif condition["layers"] == 1:
+            title += ", one layer"
         scores = condition["scores"][model]
         empty = condition.get("value") == "clouds"
         depth = (value(scores, "depth_error_um"), value(scores, "constant_depth_error_um"))
         rows.append(
             [
-                "*foci as in training*" if seen else titles[condition["name"]],
+                title,
                 "no cells" if empty else text(value(scores, "dice"), 2, 1),
                 f"{text(value(scores, 'accuracy'), 1)} % "
                 f"({text(value(scores, 'constant_accuracy'), 1)} %)",
