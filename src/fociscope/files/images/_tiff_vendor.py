@@ -1,11 +1,15 @@
 """What Micro-Manager writes beside each page of a TIFF: axes, channel and pixel size, as JSON.
 
 Sources: Micro-Manager's file format (tag 51123, a JSON per page), and NDTiff's, of pycro-manager,
-whose `Axes` name the place of a page along axes of any name.
+whose `Axes` name the place of a page along axes of any name: in the JSON of a page, or in the file
+`NDTiff.index` of the folder (NDTiff 3 specification: for each image the JSON of its axes, the name
+of its file and eight numbers, the first of them the offset of its pixels).
 """
 
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ __all__ = ["micromanager", "micromanager_axes", "micromanager_times"]
 _TAG = 51123
 _OF_PAGE = {"FrameIndex": "t", "SliceIndex": "z", "ChannelIndex": "c", "PositionIndex": "position"}
 _SHORTEST_AXIS = 2
+_INDEX, _MOST_INDEX_BYTES, _INDEX_NUMBERS = "NDTiff.index", 64 * 2**20, 8
 
 
 def micromanager(page: Any) -> dict[str, Any]:
@@ -45,9 +50,9 @@ def micromanager_axes(
     Raises:
         FileFormatError: They say more than frames and two channels, or planes are missing.
     """
-    if not _axes_of(micromanager(tiff.pages[0])):
+    places = _places(path, tiff, count)
+    if not places:
         return None
-    places = [_axes_of(micromanager(tiff.pages[index])) for index in range(count)]
     names = sorted({name for place in places for name in place})
     values = {name: list(dict.fromkeys(place.get(name) for place in places)) for name in names}
     long = {name: found for name, found in values.items() if len(found) >= _SHORTEST_AXIS}
@@ -91,6 +96,65 @@ def micromanager_times(tiff: Any, pages: Int64Array) -> tuple[float, ...] | None
     said = [micromanager(tiff.pages[int(page)]).get("ElapsedTime-ms") for page in pages]
     times = [float(ms) / 1000 for ms in said if isinstance(ms, int | float)]
     return tuple(times) if len(times) == len(said) else None
+
+
+def _places(path: Path, tiff: Any, count: int) -> list[dict[str, Any]]:
+    """Return the place of each page along each axis; none if pages do not say it."""
+    said = micromanager(tiff.pages[0])
+    if _axes_of(said):
+        return [_axes_of(micromanager(tiff.pages[index])) for index in range(count)]
+    index = path.parent / _INDEX
+    if not said or not index.is_file():
+        return []
+    indexed = _read_index(index, path.name)
+    offsets = [tiff.pages[number].dataoffsets[0] for number in range(count)]
+    missing = sum(offset not in indexed for offset in offsets)
+    if missing:
+        raise FileFormatError(
+            f"{printable(path)}: {missing} of its {count} pages are not in {_INDEX} beside it, so "
+            "which frame and camera they are of is not known; save the data set again."
+        )
+    return [indexed[offset] for offset in offsets]
+
+
+def _read_index(path: Path, name: str) -> dict[int, dict[str, Any]]:
+    """Return offset of the pixels -> axes of the images of one file.
+
+    Raises:
+        FileFormatError: The index is too large, cut off or no index.
+    """
+    if path.stat().st_size > _MOST_INDEX_BYTES:
+        raise FileFormatError(
+            f"{printable(path)}: larger than {_MOST_INDEX_BYTES} bytes; split the data set."
+        )
+    content = path.read_bytes()
+    at, images = 0, {}
+
+    def taken(length: int) -> bytes:
+        nonlocal at
+        part = content[at : at + length]
+        if len(part) < length:
+            raise ValueError
+        at += length
+        return part
+
+    def number() -> int:
+        return int(struct.unpack("<I", taken(4))[0])
+
+    try:
+        while at < len(content):
+            axes = json.loads(taken(number()))
+            file = taken(number()).decode()
+            offset = number()
+            taken(4 * (_INDEX_NUMBERS - 1))
+            if file == name:
+                images[offset] = _axes_of({"Axes": axes})
+    except (ValueError, RecursionError):
+        raise FileFormatError(
+            f"{printable(path)}: cut off, or no index of an NDTiff data set; save the data set "
+            "again."
+        ) from None
+    return images
 
 
 def _axes_of(said: dict[str, Any]) -> dict[str, Any]:
