@@ -42,7 +42,7 @@ PROGRESS_MS = 100
 VIEW, UP = (0.45, 0.75, 0.4), (-1.0, 0.0, 0.0)
 #: Leaves room around the stack, which is wider from corner to corner than from the front.
 ZOOM = 0.65
-USUAL_MODEL = "layers-ab"
+BY_SENSORS = "the usual one for the sensors"
 AS_MODEL = "as the model was trained"
 
 
@@ -57,7 +57,8 @@ class ReconstructionJob:
     sensors: list[Any]
     """Each sensor's image or series, A's first: (y, x), (1, y, x), (frame, y, x) or
     (frame, 1, y, x), as napari holds them."""
-    model: str | Path
+    model: str | Path | None
+    """None for the usual one for so many sensors."""
     imager_file: Path | None = None
     layers: int | None = None
     dark: tuple[Path, ...] = ()
@@ -179,7 +180,7 @@ class ReconstructWidget(Container):
             nullable=True,
             tooltip="None for an imager with sensor A alone",
         )
-        self.model = ComboBox(label="model", choices=shipped_models(), value=USUAL_MODEL)
+        self.model = ComboBox(label="model", choices=[BY_SENSORS, *shipped_models()])
         self.model_file = FileEdit(
             label="or your own",
             filter="Models (*.safetensors)",
@@ -246,7 +247,8 @@ class ReconstructWidget(Container):
             return
         job = ReconstructionJob(
             sensors=[layer.data[0] if layer.multiscale else layer.data for layer in layers],
-            model=self.model_file.value or self.model.value,
+            model=self.model_file.value
+            or (None if self.model.value == BY_SENSORS else self.model.value),
             imager_file=self.imager_file.value,
             layers=self.layers.value or None,
             dark=_files(self.dark),

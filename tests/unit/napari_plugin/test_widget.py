@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -180,6 +181,17 @@ def test_captures_open_from_files(app: Any, viewer: Any, widget: Any, tmp_path: 
     assert widget.sensor_b.value is viewer.layers[1]
     widget.files.value = (tmp_path / "missing.npy",)
     assert "missing.npy" in widget.message.value
+
+
+def test_an_image_of_sensor_a_alone_takes_the_model_for_one_sensor(
+    app: Any, viewer: Any, widget: Any, tmp_path: Path
+) -> None:
+    image = viewer.add_image(sample_data.example()[0][0][0])
+    widget.sensor_a.value, widget.sensor_b.value = image, None
+    run(app, widget)
+    widget._result.save(tmp_path / "map")
+    said = json.loads((tmp_path / "map" / "summary.json").read_text(encoding="utf-8"))
+    assert said["model"] == "layers-a"
 
 
 def test_sensor_b_goes_where_the_imager_has_it(
