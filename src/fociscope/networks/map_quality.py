@@ -177,7 +177,7 @@ def _causes(
             (
                 f"optics: the blur is {near:.2g} times the imager's near a sensor and "
                 f"{half_way:.2g} times half-way",
-                "check the imager's half angle, base blur and gap, or calibrate it",
+                ADVICE["psf_mismatch"],
             )
         )
     if unusual["unexplained"]:

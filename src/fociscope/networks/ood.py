@@ -40,6 +40,8 @@ ADVICE = {
     "saturated": "expose for a shorter time",
     "noisy": "expose for longer, or average frames",
     "empty": "expose for longer, or average frames",
+    "psf_mismatch_near": "check the imager's half angle, base blur and gap, or calibrate it",
+    "psf_mismatch": "check the imager's half angle, base blur and gap, or calibrate it",
     "odd": "check that it is a capture, and of this imager",
 }
 #: Fewer saturated pixels do no harm to a map, if the check for wrong maps does not object.
@@ -148,8 +150,8 @@ class OutOfDistributionLimits(Configuration):
     def foreign(self, statistics: CaptureStatistics) -> list[str]:
         """Describe captures unlike any valid one, for which no map can be judged.
 
-        Noise and lack of structure count beyond their limits, saturation and odd features from
-        `FOREIGN` times theirs on.
+        Noise, lack of structure and a PSF mismatch count beyond their limits, saturation and odd
+        features from `FOREIGN` times theirs on.
 
         Args:
             statistics: Statistics of a batch of captures.
@@ -162,13 +164,15 @@ class OutOfDistributionLimits(Configuration):
             "saturated": statistics.saturated > max(LEAST_SATURATED, FOREIGN * self.saturated),
             "noisy": statistics.noisy > self.noisy,
             "empty": statistics.empty > self.empty,
+            "psf_mismatch_near": statistics.psf_mismatch_near > self.psf_mismatch_near,
+            "psf_mismatch": statistics.psf_mismatch > self.psf_mismatch,
             "odd": odd > FOREIGN * self.odd,
         }
         texts = []
         for n in range(len(odd)):
             here = {name: bool(flags[n]) for name, flags in beyond.items()}
             words = self._in_words(here, statistics, n)
-            advice = [todo for name, todo in ADVICE.items() if here[name]]
+            advice = [todo for name, todo in ADVICE.items() if here.get(name)]
             texts.append(f"{words}: {'; '.join(dict.fromkeys(advice))}" if words else "")
         return texts
 
