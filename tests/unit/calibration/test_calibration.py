@@ -71,7 +71,7 @@ def test_depths_beyond_sensor_b_are_refused() -> None:
 
 def test_beads_at_the_full_scale_are_refused_by_plane_and_pixel() -> None:
     counts = np.minimum(stack(peak_snr_db=45).counts, 4095)
-    with pytest.raises(CaptureError, match=r"saturated: plane \d \(\d+ um\), pixel \(y 2\d, x 2"):
+    with pytest.raises(CaptureError, match=r"saturated: plane \d \(\d+ µm\), pixel \(y 2\d, x 2"):
         calibrate_beads(changed(counts), imager=ONE)
 
 

@@ -135,7 +135,7 @@ def test_the_repr_of_scenes_is_one_line_without_arrays() -> None:
         f"<Scenes: 1 scene, 1 layer of 20x31 pixels, 1 sensor, depths {depth} to {depth} µm>"
     )
     curved = simulate(2, seed=4, surface=TILTED)
-    assert repr(curved).endswith(" um, curved>")
+    assert repr(curved).endswith(" µm, curved>")
 
 
 # --- the exposure -------------------------------------------------------------------------------
@@ -263,7 +263,7 @@ def test_layers_that_do_not_fit_are_refused_with_a_separation_that_does(
     message = str(caught.value)
     assert f"{layers} layers" in message
     assert f"{gap_um:g} µm" in message
-    stated = re.search(r"at most ([\d.]+) um", message)
+    stated = re.search(r"at most ([\d.]+) µm", message)
     assert stated is not None
     separation = float(stated[1])
     assert separation == pytest.approx(gap_um / (layers - 1), abs=1)

@@ -11,10 +11,8 @@ import pytest
 import tifffile
 
 import fociscope
-from fociscope.app.methods import default_model
 from fociscope.errors import CaptureError
 from fociscope.imager import Imager
-from fociscope.networks.store import usual_model
 from fociscope.workflows import ReconstructionOptions, ReconstructionPlan, reconstruct_captures
 
 DEMO = Path(str(resources.files("fociscope.demo")))
@@ -76,7 +74,3 @@ def test_a_followed_stack_of_unnamed_pages_is_of_both_sensors(tmp_path) -> None:
             stack.write(tifffile.imread(path), photometric="minisblack", metadata=None)
     outcome = fociscope.watch(tmp_path / "run.tif", tmp_path / "maps", TABLES, idle_s=0.3)
     assert (outcome.summary["model"], outcome.frames) == ("layers-ab", 2)
-
-
-def test_the_app_takes_the_same_models() -> None:
-    assert [default_model(n) for n in (1, 2)] == [usual_model(n) for n in (1, 2)]
