@@ -163,7 +163,7 @@ def bad_pair(tmp_path: Path, name: str, image: np.ndarray) -> list[Path]:
         np.save(tmp_path / "three.npy", np.stack([image] * 3)[None])
         return [tmp_path / "three.npy"]
     elif name == "sensor A alone":
-        return [good]
+        return [good, "--model", "layers-ab"]
     np.save(broken, values)
     return [good, broken]
 
