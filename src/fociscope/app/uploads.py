@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Protocol
 
 from fociscope.app.capture_input import safe_name
 from fociscope.errors import FileFormatError
+from fociscope.files.captures.pairing import natural_order
 
 __all__ = ["SentFile", "save_files"]
 
@@ -37,7 +37,8 @@ async def save_files(
         FileFormatError: another kind of file, or two of one name, so that nobody knows which is
             sensor A's.
     """
-    named = sorted(((safe_name(file.name, suffixes), file) for file in files), key=_natural)
+    named = [(safe_name(file.name, suffixes), file) for file in files]
+    named.sort(key=lambda one: natural_order(Path(one[0])))
     often, count = Counter(name.casefold() for name, _ in named).most_common(1)[0]
     if count > 1:
         shown = next(name for name, _ in named if name.casefold() == often)
@@ -49,9 +50,3 @@ async def save_files(
     for path, (_, file) in zip(paths, named, strict=True):
         await file.save(path)
     return paths
-
-
-def _natural(item: tuple[str, SentFile]) -> list[str | int]:
-    """Order names by their numbers, A before B."""
-    parts = re.split(r"(\d+)", item[0].casefold())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)]

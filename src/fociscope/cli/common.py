@@ -29,6 +29,7 @@ __all__ = [
     "read_imager",
     "refuse_missing",
     "self_check",
+    "show",
 ]
 
 out, err = Console(), Console(stderr=True)
@@ -88,6 +89,11 @@ def refuse_missing(*paths: Path | str | None) -> None:
         # A path may go on inside a file, such as an archive.
         if not any(parent.is_file() for parent in Path(path).parents):
             raise FileFormatError(f"{printable(path)}: there is no such file; check the path.")
+
+
+def show(name: str, value: str) -> None:
+    """Print one property of what `fociscope info` describes."""
+    out.print(f"[bold]{name:<12}[/] {escape(value)}", highlight=False, soft_wrap=True)
 
 
 def print_table(title: str, columns: dict[str, list[str]]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from fociscope.cli.common import OverwriteOption, out, progress_bar, read_imager
+from fociscope.cli.common import OverwriteOption, out, progress_bar, read_imager, show
 from fociscope.cli.entry import app
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _describe_folder(path: Path) -> list[Path]:
         describe_captures(path)
         return []
     files = dataset_files(path)
-    _line("Folder of", f"{len(files)} file(s) without {RECORD_NAME}: no checksums to hold")
+    show("Folder of", f"{len(files)} file(s) without {RECORD_NAME}: no checksums to hold")
     for file in files:
         _describe_layout(file)
     return files
@@ -153,23 +153,18 @@ def _is_plain_name(path: Path) -> bool:
     return not path.exists() and not any(mark in str(path) for mark in ("*", "?", "[", ":/"))
 
 
-def _line(name: str, value: str) -> None:
-    """Print one property."""
-    out.print(f"[bold]{name:<12}[/] {escape(value)}", highlight=False, soft_wrap=True)
-
-
 def _describe_set(folder: Path, state: SetState) -> None:
     from rich.table import Table
 
     record, plan = state.record, state.record.plan
     noise = "none" if plan.peak_snr_db is None else f"{plan.peak_snr_db:g} dB peak SNR"
     versions = ", ".join(f"{name} {number}" for name, number in record.versions.items())
-    _line("Data set", f"{folder} ({plan.kind}, {plan.format})")
-    _line("Scenes", f"{plan.files} x {plan.samples}, {plan.layers} layer(s), seed {plan.seed}")
-    _line("Imager", _in_short(plan.imager))
-    _line("Specimen", plan.specimen.kind)
-    _line("Noise", noise)
-    _line("Made with", versions)
+    show("Data set", f"{folder} ({plan.kind}, {plan.format})")
+    show("Scenes", f"{plan.files} x {plan.samples}, {plan.layers} layer(s), seed {plan.seed}")
+    show("Imager", _in_short(plan.imager))
+    show("Specimen", plan.specimen.kind)
+    show("Noise", noise)
+    show("Made with", versions)
     table = Table()
     for name in ("file", "samples", "first\nscene", "size\n(MB)", "cells on\n(%)", "depth\n(µm)",
                  "capture\npeak", "checksum"):  # fmt: skip
@@ -189,7 +184,7 @@ def _describe_set(folder: Path, state: SetState) -> None:
     out.print(table)
     if record.statistics is not None:
         s = record.statistics
-        _line(
+        show(
             "Over all",
             f"cells on {100 * s.coverage_mean:.1f} % of a layer ({100 * s.coverage_min:.0f} … "
             f"{100 * s.coverage_max:.0f}), depth {s.depth_um_mean:.0f} µm ({s.depth_um_min:.0f} … "
@@ -226,9 +221,9 @@ def _describe_layout(path: Path) -> None:
     from fociscope.files import ImagesDepthFile
 
     with ImagesDepthFile.open(path) as file:
-        _line("File", f"{path}, published layout, {file.samples} sample(s)")
+        show("File", f"{path}, published layout, {file.samples} sample(s)")
         for name in file.names:
-            _line("", f"{name}: {' x '.join(map(str, file.shape(name)))}")
+            show("", f"{name}: {' x '.join(map(str, file.shape(name)))}")
         low, high, peak = float("inf"), 0.0, 0.0
         step = 256 if file.is_sliceable else file.samples
         for start in range(0, file.samples, step):
@@ -240,19 +235,19 @@ def _describe_layout(path: Path) -> None:
                     max(high, float(data.depth_um.max())),
                 )
     if high > 0:
-        _line("Depths", f"{low:.1f} … {high:.1f} µm from sensor A")
-    _line("Captures", f"at most {peak:.4g}")
-    _line("Sound", "shapes, numbers and depths fit together")
+        show("Depths", f"{low:.1f} … {high:.1f} µm from sensor A")
+    show("Captures", f"at most {peak:.4g}")
+    show("Sound", "shapes, numbers and depths fit together")
 
 
 def _describe_imager(path: Path) -> None:
     from fociscope.imager import Imager
 
     imager = Imager.from_toml(path)
-    _line("Imager", _in_short(imager))
+    show("Imager", _in_short(imager))
     for part in ("psf", "camera"):
         values = getattr(imager, part).model_dump(mode="json")
-        _line(
+        show(
             part.upper() if part == "psf" else "Camera",
             ", ".join(f"{k} {v}" for k, v in values.items() if not isinstance(v, list | dict)),
         )
@@ -265,18 +260,18 @@ def _describe_model(name: Path) -> None:
     network, about = read_model(path)
     count = sum(p.numel() for p in network.parameters())
     a = about.architecture
-    _line("Model", f"{about.name}, {count:,} parameters, {path}")
-    _line(
+    show("Model", f"{about.name}, {count:,} parameters, {path}")
+    show(
         "Takes",
         f"{a.sensors} sensor image(s); looks for {about.layers} layer(s), at most {a.layers}",
     )
-    _line("Imager", _in_short(about.imager))
-    _line(
+    show("Imager", _in_short(about.imager))
+    show(
         "Trained for",
         f"half angles {_span(about.half_angle_deg)} degrees, base blur "
         f"{_span(about.base_blur_px)} pixels, peak SNR {_span(about.peak_snr_db)} dB",
     )
-    _line("Sound", "weights fit the architecture, all finite")
+    show("Sound", "weights fit the architecture, all finite")
     for card in (path.with_suffix(".md"), path.with_name("card.md")):
         if card.is_file():
             from rich.markdown import Markdown

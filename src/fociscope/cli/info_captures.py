@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from rich.markup import escape
 
-from fociscope.cli.common import out
+from fociscope.cli.common import show
 from fociscope.errors import printable
 from fociscope.files import open_captures
 from fociscope.files.captures.reader import is_published
@@ -31,11 +30,11 @@ def describe_captures(path: Path) -> None:
     with open_captures([path], allow_non_finite=True) as series:
         frames, sensors, height, width = series.shape
         sides = "sensors A and B" if sensors == 2 else "sensor A alone"
-        _line("Captures", f"{path}, {frames} frame(s) of {sides}, {height} x {width} pixels (y, x)")
+        show("Captures", f"{path}, {frames} frame(s) of {sides}, {height} x {width} pixels (y, x)")
         for pair in series.pairs[:PAIRS_LISTED]:
-            _line("", " + ".join(printable(file) for file in pair))
+            show("", " + ".join(printable(file) for file in pair))
         if len(series.pairs) > PAIRS_LISTED:
-            _line("", f"and {len(series.pairs) - PAIRS_LISTED} more")
+            show("", f"and {len(series.pairs) - PAIRS_LISTED} more")
         low, high, total, finite, count = np.inf, -np.inf, 0.0, 0, 0
         for batch in series.batches(max(1, STEP_VALUES // (sensors * height * width))):
             values = batch[np.isfinite(batch)]
@@ -44,16 +43,12 @@ def describe_captures(path: Path) -> None:
                 low, high = min(low, float(values.min())), max(high, float(values.max()))
                 total += float(values.sum(dtype=np.float64))
         if finite:
-            _line("Values", f"{low:g} … {high:g}, mean {total / finite:.4g}")
+            show("Values", f"{low:g} … {high:g}, mean {total / finite:.4g}")
         if finite < count:
-            _line("", f"{count - finite} of {count} are NaN or infinite")
+            show("", f"{count - finite} of {count} are NaN or infinite")
         pitch_um = series.pixel_size_um
-        _line("Pixel", "size not stated" if pitch_um is None else f"{pitch_um:g} µm")
+        show("Pixel", "size not stated" if pitch_um is None else f"{pitch_um:g} µm")
         if series.time_s is not None and len(series.time_s) > 1:
-            _line("Times", f"{series.time_s[-1] - series.time_s[0]:g} s from first to last frame")
+            show("Times", f"{series.time_s[-1] - series.time_s[0]:g} s from first to last frame")
         for note in series.notes:
-            _line("Note", note)
-
-
-def _line(name: str, value: str) -> None:
-    out.print(f"[bold]{name:<12}[/] {escape(value)}", highlight=False, soft_wrap=True)
+            show("Note", note)

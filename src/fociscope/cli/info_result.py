@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
-from fociscope.cli.common import out
+from fociscope.cli.common import show
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.safe.records import read_record
-from fociscope.results.writers import JOURNAL
+from fociscope.results.writers import JOURNAL, SUMMARY
 from fociscope.series.journal import Journal
 
 __all__ = ["JOURNAL", "SUMMARY", "describe_result"]
-
-SUMMARY = "summary.json"
 
 _LARGEST_BYTES = 2**30
 
@@ -28,27 +24,27 @@ def describe_result(folder: Path) -> None:
     """
     has_journal, summary = (folder / JOURNAL).exists(), folder / SUMMARY
     said = _read(summary) if summary.exists() else {}
-    _line("Result", f"{folder}" + (f", model {said['model']}" if "model" in said else ""))
+    show("Result", f"{folder}" + (f", model {said['model']}" if "model" in said else ""))
     if said.get("is_batch"):
         count = len(said.get("captures", []))
-        _line("Batch", f"{count} capture(s), in folders of their own; more may come (--resume)")
+        show("Batch", f"{count} capture(s), in folders of their own; more may come (--resume)")
     elif has_journal:
         frames = Journal.read(folder).frames
         state = "may go on" if said else "is unfinished"
-        _line("Series", f"{frames} frame(s) are certain; it {state} (--resume)")
+        show("Series", f"{frames} frame(s) are certain; it {state} (--resume)")
     elif "series" in said:
-        _line("Series", f"{said['series'].get('frames')} frames, complete")
+        show("Series", f"{said['series'].get('frames')} frames, complete")
     else:
-        _line("Captures", f"{len(said.get('captures', []))}")
+        show("Captures", f"{len(said.get('captures', []))}")
     made = [f"{name} {said[name]}" for name in ("fociscope", "torch", "numpy") if name in said]
     if made:
-        _line("Made with", ", ".join(made))
+        show("Made with", ", ".join(made))
     if "inputs" in said:
         names = [str(one.get("name")) for one in said["inputs"][:3]]
         more = len(said["inputs"]) - len(names)
-        _line("Of", ", ".join(names) + (f" and {more} more" if more else ""))
+        show("Of", ", ".join(names) + (f" and {more} more" if more else ""))
     files = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
-    _line("Files", ", ".join(files))
+    show("Files", ", ".join(files))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -63,7 +59,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not sound:
         raise FileFormatError(f"{printable(path)}: not {what}; {advice}.")
     return dict(said)
-
-
-def _line(name: str, value: str) -> None:
-    out.print(f"[bold]{name:<12}[/] {escape(value)}", highlight=False, soft_wrap=True)

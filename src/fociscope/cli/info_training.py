@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from rich.markup import escape
-
-from fociscope.cli.common import out
+from fociscope.cli.common import show
 from fociscope.errors import printable
 from fociscope.training.recipe import Recipe
 
@@ -29,14 +27,14 @@ def describe_recipe(name: str) -> None:
     recipe = Recipe.load(name)
     imager, network = recipe.imager, recipe.network
     height, width = imager.frame_px
-    _line("Recipe", recipe.name)
-    _line(
+    show("Recipe", recipe.name)
+    show(
         "Imager",
         f"{imager.name}: {width} x {height} pixels of {imager.pixel_pitch_um:g} µm, "
         f"{imager.sensors} sensor(s), depths to {imager.gap_um:g} µm",
     )
-    _line("Network", f"{network.sensors} sensor image(s), at most {network.layers} layer(s)")
-    _line(
+    show("Network", f"{network.sensors} sensor image(s), at most {network.layers} layer(s)")
+    show(
         "Family",
         f"half angles {_span(recipe.family.half_angle_deg)} degrees, base blur "
         f"{_span(recipe.family.base_blur_px)} pixels, peak SNR "
@@ -45,7 +43,7 @@ def describe_recipe(name: str) -> None:
     stages = recipe.stages
     for each, named in zip(recipe.stage_recipes(), stages or (None,), strict=True):
         settings = each.optimisation
-        _line(
+        show(
             "Training" if named is None else f"Stage {named.name}",
             f"{settings.steps:,} steps of {settings.batch_scenes} scenes",
         )
@@ -57,7 +55,7 @@ def describe_run(folder: Path) -> None:
     Raises:
         RecipeError: Its recipe is damaged.
     """
-    _line("Run", f"{folder}")
+    show("Run", f"{folder}")
     describe_recipe(str(folder / RECIPE))
     for curves in sorted(folder.rglob("metrics.csv")):
         last = _last_row(curves)
@@ -65,9 +63,9 @@ def describe_run(folder: Path) -> None:
             accuracy = last.get("val/accuracy")
             reached = f", pixel accuracy {100 * float(accuracy):.1f} %" if accuracy else ""
             where = printable(curves.parent.parent)
-            _line("Reached", f"{where}: step {last.get('step', '?')}{reached}")
+            show("Reached", f"{where}: step {last.get('step', '?')}{reached}")
     models = sorted(path.name for path in folder.glob("*.safetensors"))
-    _line("Model", ", ".join(models) or "not exported yet")
+    show("Model", ", ".join(models) or "not exported yet")
 
 
 def _last_row(path: Path) -> dict[str, str]:
@@ -90,7 +88,3 @@ def _is_number(text: str) -> bool:
 
 def _span(bounds: tuple[float, float]) -> str:
     return f"{bounds[0]:g} … {bounds[1]:g}"
-
-
-def _line(name: str, value: str) -> None:
-    out.print(f"[bold]{name:<12}[/] {escape(value)}", highlight=False, soft_wrap=True)

@@ -149,11 +149,8 @@ def draw_reliability(results: Results) -> Figure | None:
                 _reliability(right, s, condition_label(condition), style)
         right.set_title(f"{name}: conditions")
         for axes in (left, right):
-            axes.plot([0, 100], [0, 100], color="0.6", linewidth=0.8, zorder=0)
-            axes.set_xlim(0, 100)
-            axes.set_ylim(0, 100)
+            _reliability_square(axes)
             axes.set_xlabel("stated probability of cells (%)")
-            tidy(axes)
             _legend_below(axes, "(calibration error)")
         left.set_ylabel("pixels with cells (%)")
     return figure
@@ -263,7 +260,7 @@ def draw_families(results: Results) -> Figure | None:
             0.5 + FAMILY_INCH * rows, rows, FAMILY_COLUMNS, sharex=True, sharey=True
         )
         for axes, condition in zip(grid.flat, families, strict=False):
-            axes.plot([0, 100], [0, 100], color="0.6", linewidth=0.8, zorder=0)
+            _reliability_square(axes)
             for n, line in lines.items():
                 scores = condition["scores"].get(n, {})
                 if "reliability" in scores:
@@ -271,9 +268,6 @@ def draw_families(results: Results) -> Figure | None:
             error = 100 * condition["scores"][name]["calibration_error"]
             layers = ", one layer" if condition["layers"] == 1 else ""
             axes.set_title(f"{condition['value']}\n{error:.1f} %{layers}")
-            axes.set_xlim(0, 100)
-            axes.set_ylim(0, 100)
-            tidy(axes)
         for axes in grid.flat[len(families) :]:
             axes.axis("off")
         figure.supxlabel("stated probability of cells (%)", fontsize=8)
@@ -296,6 +290,14 @@ def _depth(said: Any, layer: int) -> str:
     if said.depth_std_um is not None:
         text += f" ± {said.depth_std_um[layer]:.0f}"
     return f"{text} µm"
+
+
+def _reliability_square(axes: Axes) -> None:
+    """Draw the diagonal, on which what is stated comes true, in its square."""
+    axes.plot([0, 100], [0, 100], color="0.6", linewidth=0.8, zorder=0)
+    axes.set_xlim(0, 100)
+    axes.set_ylim(0, 100)
+    tidy(axes)
 
 
 def _reliability(axes: Axes, scores: dict[str, Any], label: str, style: dict[str, Any]) -> None:

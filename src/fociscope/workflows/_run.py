@@ -26,7 +26,14 @@ from fociscope.reconstruction.checks import check_pixel_size
 from fociscope.reconstruction.engine import Model
 from fociscope.reconstruction.preparation import prepared
 from fociscope.results.result import Reconstruction
-from fociscope.results.writers import DEFAULT_FORMATS, FIGURE, JOURNAL, OF_SERIES, write_result
+from fociscope.results.writers import (
+    DEFAULT_FORMATS,
+    FIGURE,
+    JOURNAL,
+    OF_SERIES,
+    SUMMARY,
+    write_result,
+)
 from fociscope.series.folder import SERIES_FORMATS
 from fociscope.series.frames import FrameOptions, reconstruct_frames
 from fociscope.series.options import THREADS, ReconstructionOptions
@@ -173,7 +180,7 @@ class Run:
             )
             draw_reconstruction(first, self.title).savefig(part / FIGURE)
             files = tuple(self.output / path.name for path in (*written, part / FIGURE))
-            summary = json.loads((part / "summary.json").read_text(encoding="utf-8"))
+            summary = json.loads((part / SUMMARY).read_text(encoding="utf-8"))
         return result, files, summary
 
     def loaded_model(self) -> Model:
