@@ -22,7 +22,7 @@ from fociscope.app.capture_input import (
     upload_suffixes,
     without_folders,
 )
-from fociscope.app.controls import FileField, card, labelled_slider, plot, say, section
+from fociscope.app.controls import FileField, card, labelled_slider, plot, say, section, upload
 from fociscope.app.follow_panel import FollowPanel
 from fociscope.app.instrument_panel import InstrumentPanel
 from fociscope.app.methods import described
@@ -104,15 +104,13 @@ class CapturePanel:
             )
 
     def _build_drop(self) -> None:
-        self._upload = ui.upload(
+        self._upload = upload(
             label=DROP,
-            multiple=True,
-            auto_upload=True,
-            max_files=4,
-            max_total_size=UPLOAD_BYTES,
-            on_multi_upload=self._dropped,
-            on_rejected=self._rejected,
-        ).props(f'flat accept="{",".join((*upload_suffixes(), *SETTINGS))}" aria-label="{DROP}"')
+            suffixes=(*upload_suffixes(), *SETTINGS),
+            most=4,
+            sent=self._dropped,
+            rejected=self._rejected,
+        ).props(f'flat aria-label="{DROP}"')
         ui.label(
             "TIFF, PNG or NPY; stacks for series; or one .mat of the published layout; with them, "
             f"if you like, an imager.toml. Up to {UPLOAD_BYTES // 2**20} MiB, gone when you leave."

@@ -12,7 +12,7 @@ from fociscope.app.capture_input import UPLOAD_BYTES
 from fociscope.app.uploads import save_files
 from fociscope.errors import FociscopeError
 
-__all__ = ["FileField", "card", "labelled_slider", "plot", "say", "section"]
+__all__ = ["FileField", "card", "labelled_slider", "plot", "say", "section", "upload"]
 
 
 def labelled_slider(
@@ -80,6 +80,39 @@ def say(message: str, *, wrong: bool = False) -> None:
     )
 
 
+def upload(
+    *,
+    suffixes: tuple[str, ...],
+    most: int,
+    sent: Callable[[events.MultiUploadEventArguments], Any],
+    rejected: Callable[[], Any],
+    label: str = "",
+) -> ui.upload:
+    """Return a place for a few files, all of which arrive.
+
+    The browser names each part of what it sends after its file unless told otherwise, and of two
+    parts of one name NiceGUI hands over the last alone: sensor B in place of A and B. So every
+    part has a name of its own here.
+
+    Args:
+        suffixes: of files that are taken.
+        most: files at a time.
+        sent: is called with all files that were sent together.
+        rejected: is called where one is not taken.
+        label: what is to be sent, shown in it.
+    """
+    place = ui.upload(
+        label=label,
+        multiple=True,
+        auto_upload=True,
+        max_files=most,
+        max_total_size=UPLOAD_BYTES,
+        on_multi_upload=sent,
+        on_rejected=rejected,
+    )
+    return place.props(f'accept="{",".join(suffixes)}" :field-name="() => String(Math.random())"')
+
+
 class FileField:
     """A row for one file, or a few that belong together: what was sent, a button, another to clear.
 
@@ -110,18 +143,15 @@ class FileField:
         """
         self._label, self._suffixes, self._folder = label, suffixes, folder
         self._taken, self._cleared = taken, cleared
-        self._upload = ui.upload(
-            multiple=True,
-            auto_upload=True,
-            max_files=most,
-            max_total_size=UPLOAD_BYTES,
-            on_multi_upload=self._sent,
-            on_rejected=lambda: say(
+        self._upload = upload(
+            suffixes=suffixes,
+            most=most,
+            sent=self._sent,
+            rejected=lambda: say(
                 f"{label}: not taken; expected 1 to {most} file(s), {', '.join(suffixes)}",
                 wrong=True,
             ),
-        )
-        self._upload.props(f'accept="{",".join(suffixes)}"').classes("hidden")
+        ).classes("hidden")
         with ui.row().classes("w-full items-center no-wrap gap-1"):
             with ui.column().classes("gap-0 grow min-w-0"):
                 ui.label(label).classes("text-sm leading-5")
