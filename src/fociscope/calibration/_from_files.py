@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,9 +21,15 @@ from fociscope.errors import (
     OutputExistsError,
     printable,
 )
-from fociscope.files.captures.calibration_stack import MeasuredStack, read_depths, read_stack
+from fociscope.files.captures.calibration_stack import (
+    MeasuredStack,
+    file_of,
+    read_depths,
+    read_stack,
+)
 from fociscope.files.images.reader import read_image
 from fociscope.files.safe.atomic import atomic_folder
+from fociscope.files.safe.checksum import sha256
 from fociscope.imager.geometry import Imager
 from fociscope.typing import Progress
 
@@ -62,8 +67,8 @@ def calibrate(
     """Fit an imager to a stack of beads, or of a known target, at known depths.
 
     Args:
-        stack: File of sensor A's planes, (depth, y, x): TIFF, NPY or MAT; NPY may hold
-            (depth, sensor, y, x).
+        stack: File of sensor A's planes, (depth, y, x), or of both sensors', (depth, sensor, y, x):
+            TIFF, NPY, HDF5, MAT, NPZ or Zarr.
         output: The imager's file to write, ending in `.toml`, with its summary beside it; None to
             write nothing.
         depth_um: (depth,) distance of each plane from sensor A, or a CSV file, or a text such as
@@ -137,7 +142,7 @@ def calibrate(
     else:
         calibration = calibrate_target(measured, read_image(Path(target)), **options)
     if output is not None:
-        inputs = [Path(path) for path in (stack, sensor_b, target) if path is not None]
+        inputs = [file_of(Path(path))[0] for path in (stack, sensor_b, target) if path is not None]
         save_calibration(calibration, output, inputs=inputs, draw=draw, overwrite=overwrite)
     return calibration
 
@@ -276,5 +281,4 @@ def _check_plausible(measured: MeasuredStack, path: Path, start: Imager) -> None
 
 
 def _input(path: Path) -> dict[str, str]:
-    with path.open("rb") as file:
-        return {"name": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"name": path.name, "sha256": sha256(path)}

@@ -23,8 +23,8 @@ StackArgument = Annotated[
     Path,
     typer.Argument(
         metavar="STACK",
-        help="Sensor A's planes at known depths: TIFF, NPY or MAT, (depth, y, x); TIFF and NPY may "
-        "hold both sensors: 2 channels, or (depth, sensor, y, x).",
+        help="Sensor A's planes at known depths, (depth, y, x): TIFF, NPY, HDF5, MAT, NPZ or Zarr; "
+        "both sensors' as 2 channels, or (depth, sensor, y, x).",
         show_default=False,
     ),
 ]
@@ -43,7 +43,7 @@ TargetOption = Annotated[
     Path | None,
     typer.Option(help="Image of a known target, one value per pixel; without it, beads."),
 ]
-VariableOption = Annotated[str | None, typer.Option(help="Of a MAT file that holds several.")]
+VariableOption = Annotated[str | None, typer.Option(help="Array, of a file that holds several.")]
 ModelOption = Annotated[
     str,
     typer.Option(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 import tifffile
+import zarr
 
 from fociscope.calibration import MeasuredStack, read_depths, read_stack
 from fociscope.errors import FileFormatError, ImagerError
@@ -238,3 +239,37 @@ def test_depths_of_a_mat_file_in_mm_and_without_a_unit(tmp_path: Path) -> None:
     stack = read_stack(tmp_path / "b.mat")
     assert stack.depth_um.tolist() == DEPTH_UM
     assert "'z' state no unit" in " ".join(stack.notes)
+
+
+@pytest.mark.parametrize("kind", ["h5", "mat", "npz", "zarr", "named.h5", "path.h5"])
+def test_both_sensors_in_a_file_of_arrays(tmp_path: Path, kind: str) -> None:
+    pair = np.stack([PLANES, PLANES + 1], axis=1)
+    path = tmp_path / f"ab.{kind}"
+    if kind == "mat":
+        scipy.io.savemat(path, {"beads": pair.transpose(2, 3, 1, 0), "depth_um": DEPTH_UM})
+    elif kind == "npz":
+        np.savez(path, beads=pair, depth_um=DEPTH_UM)
+    elif kind == "zarr":
+        zarr.create_array(path, data=pair)
+    else:
+        with h5py.File(path, "w") as file:
+            file["run/beads"] = pair.transpose(1, 0, 3, 2) if kind == "named.h5" else pair
+            if kind == "named.h5":
+                file["run/beads"].attrs["axes"] = ["camera", "z", "x", "y"]
+            if kind == "path.h5":
+                file["dark"] = PLANES
+                path = Path(f"{path}:/run/beads")
+    depths = None if kind in ("mat", "npz") else DEPTH_UM
+    stack = read_stack(path, depth_um=depths)
+    assert np.array_equal(stack.counts, pair.swapaxes(0, 1))
+    assert stack.depth_um.tolist() == DEPTH_UM
+
+
+def test_an_array_that_states_its_pixels_and_what_its_numbers_stand_for(tmp_path: Path) -> None:
+    planes = PLANES + 40_000
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["beads"] = planes.view(np.int16)
+        file["beads"].attrs.update({"_Unsigned": "true", "pixel_size_um": 40.0})
+    stack = read_stack(tmp_path / "a.h5", depth_um=DEPTH_UM)
+    assert np.array_equal(stack.counts[0], planes)
+    assert stack.pixel_pitch_um == 40

@@ -8,7 +8,7 @@ import tifffile
 
 from fociscope.errors import FileFormatError
 from fociscope.files import open_captures, read_captures
-from fociscope.files.captures._name_times import disagreeing, name_times
+from fociscope.files.formats._times import disagreeing, name_times
 
 
 def write(folder: Path, *names: str, value: int = 1) -> list[Path]:

@@ -88,6 +88,62 @@ def test_a_description_of_fewer_images_and_room_for_more_are_said(tmp_path: Path
         assert series.notes == ()
 
 
+def test_room_for_more_images_behind_listed_pages_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "a.tif", FRAMES[:2], metadata=None)
+    with (tmp_path / "a.tif").open("ab") as file:
+        file.write(FRAMES[2:].tobytes())
+    with open_captures([tmp_path / "a.tif"]) as series:
+        assert "lists 2 pages, and has room for 4 more image(s)" in " ".join(series.notes)
+
+
+def test_a_tag_that_counts_more_pages_is_said(tmp_path: Path) -> None:
+    tags = [(297, 3, 2, (0, 6), True)]
+    write(tmp_path / "a.tif", FRAMES[:3], metadata=None, extratags=tags)
+    with open_captures([tmp_path / "a.tif"]) as series:
+        assert len(series) == 3
+        assert "PageNumber counts 6 images but the file holds 3" in " ".join(series.notes)
+
+
+def test_an_acquisition_that_ended_early_is_said(tmp_path: Path) -> None:
+    """As Micro-Manager begins a file: its summary stands before the pages."""
+    summary = json.dumps({"Frames": 6, "Channels": 2, "Slices": 1}).encode()
+    said = json.dumps({"FrameIndex": 0}).encode() + b"\0"
+    head = struct.pack("<IIII", 483729, 2, 2355492, len(summary)) + summary
+    at = 8 + len(head)
+    data = at + len(said)
+    tags = [(256, 3, 1, 30), (257, 3, 1, 20), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1),
+            (273, 4, 1, data), (277, 3, 1, 1), (278, 3, 1, 20), (279, 4, 1, FRAMES[0].nbytes),
+            (51123, 2, len(said), at)]  # fmt: skip
+    ifd = struct.pack("<H", len(tags)) + b"".join(entry(*tag) for tag in tags) + bytes(4)
+    place = struct.pack("<2sHI", b"II", 42, data + FRAMES[0].nbytes)
+    (tmp_path / "a.tif").write_bytes(place + head + said + FRAMES[0].tobytes() + ifd)
+    with open_captures([tmp_path / "a.tif"]) as series:
+        assert "summary plans 12 images but the file holds 1" in " ".join(series.notes)
+        np.testing.assert_array_equal(series.read()[0, 0], FRAMES[0])
+
+
+@pytest.mark.parametrize(
+    ("axes", "lengths", "order"), [("Time,Channel", "3,2", (1, 0)), ("Channel,Z", "2,3", (0, 1))]
+)
+def test_axes_that_imagej2_lists(
+    tmp_path: Path, axes: str, lengths: str, order: tuple[int, int]
+) -> None:
+    frames = FRAMES.reshape(3, 2, 20, 30)
+    stored = frames.transpose(*order, 2, 3).reshape(6, 20, 30)
+    text = f"SCIFIO=0.46.0\naxes=X,Y,{axes}\nlengths=30,20,{lengths}\nimages=6\n"
+    write(tmp_path / "a.tif", stored, description=text, metadata=None)
+    np.testing.assert_array_equal(read_captures([tmp_path / "a.tif"]), frames)
+    write(tmp_path / "b.tif", description=text.replace(axes, "Lifetime,Z"), metadata=None)
+    with pytest.raises(FileFormatError, match="several axes"):
+        read_captures([tmp_path / "b.tif"])
+
+
+def test_an_array_of_three_sensors_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.tif", FRAMES.reshape(2, 3, 20, 30))
+    with pytest.raises(FileFormatError, match=r"2 x 3 x 20 x 30 with 3 sensors"):
+        read_captures([tmp_path / "a.tif"])
+
+
 @pytest.mark.parametrize("order", ["czt", "ctz", "zct", "ztc", "tcz", "tzc", "xyzct"])
 def test_imagej_text_orders_the_axes(tmp_path: Path, order: str) -> None:
     frames = np.arange(3 * 2 * 600, dtype=np.uint16).reshape(3, 2, 20, 30)

@@ -35,6 +35,8 @@ _LONGEST_ATTRIBUTE = 2**16
 _ORDER_ATTRIBUTES = ("order", "array_order", "memory_order", "storage_order")
 _BY_COLUMNS = ("f", "fortran", "col", "col-major", "column-major", "columnmajor", "colmajor")
 _JULIA = (b"HDF5-based Julia Data Format", b"Julia data file (HDF5)")
+_OCTAVE, _OCTAVE_VALUE = "OCTAVE_NEW_FORMAT", "value"
+"""Mark of the group that Octave writes for each variable, and the name of the array in it."""
 _MATLAB_HIDDEN = ("#refs#", "#subsystem#")
 """Groups in which MATLAB keeps what cells and objects refer to, in no order."""
 _BEING_WRITTEN = ("already open for write", "unable to lock file")
@@ -52,7 +54,8 @@ def is_hdf5(path: Path) -> bool:
 class Hdf5Source:
     """The numeric arrays of an HDF5 file, in MATLAB's order of axes where MATLAB wrote them.
 
-    A name may lead into groups: `recording/sensor_a`.
+    A name may lead into groups: `recording/sensor_a`. A variable of Octave, a group there, goes by
+    its own name.
     """
 
     def __init__(self, path: Path, file: Any, limits: Limits, heaps: LocalHeaps) -> None:
@@ -98,6 +101,8 @@ class Hdf5Source:
             while waiting:
                 group, prefix, depth = waiting.pop()
                 names = self._inside(group)
+                if _OCTAVE in group.attrs:  # beside the value lies what it is called
+                    names = [name for name in names if name == _OCTAVE_VALUE]
                 if depth > _DEEPEST or len(seen) + len(names) > _MOST_LINKS:
                     raise self._too_many()
                 for name in names:
@@ -109,11 +114,23 @@ class Hdf5Source:
                     if self._address(item) in seen:  # groups can hold themselves
                         continue
                     seen.add(self._address(item))
-                    if isinstance(item, h5py.Group):
-                        waiting.append((item, f"{prefix}{name}/", depth + 1))
-                    elif isinstance(item, h5py.Dataset):
+                    if isinstance(self._value(item), h5py.Dataset) or _is_octave_cell(item):
                         found.append(f"{prefix}{name}")
+                    elif isinstance(item, h5py.Group):
+                        waiting.append((item, f"{prefix}{name}/", depth + 1))
         return sorted(found)
+
+    def _array(self, name: str) -> Any:
+        """Return what goes by a name: a data set, in general."""
+        return self._value(self._file.get(name))
+
+    def _value(self, item: Any) -> Any:
+        """Return the array that the group of an Octave variable holds; all else as it is."""
+        if not isinstance(item, h5py.Group) or _OCTAVE not in item.attrs:
+            return item
+        self._heaps.check(self._address(item))
+        value = _octave_value(item)
+        return value if isinstance(value, h5py.Dataset) else item
 
     def is_matlab(self, name: str) -> bool:
         """Return whether the array was stored by columns, as MATLAB, Octave, R and Julia do.
@@ -121,7 +138,7 @@ class Hdf5Source:
         Its last axis may then count the frames.
         """
         with decoding(self.path, "HDF5 file"):
-            return self._is_reversed(self._file[name])
+            return self._is_reversed(self._array(name))
 
     def pixel_size_um(self, name: str) -> float | None:
         """Return the pixel size that attributes of an array state, um; None without.
@@ -131,7 +148,7 @@ class Hdf5Source:
         """
         for key in ("pixel_size_um", "element_size_um"):
             with decoding(self.path, "HDF5 file"):
-                attributes = self._file[name].attrs
+                attributes = self._array(name).attrs
                 if key not in attributes or attributes.get_id(key).get_storage_size() > 64:
                     continue
                 sizes = np.atleast_1d(attributes[key])[-2:]
@@ -147,7 +164,7 @@ class Hdf5Source:
         where the array is the signal of a NeXus group, from that group.
         """
         with decoding(self.path, "HDF5 file"):
-            item = self._file[name]
+            item = self._array(name)
             found = _small_attributes(item, (*AXES_ATTRIBUTES, *PACKING_ATTRIBUTES))
             if self._is_reversed(item) or any(key in found for key in AXES_ATTRIBUTES):
                 return found
@@ -172,7 +189,7 @@ class Hdf5Source:
         """
         if self._is_julia or "MATLAB_class" in item.attrs or "rhdf5-NA.OK" in item.attrs:
             return True
-        if "OCTAVE_NEW_FORMAT" in item.parent.attrs:
+        if _OCTAVE in item.parent.attrs:
             return True
         said = _small_attributes(item, _ORDER_ATTRIBUTES).values()
         return any(str(one).lower().replace("_", "-") in _BY_COLUMNS for one in said)
@@ -242,7 +259,7 @@ class Hdf5Source:
             with decoding(self.path, "MAT v7.3 (HDF5) file"):
                 if not self._refuse_links(name):
                     continue
-                item = self._file.get(name)
+                item = self._array(name)
                 self._check(name, item)
                 shape = item.shape[::-1] if self._is_reversed(item) else item.shape
                 found[name] = (tuple(int(side) for side in shape), item.dtype)
@@ -255,7 +272,7 @@ class Hdf5Source:
     def read(self, name: str, part: Part | None = None) -> npt.NDArray[Any]:
         """Return one array that `claims` accepted, or a part of it, in MATLAB's order of axes."""
         with decoding(self.path, "MAT v7.3 (HDF5) file"):
-            item = self._file[name]
+            item = self._array(name)
             self._check(name, item)
             index = (slice(None),) * item.ndim if part is None else part.index(item.ndim)
             index = index[::-1] if self._is_reversed(item) else index
@@ -274,6 +291,8 @@ class Hdf5Source:
             if "MATLAB_class" in item.attrs:
                 kind = "sparse" if "MATLAB_sparse" in item.attrs else "struct"
                 raise not_a_matrix(where, printable(name), kind)
+            if _OCTAVE in item.attrs:
+                raise not_a_matrix(where, printable(name), _octave_kind(item))
             raise FileFormatError(
                 f"{where} is a group, expected a numeric array; name an array in it, as in "
                 "file.h5:/group/array."
@@ -375,6 +394,33 @@ def _matlab_kind(item: Any) -> str | None:
     if said is None or (item.dtype.kind in "biuf" and said != "char"):
         return None
     return said if said in ("cell", "char", "struct") else "object"
+
+
+def _octave_value(group: Any) -> Any:
+    """Return what the group of an Octave variable holds, None for a link out of the file."""
+    if not isinstance(group.get(_OCTAVE_VALUE, getlink=True), h5py.HardLink):
+        return None
+    return group.get(_OCTAVE_VALUE)
+
+
+def _octave_kind(group: Any) -> str:
+    """Return which kind of Octave variable a group is that holds no array.
+
+    Source: Octave's ls-hdf5, where cells are numbered and sparse matrices have row indices.
+    """
+    value = _octave_value(group)
+    if not isinstance(value, h5py.Group):
+        return "object"
+    if "ridx" in value:
+        return "sparse"
+    return "cell" if "_0" in value else "struct"
+
+
+def _is_octave_cell(item: Any) -> bool:
+    """Whether a group is an Octave variable whose parts are no arrays by themselves."""
+    if not isinstance(item, h5py.Group) or _OCTAVE not in item.attrs:
+        return False
+    return _octave_kind(item) in ("cell", "sparse")
 
 
 def _small_attributes(item: Any, keys: tuple[str, ...]) -> dict[str, Any]:

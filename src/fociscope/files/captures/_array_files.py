@@ -21,13 +21,14 @@ from fociscope.files.arrays._mat import find_order
 from fociscope.files.captures.pairing import sensor_of
 from fociscope.files.formats._axes import AxisPlan, named_axes, said_axes
 from fociscope.files.formats._packing import Packing
+from fociscope.files.formats._pixel_size import believed_um
 from fociscope.files.formats._sources import ArraySource, Part
 from fociscope.files.formats._stacks import ARRAY_LEADING, Stack, size
 from fociscope.files.formats._table import Format
 from fociscope.files.safe.limits import Limits, check_claim, unbounded
 from fociscope.typing import Float32Array
 
-__all__ = ["open_named_arrays", "pick_arrays"]
+__all__ = ["array_stack", "is_described", "open_named_arrays", "pick_arrays"]
 
 _FRAMES_LAST: dict[int, Callable[[tuple[int, ...]], AxisPlan]] = {
     3: lambda shape: AxisPlan(shape, 2, None, 0, 1, ARRAY_LEADING[3]),
@@ -63,7 +64,7 @@ def open_named_arrays(
     assert form.open_arrays is not None  # images are opened elsewhere
     with form.open_arrays(path, limits) as source:
         names = _pick(path, source, inner)
-        yield tuple(_stack(path, source, name, limits) for name in names)
+        yield tuple(array_stack(path, source, name, limits) for name in names)
 
 
 def _pick(path: Path, source: ArraySource, inner: str | None) -> tuple[str, ...]:
@@ -141,12 +142,21 @@ def _listed(names: Any, shapes: dict[str, tuple[int, ...]] | None = None) -> str
     return (", ".join(few) or "nothing") + (f" and {more} more" if more > 0 else "")
 
 
-def _stack(path: Path, source: ArraySource, name: str, limits: Limits) -> Stack:
-    """Return one array as a stack."""
+def array_stack(path: Path, source: ArraySource, name: str, limits: Limits) -> Stack:
+    """Return one array as a stack.
+
+    Args:
+        path: File, for messages.
+        source: The same, open.
+        name: Array that the source claims.
+        limits: What the array may claim; memory counts only for what is read.
+
+    Raises:
+        FileFormatError: If its axes are none of ours.
+    """
     shape, dtype = source.claims((name,))[name]
     check_claim(path, shape, dtype, unbounded(limits), name)
-    describe = getattr(source, "attributes", None)  # of sources that keep any
-    attributes: dict[str, Any] = {} if describe is None else describe(name)
+    attributes = _attributes(source, name)
     names = said_axes(attributes, len(shape))
     if names is not None:
         plan = named_axes(path, name, shape, names)
@@ -176,22 +186,41 @@ def _stack(path: Path, source: ArraySource, name: str, limits: Limits) -> Stack:
             values = whole[0][index]
         return packing.unpacked(path, plan.planes(values), name)
 
+    pixel_size_um, notes = believed_um(printable(path), source.pixel_size_um(name))
     return Stack(
         path,
         plan.leading,
         plan.counts,
         plan.frame_px,
         planes,
-        source.pixel_size_um(name),
+        pixel_size_um,
+        notes,
         time_s=_times(source, name, shape[plan.frame]) if plan.frame is not None else None,
     )
+
+
+def is_described(source: ArraySource, name: str) -> bool:
+    """Return whether attributes of an array name its axes, or say what its numbers stand for."""
+    shape, dtype = source.claims((name,))[name]
+    attributes = _attributes(source, name)
+    packing = Packing.of(attributes, dtype)
+    return said_axes(attributes, len(shape)) is not None or packing != Packing(dtype)
+
+
+def _attributes(source: ArraySource, name: str) -> dict[str, Any]:
+    """Return the attributes of an array, of sources that keep any."""
+    describe = getattr(source, "attributes", None)
+    return {} if describe is None else dict(describe(name))
 
 
 def _times(source: ArraySource, name: str, frames: int) -> tuple[float, ...] | None:
     """Return the numbers in an array `time_s` beside another, if there are as many as frames."""
     folder, _, _ = name.rpartition("/")
     for place in dict.fromkeys((f"{folder}/{_TIMES}" if folder else _TIMES, _TIMES)):
-        shape, dtype = source.claims((place,)).get(place, ((), np.dtype("f8")))
+        try:
+            shape, dtype = source.claims((place,)).get(place, ((), np.dtype("f8")))
+        except FileFormatError:  # something else of this name
+            continue
         if max(shape, default=0) == math.prod(shape) == frames and dtype.kind in "iuf":
             values = np.asarray(source.read(place), np.float64).ravel()
             return tuple(values.tolist()) if np.isfinite(values).all() else None

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.captures._name_times import clock_times
 from fociscope.files.captures.pairing import natural_order
 from fociscope.files.formats._stacks import Stack, size
 from fociscope.files.formats._table import is_store, list_suffixes
+from fociscope.files.formats._times import clock_times
 from fociscope.files.images.reader import open_image
 from fociscope.files.safe.limits import Limits, check_claim
 from fociscope.typing import Float32Array

@@ -1,4 +1,4 @@
-"""What was measured: planes at known depths, out of TIFF, NPY and MAT files.
+"""What was measured: planes at known depths, out of images and files of named arrays.
 
 The depths are given, see `depths`, or the file itself names them: in a variable of a MAT file, or
 by the plane positions of an OME-TIFF.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,13 @@ import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, ImagerError, printable
 from fociscope.files.arrays._mat import is_mat
+from fociscope.files.captures._array_files import array_stack, is_described, open_named_arrays
 from fociscope.files.captures._depth_table import read_depth_table
+from fociscope.files.captures._sets import resolve
+from fociscope.files.formats._pixel_size import believed_um
 from fociscope.files.formats._sources import ArraySource
-from fociscope.files.formats._table import find_format, list_suffixes
+from fociscope.files.formats._stacks import Stack
+from fociscope.files.formats._table import FORMATS, find_format
 from fociscope.files.images.reader import open_image
 from fociscope.files.safe.limits import (
     DEFAULT_LIMITS,
@@ -28,7 +32,7 @@ from fociscope.files.safe.limits import (
 )
 from fociscope.typing import Float64Array
 
-__all__ = ["MeasuredStack", "read_depths", "read_stack"]
+__all__ = ["MeasuredStack", "file_of", "read_depths", "read_stack"]
 
 
 DEPTH_NAMES = {"depth_um": 1.0, "depths_um": 1.0, "z_um": 1.0, "depth_mm": 1e3, "depths_mm": 1e3,
@@ -139,8 +143,9 @@ def read_stack(
     """Read a stack of planes at known depths.
 
     Args:
-        path: TIFF or NPY with (depth, y, x), either with 2 channels or (depth, sensor, y, x), or a
-            MAT file with a numeric array, depth along its first or its last axis.
+        path: TIFF or NPY with (depth, y, x), either with 2 channels or (depth, sensor, y, x); or an
+            HDF5, MAT, NPZ or Zarr file with such an array, axes in the order that they have by
+            name, or of three axes depth first or last. `file.h5:/name` names an array.
         depth_um: (depth,) distances in the order of the planes, in an OME-TIFF that of Z (or T);
             by default as the file states them.
         sensor_b: File of the same planes seen by sensor B, in the same orientation as sensor A's.
@@ -196,6 +201,14 @@ def read_stack(
     return MeasuredStack(counts, depths, one.pitch_um, notes, is_stated=given is not None)
 
 
+def file_of(path: Path, limits: Limits = DEFAULT_LIMITS) -> tuple[Path, str | None]:
+    """Return the file, and the array in it, that a path such as `recording.h5:/beads` names."""
+    if ":/" not in str(path) or path.exists():
+        return path, None
+    found = resolve(path, limits)
+    return found.path, found.inner
+
+
 def _read_table(path: Path) -> Float64Array:
     path = require_file(path)
     if path.stat().st_size > LARGEST_TABLE_BYTES:
@@ -233,34 +246,54 @@ def _read_one(
     path: Path, depth_um: Float64Array | None, variable: str | None, limits: Limits
 ) -> _OneFile:
     """Return what one file holds, and what it says of its depths and pixels."""
+    path, inner = file_of(path, limits)
+    variable = variable or inner
     suffix = path.suffix.lower()
-    if suffix in list_suffixes("dataset") or (suffix == "" and is_mat(path)):
-        counts, named, notes = _read_arrays(require_file(path), depth_um, variable, limits)
-        return _OneFile(counts, named, None, notes)
+    if suffix in _array_suffixes() or (suffix == "" and is_mat(path)):
+        return _read_arrays(path, depth_um, variable, limits)
     with open_image(path, limits) as stack:
-        if stack.sensors not in (1, 2):
-            raise FileFormatError(
-                f"{printable(path)}: an array {_size(stack.shape)} with {stack.sensors} sensors, "
-                "expected (depth, 1 or 2 sensors, y, x); reorder its axes."
-            )
-        check_claim(path, stack.shape, np.dtype(np.float64), limits)
-        planes = stack.read(0, stack.frames).astype(np.float64)
-        named = None if stack.depth_um is None else np.array(stack.depth_um)
-        return _OneFile(planes.swapaxes(0, 1), named, stack.pixel_size_um, stack.notes)
+        return _of_stack(stack, limits)
+
+
+def _array_suffixes() -> set[str]:
+    """Return the suffixes of all files of named arrays."""
+    forms = [form for form in FORMATS.values() if form.open_arrays is not None]
+    return {suffix for form in forms for suffix in form.suffixes}
+
+
+def _of_stack(stack: Stack, limits: Limits, depth_um: Float64Array | None = None) -> _OneFile:
+    """Return all planes of a stack, and what its file says of them."""
+    if stack.sensors not in (1, 2):
+        raise FileFormatError(
+            f"{printable(stack.path)}: an array {_size(stack.shape)} with {stack.sensors} sensors, "
+            "expected (depth, 1 or 2 sensors, y, x); reorder its axes."
+        )
+    check_claim(stack.path, stack.shape, np.dtype(np.float64), limits)
+    planes = stack.read(0, stack.frames).astype(np.float64)
+    if depth_um is None and stack.depth_um is not None:
+        depth_um = np.array(stack.depth_um)
+    return _OneFile(planes.swapaxes(0, 1), depth_um, stack.pixel_size_um, stack.notes)
 
 
 def _read_arrays(
     path: Path, depth_um: Float64Array | None, variable: str | None, limits: Limits
-) -> tuple[Float64Array, Float64Array | None, tuple[str, ...]]:
-    """Return (sensor, depth, y, x), the depths that a MAT or HDF5 file names, and notes."""
+) -> _OneFile:
+    """Return what a file of named arrays holds."""
     form = find_format(path)
     if form is None or form.open_arrays is None:
         raise FileFormatError(
             f"{printable(path)}: not a MAT v5 or v7.3 file, expected one as its name says; save it "
             "from MATLAB with -v7 or -v7.3."
         )
-    with form.open_arrays(path, limits) as source:
-        return _pick(path, source, depth_um, variable, limits)
+    if form.open_named is None:
+        with form.open_arrays(require_file(path), limits) as source:
+            return _pick(path, source, depth_um, variable, limits)
+    with open_named_arrays(form, path, variable, limits) as stacks:
+        one = _of_stack(stacks[0], limits)
+        if len(stacks) == 1:
+            return one
+        other = _of_stack(stacks[1], limits)
+        return replace(one, counts=np.concatenate([one.counts, other.counts]))
 
 
 def _pick(
@@ -269,39 +302,61 @@ def _pick(
     depth_um: Float64Array | None,
     variable: str | None,
     limits: Limits,
-) -> tuple[Float64Array, Float64Array | None, tuple[str, ...]]:
-    """Choose the stack and the depths among the variables of an open MAT file."""
-    names = source.names()
+) -> _OneFile:
+    """Choose the stack and the depths among the arrays of an open file."""
     named, notes = None, tuple[str, ...]()
-    for name, factor in DEPTH_NAMES.items():
-        if name in names and depth_um is None:
-            shape, dtype = source.claims((name,))[name]
-            check_claim(path, (1, math.prod(shape)), dtype, limits, name)
-            named = source.read(name).astype(np.float64).ravel() * factor
-            if "_" not in name:
-                notes = (f"{printable(path)}: its depths {name!r} state no unit, taken for µm.",)
-            break
-    if variable is None:
-        shapes = {n: s for n in names if len(s := _numeric_shape(source, n)) == 3}
-        if len(shapes) != 1:
-            listed = ", ".join(sorted(shapes)) or "none"
-            raise FileFormatError(
-                f"{printable(path)}: expected one numeric variable with three axes, "
-                f"found {listed}; name the stack (variable='beads').",
-                fields=("variable",),
-                choices=tuple(sorted(shapes)),
-            )
-        (variable,) = shapes
-    elif variable not in names:
-        raise FileFormatError(
-            f"{printable(path)}: has no variable {variable!r}; it holds {', '.join(names)[:200]}."
-        )
-    shape, dtype = source.claims((variable,))[variable]
+    if depth_um is None:
+        named, notes = _named_depths(path, source, limits)
+    name = _stack_name(path, source, variable)
+    shape, dtype = source.claims((name,))[name]
+    if len(shape) == 4 or is_described(source, name):
+        one = _of_stack(array_stack(path, source, name, limits), limits, named)
+        return replace(one, notes=(*notes, *one.notes))
     depths = depth_um if depth_um is not None else named
-    last = _depth_is_last(path, variable, shape, None if depths is None else depths.size)
-    check_claim(path, (shape[2], *shape[:2]) if last else shape, dtype, limits, variable)
-    array = source.read(variable).astype(np.float64)
-    return (np.moveaxis(array, -1, 0) if last else array)[None], named, notes
+    last = _depth_is_last(path, name, shape, None if depths is None else depths.size)
+    check_claim(path, (shape[2], *shape[:2]) if last else shape, dtype, limits, name)
+    array = source.read(name).astype(np.float64)
+    pitch_um, more = believed_um(printable(path), source.pixel_size_um(name))
+    planes = np.moveaxis(array, -1, 0) if last else array
+    return _OneFile(planes[None], named, pitch_um, (*notes, *more))
+
+
+def _named_depths(
+    path: Path, source: ArraySource, limits: Limits
+) -> tuple[Float64Array | None, tuple[str, ...]]:
+    """Return the depths in um that an array of the file holds, None without; and notes."""
+    names = source.names()
+    for name, factor in DEPTH_NAMES.items():
+        if name not in names:
+            continue
+        shape, dtype = source.claims((name,))[name]
+        check_claim(path, (1, math.prod(shape)), dtype, limits, name)
+        notes = () if "_" in name else (
+            f"{printable(path)}: its depths {name!r} state no unit, taken for µm.",
+        )  # fmt: skip
+        return source.read(name).astype(np.float64).ravel() * factor, notes
+    return None, ()
+
+
+def _stack_name(path: Path, source: ArraySource, variable: str | None) -> str:
+    """Return the name of the array that is the stack."""
+    if variable is not None:
+        if not source.claims((variable,)):
+            raise FileFormatError(
+                f"{printable(path)}: has no variable {variable!r}; it holds "
+                f"{', '.join(source.names())[:200]}."
+            )
+        return variable
+    shapes = {name: _numeric_shape(source, name) for name in source.arrays()}
+    fitting = sorted(n for n, s in shapes.items() if len(s) == 3 or (len(s) == 4 and {1, 2} & {*s}))
+    if len(fitting) != 1:
+        raise FileFormatError(
+            f"{printable(path)}: expected one numeric variable of three axes, or of four with 1 or "
+            f"2 sensors, found {', '.join(fitting) or 'none'}; name the stack (variable='beads').",
+            fields=("variable",),
+            choices=tuple(fitting),
+        )
+    return fitting[0]
 
 
 def _numeric_shape(source: ArraySource, name: str) -> tuple[int, ...]:

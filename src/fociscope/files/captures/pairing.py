@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.captures._name_marks import NameMarks, Rule, common_root, rules
-from fociscope.files.captures._name_times import disagreeing, name_times
+from fociscope.files.formats._times import disagreeing, name_times
 
 __all__ = ["Pairs", "check_sides", "natural_order", "pair_by_name", "pair_sets", "sensor_of"]
 

@@ -17,12 +17,12 @@ import numpy as np
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.captures._array_files import open_named_arrays
-from fociscope.files.captures._name_times import disagreeing
 from fociscope.files.captures._sets import InputPath, list_images, resolve, set_stack
 from fociscope.files.captures.pairing import Pairs, check_sides, pair_by_name, pair_sets, sensor_of
 from fociscope.files.captures.series import CaptureSeries, refusing_non_finite
 from fociscope.files.formats._stacks import Stack, size
 from fociscope.files.formats._table import Format, find_format, is_store, list_suffixes
+from fociscope.files.formats._times import disagreeing
 from fociscope.files.images.reader import open_image
 from fociscope.files.published.images_depth import SENSOR_A, SENSOR_B, ImagesDepthFile
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits
@@ -295,21 +295,35 @@ def _published(file: ImagesDepthFile) -> Stack:
     return Stack(file.path, "FS", (samples, sensors), (height, width), planes)
 
 
-def _check_times(a: Stack, b: Stack) -> None:
-    """Refuse two stacks whose frames were taken at other moments, as where frames were dropped."""
+def _check_times(a: Stack, b: Stack) -> tuple[str, ...]:
+    """Refuse two stacks whose frames were taken at other moments, as where frames were dropped.
+
+    Returns:
+        A note where times that are rounded cannot say so with certainty.
+    """
     if a.time_s is None or b.time_s is None:
-        return
-    lone = disagreeing(a.time_s, b.time_s)
-    if lone is not None:
-        frames = ", ".join(
-            f"frame {n + 1} of sensor {side}" for side, all_ in zip("AB", lone, strict=True)
-            for n in all_[:2]
-        )  # fmt: skip
-        raise FileFormatError(
-            f"{printable(a.path)} and {printable(b.path)}: by the times that they state, not all "
-            f"frames have a partner ({frames or 'they come in another order'}), expected frames of "
-            "one moment side by side; take out the frames without a partner."
+        return ()
+    step_s = max(a.time_step_s, b.time_step_s)
+    exact = disagreeing(a.time_s, b.time_s)
+    lone = disagreeing(a.time_s, b.time_s, step=step_s) if step_s else exact
+    named = lone or exact
+    if named is None:
+        return ()
+    frames = ", ".join(
+        f"frame {n + 1} of sensor {side}" for side, all_ in zip("AB", named, strict=True)
+        for n in all_[:2]
+    )  # fmt: skip
+    where = f"{printable(a.path)} and {printable(b.path)}"
+    if lone is None:
+        return (
+            f"{where}: by their times to the second, frames may be missing ({frames}), after which "
+            "A and B are not of one moment; compare the times if either camera may drop frames.",
         )
+    raise FileFormatError(
+        f"{where}: by the times that they state, not all frames have a partner "
+        f"({frames or 'they come in another order'}), expected frames of one moment side by side; "
+        "take out the frames without a partner."
+    )
 
 
 def _series(
@@ -348,7 +362,7 @@ def _series(
             f"holds {b.frames}, "
             "expected as many of sensor A as of B; give pairs."
         )
-    _check_times(a, b)
+    remarks = _check_times(a, b)
     sizes_um = [stack.pixel_size_um for stack in (a, b) if stack.pixel_size_um is not None]
     if len(sizes_um) == 2 and not math.isclose(*sizes_um, rel_tol=PIXEL_SIZE_TOLERANCE):
         raise FileFormatError(
@@ -363,7 +377,7 @@ def _series(
         pixel_size_um=sizes_um[0] if sizes_um else None,
         pairs=tuple(pairs),
         incomplete=abs(a.frames - b.frames),
-        notes=tuple(dict.fromkeys((*a.notes, *b.notes))),
+        notes=tuple(dict.fromkeys((*a.notes, *b.notes, *remarks))),
         time_s=_times(a, frames) or _times(b, frames),
     )
 

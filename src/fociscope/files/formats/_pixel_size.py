@@ -10,6 +10,9 @@ SMALLEST_PIXEL_UM = 0.1
 LARGEST_PIXEL_UM = 250.0
 """No chip-scale imager has smaller or larger pixels; fillers are 1 pixel per cm, or per inch."""
 
+_FILLER_UM = 1.0
+"""What many programs write where nobody has calibrated the pixel size."""
+
 _UM_PER_INCH = 25_400.0
 _USUAL_DPI = (72, 75, 90, 96, 100, 120, 144, 150, 180, 192, 200, 240, 250, 300, 350, 360, 400, 600,
               720, 1200)  # fmt: skip
@@ -27,12 +30,18 @@ def is_printer_resolution(pixel_um: float) -> bool:
 
 
 def believed_um(where: str, stated_um: float | None) -> tuple[float | None, tuple[str, ...]]:
-    """Return a stated pixel size in um, or None and a note where no chip has it.
+    """Return a stated pixel size in um, or None and a note where no chip has it, or nobody set it.
 
     Args:
         where: File, as messages name it.
         stated_um: Side of a pixel, um; None if the file states none.
     """
+    if stated_um is not None and math.isclose(stated_um, _FILLER_UM, rel_tol=1e-9):
+        note = (
+            f"{where}: states pixels of exactly 1 µm, as programs do where none was set; that is "
+            "ignored."
+        )
+        return None, (note,)
     if stated_um is None or SMALLEST_PIXEL_UM <= stated_um <= LARGEST_PIXEL_UM:
         return stated_um, ()
     note = (

@@ -43,6 +43,7 @@ class Stack:
         notes: Remarks for the user on how the file is read, a sentence each.
         time_s: When each frame was taken, s from any moment on, if the file states it.
         depth_um: Position of each frame along the optical axis, um, if the file states it.
+        time_step_s: To which the times are rounded down, s; 0 for exact ones.
 
     Examples:
         >>> from pathlib import Path
@@ -63,6 +64,7 @@ class Stack:
     notes: tuple[str, ...] = ()
     time_s: tuple[float, ...] | None = None
     depth_um: tuple[float, ...] | None = None
+    time_step_s: float = 0.0
 
     @property
     def frames(self) -> int:

@@ -125,6 +125,7 @@ def open_tiff(
             every,
             axes.time_s,
             axes.depth_um,
+            axes.time_step_s,
         )
     finally:
         tiff.close()

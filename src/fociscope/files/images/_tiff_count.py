@@ -4,26 +4,29 @@ A writer of a contiguous series may list its first page alone and state the numb
 description, or in a tag of its own. The three must agree, or it is said.
 
 Sources: tifffile's JSON ("shaped") and ImageJ's text in ImageDescription; MetaMorph's UIC2tag
-(33629), which has one value per plane; NIH Image's header (43314).
+(33629), which has one value per plane; NIH Image's header (43314); PageNumber (TIFF 6.0, section
+12); the Summary of Micro-Manager's file format.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tifffile
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.safe.limits import Limits
 
-__all__ = ["Planes", "count_planes", "read_contiguous", "shaped_descriptions"]
+__all__ = ["Planes", "count_planes", "read_contiguous", "scifio_axes", "shaped_descriptions"]
 
-_UIC2, _NIH, _SUB_IFDS = 33629, 43314, 330
+_UIC2, _NIH, _SUB_IFDS, _PAGE_NUMBER = 33629, 43314, 330, 297
 _NO_COMPRESSION = 1
 _TAG_BYTES, _INLINE_BYTES = 12, 4  # of a tag in the list of pages, and of a value in it
 _SLACK_BYTES = 512  # between the parts of a file, for them to begin at round places
@@ -58,7 +61,8 @@ def count_planes(
     """
     said = None if tiff.is_ome else _described(tiff, listed)
     if said is None or said[0] == listed:
-        return Planes(listed, notes=_unlisted_bytes(path, tiff, listed))
+        notes = () if growing else _unlisted_bytes(path, tiff, listed)
+        return Planes(listed, notes=notes or (() if growing else _planned(path, tiff, listed)))
     described, by = said
     where = printable(path)
     if described < listed:
@@ -109,12 +113,25 @@ def shaped_descriptions(tiff: Any, listed: int) -> list[dict[str, Any]]:
     return found
 
 
+def scifio_axes(tiff: Any) -> list[tuple[str, int]]:
+    """Return the axes behind X and Y that ImageJ2's text names, the fastest first; [] without.
+
+    Source: SCIFIO's TIFF format, keys `axes` and `lengths`, such as "X,Y,Channel,Time".
+    """
+    imagej = tiff.imagej_metadata or {}
+    axes, lengths = (str(imagej.get(key, "")).split(",") for key in ("axes", "lengths"))
+    if len(axes) != len(lengths) or axes[:2] != ["X", "Y"]:
+        return []
+    return [(axis.strip(), int(n)) for axis, n in zip(axes[2:], lengths[2:], strict=True)]
+
+
 def _described(tiff: Any, listed: int) -> tuple[int, str] | None:
     """Return how many planes a description or a tag states, and which one does."""
     page: Any = tiff.pages[0]
     if tiff.is_imagej:
         imagej = tiff.imagej_metadata or {}
         axes = [int(imagej.get(name, 1)) for name in ("frames", "slices", "channels")]
+        axes += [length for _, length in scifio_axes(tiff)]
         count = math.prod(axes) if math.prod(axes) > 1 else int(imagej.get("images", 1))
         return (count, "its ImageJ text") if count > 0 else None
     if _UIC2 in page.tags:
@@ -156,18 +173,57 @@ def _may_go_on(page: Any) -> bool:
     )
 
 
-def _unlisted_bytes(path: Path, tiff: Any, listed: int) -> tuple[str, ...]:
-    """Say so where a file of one page has room for more images than that."""
+def _planned(path: Path, tiff: Any, listed: int) -> tuple[str, ...]:
+    """Say so where a tag counts more images than there are, which may lie in other files."""
     page: Any = tiff.pages[0]
-    if listed != 1 or not _may_go_on(page) or _SUB_IFDS in page.tags:
+    numbers = page.tags.valueof(_PAGE_NUMBER)
+    planned, by = 0, "its tag PageNumber counts"
+    if isinstance(numbers, tuple) and len(numbers) == 2:
+        planned = int(numbers[1])
+    elif tiff.is_micromanager:
+        summary = _micromanager_summary(tiff)
+        sides = [summary.get(name, 1) for name in ("Frames", "Slices", "Channels")]
+        planned = math.prod(n for n in sides if type(n) is int and n > 0)
+        by = "Micro-Manager's summary plans"
+    if planned <= listed:
         return ()
-    apart = (int(tag.valuebytecount) for tag in page.tags if tag.valuebytecount > _INLINE_BYTES)
-    tags = len(page.tags) * _TAG_BYTES + sum(apart)
-    rest = path.stat().st_size - page.nbytes - tags
-    if rest < page.nbytes + _SLACK_BYTES:
-        return ()
-    more = rest // page.nbytes
     return (
-        f"{printable(path)}: lists 1 page, and has room for {more} more image(s) behind it; that "
-        "page alone is read. If it is a stack, export it as one with all its pages.",
+        f"{printable(path)}: {by} {planned} images but the file holds {listed}, which are read; if "
+        "it was cut short or split, frames are missing.",
     )
+
+
+def _micromanager_summary(tiff: Any) -> dict[str, Any]:
+    """Return Micro-Manager's summary of the acquisition, {} where it is missing or damaged."""
+    try:
+        said = tifffile.read_micromanager_metadata(tiff.filehandle, {"Summary"})
+        summary = said.get("Summary")
+    except (ValueError, TypeError, KeyError, OSError, struct.error):
+        return {}
+    return summary if isinstance(summary, dict) else {}
+
+
+def _unlisted_bytes(path: Path, tiff: Any, listed: int) -> tuple[str, ...]:
+    """Say so where a file has room for more images than its list of pages names."""
+    page: Any = tiff.pages[0]
+    is_counted = tiff.is_micromanager or (tiff.is_ome and listed > 1)  # by their own metadata
+    if is_counted or not _may_go_on(page) or _SUB_IFDS in page.tags:
+        return ()
+    own = _tag_bytes(page)
+    if listed > 1:
+        own += (listed - 1) * _tag_bytes(tiff.pages[listed - 1])
+    rest = path.stat().st_size - listed * page.nbytes - own
+    if rest < max(page.nbytes, listed * _SLACK_BYTES):
+        return ()
+    pages, alone = ("1 page", "that page") if listed == 1 else (f"{listed} pages", "those pages")
+    return (
+        f"{printable(path)}: lists {pages}, and has room for {rest // page.nbytes} more image(s) "
+        f"behind; {alone} alone {'is' if listed == 1 else 'are'} read. If it is a longer stack, "
+        "export it as one with all its pages.",
+    )
+
+
+def _tag_bytes(page: Any) -> int:
+    """Return the bytes that the tags of a page take, their values included."""
+    apart = (int(tag.valuebytecount) for tag in page.tags if tag.valuebytecount > _INLINE_BYTES)
+    return len(page.tags) * _TAG_BYTES + sum(apart)

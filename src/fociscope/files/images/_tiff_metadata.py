@@ -16,14 +16,20 @@ from fociscope.files.formats._axes import axis_role
 from fociscope.files.formats._channels import channel_order
 from fociscope.files.formats._pixel_size import believed_um, is_printer_resolution
 from fociscope.files.formats._units import seconds_per_unit, um_per_unit
-from fociscope.files.images._tiff_count import shaped_descriptions
+from fociscope.files.images._tiff_count import scifio_axes, shaped_descriptions
+from fociscope.files.images._tiff_times import (
+    DATE_STEP_S,
+    check_sensor_times,
+    date_times,
+    even_times,
+)
 from fociscope.files.images._tiff_vendor import (
     micromanager,
     micromanager_axes,
     micromanager_times,
 )
 from fociscope.files.ome._xml import OmeImage, read_ome_xml
-from fociscope.typing import Int64Array
+from fociscope.typing import Float64Array, Int64Array
 
 __all__ = ["PageAxes", "Pages", "check_axes", "ome_image", "page_axes", "pixel_size_um"]
 
@@ -31,6 +37,7 @@ Pages = Int64Array
 
 _CENTIMETRE = 3
 _UM_PER_CM = 10_000.0
+_SCIFIO_NAMES = {"Time": "T", "Channel": "C"}
 _IMAGEJ_NAMES = {"T": "frames", "Z": "slices", "C": "channels"}
 
 
@@ -47,6 +54,8 @@ class PageAxes:
     notes: tuple[str, ...] = ()
     time_s: tuple[float, ...] | None = None
     """When each frame was taken, s, if the file states it."""
+    time_step_s: float = 0.0
+    """To which these times are rounded down, s."""
     depth_um: tuple[float, ...] | None = None
     """Position of each frame along the optical axis, um, if the file states it."""
 
@@ -157,8 +166,9 @@ def page_axes(path: Path, tiff: Any, count: int, *, listed: int | None = None) -
         if count == 1:
             return PageAxes("", (), pages)
         found = _unnamed(path, tiff, count, count if listed is None else listed)
+        found = _with_dates(tiff, found)
         return replace(found, notes=(*found.notes, *_undescribed(where, image, count)))
-    if {"T", "Z"} <= set(long):
+    if {"T", "Z"} <= set(long) or not set(long) <= {"T", "Z", "C"}:
         raise _several_axes(path, long)
     if long.get("C", 2) != 2:
         raise FileFormatError(
@@ -177,47 +187,34 @@ def page_axes(path: Path, tiff: Any, count: int, *, listed: int | None = None) -
     names = _channel_names(image, tiff, pages)
     found = _of_long_axes(long, frames, pages).with_sensors_in_order(where, names)
     if "T" in long:
-        found = replace(found, time_s=_even_times(image, tiff, long["T"]))
+        found = replace(found, time_s=even_times(image, tiff, long["T"]))
     if image is None or not found.leading.startswith(("F", "P")):
-        return found
-    depth_um, unknown = _frame_values(image, "PositionZ", sides, axes, found, um_per_unit)
+        return _with_dates(tiff, found)
+    depths, unknown = _frame_values(image, "PositionZ", sides, axes, found, um_per_unit)
     note = f"{where}: its plane positions (PositionZ) state no unit and are taken for µm."
-    return replace(
+    times, _ = _frame_values(image, "DeltaT", sides, axes, found, seconds_per_unit)
+    if found.leading == "FS" and frames == "T":
+        check_sensor_times(path, times[:, 0].tolist(), times[:, 1].tolist())
+    found = replace(
         found,
-        depth_um=depth_um,
-        time_s=_frame_values(image, "DeltaT", sides, axes, found, seconds_per_unit)[0]
-        or found.time_s,
-        notes=(*found.notes, note) if unknown else found.notes,
+        depth_um=_of_all(depths[:, 0]),
+        time_s=_of_all(times[:, 0]) or found.time_s,
+        notes=(*found.notes, note) if unknown and _of_all(depths[:, 0]) else found.notes,
     )
+    return _with_dates(tiff, found)
 
 
-def _even_times(image: OmeImage | None, tiff: Any, frames: int) -> tuple[float, ...] | None:
-    """Return times in s by the interval that OME-XML or ImageJ's text states, None without one.
-
-    Source: OME's `TimeIncrement`, in s where no unit stands; ImageJ's `finterval`, in `tunit`, and
-    `fps`.
-    """
-    if image is not None:
-        said, unit = image.pixels.get("TimeIncrement"), image.pixels.get("TimeIncrementUnit", "s")
-        interval_s = _number(said) * seconds_per_unit(unit)
-    else:
-        imagej = tiff.imagej_metadata or {}
-        unit = imagej.get("tunit", "s")
-        interval_s = _number(imagej.get("finterval")) * seconds_per_unit(unit)
-        if not interval_s > 0:
-            rate = _number(imagej.get("fps"))
-            interval_s = 1 / rate if rate > 0 else math.nan
-    if not 0 < interval_s < math.inf:
-        return None
-    return tuple(round(n * interval_s, 9) for n in range(frames))
+def _with_dates(tiff: Any, found: PageAxes) -> PageAxes:
+    """Return frames with the times of the tag DateTime, where nothing else states any."""
+    if found.time_s is not None or not found.leading.startswith(("F", "P")):
+        return found
+    planes = found.pages.reshape(found.counts[0], -1)[:, 0] // tiff.pages[0].samplesperpixel
+    return replace(found, time_s=date_times(tiff, planes), time_step_s=DATE_STEP_S)
 
 
-def _number(said: object) -> float:
-    """Return a number that metadata state, NaN where it is none."""
-    try:
-        return float(str(said))
-    except ValueError:
-        return math.nan
+def _of_all(values: Float64Array) -> tuple[float, ...] | None:
+    """Return values, None unless all are known."""
+    return None if np.isnan(values).any() else tuple(values.tolist())
 
 
 def _frame_values(
@@ -227,8 +224,8 @@ def _frame_values(
     axes: list[int],
     found: PageAxes,
     factor: Callable[[object], float],
-) -> tuple[tuple[float, ...] | None, bool]:
-    """Return an attribute of each frame's first plane, and whether any unit was left out."""
+) -> tuple[Float64Array, bool]:
+    """Return an attribute of each plane, (frame, sensor), and whether any unit was left out."""
     bare = False
 
     def unit_of(unit: str | None) -> float:
@@ -237,8 +234,7 @@ def _frame_values(
         return 1.0 if unit is None else factor(unit)
 
     values = image.plane_values(name, sides, unit_of).transpose(axes).reshape(found.counts[0], -1)
-    first = values[:, 0]
-    return (None, False) if np.isnan(first).any() else (tuple(float(v) for v in first), bare)
+    return values, bare
 
 
 def _of_long_axes(long: dict[str, int], frames: str, pages: Pages) -> PageAxes:
@@ -287,8 +283,12 @@ def _ome_planes(path: Path, image: OmeImage, tiff: Any, sides: list[int]) -> Pag
 def _imagej_order(tiff: Any) -> str:
     """Return T, Z and C, the slowest first; ImageJ's text names the fastest first.
 
-    Source: ImageJ's and Bio-Formats' key `order`, one of the six orders; xyczt without it.
+    Source: ImageJ's and Bio-Formats' key `order`, one of the six orders; xyczt without it. ImageJ2
+    lists the axes themselves.
     """
+    listed = [_SCIFIO_NAMES.get(name, name) for name, _ in scifio_axes(tiff)]
+    if listed:
+        return "".join([axis for axis in "TZC" if axis not in listed] + listed[::-1])
     order = str((tiff.imagej_metadata or {}).get("order", "")).lower().removeprefix("xy")
     return order[::-1].upper() if sorted(order) == ["c", "t", "z"] else "TZC"
 
@@ -317,6 +317,8 @@ def _unnamed(path: Path, tiff: Any, count: int, listed: int) -> PageAxes:
         if of_planes.ndim == 2 and counts[0] == 1:
             leading, counts = "S", counts[1:]
         times = micromanager_times(tiff, of_planes.reshape(len(of_planes), -1)[:, 0])
+        if times is not None and leading == "FS":
+            check_sensor_times(path, times, micromanager_times(tiff, of_planes[:, 1]) or times)
         if leading == "S":
             times = None
         found = PageAxes(leading, counts, of_planes.ravel(), time_s=times)
@@ -345,8 +347,14 @@ def _shaped(path: Path, tiff: Any, count: int, listed: int) -> PageAxes | None:
         return None
     axes, pages = said[0].get("axes"), np.arange(count)
     if not isinstance(axes, str) or len(axes) != len(shape):
-        sound = len(shape) == 4 and shape[1] in (1, 2) and shape[0] * shape[1] == count
-        return PageAxes("FS", (shape[0], shape[1]), pages) if sound else None
+        if len(shape) != 4 or shape[0] * shape[1] != count or shape[0] == 1:
+            return None
+        if shape[1] not in (1, 2):
+            raise FileFormatError(
+                f"{printable(path)}: an array {' x '.join(map(str, shape))} with {shape[1]} "
+                "sensors, expected (frame, 1 or 2 sensors, y, x); reorder its axes, or name them."
+            )
+        return PageAxes("FS", (shape[0], shape[1]), pages)
     if axes[-2:].upper() != "YX":
         return None if axes[-1:].upper() == "S" else _refused_axes(path, axes, shape)
     sides = dict(zip(axes[:-2], shape[:-2], strict=True))
@@ -394,6 +402,7 @@ def _long_axes(image: OmeImage | None, tiff: Any) -> dict[str, int]:
     else:
         imagej = tiff.imagej_metadata or {}
         axes = {axis: int(imagej.get(name, 1)) for axis, name in _IMAGEJ_NAMES.items()}
+        axes |= {_SCIFIO_NAMES.get(name, name): length for name, length in scifio_axes(tiff)}
     return {axis: length for axis, length in axes.items() if length > 1}
 
 

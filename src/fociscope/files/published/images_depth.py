@@ -167,7 +167,7 @@ class ImagesDepthFile:
             raise FileFormatError(
                 f"{printable(path)}: not a MAT v5 or v7.3 file, expected one of the published "
                 "images_depth layout (or HDF5, or a Zarr v3 group); save it from MATLAB with -v7 "
-                "or -v7.3."
+                "or -v7.3, from Octave with -v7 or -hdf5."
             )
         with form.open_arrays(path, limits) as source:
             yield cls(path, source, limits)

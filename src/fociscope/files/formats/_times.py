@@ -1,4 +1,4 @@
-"""Times and numbers in names, by which images that are paired in order are checked."""
+"""Times and numbers by which images that are paired in order are checked, and those in names."""
 
 from __future__ import annotations
 
@@ -60,12 +60,17 @@ def clock_times(names: Sequence[str]) -> list[float] | None:
 
 
 def disagreeing(
-    times_a: Sequence[float], times_b: Sequence[float]
+    times_a: Sequence[float], times_b: Sequence[float], *, step: float = 0.0
 ) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Return whose moments have no partner, where two sequences paired in order are not alike.
 
     The offset between both may be anything, as clocks and counters differ, but not change by more
     than half of an interval between frames.
+
+    Args:
+        times_a: Of one sequence, in its order.
+        times_b: Of the other.
+        step: To which the times are rounded down; offsets may differ by so much.
 
     Returns:
         Places in both sequences; None if each moment of one is that of the other.
@@ -73,7 +78,7 @@ def disagreeing(
     if len(times_a) < 2 or len(times_b) < 2:
         return None
     steps = [abs(b - a) for times in (times_a, times_b) for a, b in pairwise(times)]
-    most = _SAME_SPELL * statistics.median(steps)
+    most = max(_SAME_SPELL * statistics.median(steps), step)
     offsets = [b - a for a, b in zip(times_a, times_b, strict=False)]
     if len(times_a) == len(times_b) and max(offsets) - min(offsets) <= most:
         return None
