@@ -9,12 +9,23 @@ import numpy as np
 
 from fociscope.figures._psf import draw_psf
 from fociscope.files import atomic_path
-from fociscope.imager import AngleSelectivePsf, GaussianPsf, Imager, MeasuredPsf, Psf, Tissue
+from fociscope.imager import (
+    AngleSelectivePsf,
+    AngularResponsePsf,
+    GaussianPsf,
+    Imager,
+    MeasuredPsf,
+    Psf,
+    Tissue,
+)
 
 IMAGES = Path(__file__).parent / "images"
 GRATING = AngleSelectivePsf()
 #: A grating's transmission as a goniometer might give it, with a side lobe.
 TABLE = ((0, 1), (6, 0.96), (12, 0.72), (18, 0.38), (24, 0.12), (30, 0.02), (38, 0.06), (48, 0))
+
+#: A response in air that peaks at an angle.
+RESPONSE = ((0, 0.48), (15, 0.55), (35, 1.0), (60, 0.62), (75, 0.24), (90, 0))
 
 
 def measured(pitch_um: float) -> MeasuredPsf:
@@ -47,6 +58,10 @@ def main() -> None:
         "tissue": (
             "angle-selective in tissue: attenuation 1 /mm, reduced scattering 0.3 /mm",
             GRATING.with_(tissue=Tissue(attenuation_per_mm=1, reduced_scattering_per_mm=0.3)),
+        ),
+        "angular-response": (
+            "angular response, measured in air with a peak at 35°",
+            AngularResponsePsf(table=RESPONSE),
         ),
         "gaussian": ("gaussian, spread 0.276, base blur 20 µm", GaussianPsf(base_blur_um=20.0)),
         "measured": (

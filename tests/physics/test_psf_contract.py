@@ -25,6 +25,7 @@ from fociscope.figures.calibration import draw_calibration
 from fociscope.imager import (
     PSF_KINDS,
     AngleSelectivePsf,
+    AngularResponsePsf,
     FitParameter,
     Imager,
     LayerProjector,
@@ -41,6 +42,8 @@ PITCH_UM = 55.0
 DEPTHS_UM = (60.0, 250.0, 700.0)
 ENERGIES = (0.2, 0.5, 0.8, 0.95, 0.999)
 GAP_UM = 1000.0
+#: Of a chip that is most sensitive to oblique light, in air.
+RESPONSE = ((0.0, 0.5), (20.0, 0.55), (35.0, 1.0), (50.0, 0.7), (65.0, 0.2), (80.0, 0.0))
 
 
 class MoffatPsf(Psf):
@@ -101,6 +104,8 @@ def example(kind: str) -> Psf:
         depth_um = np.arange(0.0, 1050.0, 50.0)
         kernels = AngleSelectivePsf().kernel(depth_um, PITCH_UM, radius_px=30)
         return MeasuredPsf.from_stack(kernels, depth_um, PITCH_UM)
+    if kind == "angular-response":
+        return AngularResponsePsf(table=RESPONSE)
     return MoffatPsf() if kind == "test-moffat" else PSF_KINDS[kind].model_validate({})
 
 
@@ -371,7 +376,12 @@ def test_a_kind_that_declares_nothing_to_fit_is_refused_by_name() -> None:
     stack = simulated_stack(Imager(sensors=1), [[0.0, 0.0]], [50.0, 150.0, 250.0])
     with pytest.raises(ImagerError, match="declares no parameters to fit") as refused:
         calibrate_beads(stack, model="test-moffat")
-    assert set(refused.value.choices) == {"angle-selective", "gaussian", "measured"}
+    assert set(refused.value.choices) == {
+        "angle-selective",
+        "angular-response",
+        "gaussian",
+        "measured",
+    }
 
 
 def test_an_unknown_model_is_refused_with_the_names() -> None:

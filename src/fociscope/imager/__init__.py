@@ -8,6 +8,7 @@ from fociscope.imager.projector import LayerProjector
 from fociscope.imager.psf import (
     PSF_KINDS,
     AngleSelectivePsf,
+    AngularResponsePsf,
     FitParameter,
     GaussianPsf,
     MeasuredPsf,
@@ -25,6 +26,7 @@ from fociscope.imager.registration import (
 __all__ = [
     "PSF_KINDS",
     "AngleSelectivePsf",
+    "AngularResponsePsf",
     "Boundary",
     "Camera",
     "FitParameter",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from fociscope.configuration import any_kind, kind_problem
 from fociscope.errors import ImagerError
 from fociscope.imager.psf._angle_selective import AngleSelectivePsf
+from fociscope.imager.psf._angular_response import AngularResponsePsf
 from fociscope.imager.psf._base import KERNEL_ENERGY, FitParameter, Psf
 from fociscope.imager.psf._gaussian import GaussianPsf
 from fociscope.imager.psf._measured import MeasuredPsf
@@ -21,6 +22,7 @@ __all__ = [
     "KERNEL_ENERGY",
     "PSF_KINDS",
     "AngleSelectivePsf",
+    "AngularResponsePsf",
     "AnyPsf",
     "FitParameter",
     "GaussianPsf",
@@ -36,6 +38,7 @@ PSF_KINDS: Registry[type[Psf]] = Registry(
 )
 """Kinds by the name that an imager's file gives as `kind`."""
 PSF_KINDS.register("angle-selective", AngleSelectivePsf)
+PSF_KINDS.register("angular-response", AngularResponsePsf)
 PSF_KINDS.register("gaussian", GaussianPsf)
 PSF_KINDS.register("measured", MeasuredPsf)
 

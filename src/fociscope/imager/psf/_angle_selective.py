@@ -16,7 +16,6 @@ outside r is what left outside theta_t: `transmission.outer_energy_table`.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -26,9 +25,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor, like
-from fociscope.imager.psf._base import Blur, FitParameter, Psf
-from fociscope.imager.psf._pixels import radial_pixel_response
-from fociscope.imager.psf._tissue import scattered
+from fociscope.imager.psf._base import FitParameter
+from fociscope.imager.psf._grating import GratingPsf
 from fociscope.imager.psf._transmission import (
     TABLE_INTERVALS,
     Shape,
@@ -42,15 +40,8 @@ __all__ = ["AngleSelectivePsf"]
 Row = tuple[Annotated[float, Field(ge=0, le=90)], Annotated[float, Field(ge=0)]]
 Index = Annotated[float, Field(ge=1, le=4)]
 
-#: Newton steps for the ray that lands at a given radius; each doubles the digits.
-NEWTON_STEPS = 12
-#: Tangent beyond which a ray counts as grazing.
-GRAZING = 1e7
 
-_STEPS = torch.linspace(0, 1, TABLE_INTERVALS + 1, dtype=torch.float64)  # of u, as in the table
-
-
-class AngleSelectivePsf(Psf):
+class AngleSelectivePsf(GratingPsf):
     r"""The spread of a point emitter's light behind an angle-selective grating.
 
     An isotropic emitter at a distance $z$ lights the plane, per emitted photon, with
@@ -93,8 +84,7 @@ class AngleSelectivePsf(Psf):
         FitParameter("half_angle_deg", 4.0, 60.0, 0.02, "deg", label="half angle", largest_std=2.0),
     )
     batched_parameters: ClassVar[tuple[str, ...]] = ("half_angle_deg", "base_blur_um")
-    # Where scattering is less than a pixel, no blur on the grid is like it.
-    integrated_blurs: ClassVar[tuple[Blur, ...]] = ("scattering",)
+    angular_parameter: ClassVar[str] = "half_angle_deg"
 
     @model_validator(mode="before")
     @classmethod
@@ -149,108 +139,3 @@ class AngleSelectivePsf(Psf):
         t = self._transmission(theta_rad, half_angle_deg[..., None])
         reflected = (sin_theta > 1).to(t.device)  # beyond the critical angle nothing gets through
         return outer_energy_table(torch.where(reflected, torch.zeros_like(t), t))
-
-    def collected(self, half_angle_deg: Tensor) -> Tensor:
-        """Return the fraction of light that lands anywhere, for half angles (...)."""
-        return self.outer_energy(half_angle_deg)[..., 0]
-
-    def bare_collection_efficiency(self, distance_um: Tensor) -> Tensor:
-        """Return the share of light that lands; see `Psf.bare_collection_efficiency`."""
-        return _table(self)[0].expand(distance_um.shape)
-
-    def bare_encircled_radius_um(self, distance_um: float, energy: float) -> float:
-        """Return the radius that holds `energy`; see `Psf.bare_encircled_radius_um`."""
-        outer = _table(self)
-        outside = outer > (1 - energy) * outer[0]
-        u = _STEPS[min(int(outside.sum()), TABLE_INTERVALS - 1)]
-        return float(self._landing_radius_um(u, distance_um))
-
-    def bare_variance_um2(self, distance_um: float, energy: float) -> float:
-        """Return the variance along x within that radius; see `Psf.bare_variance_um2`."""
-        outer = _table(self)
-        inside = outer >= (1 - energy) * outer[0]
-        r2 = self._landing_radius_um(_STEPS[inside], distance_um) ** 2
-        shell = -outer[inside].diff()
-        return float((shell * (r2[1:] + r2[:-1]) / 2).sum() / shell.sum() / 2)
-
-    def _landing_radius_um(self, u: Tensor, distance_um: float) -> Tensor:
-        """Return where a ray lands that leaves the emitter at u = sqrt(1 - cos theta)."""
-        sin_theta = u * torch.sqrt(2 - u**2)
-        radius_um = distance_um * sin_theta / (1 - u**2)
-        if self.cover_um:
-            sin_cover = (sin_theta * (self.tissue_index / self.cover_index)).clamp(max=1 - 1e-12)
-            radius_um = radius_um + self.cover_um * sin_cover / torch.sqrt(1 - sin_cover**2)
-        return radius_um
-
-    def _u(self, r2_um2: Tensor, distance_um: Tensor) -> Tensor:
-        """Return u = sqrt(1 - cos theta), in the tissue, of the ray that lands at radius r."""
-        if not self.cover_um:
-            path_um = torch.sqrt(distance_um**2 + r2_um2)
-            return torch.sqrt(r2_um2 / (path_um * (path_um + distance_um)))
-        # Newton in the tangent t within the medium of lower index, where the radius is t times its
-        # thickness and, through the other, concave: from the left it never oversteps.
-        ratio = self.tissue_index / self.cover_index
-        low_is_tissue = ratio <= 1
-        cover_um = torch.full_like(distance_um, self.cover_um)
-        low_um, high_um = (distance_um, cover_um) if low_is_tissue else (cover_um, distance_um)
-        q = min(ratio, 1 / ratio)  # lower index / higher index
-        radius_um = torch.sqrt(r2_um2)
-        t = radius_um / (low_um + q * high_um)
-        for _ in range(NEWTON_STEPS):
-            root = torch.rsqrt(1 + (1 - q * q) * t**2)
-            reach = low_um * t + high_um * q * t * root
-            slope = low_um + high_um * q * root**3
-            t = (t + (radius_um - reach) / slope).clamp(0, GRAZING)
-        sin_theta = t * torch.rsqrt(1 + t**2) * (1 if low_is_tissue else q)
-        return sin_theta * torch.rsqrt(1 + torch.sqrt((1 - sin_theta**2).clamp(min=0)))
-
-    def _light(self, distance_um: Tensor, half_angle_deg: Tensor | None) -> tuple[Any, Tensor]:
-        """Return the outer energy as a function of the squared radius, and the total."""
-        if half_angle_deg is None:
-            table = _table(self).to(distance_um)
-            start = torch.zeros((), dtype=torch.int64, device=distance_um.device)
-        else:
-            table = self.outer_energy(half_angle_deg.to(distance_um))
-            rows = torch.arange(half_angle_deg.numel(), device=distance_um.device)
-            start = (rows * table.shape[-1]).reshape(half_angle_deg.shape)
-            start = start.expand(distance_um.shape)[..., None, None, None]
-        flat = table.reshape(-1)
-        distance = distance_um[..., None, None, None]
-
-        def outer_energy(r2_um2: Tensor) -> Tensor:
-            position = self._u(r2_um2.to(distance), distance) * TABLE_INTERVALS
-            index = position.detach().to(torch.int64).clamp_(0, TABLE_INTERVALS - 1)
-            fraction = position - index
-            lower = flat[index + start]
-            return lower + fraction * (flat[index + start + 1] - lower)
-
-        total = table[..., 0].expand(distance_um.shape)
-        if self.tissue.reduced_scattering_per_mm:
-            spread_um2 = self.tissue.variance_um2(distance_um)
-            reach_um = distance_um + self.cover_um
-            return scattered(outer_energy, total, reach_um, spread_um2), total
-        return outer_energy, total
-
-    def pixel_response(
-        self,
-        distance_um: Tensor,
-        *,
-        pixel_pitch_um: float,
-        radius_px: int,
-        offset_um: tuple[float, float] | None = None,
-        **parameters_of_scenes: Tensor,
-    ) -> Tensor:
-        """Return what each pixel collects; see `Psf.pixel_response`."""
-        return radial_pixel_response(
-            *self._light(distance_um, parameters_of_scenes.get("half_angle_deg")),
-            pixel_pitch_um=pixel_pitch_um,
-            radius_px=radius_px,
-            offset_um=offset_um,
-            fill_factor=self.fill_factor,
-        )
-
-
-@lru_cache(maxsize=64)
-def _table(psf: AngleSelectivePsf) -> Tensor:
-    """Return the outer energy of a PSF in double precision; every projection asks for it."""
-    return psf.outer_energy(torch.tensor(psf.half_angle_deg, dtype=torch.float64))

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["OuterEnergy", "radial_pixel_response"]
+__all__ = ["OuterEnergy", "potential_pixel_response", "radial_pixel_response"]
 
 OuterEnergy = Callable[[Tensor], Tensor]
 """Squared distances (edge, row, node) from the point below the emitter, in um^2 -> (..., edge, row,
@@ -35,6 +35,8 @@ EDGE_NODES = 4
 NEAR_EDGE_NODES = 24
 FAR_EDGE_NODES = 6
 NEAR_PX = 2.0
+#: The same where light has a potential, along an edge whose nodes are dense near the emitter.
+POTENTIAL_NODES = 12
 #: An edge this near to the emitter passes through it.
 TOUCHING_UM = 1e-9
 
@@ -47,6 +49,7 @@ def radial_pixel_response(
     radius_px: int,
     offset_um: tuple[float, float] | None = None,
     fill_factor: float = 1.0,
+    edge_nodes: int = EDGE_NODES,
 ) -> Tensor:
     r"""Return what each pixel collects of radial light.
 
@@ -62,6 +65,8 @@ def radial_pixel_response(
         radius_px: Pixels from the middle one to the last row and column.
         offset_um: (y, x) of the emitter from the middle of the middle pixel; None for none.
         fill_factor: Share of the pixel that is sensitive, a square in its middle.
+        edge_nodes: Gauss-Legendre nodes on an edge, without an offset; more of them for light
+            that changes within a pixel.
 
     Returns:
         Without an offset (..., radius + 1, radius + 1), one quadrant, whose entry [0, 0] lies under
@@ -78,8 +83,58 @@ def radial_pixel_response(
     """
     aperture = math.sqrt(fill_factor)
     if offset_um is None:
-        return _quadrant(outer_energy, total, pixel_pitch_um, radius_px, aperture)
+        return _quadrant(outer_energy, total, pixel_pitch_um, radius_px, aperture, edge_nodes)
     return _window(outer_energy, total, pixel_pitch_um, radius_px, aperture, offset_um)
+
+
+def potential_pixel_response(
+    potential: OuterEnergy,
+    distance_um: Tensor,
+    *,
+    direction: tuple[float, float],
+    pixel_pitch_um: float,
+    radius_px: int,
+    offset_um: tuple[float, float],
+    fill_factor: float = 1.0,
+) -> Tensor:
+    r"""Return what each pixel collects of light that goes as the cosine of the azimuth.
+
+    Irradiance $f(r) \cos\varphi$, with $\varphi$ the azimuth from a direction $e$, is the
+    divergence of $-G(r)\, e$ with the potential $G(r) = \int_r^\infty f$: a pixel collects line
+    integrals of $G$ along its edges.
+
+    Args:
+        potential: $G$ of the emitters (...), in 1/um: squared distances (edge, row, node) in um^2
+            -> (..., edge, row, node).
+        distance_um: (...) distance of the emitters, near which $G$ is smooth.
+        direction: (y, x) of $e$, of length 1.
+        pixel_pitch_um: Side of the square pixel.
+        radius_px: Pixels from the middle one to the last row and column.
+        offset_um: (y, x) of the emitter from the middle of the middle pixel.
+        fill_factor: Share of the pixel that is sensitive, a square in its middle.
+
+    Returns:
+        (..., 2 radius + 1, 2 radius + 1), of both signs.
+    """
+    half_um = math.sqrt(fill_factor) * pixel_pitch_um / 2
+    middle = torch.arange(-radius_px, radius_px + 1, dtype=torch.float64) * pixel_pitch_um
+    y, x = ((middle - offset).to(distance_um) for offset in offset_um)
+    node, weight = (torch.from_numpy(n).to(distance_um) for n in _gauss_legendre(POTENTIAL_NODES))
+    nearest = distance_um.clamp(min=TOUCHING_UM)[..., None, None, None]
+
+    def along(across: Tensor, middles: Tensor) -> Tensor:
+        """Return (..., across, along) the integrals of the potential along edges at `across`."""
+        at = across[:, None, None]
+        scale = torch.sqrt(at**2 + nearest**2)
+        first, last = (torch.asinh((middles[:, None] + h) / scale) for h in (-half_um, half_um))
+        t = (first + last) / 2 + (last - first) / 2 * node
+        position = scale * torch.sinh(t)
+        step = scale * torch.cosh(t) * (last - first) / 2 * weight
+        return (potential(at**2 + position**2) * step).sum(-1)
+
+    over_x = along(x + half_um, y) - along(x - half_um, y)
+    over_y = along(y + half_um, x) - along(y - half_um, x)
+    return -(direction[1] * over_x.transpose(-1, -2) + direction[0] * over_y)
 
 
 def _flux(outer_energy: OuterEnergy, edges: Edges, nodes: int) -> Tensor:
@@ -121,10 +176,11 @@ def _quadrant(
     pixel_pitch_um: float,
     radius_px: int,
     aperture: float,
+    nodes: int,
 ) -> Tensor:
     x, start, end = (e * pixel_pitch_um for e in _quadrant_edges(radius_px, aperture))
     edges = x, start, end
-    flux = _flux(outer_energy, edges, EDGE_NODES)
+    flux = _flux(outer_energy, edges, nodes)
     out = flux[..., : radius_px + 1, :]
     # Neighbours without a gap between them share an edge.
     back = flux[..., radius_px + 1 :, :] if aperture < 1 else out[..., :-1, :]
