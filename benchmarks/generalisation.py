@@ -13,10 +13,14 @@ from __future__ import annotations
 import argparse
 import csv
 from pathlib import Path
-from typing import Any
 
 from fociscope.evaluation.generalisation import worst_first
-from fociscope.evaluation.results import read_results
+from fociscope.evaluation.results import (
+    ConditionResult,
+    DetectionCounts,
+    EvaluationResults,
+    read_results,
+)
 
 HERE = Path(__file__).parent
 BEFORE = HERE / "generalisation_one_kind.csv"
@@ -46,12 +50,6 @@ TITLES = {
 }
 
 
-def value(scores: dict[str, Any], key: str) -> float | None:
-    """Return a score, whether it stands alone or with an interval."""
-    found = scores.get(key)
-    return found["value"] if isinstance(found, dict) else found
-
-
 def text(number: float | None, digits: int = 0, scale: float = 100.0) -> str:
     """Return a number as a cell of a table."""
     return NONE if number is None else f"{scale * number:.{digits}f}"
@@ -65,38 +63,39 @@ def moved(before: float | None, now: float | None, digits: int, scale: float = 1
     return after if before is None else f"{text(before, digits, scale)} → {after}"
 
 
-def name_of(condition: dict[str, Any]) -> str:
+def name_of(condition: ConditionResult) -> str:
     """Return what a table calls a condition."""
-    return condition["name"] if condition.get("test_only") else "*seen in training*"
+    return condition.name if condition.test_only else "*seen in training*"
 
 
-def sensitivity(counts: dict[str, Any] | None) -> str:
+def sensitivity(counts: DetectionCounts | None) -> str:
     """Return the shares of foci of each size that are detected."""
     if counts is None:
         return NONE
-    sizes = zip(counts["detected"], counts["foci"], strict=True)
+    sizes = zip(counts.detected, counts.foci, strict=True)
     return ", ".join(text(found / there) if there else NONE for found, there in sizes)
 
 
-def row(condition: dict[str, Any], model: str, before: dict[str, float | None]) -> list[str]:
+def row(condition: ConditionResult, model: str, before: dict[str, float | None]) -> list[str]:
     """Return the cells of one condition."""
-    scores = condition["scores"][model]
-    empty = condition.get("value") == "clouds"
-    at_rate = scores.get("detection_at_false_rate")
-    detected = [sensitivity(at_rate), sensitivity((at_rate or {}).get("nearest_layer"))]
-    wrong = text(value(scores, "wrong"))
-    flagged = [text(value(scores, f"flagged_of_{kind}")) for kind in ("wrong", "sound")]
-    depth = moved(before.get("depth_error_um"), value(scores, "depth_error_um"), 1, 1)
+    scores = condition.scored(model)
+    assert scores is not None
+    value, empty = scores.value, condition.value == "clouds"
+    at_rate = scores.detection_at_false_rate
+    detected = [sensitivity(at_rate), sensitivity(at_rate and at_rate.nearest_layer)]
+    wrong = text(scores.wrong)
+    flagged = [text(scores.flagged_of_wrong), text(scores.flagged_of_sound)]
+    depth = moved(before.get("depth_error_um"), value("depth_error_um"), 1, 1)
     return [
         name_of(condition),
-        "no cells" if empty else moved(before.get("dice"), value(scores, "dice"), 2, 1),
-        f"{moved(before.get('accuracy'), value(scores, 'accuracy'), 1)}, "
-        f"{text(value(scores, 'constant_accuracy'), 1)}",
-        NONE if empty else text(value(scores, "mcc"), 2, 1),
-        depth if empty else f"{depth}, {text(value(scores, 'constant_depth_error_um'), 1, 1)}",
-        moved(before.get("within_one_std"), value(scores, "within_one_std"), 0),
-        moved(before.get("calibration_error"), value(scores, "calibration_error"), 1),
-        text(value(scores, "flagged")),
+        "no cells" if empty else moved(before.get("dice"), value("dice"), 2, 1),
+        f"{moved(before.get('accuracy'), value('accuracy'), 1)}, "
+        f"{text(value('constant_accuracy'), 1)}",
+        NONE if empty else text(value("mcc"), 2, 1),
+        depth if empty else f"{depth}, {text(value('constant_depth_error_um'), 1, 1)}",
+        moved(before.get("within_one_std"), value("within_one_std"), 0),
+        moved(before.get("calibration_error"), value("calibration_error"), 1),
+        text(value("flagged")),
         f"{wrong}; {', '.join(flagged)}",
         *detected,
     ]
@@ -110,28 +109,29 @@ def printed(head: tuple[str, ...], rows: list[list[str]]) -> None:
     print()
 
 
-def readme(results: dict[str, Any], model: str) -> list[list[str]]:
+def readme(results: EvaluationResults, model: str) -> list[list[str]]:
     """Return the rows of the README's table, the worst first."""
     rows = []
-    for condition in worst_first(results["conditions"], model):
-        family = condition.get("value", "")
+    for condition in worst_first(results.conditions, model):
+        family = str(condition.value)
         title = TITLES.get(family, family)
-        if not condition.get("test_only"):
+        if not condition.test_only:
             title = "*foci as in training*"
-        elif condition["layers"] == 1:
+        elif condition.layers == 1:
             title += ", one layer"
-        scores = condition["scores"][model]
-        empty = condition.get("value") == "clouds"
-        depth = (value(scores, "depth_error_um"), value(scores, "constant_depth_error_um"))
+        scores = condition.scored(model)
+        if scores is None:
+            continue
+        value, empty = scores.value, condition.value == "clouds"
+        depth = (value("depth_error_um"), value("constant_depth_error_um"))
         rows.append(
             [
                 title,
-                "no cells" if empty else text(value(scores, "dice"), 2, 1),
-                f"{text(value(scores, 'accuracy'), 1)} % "
-                f"({text(value(scores, 'constant_accuracy'), 1)} %)",
+                "no cells" if empty else text(value("dice"), 2, 1),
+                f"{text(value('accuracy'), 1)} % ({text(value('constant_accuracy'), 1)} %)",
                 NONE if empty else f"{text(depth[0], 0, 1)} µm ({text(depth[1], 0, 1)} µm)",
-                NONE if empty else f"{text(value(scores, 'within_one_std'))} %",
-                f"{text(value(scores, 'flagged'))} %",
+                NONE if empty else f"{text(value('within_one_std'))} %",
+                f"{text(value('flagged'))} %",
             ]
         )
     return rows
@@ -148,19 +148,19 @@ def kept(path: Path) -> dict[tuple[str, str], dict[str, float | None]]:
         }
 
 
-def keep(results: dict[str, Any], path: Path) -> None:
+def keep(results: EvaluationResults, path: Path) -> None:
     """Write the scores that later results are held beside."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["model", "condition", *KEPT])
-        for model in results["methods"]:
-            for condition in results["conditions"]:
-                scores = condition["scores"][model]
-                if "not_applicable" in scores:
+        for model in results.methods:
+            for condition in results.conditions:
+                scores = condition.scored(model)
+                if scores is None:
                     continue
-                numbers = (value(scores, key) for key in KEPT)
+                numbers = (scores.value(key) for key in KEPT)
                 cells = ["" if number is None else f"{number:.5g}" for number in numbers]
-                writer.writerow([model, condition["name"], *cells])
+                writer.writerow([model, condition.name, *cells])
 
 
 def main() -> None:
@@ -176,21 +176,20 @@ def main() -> None:
     before = kept(BEFORE)
     for title, single in (("Four layers", False), ("One layer", True)):
         print(f"## {title}\n")
-        for model in results["methods"]:
+        for model in results.methods:
             conditions = [
                 condition
-                for condition in worst_first(results["conditions"], model)
-                if condition["name"].startswith("single-layer") == single
-                and "not_applicable" not in condition["scores"][model]
+                for condition in worst_first(results.conditions, model)
+                if condition.name.startswith("single-layer") == single
+                and condition.scored(model) is not None
             ]
             if conditions:
                 print(f"### {model}\n")
-                rows = [row(c, model, before.get((model, c["name"]), {})) for c in conditions]
+                rows = [row(c, model, before.get((model, c.name), {})) for c in conditions]
                 printed(HEAD, rows)
-    first = next(iter(results["methods"]))
-    print(f"## {first}, for the README\n")
+    print(f"## {results.evaluated}, for the README\n")
     head = ("specimen", "Dice", "pixels right (baseline)", "depth error (baseline)")
-    printed((*head, "within one std", "flagged"), readme(results, first))
+    printed((*head, "within one std", "flagged"), readme(results, results.evaluated))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ python benchmarks/networks.py REPORTS > benchmarks/networks.md
 from __future__ import annotations
 
 import argparse
-import json
 import re
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
+from fociscope.evaluation.results import EvaluationResults, MethodScores, read_results
 from fociscope.solvers import SOLVERS
 
 COMMANDS = """\
@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("reports", type=Path, help="folder with one report for each model")
     folder = parser.parse_args().reports
-    found = {m: json.loads((folder / m / "results.json").read_text()) for m in MODELS + REFINED}
+    found = {m: read_results(folder / m / "results.json") for m in MODELS + REFINED}
     print("# The networks on the reference suite\n")
     print(f"```sh\n{COMMANDS}\n```\n")
     print(
@@ -65,22 +65,21 @@ def main() -> None:
         print("\n" + re.sub(r"^#", "##", tables, flags=re.MULTILINE).strip())
 
 
-def rows(found: dict[str, Any]) -> list[tuple[str, str, str, str, str]]:
+def rows(found: dict[str, EvaluationResults]) -> list[tuple[str, str, str, str, str]]:
     """Return the targets and what was measured."""
     ab, a, single = (scores(found, model) for model in MODELS)
 
-    def percent(score: dict[str, Any], what: str) -> str:
-        value = score[what]
-        return f"{100 * (value['value'] if isinstance(value, dict) else value):.2f} %"
+    def percent(score: MethodScores, what: str) -> str:
+        return f"{100 * score.value(what):.2f} %"
 
-    def um(score: dict[str, Any]) -> str:
-        error = score["depth_error_um"]
-        return f"{error['value']:.1f} ({error['low']:.1f} to {error['high']:.1f}) µm"
+    def um(score: MethodScores) -> str:
+        error = score.depth_error_um
+        return f"{error.value:.1f} ({error.low:.1f} to {error.high:.1f}) µm"
 
-    def by_layer(score: dict[str, Any], pick: Any) -> str:
-        return f"{100 * pick(score['by_layer']['accuracy']):.1f} %"
+    def by_layer(score: MethodScores, pick: Callable[[Sequence[float]], float]) -> str:
+        return f"{100 * pick(score.by_layer.accuracy):.1f} %"
 
-    def first(values: list[float]) -> float:
+    def first(values: Sequence[float]) -> float:
         return values[0]
 
     family = [name for name in ab if name.startswith("half-angle-") and 14 <= angle(name) <= 22]
@@ -150,33 +149,31 @@ def angle(condition: str) -> float:
     return float(condition.rsplit("-", 1)[1])
 
 
-def scores(found: dict[str, Any], model: str) -> dict[str, Any]:
+def scores(found: dict[str, EvaluationResults], model: str) -> dict[str, MethodScores]:
     """Return the scores of a model by condition."""
     return {
-        condition["name"]: condition["scores"][model]
-        for condition in found[model]["conditions"]
-        if "not_applicable" not in condition["scores"].get(model, {"not_applicable": True})
+        condition.name: scored
+        for condition in found[model].conditions
+        if (scored := condition.scored(model)) is not None
     }
 
 
-def print_squared_errors(found: dict[str, Any]) -> None:
+def print_squared_errors(found: dict[str, EvaluationResults]) -> None:
     """Print the models' and the solvers' errors, and their ratio."""
-    judged = {c["name"]: c for c in found["layers-ab"]["conditions"]}["single-layer"]["scores"]
+    judged = {c.name: c for c in found["layers-ab"].conditions}["single-layer"]
     entries = {m: scores(found, m)["single-layer"] for m in sorted(MODELS + REFINED)}
-    entries |= {s: judged[s] for s in SOLVERS if "by_depth" in judged.get(s, {})}
-    edges = next(iter(entries.values()))["by_depth"]["edges_um"]
+    entries |= {s: scored for s in SOLVERS if (scored := judged.scored(s)) and scored.by_depth}
+    edges = next(iter(entries.values())).by_depth.edges_um
     names = [*entries, "layers-ab+refined over the best solver"]
     print(f"| true depth (µm) | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}")
     for place, (low, high) in enumerate(pairwise(edges)):
-        errors = {n: c["by_depth"]["image_error"][place] for n, c in entries.items()}
-        errors = {n: e["value"] if isinstance(e, dict) else e for n, e in errors.items()}
+        errors = {n: c.by_depth.image_error[place] for n, c in entries.items()}
+        errors = {n: e and e.value for n, e in errors.items()}
         best = min((errors[s] for s in SOLVERS if errors.get(s) is not None), default=None)
         cells = ["-" if e is None else f"{100 * e:.1f}" for e in errors.values()]
         share = "-" if best is None else f"{errors['layers-ab+refined'] / best:.2f}"
         print(f"| {low:.0f} to {high:.0f} | {' | '.join(cells)} | {share} |")
-    four = [
-        scores(found, m)["reference"]["image_error"]["value"] for m in ("layers-ab", REFINED[0])
-    ]
+    four = [scores(found, m)["reference"].value("image_error") for m in ("layers-ab", REFINED[0])]
     print(
         f"\nWanted: at most {WANTED_SHARE:g} of the best solver, and at most 4 %. Four layers, the"
     )

@@ -102,13 +102,13 @@ def main() -> None:
             scored = ScoreAccumulator(pixel_pitch_um=55.0, deepest_um=1000.0)
             scored.add(batch, method.estimate(batch, task))
             s = scored.scores(seed=0, by_depth=False)
-            share = {k: 100 * s[k]["value"] for k in ("dice", "accuracy", "constant_accuracy")}
+            share = {k: 100 * s.value(k) for k in ("dice", "accuracy", "constant_accuracy")}
             print(
                 f"| {name}, {layers} | {share['dice'] / 100:.2f} | {share['accuracy']:.1f}, "
-                f"{share['constant_accuracy']:.1f} | {s['depth_error_um']['value']:.0f}, "
-                f"{s['constant_depth_error_um']['value']:.0f} "
-                f"| {100 * s['within_one_std']['value']:.0f} "
-                f"| {100 * s['calibration_error']:.1f} | {100 * s['flagged']:.0f} |"
+                f"{share['constant_accuracy']:.1f} | {s.value('depth_error_um'):.0f}, "
+                f"{s.value('constant_depth_error_um'):.0f} "
+                f"| {100 * s.value('within_one_std'):.0f} "
+                f"| {100 * s.value('calibration_error'):.1f} | {100 * s.value('flagged'):.0f} |"
             )
 
 

@@ -64,10 +64,10 @@ def score(names: list[str]) -> None:
             scored.add(batch, method.estimate(batch, task))
         scores = scored.scores(seed=0, by_depth=False)
         print(
-            f"| {name} | {scores['dice']['value']:.3f} | {100 * scores['accuracy']['value']:.2f} "
-            f"| {scores['depth_error_um']['value']:.1f} "
-            f"| {100 * scores['within_one_std']['value']:.0f} "
-            f"| {100 * scores['calibration_error']:.1f} |"
+            f"| {name} | {scores.value('dice'):.3f} | {100 * scores.value('accuracy'):.2f} "
+            f"| {scores.value('depth_error_um'):.1f} "
+            f"| {100 * scores.value('within_one_std'):.0f} "
+            f"| {100 * scores.value('calibration_error'):.1f} |"
         )
 
 

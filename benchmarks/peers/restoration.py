@@ -36,8 +36,10 @@ from fociscope.evaluation._scores import ScoreAccumulator
 from fociscope.evaluation.batches import Batch, Prediction
 from fociscope.evaluation.methods import ReconstructionMethod, find_method
 from fociscope.evaluation.methods.solvers import VALIDATION_SCENES
+from fociscope.evaluation.results import MethodScores
 from fociscope.evaluation.run import BOOTSTRAP_SEED
 from fociscope.evaluation.suite import Condition, find_suite
+from fociscope.report.cells import number
 
 #: As `fociscope evaluate` runs them, with the depths searched for, and told (`-oracle`).
 OURS = (
@@ -233,7 +235,7 @@ def prepared(name: str) -> ReconstructionMethod:
     return method
 
 
-def scored(row: Row, whole: Batch, warm: Batch, task: Condition) -> tuple[dict[str, Any], float]:
+def scored(row: Row, whole: Batch, warm: Batch, task: Condition) -> tuple[MethodScores, float]:
     """Return the scores, and the median time per scene in ms after a warm-up."""
     imager = task.imager
     accumulator = ScoreAccumulator(pixel_pitch_um=imager.pixel_pitch_um, deepest_um=imager.gap_um)
@@ -260,13 +262,10 @@ def part(batch: Batch, first: int, end: int) -> Batch:
     return Batch(batch.captures[some], batch.mask[some], batch.depth_um[some], batch.layers[some])
 
 
-def shown(scores: dict[str, Any], name: str) -> str:
+def shown(scores: MethodScores, name: str) -> str:
     """Return a score with its interval; a single scene has none."""
     scale, digits = (1, 3) if name == "mcc" else (100, 1)
-    value, low, high = (scores[name][n] for n in ("value", "low", "high"))
-    if low is None or high is None:
-        return f"{scale * value:.{digits}f}"
-    return f"{scale * value:.{digits}f} ({scale * low:.{digits}f} … {scale * high:.{digits}f})"
+    return number(scores.score(name), scale=scale, digits=digits, interval=True)
 
 
 def described(cause: Exception) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -26,6 +26,8 @@ from fociscope.cli.names import MODELS, SOLVERS, SUITES, completed, listed
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from fociscope.evaluation.methods import ReconstructionMethod
+    from fociscope.evaluation.results import EvaluationResults, MethodScores
     from fociscope.evaluation.run import Evaluation, Progress
 
 
@@ -143,7 +145,7 @@ def _check(
 
 
 def _run(
-    methods: list[Any],
+    methods: Sequence[ReconstructionMethod],
     *,
     suite: str,
     conditions: str | None,
@@ -153,6 +155,7 @@ def _run(
 ) -> Evaluation:
     """Score on a data set or a suite."""
     from fociscope.evaluation.data_sets import DataSet
+    from fociscope.evaluation.results import SuiteSummary
     from fociscope.evaluation.run import evaluate as run
     from fociscope.evaluation.run import evaluate_suite
     from fociscope.evaluation.suite import find_suite, selected
@@ -161,43 +164,42 @@ def _run(
         chosen = selected(find_suite(suite), conditions)
         return evaluate_suite(chosen, methods, progress=progress)
     scored = DataSet(data, imager=read_imager(imager))
-    return run([scored], methods, {"name": "data"}, progress=progress)
+    return run([scored], methods, SuiteSummary(name="data"), progress=progress)
 
 
-def _print(results: dict[str, Any]) -> None:
+def _print(results: EvaluationResults) -> None:
     """Print a row per condition, and below it one for each baseline that was asked for.
 
     The constant baseline, which every method's scores hold, has columns of its own.
     """
-    from fociscope.report.labels import condition_label, evaluated
+    from fociscope.report.labels import condition_label
 
-    name = evaluated(results)
-    if "test_only" in results["suite"]:
+    name = results.evaluated
+    if results.suite.test_only is not None:
         _print_generalisation(results)
         return
     table = _table(name, ["n", *COLUMNS])
-    for condition in results["conditions"]:
+    for condition in results.conditions:
         for method in _printed_methods(results):
-            s = condition["scores"][method]
+            s = condition.scored(method)
             label = condition_label(condition) if method == name else f"  {method}"
-            scenes = str(s.get("scenes", condition["scenes"]))
+            scenes = str(condition.scenes if s is None else s.scenes)
             table.add_row(escape(label), scenes, *_cells(s, COLUMNS))
     out.print(table)
 
 
-def _print_generalisation(results: dict[str, Any]) -> None:
+def _print_generalisation(results: EvaluationResults) -> None:
     """Print the test-only families, the worst one first; the report has more columns."""
     from fociscope.evaluation.generalisation import worst_first
-    from fociscope.report.labels import evaluated
 
-    name = evaluated(results)
+    name = results.evaluated
     table = _table(f"{name}, worst first", TEST_ONLY_COLUMNS)
-    for condition in worst_first(results["conditions"], name):
+    for condition in worst_first(results.conditions, name):
         for method in _printed_methods(results):
-            label = condition["name"] if method == name else f"  {method}"
-            table.add_row(escape(label), *_cells(condition["scores"][method], TEST_ONLY_COLUMNS))
+            label = condition.name if method == name else f"  {method}"
+            table.add_row(escape(label), *_cells(condition.scored(method), TEST_ONLY_COLUMNS))
     out.print(table)
-    names = ", ".join(results["suite"]["test_only"])
+    names = ", ".join(results.suite.test_only or ())
     out.print(
         f"Test only, drawn by the second simulator; no model was trained on them: {names}",
         highlight=False,
@@ -205,9 +207,9 @@ def _print_generalisation(results: dict[str, Any]) -> None:
     )
 
 
-def _printed_methods(results: dict[str, Any]) -> list[str]:
+def _printed_methods(results: EvaluationResults) -> list[str]:
     """Return the evaluated method and its baselines but the constant one."""
-    first, *others = results["methods"]
+    first, *others = results.methods
     return [first, *(name for name in others if name != "constant")]
 
 
@@ -221,16 +223,16 @@ def _table(title: str, columns: Iterable[str]) -> Table:
     return table
 
 
-def _cells(scores: dict[str, Any], columns: dict[str, tuple[str, int, int]]) -> list[str]:
-    if "not_applicable" in scores:
+def _cells(scores: MethodScores | None, columns: dict[str, tuple[str, int, int]]) -> list[str]:
+    if scores is None:
         return ["cannot"]
     return [_value(scores, *column) for column in columns.values()]
 
 
-def _print_outcome(results: dict[str, Any], output: Path) -> None:
+def _print_outcome(results: EvaluationResults, output: Path) -> None:
     """Print the scores, how many warnings the report holds, and what was written."""
     _print(results)
-    notes = {note for c in results["conditions"] for note in c.get("notes", [])}
+    notes = {note for c in results.conditions for note in c.notes or ()}
     if notes:
         err.print(f"{len(notes)} warning(s) stand at the end of report.html", highlight=False)
     names = "report.html, tables.md, results.json, figures/"
@@ -239,7 +241,6 @@ def _print_outcome(results: dict[str, Any], output: Path) -> None:
     )
 
 
-def _value(scores: dict[str, Any], key: str, scale: int, decimals: int) -> str:
-    entry = scores.get(key)
-    value = entry.get("value") if isinstance(entry, dict) else entry
+def _value(scores: MethodScores, key: str, scale: int, decimals: int) -> str:
+    value = scores.value(key)
     return "" if value is None else f"{scale * value:.{decimals}f}"

@@ -2,7 +2,7 @@
 
     suite = selected(find_suite("quick"), "reference")
     done = evaluate_suite(suite, find_methods("layers-ab", "constant,tikhonov"))
-    done.results["conditions"][0]["scores"]["layers-ab"]["accuracy"]
+    done.results.conditions[0].scored("layers-ab").accuracy
 
 Metrics and intervals come at once; suites and methods, which load networks, when they are used.
 """
@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     from fociscope.evaluation.methods import baseline_names as baseline_names
     from fociscope.evaluation.methods import find_method as find_method
     from fociscope.evaluation.methods import find_methods as find_methods
+    from fociscope.evaluation.results import ConditionResult as ConditionResult
+    from fociscope.evaluation.results import EvaluationResults as EvaluationResults
+    from fociscope.evaluation.results import MethodScores as MethodScores
+    from fociscope.evaluation.results import Score as Score
+    from fociscope.evaluation.results import SuiteSummary as SuiteSummary
     from fociscope.evaluation.results import read_results as read_results
     from fociscope.evaluation.run import Evaluation as Evaluation
     from fociscope.evaluation.run import evaluate as evaluate
@@ -52,13 +57,18 @@ if TYPE_CHECKING:
 _HOME = {
     "Batch": "fociscope.evaluation.batches",
     "Condition": "fociscope.evaluation.suite",
+    "ConditionResult": "fociscope.evaluation.results",
     "DataSet": "fociscope.evaluation.data_sets",
     "Evaluation": "fociscope.evaluation.run",
+    "EvaluationResults": "fociscope.evaluation.results",
+    "MethodScores": "fociscope.evaluation.results",
     "Prediction": "fociscope.evaluation.batches",
     "ReconstructionMethod": "fociscope.evaluation.methods",
     "ReconstructionTask": "fociscope.evaluation.batches",
+    "Score": "fociscope.evaluation.results",
     "ScoreAccumulator": "fociscope.evaluation._scores",
     "Suite": "fociscope.evaluation.suite",
+    "SuiteSummary": "fociscope.evaluation.results",
     "baseline_names": "fociscope.evaluation.methods",
     "evaluate": "fociscope.evaluation.run",
     "evaluate_suite": "fociscope.evaluation.run",
@@ -72,15 +82,20 @@ _HOME = {
 __all__ = [
     "Batch",
     "Condition",
+    "ConditionResult",
     "DataSet",
     "Evaluation",
+    "EvaluationResults",
     "Interval",
     "MaskScores",
+    "MethodScores",
     "Prediction",
     "ReconstructionMethod",
     "ReconstructionTask",
+    "Score",
     "ScoreAccumulator",
     "Suite",
+    "SuiteSummary",
     "baseline_names",
     "bootstrap_mean",
     "bootstrap_of_means",

@@ -22,6 +22,19 @@ from fociscope.evaluation.metrics import (
     relative_squared_error,
     reliability_curve,
 )
+from fociscope.evaluation.results import (
+    DetectionAtFalseRate,
+    DetectionCounts,
+    FocusDetection,
+    FocusReliability,
+    FocusReliabilityBins,
+    MethodScores,
+    Numbers,
+    PixelReliability,
+    Score,
+    ScoresByDepth,
+    ScoresByLayer,
+)
 from fociscope.networks.map_quality import WRONG_DICE
 from fociscope.typing import BoolArray, Float64Array
 
@@ -150,15 +163,16 @@ class ScoreAccumulator:
         std = prediction.depth_std_um
         self._rows["std_um"].append(np.full(true.shape, np.nan) if std is None else std)
 
-    def scores(self, *, seed: int, by_depth: bool) -> dict[str, Any]:
-        """Return all scores, ready for JSON; what was not scored is absent.
+    def scores(self, *, seed: int, by_depth: bool) -> MethodScores:
+        """Return all scores; those without truth or answer are None.
 
         Args:
-            seed: of the bootstrap.
-            by_depth: also in bins of the true depth.
+            seed: Seed of the bootstrap.
+            by_depth: Whether to score in bins of the true depth too.
         """
         rows = {name: np.concatenate(parts) for name, parts in self._rows.items()}
-        found: dict[str, Any] = {"scenes": self.scenes, "matched_layers": self.is_matched}
+        found: dict[str, object] = {"scenes": self.scenes, "matched_layers": self.is_matched}
+        by_layer: dict[str, Numbers] = {}
 
         def score(
             names: Sequence[str],
@@ -174,18 +188,18 @@ class ScoreAccumulator:
             found["specificity"] = _plain(
                 MaskCounts.from_array(rows["counts"]).pooled().specificity
             )[0]
-            found["by_layer"] = {n: _plain(getattr(layers, n)) for n in _MASK_SCORES}
+            by_layer |= {n: _plain(getattr(layers, n)) for n in _MASK_SCORES}
         if self._bins[2].any():
             found["reliability"], found["calibration_error"] = self._reliability()
             score(["brier"], rows["brier"][:, None])
         if self._area_mm2:
-            found["detection"] = {
-                "edges_cells": [e if np.isfinite(e) else None for e in FOCUS_EDGES_CELLS],
-                "detected": _plain(self._detection[0]),
-                "foci": _plain(self._detection[1]),
-                "false_foci": self._false_foci,
-                "area_mm2": round(self._area_mm2, 3),
-            }
+            found["detection"] = FocusDetection(
+                edges_cells=_plain(FOCUS_EDGES_CELLS),
+                detected=_plain(self._detection[0]),
+                foci=_plain(self._detection[1]),
+                false_foci=self._false_foci,
+                area_mm2=round(self._area_mm2, 3),
+            )
         if self._candidates:
             found["detection_at_false_rate"] = self._at_false_rate()
         if sum(len(part) for part in self._foci):
@@ -193,7 +207,7 @@ class ScoreAccumulator:
         if "flagged" in rows:
             found.update(_flag_scores(rows))
         if "depth_um" in rows:
-            self._score_depths(rows, found, score)
+            self._score_depths(rows, found, by_layer, score)
         if "image_error" in rows:
             names = ["image_error", "even_image_error"]
             score(names, np.stack([rows[name] for name in names], axis=1))
@@ -201,12 +215,15 @@ class ScoreAccumulator:
             found["residual"] = _plain(rows["residual"].mean(axis=0, dtype=np.float64))
         if by_depth and "true_um" in rows:
             found["by_depth"] = self._by_depth(rows, seed)
-        return found
+        if by_layer:
+            found["by_layer"] = ScoresByLayer.model_validate(by_layer)
+        return MethodScores.model_validate(found)
 
     def _score_depths(
         self,
         rows: dict[str, NDArray[Any]],
-        found: dict[str, Any],
+        found: dict[str, object],
+        by_layer: dict[str, Numbers],
         score: Callable[[Sequence[str], ArrayLike, Callable[[Float64Array], Float64Array]], None],
     ) -> None:
         true, said, std = rows["true_um"], rows["depth_um"], rows["std_um"]
@@ -224,8 +241,8 @@ class ScoreAccumulator:
                 np.stack([np.abs(error), error, here], axis=-1).sum(axis=1),
                 _over_last,
             )
-            by_layer = np.abs(error).sum(axis=0) / np.maximum(here.sum(axis=0), 1)
-            found.setdefault("by_layer", {})["depth_error_um"] = _plain(by_layer)
+            layer_error = np.abs(error).sum(axis=0) / np.maximum(here.sum(axis=0), 1)
+            by_layer["depth_error_um"] = _plain(layer_error)
         score(
             ["within_100_um", "constant_depth_error_um", "constant_within_100_um"],
             np.stack(
@@ -247,50 +264,54 @@ class ScoreAccumulator:
             found["missed_layers"] = round(float(1 - here.sum() / scored.sum()), 6)
             found["false_layers_per_scene"] = round(float(rows["false_layers"].mean()), 6)
 
-    def _at_false_rate(self) -> dict[str, Any]:
+    def _at_false_rate(self) -> DetectionAtFalseRate:
         """Return the foci detected in all layers, and in the nearest one where there are more."""
 
-        def detected(parts: list[FocusCandidates]) -> dict[str, Any]:
+        def detected(parts: list[FocusCandidates]) -> DetectionCounts:
             found, there = FocusCandidates.joined(parts).detected(
                 COUNTED_EDGES_CELLS, false_per_frame=FALSE_PER_FRAME
             )
-            return {"detected": _plain(found), "foci": _plain(there)}
+            return DetectionCounts(detected=_plain(found), foci=_plain(there))
 
-        return {
-            "edges_cells": [e if np.isfinite(e) else None for e in COUNTED_EDGES_CELLS],
-            **detected(self._candidates),
-            "false_foci_per_frame": FALSE_PER_FRAME,
-            "false_foci_per_mm2": round(FALSE_PER_FRAME / self._frame_mm2, 6),
-            **({"nearest_layer": detected(self._nearest)} if self._nearest else {}),
-        }
+        every = detected(self._candidates)
+        found = DetectionAtFalseRate(
+            edges_cells=_plain(COUNTED_EDGES_CELLS),
+            detected=every.detected,
+            foci=every.foci,
+            false_foci_per_frame=FALSE_PER_FRAME,
+            false_foci_per_mm2=round(FALSE_PER_FRAME / self._frame_mm2, 6),
+        )
+        if not self._nearest:
+            return found
+        return found.model_copy(update={"nearest_layer": detected(self._nearest)})
 
-    def _focus_reliability(self) -> dict[str, Any]:
+    def _focus_reliability(self) -> FocusReliability:
         stated, there = np.concatenate(self._foci).T
         curve = reliability_curve(stated, there, bins=FOCUS_PROBABILITY_BINS)
-        return {
-            "foci": len(stated),
-            "stated": round(float(stated.mean()), 6),
-            "there": round(float(there.mean()), 6),
-            "calibration_error": round(curve.expected_calibration_error, 6),
-            "reliability": {
-                "probability": _plain(curve.probability),
-                "frequency": _plain(curve.frequency),
-                "foci": [int(n) for n in curve.count],
-            },
-        }
+        return FocusReliability(
+            foci=len(stated),
+            stated=round(float(stated.mean()), 6),
+            there=round(float(there.mean()), 6),
+            calibration_error=round(curve.expected_calibration_error, 6),
+            reliability=FocusReliabilityBins(
+                probability=_plain(curve.probability),
+                frequency=_plain(curve.frequency),
+                foci=tuple(int(n) for n in curve.count),
+            ),
+        )
 
-    def _reliability(self) -> tuple[dict[str, Any], float]:
+    def _reliability(self) -> tuple[PixelReliability, float]:
         stated, true, count = self._bins
         some = np.where(count > 0, count, np.nan)
         error = float(np.abs(stated - true).sum() / count.sum())
-        curve = {
-            "probability": _plain(stated / some),
-            "frequency": _plain(true / some),
-            "pixels": [int(n) for n in count],
-        }
+        curve = PixelReliability(
+            probability=_plain(stated / some),
+            frequency=_plain(true / some),
+            pixels=tuple(int(n) for n in count),
+        )
         return curve, round(error, 6)
 
-    def _by_depth(self, rows: dict[str, NDArray[Any]], seed: int) -> dict[str, Any]:
+    def _by_depth(self, rows: dict[str, NDArray[Any]], seed: int) -> ScoresByDepth:
         """Return scores of layers in even bins of their true depth; None in empty bins."""
         edges = np.linspace(0, self.deepest_um, DEPTH_BINS + 1)
         true = rows["true_um"].ravel()
@@ -309,7 +330,7 @@ class ScoreAccumulator:
             )
         if "layer_image_error" in rows:
             values["image_error"] = rows["layer_image_error"].ravel()
-        binned: dict[str, Any] = {name: [] for name in values}
+        binned: dict[str, list[Score | None]] = {name: [] for name in values}
         square: list[float | None] = []
         for number in range(DEPTH_BINS):
             for name, value in values.items():
@@ -322,12 +343,14 @@ class ScoreAccumulator:
             if "depth_um" in rows:
                 inside = error[(which == number) & ~np.isnan(error)]
                 square.append(round(float(np.sqrt((inside**2).mean())), 6) if inside.size else None)
-        return {
-            "edges_um": _plain(edges),
-            "layers": [int((which == number).sum()) for number in range(DEPTH_BINS)],
-            **({"depth_rmse_um": square} if square else {}),
-            **binned,
-        }
+        return ScoresByDepth.model_validate(
+            {
+                "edges_um": _plain(edges),
+                "layers": [int((which == number).sum()) for number in range(DEPTH_BINS)],
+                **({"depth_rmse_um": square} if square else {}),
+                **binned,
+            }
+        )
 
 
 def _mask_scores(means: Float64Array) -> Float64Array:
@@ -335,10 +358,10 @@ def _mask_scores(means: Float64Array) -> Float64Array:
     return np.stack([getattr(counts, name) for name in _MASK_SCORES], axis=-1)
 
 
-def _flag_scores(rows: dict[str, NDArray[Any]]) -> dict[str, Any]:
+def _flag_scores(rows: dict[str, NDArray[Any]]) -> dict[str, float | None]:
     """Return the share of captures that are flagged, of all, of wrong and of sound maps."""
     flagged = rows["flagged"]
-    scores: dict[str, Any] = {"flagged": _plain(flagged.mean(dtype=np.float64))[0]}
+    scores: dict[str, float | None] = {"flagged": _plain(flagged.mean(dtype=np.float64))[0]}
     if "counts" not in rows or "depth_um" not in rows:
         return scores
     dice = MaskCounts.from_array(rows["counts"].sum(axis=1)).dice
@@ -360,12 +383,15 @@ def _over_last(means: Float64Array) -> Float64Array:
     return np.where(number > 0, means[..., :-1] / np.where(number > 0, number, 1), np.nan)
 
 
-def _entries(interval: Interval) -> list[dict[str, float | None]]:
-    """Return one {value, low, high} for each score."""
+def _entries(interval: Interval) -> list[Score]:
+    """Return each score with its interval."""
     columns = [_plain(np.atleast_1d(part)) for part in interval]
-    return [dict(zip(("value", "low", "high"), row, strict=True)) for row in zip(*columns)]  # noqa: B905
+    return [
+        Score(value=value, low=low, high=high) for value, low, high in zip(*columns, strict=True)
+    ]
 
 
-def _plain(values: NDArray[Any]) -> list[Any]:
-    """Return numbers that JSON can hold, six digits of them; NaN becomes None."""
-    return [None if not np.isfinite(v) else float(f"{v:.6g}") for v in np.asarray(values).ravel()]
+def _plain(values: ArrayLike) -> Numbers:
+    """Return numbers that JSON can hold, six digits of them; None for NaN and infinity."""
+    flat = np.asarray(values).ravel()
+    return tuple(None if not np.isfinite(v) else float(f"{v:.6g}") for v in flat)

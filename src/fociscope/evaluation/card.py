@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fociscope.evaluation.methods import ModelMethod
+from fociscope.evaluation.results import MethodScores, Score, ScoresByLayer, SuiteSummary
 from fociscope.evaluation.run import evaluate
 from fociscope.evaluation.suite import SEPARATION_UM, Condition
 from fociscope.files.safe.atomic import atomic_path
@@ -22,7 +23,6 @@ from fociscope.training.run_origin import RunOrigin
 __all__ = ["TEST_SCENES", "card_scenes", "write_card"]
 
 TEST_SCENES = 500
-Scores = dict[str, Any]
 
 
 def _conditions(recipe: Recipe) -> Iterator[Condition]:
@@ -62,67 +62,82 @@ def _conditions(recipe: Recipe) -> Iterator[Condition]:
             yield made(f"{layers} layer(s)", layers=layers, min_separation_um=apart_um)
 
 
-def _in_words(score: dict[str, float | None], scale: float = 1.0, digits: int = 1) -> str:
+def _in_words(score: Score | None, scale: float = 1.0, digits: int = 1) -> str:
     """Return a score with its interval."""
-    value, low, high = (score[name] for name in ("value", "low", "high"))
-    if value is None:
+    if score is None or score.value is None:
         return "none"
-    text = f"{scale * value:.{digits}f}"
-    if low is not None and high is not None:
-        text += f" ({scale * low:.{digits}f} to {scale * high:.{digits}f})"
+    text = f"{scale * score.value:.{digits}f}"
+    if score.low is not None and score.high is not None:
+        text += f" ({scale * score.low:.{digits}f} to {scale * score.high:.{digits}f})"
     return text
 
 
-def _reference_lines(scores: Scores) -> list[str]:
-    by_layer = scores["by_layer"]
-    layers = range(len(by_layer["accuracy"]))
+def _cell(value: float | None, scale: float = 1.0, digits: int = 1) -> str:
+    """Return a number as a cell of a table."""
+    return "none" if value is None else f"{scale * value:.{digits}f}"
+
+
+def _residuals(scores: MethodScores) -> list[str]:
+    """Return the mean self-check residual of each sensor."""
+    return [f"{_cell(r, 100)} %" for r in scores.residual or ()]
+
+
+def _reference_lines(scores: MethodScores) -> list[str]:
+    by_layer = scores.by_layer or ScoresByLayer()
+    layers = range(len(by_layer.accuracy or ()))
     lines = [
         "| | " + " | ".join(f"layer {n + 1}" for n in layers) + " | mean |",
         "|---|" + "---|" * (len(layers) + 1),
     ]
-    for name, key, scale, digits in (
-        ("pixel accuracy (%)", "accuracy", 100, 1),
-        ("constant baseline's accuracy (%)", "constant_accuracy", 100, 1),
-        ("Dice", "dice", 1, 3),
-        ("MCC", "mcc", 1, 3),
+    for name, of_layers, mean, scale, digits in (
+        ("pixel accuracy (%)", by_layer.accuracy, scores.accuracy, 100, 1),
+        (
+            "constant baseline's accuracy (%)",
+            by_layer.constant_accuracy,
+            scores.constant_accuracy,
+            100,
+            1,
+        ),
+        ("Dice", by_layer.dice, scores.dice, 1, 3),
+        ("MCC", by_layer.mcc, scores.mcc, 1, 3),
     ):
-        cells = [f"{scale * value:.{digits}f}" for value in by_layer[key]]
-        lines.append(f"| {name} | {' | '.join(cells)} | {_in_words(scores[key], scale, digits)} |")
-    residual = zip("AB", scores["residual"], strict=False)
+        cells = [_cell(value, scale, digits) for value in of_layers or ()]
+        lines.append(f"| {name} | {' | '.join(cells)} | {_in_words(mean, scale, digits)} |")
+    residual = zip("AB", _residuals(scores), strict=False)
     return [
         *lines,
         "",
-        f"- Depth error {_in_words(scores['depth_error_um'])} µm, mean absolute; the mean depth's "
-        f"{_in_words(scores['constant_depth_error_um'])} µm.",
-        f"- Depth within 100 µm: {_in_words(scores['within_100_um'], 100)} % of layers; within one "
-        f"stated standard deviation: {_in_words(scores['within_one_std'], 100)} % (68.3 % would be "
+        f"- Depth error {_in_words(scores.depth_error_um)} µm, mean absolute; the mean depth's "
+        f"{_in_words(scores.constant_depth_error_um)} µm.",
+        f"- Depth within 100 µm: {_in_words(scores.within_100_um, 100)} % of layers; within one "
+        f"stated standard deviation: {_in_words(scores.within_one_std, 100)} % (68.3 % would be "
         "exact).",
         "- Expected calibration error of the probability: "
-        f"{100 * scores['calibration_error']:.2f} %.",
-        f"- Relative squared error of the restored layers: {_in_words(scores['image_error'], 100)} "
-        f"%; of even light, {_in_words(scores['even_image_error'], 100)} %.",
-        "- Mean self-check residual: " + ", ".join(f"{s} {100 * r:.1f} %" for s, r in residual)
-        + ".",
-    ]  # fmt: skip
+        f"{_cell(scores.calibration_error, 100, 2)} %.",
+        f"- Relative squared error of the restored layers: {_in_words(scores.image_error, 100)} "
+        f"%; of even light, {_in_words(scores.even_image_error, 100)} %.",
+        "- Mean self-check residual: " + ", ".join(f"{s} {r}" for s, r in residual) + ".",
+    ]
 
 
-def _condition_lines(rows: list[tuple[str, Scores]]) -> list[str]:
+def _condition_lines(rows: list[tuple[str, MethodScores]]) -> list[str]:
     lines = [
         "| condition | accuracy (%) | worst layer | constant | Dice | depth error (µm) "
         "| within 100 µm (%) | ECE (%) | self-check residual |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, s in rows:
+        by_layer = (s.by_layer and s.by_layer.accuracy) or ()
         cells = [
             name,
-            _in_words(s["accuracy"], 100),
-            f"{100 * min(s['by_layer']['accuracy']):.1f}",
-            f"{100 * s['constant_accuracy']['value']:.1f}",
-            f"{s['dice']['value']:.3f}",
-            _in_words(s["depth_error_um"]),
-            f"{100 * s['within_100_um']['value']:.1f}",
-            f"{100 * s['calibration_error']:.2f}",
-            ", ".join(f"{100 * r:.1f} %" for r in s["residual"]),
+            _in_words(s.accuracy, 100),
+            _cell(min((a for a in by_layer if a is not None), default=None), 100),
+            _cell(s.value("constant_accuracy"), 100),
+            _cell(s.value("dice"), digits=3),
+            _in_words(s.depth_error_um),
+            _cell(s.value("within_100_um"), 100),
+            _cell(s.calibration_error, 100, 2),
+            ", ".join(_residuals(s)),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
@@ -323,8 +338,9 @@ def write_card(
             progress(scenes)
 
     conditions = list(_conditions(last))
-    results = evaluate(conditions, [method], {"name": "card"}, progress=count).results
-    rows = [(c["name"], c["scores"][method.name]) for c in results["conditions"]]
+    results = evaluate(conditions, [method], SuiteSummary(name="card"), progress=count).results
+    scored = [(c.name, c.scored(method.name)) for c in results.conditions]
+    rows = [(name, scores) for name, scores in scored if scores is not None]
     text = "\n".join(
         [
             f"# {recipe.name}",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.evaluation.batches import Batch, ReconstructionTask
+from fociscope.evaluation.results import ConditionSummary
 from fociscope.evaluation.suite import SEPARATION_UM
 from fociscope.files import ImagesDepth, ImagesDepthFile, is_store
 from fociscope.files.published.images_depth import DEPTH, DEPTH_MAP, RAW
@@ -99,22 +99,20 @@ class DataSet:
                 depth_um = np.where(deepest > 0, deepest, np.nan).astype(np.float32)
         return Batch(data.captures, mask, depth_um, data.raw, self._cells_per_pixel)
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> ConditionSummary:
         """Return what the condition is; the names of the files, but not where they lie."""
-        return {
-            "name": self.name,
-            "group": self.group,
-            "value": "",
-            "scenes": self.scenes,
-            "layers": self.layers,
-            "files": [file.name for file in self.files],
-            "imager": self.imager.model_dump(mode="json", exclude_defaults=True),
-        }
+        return ConditionSummary(
+            name=self.name,
+            group=self.group,
+            value="",
+            scenes=self.scenes,
+            layers=self.layers,
+            files=tuple(file.name for file in self.files),
+            imager=self.imager.model_dump(mode="json", exclude_defaults=True),
+        )
 
 
 def _part(data: ImagesDepth, start: int, stop: int) -> ImagesDepth:
     """Return some samples of those in memory."""
-    arrays: dict[str, Any] = {
-        name: None if a is None else a[start:stop] for name, a in vars(data).items()
-    }
+    arrays = {name: a[start:stop] for name, a in vars(data).items() if a is not None}
     return ImagesDepth(**arrays)

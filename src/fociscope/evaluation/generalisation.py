@@ -7,7 +7,7 @@ the one that networks train on. Every family stands twice: with four layers, and
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,7 @@ from fociscope.configuration import Configuration
 from fociscope.errors import FociscopeError
 from fociscope.evaluation.batches import Batch, ReconstructionTask
 from fociscope.evaluation.independent import FAMILIES, Optics, draw_scenes
+from fociscope.evaluation.results import ConditionResult, ConditionSummary
 from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import AngleSelectivePsf
 
@@ -80,13 +81,15 @@ class HeldOutFamily(Configuration):
             )
             yield Batch(scenes.captures, scenes.mask, scenes.depth_um, scenes.layers, scenes.cells)
 
-    def described(self) -> dict[str, Any]:
-        """Return what the condition is, ready for JSON."""
-        return {
-            **self.model_dump(mode="json", exclude={"imager"}),
-            "test_only": True,
-            "specimen": FAMILIES[self.value].summary,
-        }
+    def described(self) -> ConditionSummary:
+        """Return what the condition is, for the results."""
+        return ConditionSummary.model_validate(
+            {
+                **self.model_dump(mode="json", exclude={"imager"}),
+                "test_only": True,
+                "specimen": FAMILIES[self.value].summary,
+            }
+        )
 
 
 def held_out_families() -> Iterator[HeldOutFamily]:
@@ -151,22 +154,22 @@ def optics_of(imager: Imager) -> Optics:
     )
 
 
-def worst_first(conditions: Sequence[dict[str, Any]], method: str) -> list[dict[str, Any]]:
+def worst_first(conditions: Sequence[ConditionResult], method: str) -> list[ConditionResult]:
     """Return the conditions of results by a method's Dice coefficient, the lowest first.
 
     Where there are no cells the share of right pixels takes its place. Conditions that the method
     does not support stand at the end.
 
     Args:
-        conditions: Of `results.json`.
+        conditions: Conditions of an evaluation's results.
         method: Name of the method.
     """
 
-    def key(condition: dict[str, Any]) -> float:
-        scores = condition["scores"][method]
-        if "not_applicable" in scores:
+    def key(condition: ConditionResult) -> float:
+        scores = condition.scored(method)
+        if scores is None:
             return float("inf")
-        empty = condition.get("value") == "clouds"
-        return float(scores["accuracy" if empty else "dice"]["value"])
+        score = scores.value("accuracy" if condition.value == "clouds" else "dice")
+        return float("nan") if score is None else score
 
     return sorted(conditions, key=key)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -16,7 +16,17 @@ from fociscope.evaluation.batches import Batch, Prediction, ReconstructionTask
 from fociscope.evaluation.generalisation import HeldOutFamily
 from fociscope.evaluation.limits._suite import depth_limit
 from fociscope.evaluation.methods import ModelMethod, ReconstructionMethod
-from fociscope.evaluation.results import Results, header
+from fociscope.evaluation.results import (
+    ConditionResult,
+    ConditionSummary,
+    DepthLimit,
+    EvaluationResults,
+    MethodScores,
+    MethodSummary,
+    NotApplicable,
+    SuiteSummary,
+    assembled,
+)
 from fociscope.evaluation.suite import VALIDATION, Condition, Suite
 from fociscope.imager.geometry import Imager
 from fociscope.typing import BoolArray, Float32Array
@@ -62,8 +72,8 @@ class ScoredSet(Protocol):
     def batches(self) -> Iterator[Batch]:
         """Yield the scenes."""
 
-    def described(self) -> dict[str, Any]:
-        """Return what the condition is, ready for JSON."""
+    def described(self) -> ConditionSummary:
+        """Return what the condition is, for the results."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +91,13 @@ class Case:
     estimate: Prediction
 
 
-@dataclass
+@dataclass(frozen=True)
 class Evaluation:
-    """What came out."""
+    """The results of an evaluation, and the scenes for its pictures."""
 
-    results: Results
-    cases: list[Case] = field(default_factory=list)
+    results: EvaluationResults
+    cases: tuple[Case, ...] = ()
+    """The best, the median and the worst scene of the first reference condition or data set."""
 
 
 def evaluate_suite(
@@ -100,7 +111,7 @@ def evaluate_suite(
         progress: Called with the name of the condition, the scenes done, and their number.
 
     Returns:
-        The results, ready for JSON, and scenes for pictures.
+        The results, and scenes for pictures.
 
     Raises:
         FociscopeError: If the evaluated method supports none of the conditions.
@@ -109,26 +120,26 @@ def evaluate_suite(
         >>> from fociscope.evaluation import evaluate_suite, find_method, find_suite, selected
         >>> suite = selected(find_suite("quick"), "layers-2")
         >>> done = evaluate_suite(suite, [find_method("constant")])
-        >>> scores = done.results["conditions"][0]["scores"]["constant"]
-        >>> 0 < scores["accuracy"]["value"] < 1
+        >>> scores = done.results.conditions[0].scored("constant")
+        >>> 0 < scores.accuracy.value < 1
         True
     """
-    described = {
-        "name": suite.name,
-        "version": suite.version,
-        "validation_seed": VALIDATION.seed,
-        "bootstrap_seed": BOOTSTRAP_SEED,
-    }
-    test_only = [c.name for c in suite.conditions if isinstance(c, HeldOutFamily)]
+    summary = SuiteSummary(
+        name=suite.name,
+        version=suite.version,
+        validation_seed=VALIDATION.seed,
+        bootstrap_seed=BOOTSTRAP_SEED,
+    )
+    test_only = tuple(c.name for c in suite.conditions if isinstance(c, HeldOutFamily))
     if test_only:
-        described["test_only"] = test_only
-    return evaluate(suite.conditions, methods, described, progress=progress)
+        summary = summary.model_copy(update={"test_only": test_only})
+    return evaluate(suite.conditions, methods, summary, progress=progress)
 
 
 def evaluate(
     conditions: Sequence[ScoredSet],
     methods: Sequence[ReconstructionMethod],
-    described: dict[str, Any],
+    suite: SuiteSummary,
     *,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -137,26 +148,27 @@ def evaluate(
     Args:
         conditions: Conditions and data sets that are scored, at least one.
         methods: The evaluated method, then the baselines.
-        described: Name of the suite or the sets and what else identifies them, for the results.
+        suite: Name of the suite or the sets and what else identifies them, for the results.
         progress: Called with the name of the condition, the scenes done, and their number.
 
     Returns:
-        The results, ready for JSON, and scenes for pictures.
+        The results, and scenes for pictures.
 
     Raises:
         FociscopeError: If the evaluated method supports none of the conditions.
 
     Examples:
-        >>> from fociscope.evaluation import evaluate, find_method, find_suite, selected
-        >>> conditions = selected(find_suite("quick"), "layers-2").conditions
-        >>> done = evaluate(conditions, [find_method("constant")], {"name": "two layers"})
-        >>> [condition["name"] for condition in done.results["conditions"]]
+        >>> from fociscope.evaluation import SuiteSummary, evaluate, find_method, find_suite
+        >>> few = [c for c in find_suite("quick").conditions if c.name == "layers-2"]
+        >>> done = evaluate(few, [find_method("constant")], SuiteSummary(name="two layers"))
+        >>> [condition.name for condition in done.results.conditions]
         ['layers-2']
     """
-    done = Evaluation(header(described))
     total = sum(condition.scenes for condition in conditions) * len(methods)
     seconds: dict[str, list[float]] = {method.name: [] for method in methods}
-    count, rows = 0, []
+    count = 0
+    rows: list[ConditionResult] = []
+    cases: tuple[Case, ...] = ()
 
     def step(name: str, scenes: int) -> None:
         nonlocal count
@@ -168,13 +180,16 @@ def evaluate(
     for method in methods:
         method.prepare()
     for condition in conditions:
-        rows.append(_run(condition, methods, done, seconds, step))
-    done.results["pixel_pitch_um"] = conditions[0].imager.pixel_pitch_um
-    done.results["methods"] = {
-        method.name: _described(method, seconds[method.name]) for method in methods
-    }
-    done.results["conditions"] = rows
-    return done
+        row, kept = _run(condition, methods, seconds, step)
+        rows.append(row)
+        cases = cases or kept
+    results = assembled(
+        suite,
+        {method.name: _described(method, seconds[method.name]) for method in methods},
+        tuple(rows),
+        pixel_pitch_um=conditions[0].imager.pixel_pitch_um,
+    )
+    return Evaluation(results, cases)
 
 
 def _refuse_the_impossible(conditions: Sequence[ScoredSet], method: ReconstructionMethod) -> None:
@@ -189,11 +204,10 @@ def _refuse_the_impossible(conditions: Sequence[ScoredSet], method: Reconstructi
 def _run(
     condition: ScoredSet,
     methods: Sequence[ReconstructionMethod],
-    done: Evaluation,
     seconds: dict[str, list[float]],
     step: Callable[[str, int], None],
-) -> dict[str, Any]:
-    """Score all methods on one condition, each scene simulated once."""
+) -> tuple[ConditionResult, tuple[Case, ...]]:
+    """Score all methods on one condition, each scene simulated once; keep scenes for pictures."""
     task, imager = condition.task, condition.imager
     accumulators: dict[str, ScoreAccumulator] = {}
     refused: dict[str, str] = {}
@@ -226,37 +240,50 @@ def _run(
                 step(condition.name, len(batch))
     by_depth = condition.group in WITH_DEPTH_CURVES
     limit = depth_limit(condition) if by_depth and isinstance(condition, Condition) else None
-    scores: dict[str, Any] = {}
+    scores: dict[str, MethodScores | NotApplicable] = {}
     for method in methods:
         name = method.name
         if name in refused:
-            scores[name] = {"not_applicable": refused[name]}
+            scores[name] = NotApplicable(not_applicable=refused[name])
             continue
-        scores[name] = accumulators[name].scores(seed=BOOTSTRAP_SEED, by_depth=by_depth)
-        scores[name]["seconds_per_scene"] = _median(spent[name])
+        scored = accumulators[name].scores(seed=BOOTSTRAP_SEED, by_depth=by_depth)
+        scores[name] = scored.model_copy(update={"seconds_per_scene": _median(spent[name])})
         seconds[name] += spent[name]
-    if keeper is not None and not done.cases:
-        done.cases = keeper.cases()
-    notes = list(dict.fromkeys(str(w.message) for w in heard))
-    row = {**condition.described(), "scores": scores}
-    if limit is not None:
-        row["depth_limit"] = limit
-    if notes:
-        row["notes"] = notes
-    return row
+    notes = tuple(dict.fromkeys(str(w.message) for w in heard))
+    row = _row(condition.described(), scores, limit, notes)
+    return row, () if keeper is None else keeper.cases()
 
 
-def _described(method: ReconstructionMethod, seconds: list[float]) -> dict[str, Any]:
-    about: dict[str, Any] = {
-        "kind": method.kind,
-        "inputs": method.inputs,
-        "oracle": method.oracle,
-        "seconds_per_scene": _median(seconds),
+def _row(
+    condition: ConditionSummary,
+    scores: dict[str, MethodScores | NotApplicable],
+    limit: DepthLimit | None,
+    notes: tuple[str, ...],
+) -> ConditionResult:
+    """Return a condition with its scores; what is not known of it is left unset."""
+    known: dict[str, object] = {
+        name: getattr(condition, name) for name in condition.model_fields_set
     }
-    if isinstance(method, ModelMethod):
-        about["sha256"] = method.sha256
-        about["layers"], about["sensors"] = method.layers, method.sensors
-    return about
+    known["scores"] = scores
+    if limit is not None:
+        known["depth_limit"] = limit
+    if notes:
+        known["notes"] = notes
+    return ConditionResult.model_validate(known)
+
+
+def _described(method: ReconstructionMethod, seconds: list[float]) -> MethodSummary:
+    summary = MethodSummary(
+        kind=method.kind,
+        inputs=method.inputs,
+        oracle=method.oracle,
+        seconds_per_scene=_median(seconds),
+    )
+    if not isinstance(method, ModelMethod):
+        return summary
+    return summary.model_copy(
+        update={"sha256": method.sha256, "layers": method.layers, "sensors": method.sensors}
+    )
 
 
 def _median(seconds: list[float]) -> float | None:
@@ -268,7 +295,7 @@ class _Keeper:
 
     def __init__(self) -> None:
         self._accuracy: list[float] = []
-        self._scenes: list[tuple[Any, ...]] = []
+        self._scenes: list[tuple[Float32Array, BoolArray, Float32Array, Prediction]] = []
 
     def look(self, batch: Batch, estimate: Prediction) -> None:
         if batch.mask is None or batch.depth_um is None:
@@ -280,12 +307,12 @@ class _Keeper:
                 (batch.captures[n], batch.mask[n], batch.depth_um[n], estimate.scene(n))
             )
 
-    def cases(self) -> list[Case]:
+    def cases(self) -> tuple[Case, ...]:
         """Return the best, the median and the worst scene by accuracy."""
         order = np.argsort(self._accuracy, kind="stable")
         if len(order) == 0:
-            return []
+            return ()
         places = {"best": order[-1], "median": order[len(order) // 2], "worst": order[0]}
-        return [
+        return tuple(
             Case(title, self._accuracy[n], int(n), *self._scenes[n]) for title, n in places.items()
-        ]
+        )

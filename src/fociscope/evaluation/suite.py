@@ -16,6 +16,7 @@ from pydantic import Field
 from fociscope.configuration import Configuration
 from fociscope.evaluation.batches import Batch, ReconstructionTask
 from fociscope.evaluation.generalisation import HeldOutFamily, held_out_families
+from fociscope.evaluation.results import ConditionSummary
 from fociscope.imager.geometry import Imager
 from fociscope.imager.registration import Registration
 from fociscope.registry import unknown_name
@@ -92,9 +93,10 @@ class Condition(Configuration):
             scenes = self.simulated(min(step, self.scenes - first), first=first)
             yield Batch.from_scenes(scenes, cells_per_pixel=cells)
 
-    def described(self) -> dict[str, Any]:
-        """Return all that is not the default, ready for JSON."""
-        return self.model_dump(mode="json", exclude_defaults=True) | {"scenes": self.scenes}
+    def described(self) -> ConditionSummary:
+        """Return all that is not the default, for the results."""
+        values = self.model_dump(mode="json", exclude_defaults=True) | {"scenes": self.scenes}
+        return ConditionSummary.model_validate(values)
 
     def simulated(self, count: int, *, first: int = 0) -> Scenes:
         """Return some of the condition's scenes."""

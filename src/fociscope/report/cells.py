@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from fociscope.evaluation.results import Score
 
 __all__ = ["NONE", "Table", "milliseconds", "number", "share", "um"]
 
@@ -38,27 +39,27 @@ class Table:
         ]
 
 
-def share(entry: Any, *, interval: bool = True) -> str:
+def share(entry: Score | float | None, *, interval: bool = True) -> str:
     """Return a share in per cent, with its interval."""
     return number(entry, scale=100, digits=1, interval=interval)
 
 
-def um(entry: Any, *, interval: bool = True) -> str:
+def um(entry: Score | float | None, *, interval: bool = True) -> str:
     """Return a length in um, with its interval."""
     return number(entry, scale=1, digits=1, interval=interval)
 
 
-def number(entry: Any, *, scale: float, digits: int, interval: bool) -> str:
+def number(entry: Score | float | None, *, scale: float, digits: int, interval: bool) -> str:
     """Return a score, a plain number or one with an interval; a dash where there is none."""
     if entry is None:
         return NONE
-    if not isinstance(entry, dict):
+    if not isinstance(entry, Score):
         return f"{scale * entry:.{digits}f}"
-    if entry["value"] is None:
+    if entry.value is None:
         return NONE
-    text = f"{scale * entry['value']:.{digits}f}"
-    if interval and entry["low"] is not None:
-        text += f" ({scale * entry['low']:.{digits}f} … {scale * entry['high']:.{digits}f})"
+    text = f"{scale * entry.value:.{digits}f}"
+    if interval and entry.low is not None and entry.high is not None:
+        text += f" ({scale * entry.low:.{digits}f} … {scale * entry.high:.{digits}f})"
     return text
 
 

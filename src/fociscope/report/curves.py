@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib as mpl
 import matplotlib.ticker
@@ -11,20 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fociscope.evaluation.methods.constant import CONSTANT
+from fociscope.evaluation.results import ConditionResult, EvaluationResults, Score
 from fociscope.figures.style import PLOT_STYLE, as_read
 from fociscope.report.labels import (
     CONDITION_LABELS,
     condition_label,
     conditions_by_name,
-    is_scored,
     method_label,
     pictured,
 )
 from fociscope.report.style import logarithmic, method_style, new_figure, shared_legend, tidy
 
 __all__ = ["draw_conditions", "draw_curves"]
-
-Results = dict[str, Any]
 
 #: Share of a row that the methods of a condition take.
 ROW_SHARE = 0.75
@@ -50,9 +47,9 @@ AXES = {
 }
 
 
-def draw_conditions(results: Results) -> Figure:
+def draw_conditions(results: EvaluationResults) -> Figure:
     """Draw accuracy and depth error under every condition, with intervals."""
-    conditions = results["conditions"]
+    conditions = results.conditions
     with mpl.rc_context(PLOT_STYLE):
         figure, grid = new_figure(1.3 + 0.19 * len(conditions), 1, 2, sharey=True)
         _draw_condition_scores(grid[0, 0], results, "accuracy", 100)
@@ -67,7 +64,7 @@ def draw_conditions(results: Results) -> Figure:
     return figure
 
 
-def draw_curves(results: Results, key: str, label: str, scale: float) -> Figure | None:
+def draw_curves(results: EvaluationResults, key: str, label: str, scale: float) -> Figure | None:
     """Draw a score over everything that varies in steps; None where nothing does.
 
     Args:
@@ -81,7 +78,11 @@ def draw_curves(results: Results, key: str, label: str, scale: float) -> Figure 
     groups = [
         group
         for group in AXES
-        if sum(c["group"] == group and key in _first(c) for c in results["conditions"]) > 1
+        if sum(
+            c.group == group and c.score(results.evaluated, key) is not None
+            for c in results.conditions
+        )
+        > 1
     ]
     if not groups:
         return None
@@ -92,12 +93,12 @@ def draw_curves(results: Results, key: str, label: str, scale: float) -> Figure 
         for axes in grid.flat[len(groups) :]:
             axes.set_visible(False)
         for axes, group in zip(grid.flat, groups, strict=False):
-            members = [c for c in results["conditions"] if c["group"] == group]
+            members = [c for c in results.conditions if c.group == group]
             if group in REFERENCE_VALUE and "reference" in by_name:
-                members.append(by_name["reference"] | {"value": REFERENCE_VALUE[group]})
+                members.append(_at(by_name["reference"], REFERENCE_VALUE[group]))
             if group == "layers" and "single-layer" in by_name:
                 members.append(by_name["single-layer"])
-            members.sort(key=lambda c: float(c["value"]))
+            members.sort(key=lambda c: float(c.value))
             for name in pictured(results):
                 if (key, name) != ("dice", CONSTANT):  # 0 wherever cells are rare
                     _curve(axes, results, members, name, key, scale)
@@ -117,9 +118,9 @@ def draw_curves(results: Results, key: str, label: str, scale: float) -> Figure 
     return figure
 
 
-def _draw_condition_scores(axes: Axes, results: Results, key: str, scale: float) -> None:
+def _draw_condition_scores(axes: Axes, results: EvaluationResults, key: str, scale: float) -> None:
     """Draw a score of all methods, one row for each condition."""
-    conditions = results["conditions"]
+    conditions = results.conditions
     constant = [_constant_baseline(c, f"constant_{key}") for c in conditions]
     known = [(n, value) for n, value in enumerate(constant) if value]
     axes.scatter(
@@ -137,15 +138,15 @@ def _draw_condition_scores(axes: Axes, results: Results, key: str, scale: float)
     for place, name in enumerate(names):
         lower = ROW_SHARE * ((place + 0.5) / len(names) - 0.5)
         rows = [
-            (n + lower, c["scores"][name][key])
-            for n, c in enumerate(conditions)
-            if c["scores"][name].get(key, {}).get("value") is not None
+            (n + lower, entry)
+            for n, entry in enumerate(c.score(name, key) for c in conditions)
+            if entry is not None and entry.value is not None
         ]
         if not rows:
             continue
         style = method_style(results, name) | {"linestyle": "none"}
         axes.errorbar(
-            [scale * e["value"] for _, e in rows],
+            _values([e for _, e in rows], scale),
             [n for n, _ in rows],
             xerr=_errors([e for _, e in rows], scale),
             elinewidth=0.9,
@@ -157,27 +158,27 @@ def _draw_condition_scores(axes: Axes, results: Results, key: str, scale: float)
     axes.grid(axis="y", visible=False)
     axes.set_ylim(len(conditions) - 0.4, -0.6)
     for n in range(1, len(conditions)):
-        if conditions[n]["group"] != conditions[n - 1]["group"]:
+        if conditions[n].group != conditions[n - 1].group:
             axes.axhline(n - 0.5, color="0.85", linewidth=0.5)
 
 
 def _curve(
     axes: Axes,
-    results: Results,
-    members: list[dict[str, Any]],
+    results: EvaluationResults,
+    members: list[ConditionResult],
     name: str,
     key: str,
     scale: float,
 ) -> None:
     points = [
-        (float(c["value"]), c["scores"][name][key])
-        for c in members
-        if is_scored(c, name) and c["scores"][name].get(key, {}).get("value") is not None
+        (float(c.value), entry)
+        for c, entry in ((c, c.score(name, key)) for c in members)
+        if entry is not None and entry.value is not None
     ]
     if points:
         axes.errorbar(
             [x for x, _ in points],
-            [scale * e["value"] for _, e in points],
+            _values([e for _, e in points], scale),
             yerr=_errors([e for _, e in points], scale),
             elinewidth=0.8,
             label=method_label(results, name),
@@ -185,21 +186,27 @@ def _curve(
         )
 
 
-def _errors(entries: Sequence[dict[str, Any]], scale: float) -> list[list[float]]:
+def _values(entries: Sequence[Score], scale: float) -> list[float]:
+    return [scale * e.value for e in entries if e.value is not None]
+
+
+def _errors(entries: Sequence[Score], scale: float) -> list[list[float]]:
     """Return (low, high) lengths of error bars; 0 where there is no interval."""
     bars: list[list[float]] = [[], []]
     for e in entries:
-        low = e["value"] if e["low"] is None else e["low"]
-        high = e["value"] if e["high"] is None else e["high"]
-        bars[0].append(max(scale * (e["value"] - low), 0))
-        bars[1].append(max(scale * (high - e["value"]), 0))
+        if e.value is None:
+            continue
+        low = e.value if e.low is None else e.low
+        high = e.value if e.high is None else e.high
+        bars[0].append(max(scale * (e.value - low), 0))
+        bars[1].append(max(scale * (high - e.value), 0))
     return bars
 
 
-def _constant_baseline(condition: dict[str, Any], key: str) -> float | None:
+def _constant_baseline(condition: ConditionResult, key: str) -> float | None:
     """Return what the constant baseline scores, which stands beside every method's score."""
-    found = (s[key]["value"] for s in condition["scores"].values() if key in s)
-    return next(found, None)
+    found = (condition.score(method, key) for method in condition.scores)
+    return next((score.value for score in found if score is not None), None)
 
 
 def _share_heights(panels: Sequence[tuple[str, Axes]], *, highest: float | None) -> None:
@@ -223,9 +230,9 @@ def _share_heights(panels: Sequence[tuple[str, Axes]], *, highest: float | None)
             axes.set_ylim(None, highest)
 
 
-def _first(condition: dict[str, Any]) -> dict[str, Any]:
-    """Return the scores of the evaluated method."""
-    return next(iter(condition["scores"].values()))
+def _at(condition: ConditionResult, value: float) -> ConditionResult:
+    """Return a condition with another value of what varies."""
+    return condition.model_copy(update={"value": value})
 
 
 def _title(group: str) -> str:

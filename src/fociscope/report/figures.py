@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,13 @@ from matplotlib.figure import Figure
 
 from fociscope.evaluation.bootstrap import share_interval
 from fociscope.evaluation.generalisation import worst_first
+from fociscope.evaluation.results import (
+    ConditionResult,
+    EvaluationResults,
+    MethodScores,
+    Score,
+    ScoresByDepth,
+)
 from fociscope.figures.style import (
     CAPTURE_MAP,
     EMPTY,
@@ -28,15 +35,15 @@ from fociscope.figures.style import (
 from fociscope.report.labels import (
     condition_label,
     conditions_by_name,
-    evaluated,
-    is_scored,
     method_label,
     pictured,
 )
 from fociscope.report.limits import draw_depth_bounds
 from fociscope.report.style import PAGE_INCH, logarithmic, method_style, new_figure, tidy
+from fociscope.typing import Float64Array
 
 if TYPE_CHECKING:
+    from fociscope.evaluation.batches import Prediction
     from fociscope.evaluation.run import Case
 
 __all__ = [
@@ -47,8 +54,6 @@ __all__ = [
     "draw_over_depth",
     "draw_reliability",
 ]
-
-Results = dict[str, Any]
 
 #: Bins of fewer pixels say nothing about a frequency, nor those of fewer layers about a depth.
 FEWEST_PIXELS, FEWEST_LAYERS = 100, 3
@@ -121,13 +126,13 @@ def draw_case(case: Case, *, pixel_pitch_um: float, name: str) -> Figure:
     return figure
 
 
-def draw_reliability(results: Results) -> Figure | None:
+def draw_reliability(results: EvaluationResults) -> Figure | None:
     """Draw stated probability against observed frequency; None where nobody stated any."""
-    main, name = _main(results), evaluated(results)
+    main, name = _main(results), results.evaluated
     others = [
-        n
+        (n, s)
         for n in pictured(results)
-        if is_scored(main, n) and "reliability" in main["scores"][n] and n != "constant"
+        if n != "constant" and (s := main.scored(n)) is not None and s.reliability is not None
     ]
     if not others:
         return None
@@ -136,17 +141,16 @@ def draw_reliability(results: Results) -> Figure | None:
             4.2 + LEGEND_ROW_INCH * max(len(others), 7) / 2, 1, 2, sharey=True
         )
         left, right = grid[0]
-        for n in others:
-            style = method_style(results, n)
-            _reliability(left, main["scores"][n], method_label(results, n), style)
+        for n, s in others:
+            _reliability(left, s, method_label(results, n), method_style(results, n))
         left.set_title(as_read(f"Methods: {condition_label(main)}"))
         shown = [c for c in SHOWN_CONDITIONS if c in conditions_by_name(results)]
         for label, (colour, marker, line) in zip(shown, CONDITION_LINES, strict=False):
             condition = conditions_by_name(results)[label]
-            s = condition["scores"][name]
-            if "reliability" in s:
+            scores = condition.scored(name)
+            if scores is not None and scores.reliability is not None:
                 style = {"color": colour, "marker": marker, "linestyle": line}
-                _reliability(right, s, condition_label(condition), style)
+                _reliability(right, scores, condition_label(condition), style)
         right.set_title(f"{name}: conditions")
         for axes in (left, right):
             _reliability_square(axes)
@@ -156,18 +160,18 @@ def draw_reliability(results: Results) -> Figure | None:
     return figure
 
 
-def draw_over_depth(results: Results, condition: dict[str, Any]) -> Figure | None:
+def draw_over_depth(results: EvaluationResults, condition: ConditionResult) -> Figure | None:
     """Draw depth error, accuracy and restoration against the true depth, with the limits known."""
     scores = {
-        n: condition["scores"][n]["by_depth"]
+        n: s.by_depth
         for n in pictured(results)
-        if "by_depth" in condition["scores"][n]
+        if (s := condition.scored(n)) is not None and s.by_depth is not None
     }
     if not scores:
         return None
     styles = {name: method_style(results, name) for name in scores}
     first = next(iter(scores.values()))
-    edges = np.asarray(first["edges_um"])
+    edges = np.asarray(first.edges_um)
     middle = (edges[1:] + edges[:-1]) / 2
     panels = [
         (key, label, scale)
@@ -176,22 +180,24 @@ def draw_over_depth(results: Results, condition: dict[str, Any]) -> Figure | Non
             ("accuracy", "pixels right (%)", 100.0),
             ("image_error", "squared error of the layer (%)", 100.0),
         )
-        if key in first
+        if first.score(key) is not None
     ]
     with mpl.rc_context(PLOT_STYLE):
         figure, grid = new_figure(3.6, 1, len(panels))
         for axes, (key, label, scale) in zip(grid[0], panels, strict=True):
             for name, binned in scores.items():
-                if key in binned:
-                    label_of = method_label(results, name)
-                    _band(axes, middle, _well_known(binned, key), scale, label_of, styles[name])
+                if binned.score(key) is None:
+                    continue
+                label_of = method_label(results, name)
+                _band(axes, middle, _well_known(binned, key), scale, label_of, styles[name])
             if key == "accuracy":
                 majority = [
-                    np.nan if e is None else 100 * e["value"] for e in first["constant_accuracy"]
+                    np.nan if e is None or e.value is None else 100 * e.value
+                    for e in first.constant_accuracy or ()
                 ]
                 axes.plot(middle, majority, color="black", linewidth=1, label="constant baseline")
-            if key == "depth_error_um" and "depth_limit" in condition:
-                draw_depth_bounds(axes, results, condition["depth_limit"])
+            if key == "depth_error_um" and condition.depth_limit is not None:
+                draw_depth_bounds(axes, results, condition.depth_limit)
             axes.set_xlim(edges[0], edges[-1])
             if key == "depth_error_um":
                 logarithmic(axes, "y")
@@ -209,13 +215,15 @@ def draw_over_depth(results: Results, condition: dict[str, Any]) -> Figure | Non
     return figure
 
 
-def draw_detection(results: Results) -> Figure | None:
+def draw_detection(results: EvaluationResults) -> Figure | None:
     """Draw the share of foci that were found against their size; None where foci have none."""
     by_name = conditions_by_name(results)
     shown = [
         by_name[n]
         for n in ("reference", "specimen-micro-foci")
-        if n in by_name and "detection" in by_name[n]["scores"][evaluated(results)]
+        if n in by_name
+        and (s := by_name[n].scored(results.evaluated)) is not None
+        and s.detection is not None
     ]
     if not shown:
         return None
@@ -225,9 +233,9 @@ def draw_detection(results: Results) -> Figure | None:
         )
         for axes, condition in zip(grid[0], shown, strict=True):
             for name in pictured(results):
-                if name == "constant" or not is_scored(condition, name):
-                    continue
-                _sensitivity(axes, condition["scores"][name], name, results)
+                scores = condition.scored(name)
+                if name != "constant" and scores is not None:
+                    _sensitivity(axes, scores, name, results)
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_formatter("{x:g}")
             axes.set_xlabel("size of the focus (mean cells)")
@@ -239,14 +247,16 @@ def draw_detection(results: Results) -> Figure | None:
     return figure
 
 
-def draw_families(results: Results) -> Figure | None:
+def draw_families(results: EvaluationResults) -> Figure | None:
     """Draw a reliability diagram of each test-only family; None where there are none."""
-    name = evaluated(results)
+    name = results.evaluated
     models = [n for n in pictured(results) if n != "constant"]
     families = [
-        condition
-        for condition in worst_first(results["conditions"], name)
-        if condition.get("test_only") and "reliability" in condition["scores"][name]
+        (condition, scores)
+        for condition in worst_first(results.conditions, name)
+        if condition.test_only
+        and (scores := condition.scored(name)) is not None
+        and scores.reliability is not None
     ]
     if not families:
         return None
@@ -259,15 +269,15 @@ def draw_families(results: Results) -> Figure | None:
         figure, grid = new_figure(
             0.5 + FAMILY_INCH * rows, rows, FAMILY_COLUMNS, sharex=True, sharey=True
         )
-        for axes, condition in zip(grid.flat, families, strict=False):
+        for axes, (condition, scores) in zip(grid.flat, families, strict=False):
             _reliability_square(axes)
             for n, line in lines.items():
-                scores = condition["scores"].get(n, {})
-                if "reliability" in scores:
-                    _reliability(axes, scores, n, line)
-            error = 100 * condition["scores"][name]["calibration_error"]
-            layers = ", one layer" if condition["layers"] == 1 else ""
-            axes.set_title(f"{condition['value']}\n{error:.1f} %{layers}")
+                beside = condition.scored(n)
+                if beside is not None and beside.reliability is not None:
+                    _reliability(axes, beside, n, line)
+            error = 100 * (scores.calibration_error or 0)
+            layers = ", one layer" if condition.layers == 1 else ""
+            axes.set_title(f"{condition.value}\n{error:.1f} %{layers}")
         for axes in grid.flat[len(families) :]:
             axes.axis("off")
         figure.supxlabel("stated probability of cells (%)", fontsize=8)
@@ -277,13 +287,12 @@ def draw_families(results: Results) -> Figure | None:
     return figure
 
 
-def _main(results: Results) -> dict[str, Any]:
+def _main(results: EvaluationResults) -> ConditionResult:
     """Return the reference condition, or the first that there is."""
-    main: dict[str, Any] = results["conditions"][0]
-    return conditions_by_name(results).get("reference", main)
+    return conditions_by_name(results).get("reference", results.conditions[0])
 
 
-def _depth(said: Any, layer: int) -> str:
+def _depth(said: Prediction, layer: int) -> str:
     if said.depth_um is None or np.isnan(said.depth_um[layer]):
         return "not found"
     text = f"{said.depth_um[layer]:.0f}"
@@ -300,21 +309,22 @@ def _reliability_square(axes: Axes) -> None:
     tidy(axes)
 
 
-def _reliability(axes: Axes, scores: dict[str, Any], label: str, style: dict[str, Any]) -> None:
-    curve = scores["reliability"]
+def _reliability(axes: Axes, scores: MethodScores, label: str, style: dict[str, Any]) -> None:
+    curve = scores.reliability
+    assert curve is not None
     points = [
         (100 * p, 100 * f)
-        for p, f, n in zip(curve["probability"], curve["frequency"], curve["pixels"], strict=True)
-        if n >= FEWEST_PIXELS
+        for p, f, n in zip(curve.probability, curve.frequency, curve.pixels, strict=True)
+        if p is not None and f is not None and n >= FEWEST_PIXELS
     ]
-    error = 100 * scores["calibration_error"]
+    error = 100 * (scores.calibration_error or 0)
     axes.plot(*zip(*points, strict=True), label=f"{label} ({error:.1f} %)", **style)
 
 
 def _band(
     axes: Axes,
-    middle: Any,
-    entries: Sequence[dict[str, Any] | None],
+    middle: Float64Array,
+    entries: Sequence[Score | None],
     scale: float,
     name: str,
     style: dict[str, Any],
@@ -323,32 +333,32 @@ def _band(
     points = [(x, e) for x, e in zip(middle, entries, strict=True) if e is not None]
     depths = [x for x, _ in points]
 
-    def column(key: str) -> list[float]:
-        return [np.nan if e[key] is None else scale * e[key] for _, e in points]
+    def scaled(values: Iterable[float | None]) -> list[float]:
+        return [np.nan if value is None else scale * value for value in values]
 
-    axes.plot(depths, column("value"), label=name, **style)
-    axes.fill_between(
-        depths, column("low"), column("high"), color=style["color"], alpha=0.15, linewidth=0
-    )
+    axes.plot(depths, scaled(e.value for _, e in points), label=name, **style)
+    low, high = scaled(e.low for _, e in points), scaled(e.high for _, e in points)
+    axes.fill_between(depths, low, high, color=style["color"], alpha=0.15, linewidth=0)
 
 
-def _well_known(binned: dict[str, Any], key: str) -> list[dict[str, Any] | None]:
+def _well_known(binned: ScoresByDepth, key: str) -> list[Score | None]:
     """Return a score in bins of depth, None in bins of too few layers to say anything."""
     return [
         entry if count >= FEWEST_LAYERS else None
-        for entry, count in zip(binned[key], binned["layers"], strict=True)
+        for entry, count in zip(binned.score(key) or (), binned.layers, strict=False)
     ]
 
 
-def _sensitivity(axes: Axes, scores: dict[str, Any], name: str, results: Results) -> None:
-    detection = scores["detection"]
-    edges = [e for e in detection["edges_cells"] if e is not None]
+def _sensitivity(axes: Axes, scores: MethodScores, name: str, results: EvaluationResults) -> None:
+    detection = scores.detection
+    assert detection is not None
+    edges = [e for e in detection.edges_cells if e is not None]
     sizes = [*(np.sqrt(a * b) for a, b in pairwise(edges)), 1.5 * edges[-1]]
-    interval = share_interval(detection["detected"], detection["foci"])
-    some = np.asarray(detection["foci"]) > 0
+    interval = share_interval(detection.detected, detection.foci)
+    some = np.asarray(detection.foci) > 0
     value, low, high = (100 * np.asarray(part)[some] for part in interval)
-    false = detection["false_foci"] / detection["area_mm2"]
-    spared = 100 * (scores["specificity"] or 0)
+    false = detection.false_foci / detection.area_mm2
+    spared = 100 * (scores.specificity or 0)
     axes.errorbar(
         np.asarray(sizes[: len(some)])[some],
         value,

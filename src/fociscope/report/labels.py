@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fociscope.evaluation.methods.solvers import ORACLE
+from fociscope.evaluation.results import ConditionResult, ConditionSummary, EvaluationResults
 from fociscope.solvers import SOLVERS
 
 __all__ = [
@@ -12,13 +11,10 @@ __all__ = [
     "ORACLE",
     "condition_label",
     "conditions_by_name",
-    "evaluated",
     "is_scored",
     "method_label",
     "pictured",
 ]
-
-Results = dict[str, Any]
 
 #: What varies in a group: words for a label, and for an axis.
 CONDITION_LABELS = {
@@ -43,14 +39,9 @@ CONDITION_LABELS = {
 UNITS = {"deg": "°", "px": " px", "dB": " dB", "%": " %", "": ""}
 
 
-def evaluated(results: Results) -> str:
-    """Return the name of the method that was evaluated; the others are its baselines."""
-    return str(next(iter(results["methods"])))
-
-
-def method_label(results: Results, name: str) -> str:
+def method_label(results: EvaluationResults, name: str) -> str:
     """Return a method's name for a legend: a solver's label, and whether it is a limit."""
-    if results["methods"][name]["kind"] == "limit":
+    if results.methods[name].kind == "limit":
         return f"limit: {name}"
     solver = name.removesuffix(ORACLE)
     if solver not in SOLVERS:
@@ -58,33 +49,33 @@ def method_label(results: Results, name: str) -> str:
     return SOLVERS[solver].label + (", true depths" if name != solver else "")
 
 
-def pictured(results: Results) -> list[str]:
+def pictured(results: EvaluationResults) -> list[str]:
     """Return the methods that pictures show, the evaluated one first.
 
     A solver that is told the true depths stands in the tables alone if the same solver without them
     is there: two dozen lines say less than one.
     """
-    first, *others = results["methods"]
-    twins = {f"{name}{ORACLE}" for name in results["methods"]}
+    first, *others = results.methods
+    twins = {f"{name}{ORACLE}" for name in results.methods}
     return [first, *(name for name in others if name not in twins)]
 
 
-def conditions_by_name(results: Results) -> dict[str, dict[str, Any]]:
+def conditions_by_name(results: EvaluationResults) -> dict[str, ConditionResult]:
     """Return the conditions under their names."""
-    return {condition["name"]: condition for condition in results["conditions"]}
+    return {condition.name: condition for condition in results.conditions}
 
 
-def is_scored(condition: dict[str, Any], method: str) -> bool:
+def is_scored(condition: ConditionResult, method: str) -> bool:
     """Return whether a method could answer under a condition."""
-    return "not_applicable" not in condition["scores"][method]
+    return condition.scored(method) is not None
 
 
-def condition_label(condition: dict[str, Any]) -> str:
+def condition_label(condition: ConditionSummary) -> str:
     """Return a condition in words, with its unit."""
-    label = CONDITION_LABELS.get(condition["group"], str(condition["group"]))
-    if condition["group"] == "data":
-        return f"{label} {condition['name']}"
-    if condition["value"] == "" or condition["group"] == "single-layer":
+    label = CONDITION_LABELS.get(condition.group, condition.group)
+    if condition.group == "data":
+        return f"{label} {condition.name}"
+    if condition.value == "" or condition.group == "single-layer":
         return label
-    value, unit = condition["value"], UNITS.get(condition.get("unit", ""), "")
+    value, unit = condition.value, UNITS.get(condition.unit or "", "")
     return f"{label} {value if isinstance(value, str) else f'{value:g}'}{unit}"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from fociscope.evaluation.results import ConditionResult, DepthLimit, EvaluationResults
 from fociscope.report.cells import NONE, Table, um
-from fociscope.report.labels import condition_label, evaluated
+from fociscope.report.labels import condition_label
 
 __all__ = ["bounds_caption", "depth_bounds", "depth_limit_table", "draw_depth_bounds"]
-
-Results = dict[str, Any]
 
 #: Of a normal error: mean absolute error over standard deviation.
 MEAN_ABSOLUTE = math.sqrt(2 / math.pi)
@@ -22,36 +21,36 @@ MEAN_ABSOLUTE = math.sqrt(2 / math.pi)
 BOUNDS = {"unknown_um": ("image unknown", "-."), "known_um": ("image known", ":")}
 
 
-def depth_bounds(results: Results, limit: dict[str, Any]) -> dict[str, Sequence[float]]:
+def depth_bounds(results: EvaluationResults, limit: DepthLimit) -> dict[str, Sequence[float]]:
     """Return the bounds for what the evaluated method sees: both sensors, or A alone.
 
     Returns:
         `known_um`, and `unknown_um` where it was computed: (bin,) as mean absolute errors; NaN in
         empty bins.
     """
-    sensors = results["methods"][evaluated(results)].get("sensors", 2)
-    seen = limit["sensor_a"] if sensors == 1 and "sensor_a" in limit else limit
+    is_alone = results.methods[results.evaluated].sensors == 1
+    seen = limit.sensor_a if is_alone and limit.sensor_a is not None else limit
     return {
-        key: [math.nan if v is None else MEAN_ABSOLUTE * v for v in seen[key]]
-        for key in BOUNDS
-        if key in seen
+        key: [math.nan if v is None else MEAN_ABSOLUTE * v for v in bound]
+        for key, bound in (("unknown_um", seen.unknown_um), ("known_um", seen.known_um))
+        if bound is not None
     }
 
 
-def draw_depth_bounds(axes: Axes, results: Results, limit: dict[str, Any]) -> None:
+def draw_depth_bounds(axes: Axes, results: EvaluationResults, limit: DepthLimit) -> None:
     """Draw the Cramer-Rao bounds over depth as black lines without markers."""
     for key, bound in depth_bounds(results, limit).items():
         words, line = BOUNDS[key]
         label = f"limit: Cramér-Rao, {words}"
-        axes.plot(limit["depth_um"], bound, color="black", linestyle=line, label=label)
+        axes.plot(limit.depth_um, bound, color="black", linestyle=line, label=label)
 
 
-def bounds_caption(limit: dict[str, Any] | None) -> str:
+def bounds_caption(limit: DepthLimit | None) -> str:
     """Return what a picture's caption says of the bounds; nothing where there are none."""
     if limit is None:
         return ""
     text = " Black lines in the first panel: the Cramér-Rao bound, as a mean absolute error, for "
-    if "unknown_um" not in limit:
+    if limit.unknown_um is None:
         return (
             f"{text}somebody who has perfect pictures of all layers and lacks their depths alone."
         )
@@ -61,22 +60,23 @@ def bounds_caption(limit: dict[str, Any] | None) -> str:
     )
 
 
-def depth_limit_table(results: Results, condition: dict[str, Any]) -> Table | None:
+def depth_limit_table(results: EvaluationResults, condition: ConditionResult) -> Table | None:
     """Return the bounds beside the evaluated method's error over depth; None without both."""
-    name = evaluated(results)
-    binned = condition["scores"][name].get("by_depth", {})
-    limit = condition.get("depth_limit", {})
-    if "unknown_um" not in limit or "depth_error_um" not in binned:
+    name = results.evaluated
+    scores, limit = condition.scored(name), condition.depth_limit
+    binned = None if scores is None else scores.by_depth
+    if limit is None or limit.unknown_um is None:
+        return None
+    if binned is None or binned.depth_error_um is None:
         return None
     bounds = depth_bounds(results, limit)
     rows = []
-    for n, (low, high) in enumerate(zip(binned["edges_um"], binned["edges_um"][1:], strict=False)):
-        entry = binned["depth_error_um"][n]
+    for n, (low, high) in enumerate(pairwise(binned.edges_um)):
         rows.append(
             [
                 f"{low:g} to {high:g}",
-                str(binned["layers"][n]),
-                um(entry),
+                str(binned.layers[n]),
+                um(binned.depth_error_um[n]),
                 *(_fine(bounds[key][n]) for key in BOUNDS),
             ]
         )

@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from matplotlib.figure import Figure
 
+from fociscope.evaluation.results import ConditionResult, EvaluationResults
 from fociscope.report.cells import Table
 from fociscope.report.curves import draw_conditions, draw_curves
 from fociscope.report.figures import (
@@ -22,7 +23,7 @@ from fociscope.report.figures import (
     draw_over_depth,
     draw_reliability,
 )
-from fociscope.report.labels import condition_label, evaluated, is_scored, pictured
+from fociscope.report.labels import condition_label, is_scored, pictured
 from fociscope.report.limits import bounds_caption
 from fociscope.report.tables import all_tables
 
@@ -40,8 +41,6 @@ __all__ = [
     "tables_as_markdown",
     "write_report",
 ]
-
-Results = dict[str, Any]
 
 PNG_DPI = 160
 #: A column with longer cells than this is one of words.
@@ -85,7 +84,7 @@ class Picture(NamedTuple):
     figure: Figure
 
 
-def write_report(folder: Path, results: Results, cases: Sequence[Case]) -> list[Path]:
+def write_report(folder: Path, results: EvaluationResults, cases: Sequence[Case]) -> list[Path]:
     """Write `report.html`, `tables.md` and `figures/*.png` and `*.pdf` into a folder that is there.
 
     Returns:
@@ -108,11 +107,11 @@ def write_report(folder: Path, results: Results, cases: Sequence[Case]) -> list[
     return [report, markdown, *written]
 
 
-def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
+def pictures(results: EvaluationResults, cases: Sequence[Case]) -> Iterator[Picture]:
     """Yield the pictures that the results have something to say in, one at a time."""
-    name = evaluated(results)
-    oracles = _oracles_in_words(results, results["conditions"])
-    if any("accuracy" in s for c in results["conditions"] for s in c["scores"].values()):
+    name = results.evaluated
+    oracles = _oracles_in_words(results, results.conditions)
+    if any(c.score(method, "accuracy") for c in results.conditions for method in c.scores):
         yield Picture(
             "conditions",
             "Accuracy and depth error under every condition, with 95 % intervals. Black strokes: "
@@ -133,28 +132,27 @@ def pictures(results: Results, cases: Sequence[Case]) -> Iterator[Picture]:
                 + (oracles if key != "depth_error_um" else "")
             )
             yield Picture(f"curves-{key.removesuffix('_um').replace('_', '-')}", caption, figure)
-    for condition in results["conditions"]:
+    for condition in results.conditions:
         figure = draw_over_depth(results, condition)
         if figure is not None:
-            bounds = bounds_caption(condition.get("depth_limit"))
+            bounds = bounds_caption(condition.depth_limit)
             yield Picture(
-                f"depth-{condition['name']}",
+                f"depth-{condition.name}",
                 f"Over the depth of the layer: {condition_label(condition)}. Bands are 95 % "
                 f"intervals; bins of fewer than {FEWEST_LAYERS} layers are left out.{bounds}"
                 + _oracles_in_words(results, [condition]),
                 figure,
             )
     yield from _probabilities_and_foci(results)
-    pitch_um = results.get("pixel_pitch_um", 55.0)
     for case in cases:
         yield Picture(
             f"case-{case.title}",
             f"The {case.title} scene by accuracy; captures on a square-root grey scale.",
-            draw_case(case, pixel_pitch_um=pitch_um, name=name),
+            draw_case(case, pixel_pitch_um=results.pixel_pitch_um, name=name),
         )
 
 
-def _probabilities_and_foci(results: Results) -> Iterator[Picture]:
+def _probabilities_and_foci(results: EvaluationResults) -> Iterator[Picture]:
     """Yield the pictures of what is stated of pixels, and of which foci are found."""
     for name, figure, caption in (
         (
@@ -180,7 +178,7 @@ def _probabilities_and_foci(results: Results) -> Iterator[Picture]:
             yield Picture(name, caption, figure)
 
 
-def tables_as_markdown(results: Results) -> str:
+def tables_as_markdown(results: EvaluationResults) -> str:
     """Return all tables as one Markdown text."""
     lines = [f"# {_title(results)}", "", _lead(results), ""]
     for table in all_tables(results):
@@ -189,7 +187,7 @@ def tables_as_markdown(results: Results) -> str:
 
 
 def html_page(
-    results: Results, tables: Sequence[Table], shown: Sequence[tuple[Picture, str]]
+    results: EvaluationResults, tables: Sequence[Table], shown: Sequence[tuple[Picture, str]]
 ) -> str:
     """Return the whole page; nothing in it is fetched from anywhere."""
     title = html.escape(_title(results))
@@ -254,7 +252,7 @@ def file_bytes(figure: Figure, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def _oracles_in_words(results: Results, conditions: Sequence[dict[str, Any]]) -> str:
+def _oracles_in_words(results: EvaluationResults, conditions: Sequence[ConditionResult]) -> str:
     """Say what those know who are told truths, and who stands in the tables alone.
 
     Args:
@@ -264,52 +262,52 @@ def _oracles_in_words(results: Results, conditions: Sequence[dict[str, Any]]) ->
     shown = pictured(results)
     text = ""
     for name in shown:
-        about = results["methods"][name]
+        about = results.methods[name]
         if not any(is_scored(condition, name) for condition in conditions):
             continue
-        if about["kind"] == "limit":
-            text += f" Stars: {name}, a limit; it is told {about['inputs']}."
-        elif about["oracle"]:
+        if about.kind == "limit":
+            text += f" Stars: {name}, a limit; it is told {about.inputs}."
+        elif about.oracle:
             text += f" Hollow: {name}, told the true depths."
-    if len(shown) < len(results["methods"]):
+    if len(shown) < len(results.methods):
         text += " Solvers told the true depths stand in the tables."
     return text
 
 
-def _title(results: Results) -> str:
-    if results["suite"]["name"] == "data":
-        return f"{evaluated(results)} on {condition_label(results['conditions'][0])}"
-    return f"{evaluated(results)} on the {results['suite']['name']} suite"
+def _title(results: EvaluationResults) -> str:
+    if results.suite.name == "data":
+        return f"{results.evaluated} on {condition_label(results.conditions[0])}"
+    return f"{results.evaluated} on the {results.suite.name} suite"
 
 
-def _lead(results: Results) -> str:
-    scenes = sum(condition["scenes"] for condition in results["conditions"])
-    beside = len(results["methods"]) - 1
+def _lead(results: EvaluationResults) -> str:
+    scenes = sum(condition.scenes for condition in results.conditions)
+    beside = len(results.methods) - 1
     baselines = f", beside {beside} baseline(s)" if beside else ""
-    if results["suite"]["name"] == "data":
+    if results.suite.name == "data":
         return f"{scenes} samples{baselines}, scored on the truth that the files hold."
     return (
-        f"{scenes} unseen scenes under {len(results['conditions'])} condition(s){baselines}. "
+        f"{scenes} unseen scenes under {len(results.conditions)} condition(s){baselines}. "
         "Simulation only: no capture of a real specimen with known truth is in it."
     )
 
 
-def _provenance(results: Results) -> str:
-    suite = results["suite"]
-    number = f" version {suite['version']}" if "version" in suite else ""
-    packages = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
-    seeds = ", ".join(str(c["seed"]) for c in results["conditions"] if "seed" in c)
-    text = f"Suite {suite['name']}{number}; {packages}."
+def _provenance(results: EvaluationResults) -> str:
+    suite = results.suite
+    number = "" if suite.version is None else f" version {suite.version}"
+    packages = ", ".join(f"{name} {number}" for name, number in results.versions.items())
+    seeds = ", ".join(str(c.seed) for c in results.conditions if c.seed is not None)
+    text = f"Suite {suite.name}{number}; {packages}."
     if seeds:
-        text += f" Seeds of the scenes: {seeds}; of validation: {suite['validation_seed']}."
+        text += f" Seeds of the scenes: {seeds}; of validation: {suite.validation_seed}."
     return text
 
 
-def _notes(results: Results) -> str:
+def _notes(results: EvaluationResults) -> str:
     return "".join(
         f"<li>{html.escape(condition_label(c))}: {html.escape(note)}</li>"
-        for c in results["conditions"]
-        for note in c.get("notes", [])
+        for c in results.conditions
+        for note in c.notes or ()
     )
 
 

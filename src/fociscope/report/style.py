@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fociscope.report.labels import ORACLE, evaluated
+from fociscope.evaluation.results import EvaluationResults
+from fociscope.report.labels import ORACLE
 from fociscope.solvers import SOLVERS
 
 __all__ = [
@@ -26,8 +27,6 @@ __all__ = [
     "tidy",
 ]
 
-Results = dict[str, Any]
-
 #: Width of the text on A4 paper, in inches.
 PAGE_INCH = 7.5
 
@@ -36,19 +35,19 @@ LIMIT = ("#000000", "*")
 OTHER = ("#56B4E9", "P")
 
 
-def method_style(results: Results, name: str) -> dict[str, Any]:
+def method_style(results: EvaluationResults, name: str) -> dict[str, Any]:
     """Return colour, marker and line of a method; an oracle is hollow and dashed."""
     if name == "constant":
         return {"color": CONSTANT, "marker": "x", "linestyle": ":"}
-    if name == evaluated(results) and results["methods"][name]["kind"] == "model":
+    if name == results.evaluated and results.methods[name].kind == "model":
         return {"color": EVALUATED, "marker": "o", "linestyle": "-"}
-    if results["methods"][name]["kind"] == "limit":
+    if results.methods[name].kind == "limit":
         return {"color": LIMIT[0], "marker": LIMIT[1], "linestyle": "--"}
     solver = name.removesuffix(ORACLE)
     colour, marker = OTHER
     if solver in SOLVERS:
         colour, marker = SOLVERS[solver].colour, SOLVERS[solver].marker
-    if results["methods"][name]["oracle"]:
+    if results.methods[name].oracle:
         return {"color": colour, "marker": marker, "linestyle": "--", "markerfacecolor": "white"}
     return {"color": colour, "marker": marker, "linestyle": "-"}
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fociscope.evaluation.generalisation import worst_first
+from fociscope.evaluation.results import (
+    ConditionResult,
+    DetectionCounts,
+    EvaluationResults,
+    MethodScores,
+    Numbers,
+    ScoresByLayer,
+)
 from fociscope.report.cells import NONE, Table, milliseconds, number, share, um
-from fociscope.report.labels import condition_label, conditions_by_name, evaluated, is_scored
+from fociscope.report.labels import condition_label, conditions_by_name
 from fociscope.report.limits import depth_limit_table
 
 __all__ = ["all_tables", "generalisation_table"]
 
-Results = dict[str, Any]
 #: Of the published tolerance, and of the reference imager.
 MATCH_UM, DEEPEST_UM = 100.0, 1000.0
 INTERVALS = "In brackets: 95 % intervals over scenes (bootstrap, BCa)."
@@ -32,24 +37,25 @@ SIDE_BY_SIDE = (
 )
 
 
-def all_tables(results: Results) -> list[Table]:
+def all_tables(results: EvaluationResults) -> list[Table]:
     """Return all tables that the results have something to say in."""
     tables = []
-    if "test_only" in results["suite"]:
-        tables += [generalisation_table(results, name) for name in results["methods"]]
-    for condition in results["conditions"]:
-        if condition["group"] in ("reference", "data"):
+    if results.suite.test_only is not None:
+        tables += [generalisation_table(results, name) for name in results.methods]
+    for condition in results.conditions:
+        if condition.group in ("reference", "data"):
             tables.append(_side_by_side(results, condition))
     if "published" in conditions_by_name(results):
         tables.append(_published(results))
-    for condition in results["conditions"]:
+    for condition in results.conditions:
         limit = depth_limit_table(results, condition)
         if limit is not None:
             tables.append(limit)
     tables.append(_every_condition(results))
-    if any("foci" in c["scores"][evaluated(results)] for c in results["conditions"]):
-        tables.append(_foci(results))
-    if len(results["methods"]) > 1 and len(results["conditions"]) > 1:
+    foci = _foci(results)
+    if foci.rows:
+        tables.append(foci)
+    if len(results.methods) > 1 and len(results.conditions) > 1:
         tables.append(_every_method(results, "accuracy", "Pixel accuracy of every method (%)", 100))
         tables.append(
             _every_method(results, "dice", "Dice coefficient of every method", 1, digits=3)
@@ -63,34 +69,34 @@ def all_tables(results: Results) -> list[Table]:
     return tables
 
 
-def _names(results: Results) -> list[str]:
+def _names(results: EvaluationResults) -> list[str]:
     """Return the methods' names, oracles marked."""
-    return [f"{name} *" if about["oracle"] else name for name, about in results["methods"].items()]
+    return [f"{name} *" if about.oracle else name for name, about in results.methods.items()]
 
 
-def generalisation_table(results: Results, name: str) -> Table:
+def generalisation_table(results: EvaluationResults, name: str) -> Table:
     """Return a method's scores on test-only families, the worst row first."""
     rows = []
-    for condition in worst_first(results["conditions"], name):
-        s = condition["scores"][name]
+    for condition in worst_first(results.conditions, name):
+        s = condition.scored(name)
         label = condition_label(condition)
-        if "not_applicable" in s:
+        if s is None:
             rows.append([label, "cannot", *[NONE] * 12])
             continue
-        at_rate = s.get("detection_at_false_rate", {"detected": [0] * 4, "foci": [0] * 4})
-        foci = zip(at_rate["detected"], at_rate["foci"], strict=True)
+        at_rate = s.detection_at_false_rate or DetectionCounts(detected=(0,) * 4, foci=(0,) * 4)
+        foci = zip(at_rate.detected, at_rate.foci, strict=True)
         rows.append(
             [
                 label,
-                number(s.get("dice"), scale=1, digits=3, interval=False),
-                share(s.get("accuracy"), interval=False),
-                share(s.get("constant_accuracy"), interval=False),
-                number(s.get("mcc"), scale=1, digits=2, interval=False),
-                um(s.get("depth_error_um"), interval=False),
-                um(s.get("constant_depth_error_um"), interval=False),
-                share(s.get("within_one_std"), interval=False),
-                number(s.get("calibration_error"), scale=100, digits=1, interval=False),
-                share(s.get("flagged"), interval=False),
+                number(s.dice, scale=1, digits=3, interval=False),
+                share(s.accuracy, interval=False),
+                share(s.constant_accuracy, interval=False),
+                number(s.mcc, scale=1, digits=2, interval=False),
+                um(s.depth_error_um, interval=False),
+                um(s.constant_depth_error_um, interval=False),
+                share(s.within_one_std, interval=False),
+                number(s.calibration_error, scale=100, digits=1, interval=False),
+                share(s.flagged, interval=False),
                 *(share(found / there) if there else NONE for found, there in foci),
             ]
         )
@@ -121,19 +127,18 @@ def generalisation_table(results: Results, name: str) -> Table:
     )
 
 
-def _side_by_side(results: Results, condition: dict[str, Any]) -> Table:
+def _side_by_side(results: EvaluationResults, condition: ConditionResult) -> Table:
     """Return the scores of all methods under a condition, and the constant baseline's."""
-    scores = condition["scores"]
-    rows = [
-        _scores_row(label, scores[name])
-        for name, label in zip(results["methods"], _names(results), strict=True)
-        if is_scored(condition, name)
+    scored = [
+        (label, scores)
+        for name, label in zip(results.methods, _names(results), strict=True)
+        if (scores := condition.scored(name)) is not None
     ]
-    first = next(s for s in scores.values() if "not_applicable" not in s)
-    if "accuracy" in first:
-        rows.append(_constant_row(first))
+    rows = [_scores_row(label, scores) for label, scores in scored]
+    if scored and scored[0][1].accuracy is not None:
+        rows.append(_constant_row(scored[0][1]))
     return Table(
-        f"Side by side: {condition_label(condition)} ({condition['scenes']} scenes)",
+        f"Side by side: {condition_label(condition)} ({condition.scenes} scenes)",
         f"{INTERVALS} {ORACLES} Accuracy, Dice, IoU and MCC are those of cell / no-cell pixels; "
         "68.3 % of depths within one stated standard deviation would be exact; the squared error "
         "of restored layers is relative to the light squared, at each scene's best gain. The last "
@@ -144,56 +149,55 @@ def _side_by_side(results: Results, condition: dict[str, Any]) -> Table:
     )
 
 
-def _scores_row(label: str, scores: dict[str, Any]) -> list[str]:
+def _scores_row(label: str, scores: MethodScores) -> list[str]:
     """Return a method's cells under the columns of `SIDE_BY_SIDE`."""
     return [
         label,
-        str(scores["scenes"]),
-        share(scores.get("accuracy")),
-        number(scores.get("dice"), scale=1, digits=3, interval=False),
-        share(scores.get("iou"), interval=False),
-        number(scores.get("mcc"), scale=1, digits=3, interval=False),
-        um(scores.get("depth_error_um")),
-        share(scores.get("within_100_um"), interval=False),
-        share(scores.get("within_one_std"), interval=False),
-        share(scores.get("image_error"), interval=False),
-        number(scores.get("calibration_error"), scale=100, digits=2, interval=False),
-        milliseconds(scores.get("seconds_per_scene")),
+        str(scores.scenes),
+        share(scores.accuracy),
+        number(scores.dice, scale=1, digits=3, interval=False),
+        share(scores.iou, interval=False),
+        number(scores.mcc, scale=1, digits=3, interval=False),
+        um(scores.depth_error_um),
+        share(scores.within_100_um, interval=False),
+        share(scores.within_one_std, interval=False),
+        share(scores.image_error, interval=False),
+        number(scores.calibration_error, scale=100, digits=2, interval=False),
+        milliseconds(scores.seconds_per_scene),
     ]
 
 
-def _constant_row(scores: dict[str, Any]) -> list[str]:
+def _constant_row(scores: MethodScores) -> list[str]:
     """Return the cells of the constant baseline, which every method's scores hold."""
     return [
         "constant baseline of each frame",
-        str(scores["scenes"]),
-        share(scores["constant_accuracy"]),
-        share(scores["constant_dice"], interval=False),
+        str(scores.scenes),
+        share(scores.constant_accuracy),
+        share(scores.constant_dice, interval=False),
         *[NONE] * 2,
-        um(scores.get("constant_depth_error_um")),
-        share(scores.get("constant_within_100_um"), interval=False),
+        um(scores.constant_depth_error_um),
+        share(scores.constant_within_100_um, interval=False),
         NONE,
-        share(scores.get("even_image_error"), interval=False),
+        share(scores.even_image_error, interval=False),
         *[NONE] * 2,
     ]
 
 
-def _published(results: Results) -> Table:
+def _published(results: EvaluationResults) -> Table:
     """Return our scores beside the published figures."""
-    name = evaluated(results)
+    name = results.evaluated
     by_name = conditions_by_name(results)
 
-    def of(condition: str) -> dict[str, Any]:
-        scores = by_name.get(condition, {}).get("scores", {}).get(name, {})
-        return {} if "not_applicable" in scores else scores
+    def of(condition: str) -> MethodScores:
+        scores = by_name[condition].scored(name) if condition in by_name else None
+        return MethodScores(scenes=0, matched_layers=False) if scores is None else scores
 
-    def span(scores: dict[str, Any], key: str) -> str:
-        layers = scores.get("by_layer", {}).get(key)
-        if not layers:
-            return NONE
-        return f"{100 * max(layers):.1f} to {100 * min(layers):.1f}"
+    def span(layers: Numbers | None) -> str:
+        known = [share for share in layers or () if share is not None]
+        return f"{100 * max(known):.1f} to {100 * min(known):.1f}" if known else NONE
 
-    single, clean, noisy = of("single-layer"), of("published"), of("reference")
+    single = of("single-layer")
+    clean, noisy = (of(n).by_layer or ScoresByLayer() for n in ("published", "reference"))
     return Table(
         "Beside the published figures",
         "Not like for like. The published abstract (Najafiaghdam et al., Scientific Reports "
@@ -206,38 +210,38 @@ def _published(results: Results) -> Table:
             [
                 "depth of a single layer within 100 µm (%)",
                 "87",
-                share(single.get("within_100_um")),
-                share(single.get("constant_within_100_um")),
+                share(single.within_100_um),
+                share(single.constant_within_100_um),
                 "single layer at any depth, 40 dB" + _made_for(results, name),
             ],
             [
                 "least-square error of the deblurred image (%)",
                 "4",
-                share(single.get("image_error")),
-                share(single.get("even_image_error")),
+                share(single.image_error),
+                share(single.even_image_error),
                 "the same scenes; relative squared error at the best gain",
             ],
             [
                 "cells / no cells per pixel, best to worst layer (%)",
                 "89 to 85",
-                span(clean, "accuracy"),
-                span(clean, "constant_accuracy"),
+                span(clean.accuracy),
+                span(clean.constant_accuracy),
                 "four layers, no noise",
             ],
             [
                 "the same with noise",
                 NONE,
-                span(noisy, "accuracy"),
-                span(noisy, "constant_accuracy"),
+                span(noisy.accuracy),
+                span(noisy.constant_accuracy),
                 "four layers, 40 dB",
             ],
         ],
     )
 
 
-def _made_for(results: Results, name: str) -> str:
+def _made_for(results: EvaluationResults, name: str) -> str:
     """Say what a model of several layers has ahead: the nearest of its guesses counts."""
-    layers = results["methods"][name].get("layers", 1)
+    layers = results.methods[name].layers or 1
     if layers == 1:
         return ""
     blind = 100 * min(1.0, layers * 2 * MATCH_UM / DEEPEST_UM)
@@ -247,31 +251,31 @@ def _made_for(results: Results, name: str) -> str:
     )
 
 
-def _every_condition(results: Results) -> Table:
-    name = evaluated(results)
+def _every_condition(results: EvaluationResults) -> Table:
+    name = results.evaluated
     rows = []
-    for condition in results["conditions"]:
-        s = condition["scores"][name]
+    for condition in results.conditions:
+        s = condition.scored(name)
         label = condition_label(condition)
-        if "not_applicable" in s:
-            rows.append([label, str(condition["scenes"]), "cannot", *[NONE] * 8])
+        if s is None:
+            rows.append([label, str(condition.scenes), "cannot", *[NONE] * 8])
             continue
-        missed = s.get("missed_layers")
+        missed, needless = s.missed_layers, s.false_layers_per_scene
         rows.append(
             [
                 label,
-                str(s["scenes"]),
-                share(s.get("accuracy")),
-                share(s.get("constant_accuracy"), interval=False),
-                number(s.get("dice"), scale=1, digits=3, interval=False),
-                um(s.get("depth_error_um")),
-                um(s.get("constant_depth_error_um"), interval=False),
-                share(s.get("within_100_um"), interval=False),
-                number(s.get("calibration_error"), scale=100, digits=2, interval=False),
-                ", ".join(f"{100 * r:.0f}" for r in s.get("residual", [])) or NONE,
+                str(s.scenes),
+                share(s.accuracy),
+                share(s.constant_accuracy, interval=False),
+                number(s.dice, scale=1, digits=3, interval=False),
+                um(s.depth_error_um),
+                um(s.constant_depth_error_um, interval=False),
+                share(s.within_100_um, interval=False),
+                number(s.calibration_error, scale=100, digits=2, interval=False),
+                ", ".join(f"{100 * r:.0f}" for r in s.residual or () if r is not None) or NONE,
                 NONE
-                if missed is None
-                else f"{100 * missed:.0f} %, {s['false_layers_per_scene']:.1f}",
+                if missed is None or needless is None
+                else f"{100 * missed:.0f} %, {needless:.1f}",
             ]
         )
     return Table(
@@ -297,26 +301,23 @@ def _every_condition(results: Results) -> Table:
     )
 
 
-def _foci(results: Results) -> Table:
+def _foci(results: EvaluationResults) -> Table:
     """Return what is stated of foci beside what is there, under every condition."""
-    name = evaluated(results)
+    name = results.evaluated
     rows = []
-    for condition in results["conditions"]:
-        foci = condition["scores"][name].get("foci")
+    for condition in results.conditions:
+        scores = condition.scored(name)
+        foci = None if scores is None else scores.foci
         if foci is None:
             continue
-        # The last bin of ten.
-        surest = {key: values[-1] for key, values in foci["reliability"].items()}
+        bins = foci.reliability  # of which the last one of ten is shown
         rows.append(
             [
                 condition_label(condition),
-                str(foci["foci"]),
-                *(f"{100 * foci[key]:.1f}" for key in ("stated", "there", "calibration_error")),
-                str(surest["foci"]),
-                *(
-                    NONE if surest[key] is None else f"{100 * surest[key]:.1f}"
-                    for key in ("probability", "frequency")
-                ),
+                str(foci.foci),
+                *(share(s) for s in (foci.stated, foci.there, foci.calibration_error)),
+                str(bins.foci[-1]),
+                *(share(s) for s in (bins.probability[-1], bins.frequency[-1])),
             ]
         )
     return Table(
@@ -338,12 +339,12 @@ def _foci(results: Results) -> Table:
 
 
 def _every_method(
-    results: Results, key: str, title: str, scale: float, *, digits: int = 1
+    results: EvaluationResults, key: str, title: str, scale: float, *, digits: int = 1
 ) -> Table:
-    conditions = results["conditions"]
+    conditions = results.conditions
     columns = {
-        label: [c["scores"][name].get(key) for c in conditions]
-        for name, label in zip(results["methods"], _names(results), strict=True)
+        label: [c.score(name, key) for c in conditions]
+        for name, label in zip(results.methods, _names(results), strict=True)
     }
     # Who was told the depths has no depth error.
     told = {label: entries for label, entries in columns.items() if any(entries)}
@@ -359,12 +360,12 @@ def _every_method(
     return Table(title, note, ("condition", *told), rows)
 
 
-def _about(results: Results) -> Table:
+def _about(results: EvaluationResults) -> Table:
     rows = [
-        [label, about["kind"], about["inputs"], milliseconds(about["seconds_per_scene"])]
-        for label, about in zip(_names(results), results["methods"].values(), strict=True)
+        [label, about.kind, about.inputs, milliseconds(about.seconds_per_scene)]
+        for label, about in zip(_names(results), results.methods.values(), strict=True)
     ]
-    threads = results["threads"]
+    threads = results.threads
     return Table(
         "The methods, and what each uses",
         f"Milliseconds are the median over all conditions of this run, with {threads} thread(s).",

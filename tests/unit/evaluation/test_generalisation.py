@@ -13,6 +13,13 @@ from fociscope.evaluation.batches import Batch, Prediction
 from fociscope.evaluation.generalisation import HeldOutFamily, optics_of, worst_first
 from fociscope.evaluation.independent import FAMILIES
 from fociscope.evaluation.methods.constant import ConstantBaseline
+from fociscope.evaluation.results import (
+    ConditionResult,
+    MethodScores,
+    NotApplicable,
+    Score,
+    as_json,
+)
 from fociscope.evaluation.run import evaluate_suite
 from fociscope.evaluation.suite import SUITES, VALIDATION, selected
 from fociscope.imager import Imager, Registration
@@ -62,37 +69,40 @@ def test_the_batches_are_the_scenes_of_the_family(suite):
 
 
 def test_results_state_which_families_are_test_only(results):
-    assert results["suite"]["test_only"] == ["clusters", "clouds", "single-layer-strands"]
-    by_name = {c["name"]: c for c in results["conditions"]}
+    assert results.suite.test_only == ("clusters", "clouds", "single-layer-strands")
+    by_name = {c["name"]: c for c in json.loads(as_json(results))["conditions"]}
     assert by_name["clusters"]["test_only"] is True
     assert "test_only" not in by_name["seen-in-training"]
-    json.dumps(results, allow_nan=False)
 
 
 def test_accuracy_and_depth_stand_beside_the_constant_baseline(results):
-    scores = results["conditions"][1]["scores"]["constant"]
+    scores = results.conditions[1].scored("constant")
     for key in ("accuracy", "constant_accuracy", "depth_error_um", "constant_depth_error_um"):
-        assert scores[key]["value"] is not None
+        assert scores.value(key) is not None
 
 
 def test_the_table_has_the_worst_row_first(results):
-    rows = worst_first(results["conditions"], "constant")
-    assert [row["name"] for row in rows][-1] == "clouds"  # right about no cells at all
+    rows = worst_first(results.conditions, "constant")
+    assert rows[-1].name == "clouds"  # right about no cells at all
     table = generalisation_table(results, "constant")
-    assert len(table.rows) == len(results["conditions"])
+    assert len(table.rows) == len(results.conditions)
     assert {len(row) for row in table.rows} == {len(table.columns)}
 
 
 def test_who_cannot_answer_stands_last():
-    def row(name, **scores):
-        return {"name": name, "value": name, "scores": {"m": scores}}
+    def row(name, scores):
+        return ConditionResult(name=name, group="", value=name, scenes=1, scores={"m": scores})
+
+    def with_dice(value):
+        dice = Score(value=value, low=None, high=None)
+        return MethodScores(scenes=1, matched_layers=False, dice=dice)
 
     rows = [
-        row("cannot", not_applicable="one layer"),
-        row("good", dice={"value": 0.9}),
-        row("bad", dice={"value": 0.1}),
+        row("cannot", NotApplicable(not_applicable="one layer")),
+        row("good", with_dice(0.9)),
+        row("bad", with_dice(0.1)),
     ]
-    assert [r["name"] for r in worst_first(rows, "m")] == ["bad", "good", "cannot"]
+    assert [r.name for r in worst_first(rows, "m")] == ["bad", "good", "cannot"]
 
 
 def test_an_imager_that_the_second_simulator_lacks_is_refused():
@@ -121,10 +131,8 @@ def test_flags_are_counted_of_wrong_and_of_sound_maps():
         Prediction(mask=predicted, depth_um=depth_um, flagged=np.array([True, True, False, False])),
     )
     scores = accumulator.scores(seed=0, by_depth=False)
-    assert scores["flagged"] == 0.5
-    assert scores["wrong"] == 0.5
-    assert scores["flagged_of_wrong"] == 0.5
-    assert scores["flagged_of_sound"] == 0.5
+    assert (scores.flagged, scores.wrong) == (0.5, 0.5)
+    assert (scores.flagged_of_wrong, scores.flagged_of_sound) == (0.5, 0.5)
 
 
 def test_sensitivity_by_size_is_stated_where_cells_are_counted():
@@ -140,11 +148,11 @@ def test_sensitivity_by_size_is_stated_where_cells_are_counted():
         Batch(np.zeros((1, 2, 20, 20), dtype=np.float32), mask, cells_per_pixel=cells),
         Prediction(mask=probability > 0.5, probability=probability),
     )
-    found = accumulator.scores(seed=0, by_depth=False)["detection_at_false_rate"]
-    assert found["foci"] == [1, 1, 0, 0]
-    assert found["detected"] == [0, 1, 0, 0]
-    assert found["false_foci_per_mm2"] == pytest.approx(1 / (20 * 0.055) ** 2, abs=1e-6)
-    assert "nearest_layer" not in found
+    found = accumulator.scores(seed=0, by_depth=False).detection_at_false_rate
+    assert found.foci == (1, 1, 0, 0)
+    assert found.detected == (0, 1, 0, 0)
+    assert found.false_foci_per_mm2 == pytest.approx(1 / (20 * 0.055) ** 2, abs=1e-6)
+    assert found.nearest_layer is None
 
 
 def test_sensitivity_in_the_nearest_layer_stands_by_itself_where_there_are_more():
@@ -158,6 +166,6 @@ def test_sensitivity_in_the_nearest_layer_stands_by_itself_where_there_are_more(
         Batch(np.zeros((1, 2, 20, 20), np.float32), mask, cells_per_pixel=mask.astype(np.int64)),
         Prediction(mask=probability > 0.5, probability=probability),
     )
-    found = accumulator.scores(seed=0, by_depth=False)["detection_at_false_rate"]
-    assert (found["detected"][0], found["foci"][0]) == (1, 2)
-    assert (found["nearest_layer"]["detected"][0], found["nearest_layer"]["foci"][0]) == (1, 1)
+    found = accumulator.scores(seed=0, by_depth=False).detection_at_false_rate
+    assert (found.detected[0], found.foci[0]) == (1, 2)
+    assert (found.nearest_layer.detected[0], found.nearest_layer.foci[0]) == (1, 1)

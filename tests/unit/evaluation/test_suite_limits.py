@@ -28,16 +28,16 @@ def limit():
 
 
 def test_both_bounds_stand_over_depth(limit):
-    assert limit["depth_um"] == [50 + 100 * n for n in range(10)]
-    assert len(limit["known_um"]) == len(limit["unknown_um"]) == 10
-    assert min(limit["unknown_um"]) > 0
+    assert limit.depth_um == tuple(50 + 100 * n for n in range(10))
+    assert len(limit.known_um) == len(limit.unknown_um) == 10
+    assert min(limit.unknown_um) > 0
 
 
 def test_one_sensor_tells_less_of_a_layer_it_has_not_seen(limit):
-    both, alone = limit["unknown_um"], limit["sensor_a"]["unknown_um"]
+    both, alone = limit.unknown_um, limit.sensor_a.unknown_um
     assert (np.array(alone) > 2 * np.array(both)).all()
-    known = np.array(limit["sensor_a"]["known_um"], float) >= np.array(limit["known_um"], float)
-    assert known[np.array([v is not None for v in limit["known_um"]])].all()
+    known = np.array(limit.sensor_a.known_um, float) >= np.array(limit.known_um, float)
+    assert known[np.array([v is not None for v in limit.known_um])].all()
 
 
 @pytest.mark.parametrize(("name", "depth_bin"), [("both_sensors", 2), ("sensor_a", 7)])
@@ -64,8 +64,8 @@ def test_what_a_bound_depends_on_is_its_key():
 
 def test_conditions_that_are_not_in_the_table_have_the_other_bound_alone():
     limit = depth_limit(SEVERAL)
-    assert "unknown_um" not in limit and "unknown_um" not in limit["sensor_a"]
-    assert any(limit["known_um"])
+    assert limit.unknown_um is None and limit.sensor_a.unknown_um is None
+    assert any(limit.known_um)
 
 
 def test_no_noise_no_bound():

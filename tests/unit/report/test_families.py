@@ -1,25 +1,38 @@
 """The reliability diagrams of families that nothing was trained on."""
 
-from typing import Any
-
+from fociscope.evaluation.results import ConditionResult, EvaluationResults
 from fociscope.report.figures import draw_families
 
 
-def condition(name: str, *, dice: float, layers: int = 4, test_only: bool = True) -> dict[str, Any]:
-    curve = {"probability": [0.1, 0.9], "frequency": [0.0, 0.5], "pixels": [1000, 1000]}
+def condition(
+    name: str, *, dice: float, layers: int = 4, test_only: bool = True
+) -> ConditionResult:
     scores = {
+        "scenes": 6,
+        "matched_layers": False,
         "accuracy": {"value": 0.9, "low": 0.8, "high": 0.95},
         "dice": {"value": dice, "low": dice, "high": dice},
-        "reliability": curve,
+        "reliability": {
+            "probability": [0.1, 0.9],
+            "frequency": [0.0, 0.5],
+            "pixels": [1000, 1000],
+        },
         "calibration_error": 0.25,
     }
-    about = {"name": name, "group": "generalisation", "value": name, "layers": layers}
-    return about | {"scores": {"mine": scores}} | ({"test_only": True} if test_only else {})
+    about = {"name": name, "group": "generalisation", "value": name, "layers": layers, "scenes": 6}
+    only = {"test_only": True} if test_only else {}
+    return ConditionResult.model_validate(about | only | {"scores": {"mine": scores}})
 
 
-def results(*conditions: dict[str, Any]) -> dict[str, Any]:
+def results(*conditions: ConditionResult) -> EvaluationResults:
     about = {"kind": "network", "inputs": "A and B", "oracle": False, "seconds_per_scene": 0.01}
-    return {"methods": {"mine": about}, "conditions": list(conditions)}
+    return EvaluationResults(
+        suite={"name": "generalisation"},
+        versions={},
+        threads=1,
+        methods={"mine": about},
+        conditions=conditions,
+    )
 
 
 def test_each_test_only_family_has_a_panel_the_worst_first() -> None:

@@ -5,6 +5,15 @@ import math
 import pytest
 from matplotlib.figure import Figure
 
+from fociscope.evaluation.results import (
+    ConditionResult,
+    DepthBound,
+    DepthLimit,
+    EvaluationResults,
+    MethodScores,
+    MethodSummary,
+    Score,
+)
 from fociscope.report.figures import FEWEST_LAYERS, draw_over_depth
 from fociscope.report.labels import method_label, pictured
 from fociscope.report.limits import (
@@ -14,47 +23,55 @@ from fociscope.report.limits import (
     draw_depth_bounds,
 )
 
-LIMIT = {
-    "depth_um": [250.0, 750.0],
-    "known_um": [1.0, None],
-    "unknown_um": [2.0, 3.0],
-    "sensor_a": {"known_um": [4.0, 5.0], "unknown_um": [6.0, 7.0]},
-}
+LIMIT = DepthLimit(
+    depth_um=(250.0, 750.0),
+    known_um=(1.0, None),
+    unknown_um=(2.0, 3.0),
+    sensor_a=DepthBound(known_um=(4.0, 5.0), unknown_um=(6.0, 7.0)),
+)
 
 
 def results(*names, sensors=2):
     kinds = {"model": "model", "map-oracle": "limit", "constant": "constant"}
-    return {
-        "methods": {
-            name: {
-                "kind": kinds.get(name, "solver"),
-                "oracle": name.endswith("oracle"),
-                "sensors": sensors,
-            }
-            for name in names
-        }
+    methods = {
+        name: MethodSummary(
+            kind=kinds.get(name, "solver"),
+            inputs="",
+            oracle=name.endswith("oracle"),
+            seconds_per_scene=None,
+            sensors=sensors,
+        )
+        for name in names
     }
+    return EvaluationResults(
+        suite={"name": "mine"}, versions={}, threads=1, methods=methods, conditions=[condition()]
+    )
 
 
 def entry(value):
-    return {"value": value, "low": None, "high": None}
+    return Score(value=value, low=None, high=None)
 
 
-def condition(**scores):
-    binned = {
-        "edges_um": [0.0, 500.0, 1000.0],
-        "layers": [9, FEWEST_LAYERS - 1],
-        "depth_error_um": [entry(12.0), entry(99.0)],
-        "accuracy": [entry(0.9), entry(0.1)],
-        "constant_accuracy": [entry(0.7), entry(0.7)],
-    }
-    return {
-        "name": "single-layer",
-        "group": "single-layer",
-        "value": 1.0,
-        "scores": {"model": {"by_depth": binned}, **scores},
-        "depth_limit": LIMIT,
-    }
+def scores(**by_depth):
+    return MethodScores(scenes=9, matched_layers=False, by_depth=by_depth)
+
+
+def condition(**others):
+    model = scores(
+        edges_um=[0.0, 500.0, 1000.0],
+        layers=[9, FEWEST_LAYERS - 1],
+        depth_error_um=[entry(12.0), entry(99.0)],
+        accuracy=[entry(0.9), entry(0.1)],
+        constant_accuracy=[entry(0.7), entry(0.7)],
+    )
+    return ConditionResult(
+        name="single-layer",
+        group="single-layer",
+        value=1.0,
+        scenes=9,
+        scores={"model": model, **others},
+        depth_limit=LIMIT,
+    )
 
 
 def test_bounds_are_drawn_as_mean_absolute_errors():
@@ -79,7 +96,7 @@ def test_bounds_differ_in_their_lines_and_say_that_they_are_limits():
 
 def test_the_caption_says_what_each_bound_knows():
     assert "dotted" in bounds_caption(LIMIT) and "dash-dotted" in bounds_caption(LIMIT)
-    several = {key: value for key, value in LIMIT.items() if key != "unknown_um"}
+    several = LIMIT.model_copy(update={"unknown_um": None})
     assert "dash-dotted" not in bounds_caption(several)
     assert bounds_caption(None) == ""
 
@@ -92,13 +109,11 @@ def test_the_table_lays_errors_beside_bounds():
 
 
 def test_a_map_without_depths_is_drawn_where_there_are_maps():
-    oracle = {
-        "edges_um": [0.0, 500.0, 1000.0],
-        "layers": [9, 9],
-        "accuracy": [entry(0.99), entry(0.97)],
-    }
+    oracle = scores(
+        edges_um=[0.0, 500.0, 1000.0], layers=[9, 9], accuracy=[entry(0.99), entry(0.97)]
+    )
     shown = results("model", "map-oracle")
-    figure = draw_over_depth(shown, condition(**{"map-oracle": {"by_depth": oracle}}))
+    figure = draw_over_depth(shown, condition(**{"map-oracle": oracle}))
     depth, maps = figure.axes
     labels = [line.get_label() for line in maps.lines]
     assert "limit: map-oracle" in labels

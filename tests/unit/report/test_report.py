@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from fociscope.evaluation.methods import find_methods
+from fociscope.evaluation.results import ConditionSummary
 from fociscope.evaluation.run import evaluate_suite
 from fociscope.evaluation.suite import SUITES, selected
 from fociscope.report.cells import Table
@@ -83,13 +84,15 @@ def test_an_oracle_is_marked(done):
 
 
 def test_labels_say_what_varies():
-    label = condition_label({"group": "snr", "value": 20.0, "unit": "dB", "name": "snr-20"})
-    assert label == "peak SNR 20 dB"
-    assert condition_label({"group": "data", "value": "", "name": "set"}) == "data set set"
+    snr = ConditionSummary(name="snr-20", group="snr", value=20.0, unit="dB", scenes=1)
+    assert condition_label(snr) == "peak SNR 20 dB"
+    data = ConditionSummary(name="set", group="data", value="", scenes=1)
+    assert condition_label(data) == "data set set"
 
 
 def test_what_a_name_holds_does_not_become_markup(done):
-    results = done.results | {"suite": done.results["suite"] | {"name": "<b>x</b>"}}
+    suite = done.results.suite.model_copy(update={"name": "<b>x</b>"})
+    results = done.results.model_copy(update={"suite": suite})
     page = html_page(results, all_tables(results), [])
     assert "<b>x</b>" not in page and "&lt;b&gt;x&lt;/b&gt;" in page
 

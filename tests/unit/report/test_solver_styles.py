@@ -8,17 +8,25 @@ import pytest
 
 from fociscope.app.methods import methods_for
 from fociscope.evaluation import baseline_names, find_method
+from fociscope.evaluation.results import EvaluationResults
 from fociscope.report.labels import method_label
 from fociscope.report.style import method_style
 from fociscope.solvers import SOLVERS, SolverSpec, tikhonov
 
-RESULTS = {
-    "methods": {
-        "layers-ab": {"kind": "model", "oracle": False},
-        "mine": {"kind": "solver", "oracle": False},
-        "mine-oracle": {"kind": "solver", "oracle": True},
-    }
-}
+RESULTS = EvaluationResults(
+    suite={"name": "mine"},
+    versions={},
+    threads=1,
+    methods={
+        name: {"kind": kind, "oracle": oracle, "inputs": "", "seconds_per_scene": None}
+        for name, kind, oracle in (
+            ("layers-ab", "model", False),
+            ("mine", "solver", False),
+            ("mine-oracle", "solver", True),
+        )
+    },
+    conditions=[{"name": "one", "group": "data", "value": "", "scenes": 1, "scores": {}}],
+)
 
 
 @pytest.fixture(params=[False, True], ids=["on a grid", "at known depths alone"])

@@ -18,11 +18,9 @@ where layers are easy to tell apart.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from scipy.ndimage import gaussian_filter
 from scipy.special import expit
@@ -35,6 +33,7 @@ from fociscope.imager.geometry import Imager
 from fociscope.imager.projection import Projection
 from fociscope.imager.projector import LayerProjector
 from fociscope.logistic import fit_weights
+from fociscope.simulation.base import Specimen
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB
 from fociscope.simulation.scene import Scenes, simulate
 from fociscope.typing import Float32Array, Float64Array
@@ -79,7 +78,9 @@ class MapOracle:
         seed: int,
         scenes: int = 50,
         peak_snr_db: float = REFERENCE_PEAK_SNR_DB,
-        **settings: Any,
+        layers: int = 4,
+        min_separation_um: float = 250.0,
+        specimen: Specimen | None = None,
     ) -> MapOracle:
         """Fit the oracle on simulated scenes; choose another seed than that of the scenes to judge.
 
@@ -88,12 +89,22 @@ class MapOracle:
             seed: of the scenes.
             scenes: how many.
             peak_snr_db: of the captures.
-            settings: as `simulate` takes them: layers, specimen, separation.
+            layers: how many, as in the scenes to judge.
+            min_separation_um: least distance between neighbouring layers.
+            specimen: kind of specimen; None for the reference one.
 
         Raises:
             SceneError: another boundary, or what `simulate` refuses.
         """
-        known = simulate(scenes, seed=seed, imager=imager, peak_snr_db=peak_snr_db, **settings)
+        known = simulate(
+            scenes,
+            seed=seed,
+            imager=imager,
+            peak_snr_db=peak_snr_db,
+            layers=layers,
+            min_separation_um=min_separation_um,
+            specimen=specimen,
+        )
         _check(imager, known)
         statistics = SpecimenStatistics.from_layers(known.layers)
         blank = cls(imager, peak_snr_db, statistics, np.zeros(0), np.ones(0), np.zeros(0))
@@ -135,7 +146,7 @@ class MapOracle:
             chunks.append(self._restored(*(torch.from_numpy(a) for a in arrays)))
         return np.concatenate(chunks).astype(np.float64)
 
-    def _restored(self, layers: Tensor, depth_um: Tensor, captures: Tensor) -> NDArray[Any]:
+    def _restored(self, layers: Tensor, depth_um: Tensor, captures: Tensor) -> Float32Array:
         projector = LayerProjector(self.imager)
         clean = projector.A(layers, depth_um)
         assert isinstance(clean, Tensor)

@@ -12,12 +12,13 @@ import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from fociscope.evaluation._scores import DEPTH_BINS
 from fociscope.evaluation.limits import gaussian_layers_bound_um, known_layers_bound_um
+from fociscope.evaluation.results import DepthBound, DepthLimit, Numbers
 from fociscope.evaluation.suite import SUITES, Condition
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.imager.geometry import Imager
@@ -33,7 +34,15 @@ TABLE = Path(__file__).with_name("unknown_layer_bounds.json")
 SENSORS = {"both_sensors": 2, "sensor_a": 1}
 
 
-def depth_limit(condition: Condition) -> dict[str, Any] | None:
+class _Bounds(TypedDict):
+    """A row of the table: bounds in um in the middles of the bins of depth."""
+
+    condition: str
+    both_sensors: list[float]
+    sensor_a: list[float]
+
+
+def depth_limit(condition: Condition) -> DepthLimit | None:
     """Return the Cramer-Rao bounds over depth: of layers whose images are known, and are not.
 
     Nobody knows the layers' images, so the first holds for everybody and is far below what can be
@@ -41,35 +50,39 @@ def depth_limit(condition: Condition) -> dict[str, Any] | None:
     covariance (`fociscope.evaluation.limits._gaussian`); it comes from the table.
 
     Returns:
-        `depth_um`; `known_um`, the median bound of the layers in each bin of depth, None in empty
-        bins; where the table has the condition, `unknown_um`, the bound in the middle of each bin;
-        and `sensor_a`, the same two for captures of sensor A alone. All are standard deviations. Or
-        None for captures without noise, which know no bound.
+        The bounds, those of layers of unknown image where the table has the condition; None for
+        captures without noise, which know no bound.
     """
     if condition.peak_snr_db is None:
         return None
     scenes = condition.simulated(min(condition.scenes, BOUND_SCENES))
-    table = _read_table().get(condition_key(condition), {})
-    bounds: dict[str, dict[str, Any]] = {}
-    for name, sensors in SENSORS.items():
-        bounds[name] = {"known_um": _known_um(condition, scenes, sensors)}
-        if name in table:
-            bounds[name]["unknown_um"] = table[name]
-    middles = _bin_middles_um(condition.imager).tolist()
-    return {"depth_um": middles, **bounds["both_sensors"], "sensor_a": bounds["sensor_a"]}
+    table = _read_table().get(condition_key(condition))
+    both = DepthBound(known_um=_known_um(condition, scenes, SENSORS["both_sensors"]))
+    alone = DepthBound(known_um=_known_um(condition, scenes, SENSORS["sensor_a"]))
+    if table is not None:
+        both = both.model_copy(update={"unknown_um": tuple(table["both_sensors"])})
+        alone = alone.model_copy(update={"unknown_um": tuple(table["sensor_a"])})
+    limit = DepthLimit(
+        known_um=both.known_um,
+        depth_um=tuple(_bin_middles_um(condition.imager).tolist()),
+        sensor_a=alone,
+    )
+    if both.unknown_um is None:
+        return limit
+    return limit.model_copy(update={"unknown_um": both.unknown_um})
 
 
-def _known_um(condition: Condition, scenes: Scenes, sensors: int) -> list[float | None]:
+def _known_um(condition: Condition, scenes: Scenes, sensors: int) -> Numbers:
     imager = condition.imager.with_(sensors=sensors)
     bound = known_layers_bound_um(
         imager, scenes.layers, scenes.depth_um, peak_snr_db=condition.peak_snr_db or 0.0
     ).ravel()
     edges = np.linspace(0, imager.gap_um, DEPTH_BINS + 1)
     which = np.clip(np.searchsorted(edges, scenes.depth_um.ravel(), "right") - 1, 0, DEPTH_BINS - 1)
-    return [
+    return tuple(
         _rounded(np.median(bound[which == n])) if (which == n).any() else None
         for n in range(DEPTH_BINS)
-    ]
+    )
 
 
 def unknown_layer_bound_um(condition: Condition, depth_um: float, *, sensors: int) -> float:
@@ -101,7 +114,7 @@ def condition_key(condition: Condition) -> str:
 
 def write_table(path: Path = TABLE) -> None:
     """Compute the bounds for every condition of a suite that has one layer and noise."""
-    table: dict[str, Any] = {}
+    table: dict[str, _Bounds] = {}
     for suite in SUITES.values():
         for condition in suite.conditions:
             if not isinstance(condition, Condition):  # scenes of the second simulator
@@ -109,19 +122,20 @@ def write_table(path: Path = TABLE) -> None:
             key = condition_key(condition)
             if condition.layers > 1 or condition.peak_snr_db is None or key in table:
                 continue
-            table[key] = {"condition": condition.name} | {
-                name: [
+            both, alone = (
+                [
                     unknown_layer_bound_um(condition, z, sensors=sensors)
                     for z in _bin_middles_um(condition.imager)
                 ]
-                for name, sensors in SENSORS.items()
-            }
+                for sensors in SENSORS.values()
+            )
+            table[key] = {"condition": condition.name, "both_sensors": both, "sensor_a": alone}
     with atomic_path(path, overwrite=True) as part:
         part.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 @lru_cache(maxsize=1)
-def _read_table() -> dict[str, Any]:
+def _read_table() -> dict[str, _Bounds]:
     return dict(json.loads(TABLE.read_text(encoding="utf-8")))
 
 

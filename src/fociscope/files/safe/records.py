@@ -15,6 +15,8 @@ from fociscope.files.safe.atomic import atomic_path
 __all__ = ["LARGEST_RECORD_BYTES", "read_record", "read_typed_record", "write_record"]
 
 LARGEST_RECORD_BYTES = 64 * 2**20
+#: Characters of a reason in a message; a record with many damaged values has a longer one.
+LONGEST_REASON = 300
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -118,7 +120,10 @@ def read_typed_record(
     try:
         return kind.model_validate(values)
     except ValidationError as reason:
-        raise _damaged(path, what, plain_errors(reason), advice, error, fields) from None
+        why = plain_errors(reason)
+        if len(why) > LONGEST_REASON:
+            why = f"{why[: LONGEST_REASON - 3]}..."
+        raise _damaged(path, what, why, advice, error, fields) from None
 
 
 def write_record(
