@@ -120,7 +120,9 @@ def test_a_folder_of_others_files(fociscope, folder):
 
 def test_an_imager_an_image_and_a_model(fociscope, tmp_path):
     Imager.reference().with_(pixel_pitch_um=40.0).to_toml(tmp_path / "imager.toml")
-    assert "40 µm" in fociscope("info", tmp_path / "imager.toml").out
+    described = fociscope("info", tmp_path / "imager.toml").out
+    assert "40 µm" in described
+    assert "18.0 degrees in tissue (n = 1.38), as stated; 25.2 degrees in air" in described
     np.save(tmp_path / "a.npy", np.full((4, 6), 3.0))
     assert "4 x 6" in fociscope("info", tmp_path / "a.npy").out
     ran = fociscope("info", "layers-ab")

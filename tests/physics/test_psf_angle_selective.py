@@ -14,7 +14,7 @@ from scipy.signal import fftconvolve
 from scipy.special import erf, ive
 
 from fociscope.errors import ImagerError
-from fociscope.imager import AngleSelectivePsf, Imager, LayerProjector
+from fociscope.imager import AngleSelectivePsf, AngularResponsePsf, Imager, LayerProjector, Psf
 
 PITCH_UM = 55.0
 HALF_ANGLES_DEG = [4.0, 8.0, 12.0, 18.0, 25.0, 40.0, 60.0]
@@ -247,6 +247,48 @@ def test_an_impossible_grating_is_refused_in_one_line(fields: dict[str, Any], wo
         AngleSelectivePsf().with_(**fields)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+# --- medium -------------------------------------------------------------------------------------
+
+
+def test_a_half_angle_in_air_is_smaller_in_tissue() -> None:
+    psf = AngleSelectivePsf(half_angle_deg=18.0, half_angle_medium="air", tissue_index=1.37)
+    assert psf.half_angle_in("tissue") == pytest.approx(13.04, abs=0.01)
+    assert psf.half_angle_in("air") == pytest.approx(18.0)
+    assert AngleSelectivePsf(half_angle_deg=60.0).half_angle_in("air") != pytest.approx(60.0)
+    assert math.isnan(AngleSelectivePsf(half_angle_deg=60.0).half_angle_in("air"))
+
+
+def test_a_stated_medium_of_the_tissues_index_changes_nothing() -> None:
+    plain = kernel_of_psf(AngleSelectivePsf())
+    for medium in ("tissue", 1.38):
+        np.testing.assert_array_equal(
+            kernel_of_psf(AngleSelectivePsf(half_angle_medium=medium)), plain
+        )
+    under_glass = AngleSelectivePsf(cover_um=50.0)
+    np.testing.assert_array_equal(
+        kernel_of_psf(under_glass.with_(half_angle_medium=1.5)), kernel_of_psf(under_glass)
+    )
+
+
+@pytest.mark.parametrize("cover_um", [0.0, 60.0])
+def test_a_half_angle_in_air_is_a_measured_response_in_air(cover_um: float) -> None:
+    angle = np.linspace(0, 90, 361)
+    table = tuple(zip(angle, 2.0 ** -((angle / 18.0) ** 2), strict=True))
+    response = AngularResponsePsf(
+        table=table, table_medium="air", includes_projection=False, cover_um=cover_um
+    )
+    half_angle = AngleSelectivePsf(
+        half_angle_deg=18.0, half_angle_medium="air", tissue_index=1.37, cover_um=cover_um
+    )
+    expected = kernel_of_psf(response)
+    assert np.abs(kernel_of_psf(half_angle) - expected).sum() < 2e-4 * expected.sum()
+
+
+def kernel_of_psf(psf: Psf) -> Kernel:
+    found = psf.kernel(torch.tensor(200.0, dtype=torch.float64), PITCH_UM, radius_px=6)
+    return np.asarray(found)
 
 
 # --- base blur ----------------------------------------------------------------------------------

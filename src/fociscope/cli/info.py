@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -245,12 +246,36 @@ def _describe_imager(path: Path) -> None:
 
     imager = Imager.from_toml(path)
     show("Imager", _in_short(imager))
+    angle = _angle_in_media(imager)
+    if angle:
+        show("Half angle", angle)
     for part in ("psf", "camera"):
         values = getattr(imager, part).model_dump(mode="json")
         show(
             part.upper() if part == "psf" else "Camera",
             ", ".join(f"{k} {v}" for k, v in values.items() if not isinstance(v, list | dict)),
         )
+
+
+def _angle_in_media(imager: Imager) -> str:
+    """Return the half angle in its own medium and in others; empty for a PSF that has none."""
+    from fociscope.imager import AngleSelectivePsf
+
+    psf = imager.psf
+    if not isinstance(psf, AngleSelectivePsf):
+        return ""
+    own = psf.half_angle_medium
+    if own == "adjacent":
+        own = psf.cover_index if psf.cover_um else "tissue"
+    texts = []
+    for medium in dict.fromkeys((own, "air", "tissue")):
+        place = f"a medium of n = {medium:g}" if isinstance(medium, float) else medium
+        if medium == "tissue":
+            place += f" (n = {psf.tissue_index:g})"
+        angle_deg = psf.half_angle_in(medium)
+        none = math.isnan(angle_deg)
+        texts.append(f"{'total reflection' if none else f'{angle_deg:.1f} degrees'} in {place}")
+    return f"{texts[0]}, as stated; {', '.join(texts[1:])}"
 
 
 def _describe_model(name: Path) -> None:

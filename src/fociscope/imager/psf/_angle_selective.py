@@ -10,12 +10,14 @@ at
 
     r = z tan(theta_t) + d tan(theta_c),    n_t sin(theta_t) = n_c sin(theta_c)    (Snell),
 
-and T counts at theta_c, the angle at which the grating is met. Rays keep their order, so what lands
+and T counts at theta_c, the angle at which the grating is met, or at the angle in the medium in
+which the half angle is stated: interfaces keep n sin(theta). Rays keep their order, so what lands
 outside r is what left outside theta_t: `transmission.outer_energy_table`.
 """
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -27,6 +29,7 @@ from torch import Tensor
 from fociscope.arrays import ArrayLike, as_tensor, like
 from fociscope.imager.psf._base import FitParameter
 from fociscope.imager.psf._grating import GratingPsf
+from fociscope.imager.psf._media import Index, Medium, refractive_index
 from fociscope.imager.psf._transmission import (
     TABLE_INTERVALS,
     Shape,
@@ -38,7 +41,6 @@ from fociscope.imager.psf._transmission import (
 __all__ = ["AngleSelectivePsf"]
 
 Row = tuple[Annotated[float, Field(ge=0, le=90)], Annotated[float, Field(ge=0)]]
-Index = Annotated[float, Field(ge=1, le=4)]
 
 
 class AngleSelectivePsf(GratingPsf):
@@ -63,6 +65,10 @@ class AngleSelectivePsf(GratingPsf):
     half_angle_deg: Annotated[float, Field(ge=4, le=60)] = 18.0
     """Angle from straight down at which half of the light still passes. Assumption,
     `docs/references.md`."""
+    half_angle_medium: Literal["adjacent"] | Medium = "adjacent"
+    """Medium in which the half angle, and the transmission over angles with it, holds: `air`,
+    `water`, `tissue` (of `tissue_index`), a refractive index, or `adjacent`, the medium that
+    touches the grating: the tissue, or the cover if there is one."""
     shape: Shape = "gaussian"
     """Of the angular transmission."""
     table: tuple[Row, ...] = ()
@@ -109,11 +115,39 @@ class AngleSelectivePsf(GratingPsf):
             half_angle_of(self.table)
         return self
 
+    @property
+    def half_angle_index(self) -> float:
+        """Refractive index of the medium in which the half angle holds."""
+        if self.half_angle_medium == "adjacent":
+            return self.cover_index if self.cover_um else self.tissue_index
+        if self.half_angle_medium == "tissue":
+            return self.tissue_index
+        return refractive_index(self.half_angle_medium)
+
+    def half_angle_in(self, medium: Medium) -> float:
+        r"""Return the half angle as it is in another medium, $n \sin\theta$ being the same in all.
+
+        Args:
+            medium: `air`, `water`, `tissue` (of `tissue_index`) or a refractive index.
+
+        Returns:
+            Angle in degrees; not a number if light of the half angle cannot leave for that medium.
+
+        Examples:
+            >>> from fociscope.imager import AngleSelectivePsf
+            >>> psf = AngleSelectivePsf(half_angle_medium="air", tissue_index=1.37)
+            >>> round(psf.half_angle_in("tissue"), 1)
+            13.0
+        """
+        index = self.tissue_index if medium == "tissue" else refractive_index(medium)
+        sine = math.sin(math.radians(self.half_angle_deg)) * self.half_angle_index / index
+        return math.degrees(math.asin(sine)) if sine <= 1 else math.nan
+
     def transmission(self, theta_rad: ArrayLike) -> Tensor | np.ndarray:
         """Return the share of light that passes the grating at an angle.
 
         Args:
-            theta_rad: (...) angle from straight down.
+            theta_rad: (...) angle from straight down, in the medium of the half angle.
 
         Returns:
             (...) within 0 ... 1.
@@ -132,10 +166,13 @@ class AngleSelectivePsf(GratingPsf):
     def outer_energy(self, half_angle_deg: Tensor) -> Tensor:
         """Return (..., TABLE_INTERVALS + 1): the light outside each cone, for half angles (...)."""
         u = torch.linspace(0, 1, 2 * TABLE_INTERVALS + 1, dtype=torch.float64)
-        sin_theta = u * torch.sqrt(2 - u**2)
-        if self.cover_um:
-            sin_theta = sin_theta * (self.tissue_index / self.cover_index)
+        sin_theta = sin_tissue = u * torch.sqrt(2 - u**2)
+        if self.half_angle_index != self.tissue_index:
+            sin_theta = sin_tissue * (self.tissue_index / self.half_angle_index)
         theta_rad = torch.arcsin(sin_theta.clamp(max=1)).to(half_angle_deg)
         t = self._transmission(theta_rad, half_angle_deg[..., None])
         reflected = (sin_theta > 1).to(t.device)  # beyond the critical angle nothing gets through
+        if self.cover_um and self.half_angle_index != self.cover_index:
+            in_cover = sin_tissue * (self.tissue_index / self.cover_index)
+            reflected = reflected | (in_cover > 1).to(t.device)
         return outer_energy_table(torch.where(reflected, torch.zeros_like(t), t))
