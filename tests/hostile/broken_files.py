@@ -6,6 +6,7 @@ may ever appear there as `touched`. More of them: `broken_stores.py`.
 
 from __future__ import annotations
 
+import json
 import pickle
 import struct
 import zipfile
@@ -125,6 +126,24 @@ def tiff_lzw_that_only_clears(folder: Path) -> Path:
 @case
 def tiff_strips_elsewhere(folder: Path) -> Path:
     return tagged(folder, IMAGE, {}, StripOffsets=2**31)
+
+
+@case
+def tiff_of_a_million_images_behind_one_page(folder: Path) -> Path:
+    text = "ImageJ=1.53t\nimages=1000000000\n"
+    tifffile.imwrite(folder / "a.tif", IMAGE, description=text, metadata=None)
+    return folder / "a.tif"
+
+
+@case
+def ndtiff_index_of_any_size(folder: Path) -> Path:
+    said = json.dumps({"PixelSizeUm": 55.0})
+    with tifffile.TiffWriter(folder / "a.tif") as file:
+        for _ in range(2):
+            file.write(IMAGE, metadata=None, contiguous=False,
+                       extratags=[(51123, 2, 0, said, True)])  # fmt: skip
+    (folder / "NDTiff.index").write_bytes(b"\xff\xff\xff\xff{}")
+    return folder / "a.tif"
 
 
 def ome(folder: Path, xml: str) -> Path:

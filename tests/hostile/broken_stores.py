@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable
 from importlib import resources
@@ -70,6 +71,29 @@ def hdf5_external_link_on_the_way(folder: Path) -> str:
 @case
 def hdf5_external_link_alone(folder: Path) -> Path:
     return hdf5(folder, lambda file: file.__setitem__("x", h5py.ExternalLink("secret.h5", "/x")))
+
+
+@case
+def hdf5_octave_variable_elsewhere(folder: Path) -> Path:
+    with h5py.File(folder / "secret.h5", "w") as file:
+        file["x"] = IMAGE
+
+    def fill(file: Any) -> None:
+        group = file.create_group("x")
+        group.attrs["OCTAVE_NEW_FORMAT"] = np.uint8(1)
+        group["value"] = h5py.ExternalLink("secret.h5", "/x")
+
+    return hdf5(folder, fill)
+
+
+@case
+def hdf5_octave_variable_in_itself(folder: Path) -> Path:
+    def fill(file: Any) -> None:
+        group = file.create_group("x")
+        group.attrs["OCTAVE_NEW_FORMAT"] = np.uint8(1)
+        group["value"] = group
+
+    return hdf5(folder, fill)
 
 
 @case
@@ -323,6 +347,53 @@ def zarr_blosc_that_lies_of_its_size(folder: Path) -> Path:
     struct.pack_into("<I", content, 12, 2**31 - 1)
     file.write_bytes(content)
     return path
+
+
+def shard(folder: Path, *, chunk: bytes | None = None, beyond: int = 0) -> Path:
+    """A store of one shard, of which one chunk is another, or lies behind the end."""
+    path = folder / "a.zarr"
+    array = zarr.create_array(path, shape=(2, 40, 50), shards=(2, 40, 50), chunks=(1, 40, 50),
+                              dtype="u2", compressors=zarr.codecs.GzipCodec())  # fmt: skip
+    array[...] = np.stack([IMAGE, IMAGE])
+    file = path / "c" / "0" / "0" / "0"
+    content = file.read_bytes()
+    index = bytearray(content[-36:-4])
+    if chunk is not None:
+        struct.pack_into("<QQ", index, 0, 0, len(chunk))
+        content = chunk + content
+    else:
+        struct.pack_into("<QQ", index, 0, beyond, beyond)
+    file.write_bytes(content[:-36] + index + content[-4:])
+    return path
+
+
+@case
+def zarr_shard_whose_chunk_lies_behind_its_end(folder: Path) -> Path:
+    return shard(folder, beyond=2**62)
+
+
+@case
+def zarr_shard_with_a_bomb(folder: Path) -> Path:
+    return shard(folder, chunk=bomb(zlib.compressobj(1, wbits=31))[: 2**12])
+
+
+@case
+def zarr_zip_bomb(folder: Path) -> Path:
+    source = store(folder)
+    with zipfile.ZipFile(folder / "a.ozx", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(source.rglob("*")):
+            if file.is_file():
+                content = bytes(256 * 2**20) if file.name == "0" else file.read_bytes()
+                archive.writestr(file.relative_to(source).as_posix(), content)
+    return folder / "a.ozx"
+
+
+@case
+def zarr_zip_with_names_that_lead_out(folder: Path) -> Path:
+    with zipfile.ZipFile(folder / "a.ozx", "w") as archive:
+        archive.writestr("zarr.json", '{"zarr_format": 3, "node_type": "group"}')
+        archive.writestr("../x/zarr.json", (store(folder) / "x" / "zarr.json").read_text())
+    return folder / "a.ozx"
 
 
 @case

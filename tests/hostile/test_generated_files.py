@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import importlib
 import json
 import subprocess
@@ -32,6 +33,8 @@ long it took, by how much memory grew, and what the user is told.
 ```sh
 python tests/hostile/test_generated_files.py > benchmarks/hostile.md
 ```
+
+{summary}
 
 | case | error | s | MiB | message |
 |---|---|---|---|---|"""
@@ -88,11 +91,27 @@ def test_nothing_was_unpickled(
     assert not list(tmp_path_factory.getbasetemp().rglob("touched*"))
 
 
+def summary(outcomes_: dict[str, dict[str, Any]]) -> str:
+    """Count the cases by kind of file, and those that do not end in one plain line."""
+    kinds = collections.Counter(name.partition("_")[0] for name in outcomes_)
+    faults = [name for name, one in outcomes_.items() if one["raised"] not in PLAIN]
+    seconds = max(one["seconds"] for one in outcomes_.values())
+    grown = max(one["grown"] for one in outcomes_.values()) / 2**20
+    listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    plain, listed_faults = len(outcomes_) - len(faults), "".join(f" `{name}`" for name in faults)
+    return (
+        f"**{len(outcomes_)} cases, each tried once: {plain} end in one plain line, "
+        f"{len(faults)} in anything else{listed_faults}.**\n"
+        f"The longest took {seconds:.2f} s, the largest {grown:.0f} MiB. By kind: {listed}."
+    )
+
+
 def main() -> None:
     """Print the list of cases with their outcomes."""
-    print(HEADING)
     with tempfile.TemporaryDirectory() as place:
-        for name, outcome in sorted(outcomes(Path(place), list(reading.CASES)).items()):
+        found = outcomes(Path(place), list(reading.CASES))
+        print(HEADING.format(summary=summary(found)))
+        for name, outcome in sorted(found.items()):
             message = str(outcome["message"]).replace(f"{place}/{name}/", "").replace("|", "\\|")
             print(f"| {name} | {outcome['raised']} | {outcome['seconds']:.2f} "
                   f"| {outcome['grown'] / 2**20:.0f} | {message} |")  # fmt: skip

@@ -266,16 +266,18 @@ def _check_plausible(measured: MeasuredStack, path: Path, start: Imager) -> None
         what = f"go up to {depth_um.max():g} µm only, as distances in mm would"
     if len(depth_um) > 2 and depth_um[0] in (0, 1) and (steps == 1).all():
         what = f"are {depth_um[0]:g}, {depth_um[1]:g}, ... {depth_um[-1]:g}, as numbers of planes"
-    if not measured.is_stated and depth_um.max() > start.gap_um:
+    nearest = depth_um.min() if measured.is_stated else depth_um.max()
+    if nearest > start.gap_um:
+        by = "" if measured.is_stated else " by the file itself"
         what = (
-            f"are {depth_um.min():g} ... {depth_um.max():g} µm by the file itself, beyond the gap "
-            f"of {start.gap_um:g} µm, as coordinates of a stage would"
+            f"are {depth_um.min():g} ... {depth_um.max():g} µm{by}, beyond the gap of "
+            f"{start.gap_um:g} µm, as coordinates of a stage would be"
         )
     if what is not None:
         raise ImagerError(
             f"{printable(path)}: the depths {what}; expected the distance of each plane from "
-            "sensor A in µm; give those",
-            fields=("depth_um",),
+            "sensor A in µm, within the gap; give those",
+            fields=("depth_um", "gap_um"),
             value=float(depth_um.max()),
         )
 

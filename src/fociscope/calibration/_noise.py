@@ -26,7 +26,7 @@ _MAD_TO_STD = 1.4826  # of a normal distribution
 FLAT_PIXELS = 3
 """So many pixels at the very maximum, side by side, are no chance."""
 PILED_UP = 3
-"""So many pixels of a converter's whole numbers at the very maximum, and hardly any just below it,
+"""So many pixels of a converter's numbers at the very maximum, and hardly any just below it,
 are a pile-up: wherever the top of the range lies, moved to the left or less a black level."""
 _JUST_BELOW_STD = 3.0
 _BITS = (8, 10, 12, 14, 16)
@@ -128,16 +128,19 @@ def saturated(planes: Float64Array, saturation_counts: float | None) -> BoolArra
 
 
 def _is_piled_up(planes: Float64Array, at_top: BoolArray) -> bool:
-    """Whether whole numbers of a converter gather at the maximum, and not just below it."""
+    """Whether a converter's numbers, scaled or not, gather at the maximum, and not just below it.
+
+    Without noise, pixels may be alike that are not saturated.
+    """
     values = planes[np.isfinite(planes)]
     top, count = float(values.max()), int(at_top.sum())
     if count < (2 if top in FULL_SCALES else PILED_UP):
         return False
     below = top - values
-    if not (below == np.round(below)).all():
-        return False  # no counts as they were read
     steps = below[below > 0]
     dark = robust_std(values[values <= np.median(values)])
+    if not dark > 0 and not (below == np.round(below)).all():
+        return False
     near = max(_JUST_BELOW_STD * dark, float(steps.min()) if steps.size else 0.0)
     return int((steps <= near).sum()) < count / 2
 

@@ -253,7 +253,19 @@ def _describe_imager(path: Path) -> None:
         values = getattr(imager, part).model_dump(mode="json")
         show(
             part.upper() if part == "psf" else "Camera",
-            ", ".join(f"{k} {v}" for k, v in values.items() if not isinstance(v, list | dict)),
+            ", ".join(
+                f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}"
+                for name, value in values.items()
+                if not isinstance(value, list | dict)
+            ),
+        )
+    if imager.sensors == 2:
+        place = imager.registration
+        y_um, x_um = place.shift_um
+        show(
+            "Sensor B",
+            f"shifted by y {y_um:.4g}, x {x_um:.4g} µm, turned by {place.rotation_deg:.4g}°, "
+            f"scale {place.scale:.6g}, gain {imager.sensor_gains[1] / imager.sensor_gains[0]:.4g}",
         )
 
 

@@ -159,8 +159,8 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
                 old = version.isdecimal() and int(version) < MODEL_FORMAT_VERSION
                 advice = "train the model again" if old else "update Fociscope"
                 raise ModelError(
-                    f"{where}: its format is version {version!r}, this Fociscope reads versions "
-                    f"{' and '.join(READ_VERSIONS)}; {advice}"
+                    f"{where}: its format is version {version!r}, this Fociscope reads "
+                    f"{', '.join(READ_VERSIONS)}; {advice}"
                 )
             info = ModelInfo.model_validate(json.loads(metadata.get("info", "null")))
             with torch.device("meta"):  # nothing is allocated for what a file merely claims

@@ -33,14 +33,15 @@ def beads(brightest: float = 3200, blur_um: float = 15) -> np.ndarray:
     return np.stack(planes).round().clip(0, 4095).astype(np.uint16)
 
 
-@pytest.mark.parametrize("kind", ["plain", "left", "black", "offset"])
+@pytest.mark.parametrize("kind", ["plain", "left", "black", "offset", "unit", "electrons"])
 def test_beads_that_are_cut_off_are_saturated_wherever_the_top_lies(
     tmp_path: Path, kind: str
 ) -> None:
     counts = beads(6300)
     assert (counts == 4095).sum() >= 3
     changed = {"plain": counts, "left": counts << 4, "black": counts - np.minimum(counts, 90),
-               "offset": counts - 90.25}[kind]  # fmt: skip
+               "offset": counts - 90.25, "unit": (counts / 4095).astype(np.float32),
+               "electrons": (counts - 100.0) * 1.7}[kind]  # fmt: skip
     np.save(tmp_path / "s.npy", changed)
     with pytest.raises(CaptureError, match="is saturated"):
         calibrate(tmp_path / "s.npy", depth_um=DEPTH_UM, pixel_pitch_um=PITCH_UM, model="gaussian")
@@ -51,6 +52,7 @@ def test_brightest_pixels_that_are_alike_by_chance_are_not_saturated() -> None:
     rng = np.random.default_rng(1)
     few_levels = rng.poisson(10, (3, 40, 40)).astype(float)
     assert not saturated(few_levels, None).any()
+    assert not saturated(beads() / 4095, None).any()
     equal = 20 + rng.normal(0, 0.5, (1, 40, 40))
     equal[0, 5::10, 5::10] = 200 + rng.normal(0, 0.5, (4, 4))
     assert not saturated(equal.round(), None).any()

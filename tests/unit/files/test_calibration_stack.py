@@ -174,6 +174,10 @@ def test_messages_name_a_file_whole_however_long_its_folder_is(tmp_path: Path) -
         ("depth_mm\n0.05\n0.2\n", [50, 200]),
         ("Depth [\u00b5m],note\n50,near\n200,far\n", [50, 200]),
         ("depth_um\n50,\n200,\n", [50, 200]),
+        ("depth\n0.05 mm\n200 um\n", [50, 200]),
+        ("depth_mm\n0,05\n200 \u00b5m\n", [50, 200]),
+        ("z (nm)\n50000\n2e5\n", [50, 200]),
+        ("sep=;\ndepth_um;note\n50;near\n200;far\n", [50, 200]),
     ],
 )
 def test_tables_of_spreadsheets(tmp_path: Path, text: str, expected: list[float]) -> None:
@@ -188,6 +192,10 @@ def test_tables_of_spreadsheets(tmp_path: Path, text: str, expected: list[float]
         ("plane,depth_um\n1,12,5\n2,37,5\n", "3 cells, expected 2"),
         ("plane,z\n1,50\n2,150\n", "no unit"),
         ("depth\n50\n150\n", "no unit"),
+        ("depth\n0.05 mm\n150\n", "no unit"),
+        ("depth_um\n900\n1.000\n1.050\n", "can mean thousands"),
+        ("depth_um\nplane 1\nplane 2\n", "'plane 1'"),
+        ("plane\n1\n2\n", "'plane'.*above the first"),
     ],
 )
 def test_tables_that_can_be_meant_in_two_ways(tmp_path: Path, text: str, word: str) -> None:
@@ -273,3 +281,9 @@ def test_an_array_that_states_its_pixels_and_what_its_numbers_stand_for(tmp_path
     stack = read_stack(tmp_path / "a.h5", depth_um=DEPTH_UM)
     assert np.array_equal(stack.counts[0], planes)
     assert stack.pixel_pitch_um == 40
+
+
+@pytest.mark.parametrize("text", ["50um,150um", "12,5;37,5", "50 150", "plane 3", "0.05mm,0.2mm"])
+def test_texts_that_are_no_depths(text: str) -> None:
+    with pytest.raises(FileFormatError, match="neither a file nor depths"):
+        read_depths(text)

@@ -129,6 +129,9 @@ def by_columns(path: Path, mark: str | None) -> None:
         file["ab"] = PAIR.transpose(1, 2, 0).T
         if mark == "rhdf5-NA.OK":
             file["ab"].attrs[mark] = np.int32(1)
+        elif mark is not None and "=" in mark:
+            where, key, value = mark.split("=")
+            (file["ab"] if where == "array" else file).attrs[key] = value
         elif mark is not None:
             file["ab"].attrs["order"] = mark
 
@@ -143,7 +146,8 @@ def julia(path: Path, mark: str | None) -> None:
 @pytest.mark.parametrize(
     ("write", "mark"),
     [(octave, None), (julia, None), (by_columns, "rhdf5-NA.OK"), (by_columns, "F"),
-     (by_columns, "column_major")],
+     (by_columns, "column_major"), (by_columns, "array=Memory Order=Column Major"),
+     (by_columns, "array=is_fortran=True"), (by_columns, "file=ORDER=F")],
 )  # fmt: skip
 def test_arrays_stored_by_columns_are_put_upright(
     tmp_path: Path, write: Callable[[Path, str | None], None], mark: str | None

@@ -32,8 +32,16 @@ _GZIP = h5py.h5z.FILTER_DEFLATE
 _ALLOWED_FILTERS = (_GZIP, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 _CHECKSUM_BYTES = 4
 _LONGEST_ATTRIBUTE = 2**16
-_ORDER_ATTRIBUTES = ("order", "array_order", "memory_order", "storage_order")
-_BY_COLUMNS = ("f", "fortran", "col", "col-major", "column-major", "columnmajor", "colmajor")
+_ORDER_ATTRIBUTES = ("order", "array-order", "data-order", "memory-order", "storage-order",
+                     "index-order", "indexing", "layout", "memory-layout", "storage")  # fmt: skip
+_BY_COLUMNS = ("f", "fortran", "fortran-order", "fortran-contiguous", "col", "column", "columns",
+               "col-major", "column-major", "columnmajor", "colmajor", "matlab", "julia",
+               "octave")  # fmt: skip
+_COLUMN_FLAGS = ("fortran", "is-fortran", "fortran-order", "column-major", "is-column-major",
+                 "col-major")  # fmt: skip
+"""Attributes, and what they say, by which programs mark arrays that lie by columns; in any case,
+with hyphens, underscores or spaces."""
+_MOST_ATTRIBUTES = 200
 _JULIA = (b"HDF5-based Julia Data Format", b"Julia data file (HDF5)")
 _OCTAVE, _OCTAVE_VALUE = "OCTAVE_NEW_FORMAT", "value"
 """Mark of the group that Octave writes for each variable, and the name of the array in it."""
@@ -191,8 +199,7 @@ class Hdf5Source:
             return True
         if _OCTAVE in item.parent.attrs:
             return True
-        said = _small_attributes(item, _ORDER_ATTRIBUTES).values()
-        return any(str(one).lower().replace("_", "-") in _BY_COLUMNS for one in said)
+        return any(_says_by_columns(one) for one in (item, item.parent, self._file))
 
     def _inside(self, group: Any) -> list[str]:
         """Return the names in a group, in the order in which they are stored.
@@ -421,6 +428,20 @@ def _is_octave_cell(item: Any) -> bool:
     if not isinstance(item, h5py.Group) or _OCTAVE not in item.attrs:
         return False
     return _octave_kind(item) in ("cell", "sparse")
+
+
+def _says_by_columns(item: Any) -> bool:
+    """Whether an attribute says that arrays lie by columns."""
+    names = {} if len(item.attrs) > _MOST_ATTRIBUTES else {_plain(key): key for key in item.attrs}
+    said = _small_attributes(item, tuple(names[key] for key in _ORDER_ATTRIBUTES if key in names))
+    if any(_plain(str(one)) in _BY_COLUMNS for one in said.values()):
+        return True
+    flags = _small_attributes(item, tuple(names[key] for key in _COLUMN_FLAGS if key in names))
+    return any(_plain(str(one)) in ("1", "true", "yes") for one in flags.values())
+
+
+def _plain(text: str) -> str:
+    return text.strip().lower().replace("_", "-").replace(" ", "-")
 
 
 def _small_attributes(item: Any, keys: tuple[str, ...]) -> dict[str, Any]:

@@ -18,13 +18,17 @@ _COLUMN = re.compile(
 )
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_POINT_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+_WITH_UNIT = re.compile(r"([+-]?[\d.,]+(?:e[+-]?\d+)?)\s*([a-z\u00b5\u03bc]+)", re.IGNORECASE)
+_EXCEL_SEPARATOR = re.compile(r"sep=.", re.IGNORECASE)
 
 
 def read_depth_table(path: Path, text: str) -> list[float]:
     """Return the depths of a table in um, in its order.
 
     The header names the column and its unit: `depth_um`, `depth_mm`, `z (um)`; without a header,
-    there is one column, in um. Numbers may have a decimal comma where nothing else can be meant.
+    there is one column, in um. A unit beside a number counts before that of the header. Numbers may
+    have a decimal comma where nothing else can be meant.
 
     Args:
         path: File, for messages.
@@ -34,6 +38,8 @@ def read_depth_table(path: Path, text: str) -> list[float]:
         FileFormatError: If it is no such table, or a comma can be meant in two ways.
     """
     lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and _EXCEL_SEPARATOR.fullmatch(lines[0].strip()):
+        lines = lines[1:]
     separator = next((mark for mark in (";", "\t") if any(mark in line for line in lines)), ",")
     try:
         rows = list(csv.reader(lines, delimiter=separator))
@@ -53,13 +59,33 @@ def read_depth_table(path: Path, text: str) -> list[float]:
                 f"{printable(path)}: several columns and none is named depth_um; add a header line "
                 "that names it."
             )
-    cells = _cells(path, rows, column, width, separator)
-    return [number * factor for number in _numbers(path, cells)]
+    cells, units = _without_units(_cells(path, rows, column, width, separator))
+    if math.isnan(factor) and any(math.isnan(unit) for unit in units):
+        raise FileFormatError(
+            f"{printable(path)}: its header {', '.join(header)!r:.60} names no unit of the depths, "
+            "expected a column depth_um or depth_mm; name it so."
+        )
+    factors = [factor if math.isnan(unit) else unit for unit in units]
+    return [n * um for n, um in zip(_numbers(path, cells), factors, strict=True)]
+
+
+def _without_units(cells: list[str]) -> tuple[list[str], list[float]]:
+    """Return cells without the units that stand in them, and um per unit, NaN without one."""
+    found = [_WITH_UNIT.fullmatch(cell) for cell in cells]
+    units = [math.nan if one is None else um_per_unit(one[2]) for one in found]
+    numbers = [
+        cell if one is None or math.isnan(unit) else one[1]
+        for cell, one, unit in zip(cells, found, units, strict=True)
+    ]
+    return numbers, units
 
 
 def _column(path: Path, header: list[str]) -> tuple[int | None, float]:
-    """Return the column of the depths, and um per unit; None for a table without a header."""
-    bare = False
+    """Return the column of the depths, and um per unit; None for a table without a header.
+
+    The unit is NaN where a column of depths is there that names none.
+    """
+    bare = None
     for place, cell in enumerate(header):
         found = _COLUMN.fullmatch(cell)
         if found is None:
@@ -67,13 +93,8 @@ def _column(path: Path, header: list[str]) -> tuple[int | None, float]:
         factor = um_per_unit(found["unit"])
         if math.isfinite(factor):
             return place, factor
-        bare = True
-    if bare:
-        raise FileFormatError(
-            f"{printable(path)}: its header {', '.join(header)!r:.60} names no unit of the depths, "
-            "expected a column depth_um or depth_mm; name it so."
-        )
-    return None, 1.0
+        bare = place if bare is None else bare
+    return (None, 1.0) if bare is None else (bare, math.nan)
 
 
 def _cells(path: Path, rows: list[list[str]], column: int, width: int, separator: str) -> list[str]:
@@ -102,6 +123,12 @@ def _numbers(path: Path, cells: list[str]) -> list[float]:
             f"{printable(path)}: a depth reads {commas[0]!r}, which can mean thousands or a "
             "decimal comma; write it without a comma."
         )
+    points = [cell for cell in cells if "." in cell]
+    if 0 < len(points) < len(cells) and all(_POINT_THOUSANDS.fullmatch(cell) for cell in points):
+        raise FileFormatError(
+            f"{printable(path)}: a depth reads {points[0]!r} and others have no point, so that it "
+            "can mean thousands; write all depths with as many decimals, or none."
+        )
     numbers = []
     for number, cell in enumerate(cells, start=1):
         try:
@@ -109,6 +136,7 @@ def _numbers(path: Path, cells: list[str]) -> list[float]:
             numbers.append(float(text))
         except ValueError:
             raise FileFormatError(
-                f"{printable(path)}: depth {number} reads {cell[:30]!r}, expected a number in µm."
+                f"{printable(path)}: depth {number} reads {cell[:30]!r}, expected a number in µm, "
+                "and above the first, if anything, the name depth_um."
             ) from None
     return numbers

@@ -64,9 +64,10 @@ def list_images(folder: Path) -> list[Path]:
     """
     suffixes = list_suffixes("image")
     try:
+        entries = list(folder.iterdir())
         found = [
             entry
-            for entry in folder.iterdir()
+            for entry in entries
             if entry.suffix.lower() in suffixes and not entry.name.startswith(".")
         ]
     except OSError as error:
@@ -74,8 +75,16 @@ def list_images(folder: Path) -> list[Path]:
             f"{printable(folder)}: the folder cannot be read; check its permissions."
         ) from error
     if not found:
+        deeper = sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != ".")
+        advice = (
+            f"; it holds the folder {printable(deeper[0])!r}: give that, or a pattern such as "
+            f"'{printable(folder)}/**/*{suffixes[0]}'"
+            if deeper
+            else ""
+        )
         raise FileFormatError(
-            f"{printable(folder)}: no image in this folder, expected {', '.join(suffixes)} files."
+            f"{printable(folder)}: no image in this folder, expected {', '.join(suffixes)} files"
+            f"{advice}."
         )
     return sorted(found, key=natural_order)
 

@@ -128,6 +128,11 @@ def read_depths(source: str | Path) -> Float64Array:
     try:
         numbers = [float(word) for word in text.split(",")]
     except ValueError:
+        if isinstance(source, str) and not _may_be_file(source):
+            raise FileFormatError(
+                f"{text!r:.60}: neither a file nor depths, expected a table's path, or "
+                "numbers in µm with commas between them, such as 50,150,250."
+            ) from None
         return _read_table(Path(source))
     return _checked(numbers, f"the depths {text!r:.60}")
 
@@ -207,6 +212,11 @@ def file_of(path: Path, limits: Limits = DEFAULT_LIMITS) -> tuple[Path, str | No
         return path, None
     found = resolve(path, limits)
     return found.path, found.inner
+
+
+def _may_be_file(text: str) -> bool:
+    """Return whether a text is, or looks like, the path of a table."""
+    return Path(text).exists() or Path(text).suffix[1:2].isalpha()
 
 
 def _read_table(path: Path) -> Float64Array:
