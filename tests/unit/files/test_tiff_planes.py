@@ -255,3 +255,30 @@ def test_signed_images_of_imagej_come_without_their_offset(tmp_path: Path) -> No
     text = "ImageJ=1.53t\ncf=0\nc0=-32768.0\nc1=1.0\nvunit=gray value\n"
     write(tmp_path / "a.tif", FRAMES[0] + 32768, description=text, metadata=None)
     np.testing.assert_array_equal(read_captures([tmp_path / "a.tif"])[0], FRAMES[0])
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("kind", ["reduced", "mask"])
+def test_smaller_copies_and_masks_in_the_list_of_pages_are_no_frames(
+    tmp_path: Path, bigtiff: bool, kind: str
+) -> None:
+    """Pyramids of libvips and overviews and masks of GDAL lie among the pages."""
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path, bigtiff=bigtiff) as tiff:
+        for frame in FRAMES[:3]:
+            tiff.write(frame, metadata=None)
+            if kind == "reduced":
+                tiff.write(frame[::2, ::2], subfiletype=1, metadata=None)
+            else:
+                tiff.write(frame > 0, subfiletype=4, metadata=None)
+    with open_captures([path]) as series:
+        np.testing.assert_array_equal(series.read()[:, 0], FRAMES[:3])
+        assert "3 page(s) that are smaller copies or masks" in series.notes[0]
+
+
+def test_frames_that_are_called_smaller_copies_stay_frames(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        for number, frame in enumerate(FRAMES[:3]):
+            tiff.write(frame, subfiletype=int(number > 0), metadata=None)
+    np.testing.assert_array_equal(read_captures([path])[:, 0], FRAMES[:3])

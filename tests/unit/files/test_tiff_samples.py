@@ -109,3 +109,13 @@ def test_a_look_up_table_of_imagej_does_not_hide_values(tmp_path: Path) -> None:
         colormap=np.full((3, 256), 7, np.uint16), description="ImageJ=1.54f\n",
     )  # fmt: skip
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), values)
+
+
+def test_two_components_that_are_called_colour_are_sensors(tmp_path: Path) -> None:
+    """As ITK writes them: colour takes three values, so that two are none."""
+    array = np.ascontiguousarray(np.moveaxis(PLANES[:2], 0, -1))
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, array, photometric="minisblack", planarconfig="contig", metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages[0].tags["PhotometricInterpretation"].overwrite(2)
+    np.testing.assert_array_equal(read_captures([path]), PLANES[:2])

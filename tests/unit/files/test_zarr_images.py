@@ -95,6 +95,16 @@ def test_a_unit_without_a_scale_is_no_pixel_size(tmp_path: Path) -> None:
     check(tmp_path / "a.zarr", None)
 
 
+def test_a_scale_of_1_along_all_axes_is_a_filler(tmp_path: Path) -> None:
+    data_set = {"path": "s0", "coordinateTransformations": [scale(1, 1, 1, 1, 1)]}
+    about = {"version": "0.4", "axes": AXES, "datasets": [data_set]}
+    write_image(tmp_path / "a.zarr", "0.4", about)
+    check(tmp_path / "a.zarr", None)
+    with open_captures([tmp_path / "a.zarr"]) as series:
+        assert series.time_s is None
+        assert "scale is 1 along all axes" in " ".join(series.notes)
+
+
 def test_a_scale_of_another_length_leaves_the_pixels_readable(tmp_path: Path) -> None:
     said = described("0.4")
     said["coordinateTransformations"] = [scale(1.0, 55.0, 55.0)]

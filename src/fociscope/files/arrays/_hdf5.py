@@ -32,6 +32,7 @@ _GZIP = h5py.h5z.FILTER_DEFLATE
 _ALLOWED_FILTERS = (_GZIP, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)
 _CHECKSUM_BYTES = 4
 _LONGEST_ATTRIBUTE = 2**16
+_MOST_LABELS = 16
 _ORDER_ATTRIBUTES = ("order", "array-order", "data-order", "memory-order", "storage-order",
                      "index-order", "indexing", "layout", "memory-layout", "storage")  # fmt: skip
 _BY_COLUMNS = ("f", "fortran", "fortran-order", "fortran-contiguous", "col", "column", "columns",
@@ -169,7 +170,8 @@ class Hdf5Source:
         """Return the attributes of an array that name its axes, or say what its numbers stand for.
 
         Names come from attributes of the array, from HDF5's own dimension labels and scales, or,
-        where the array is the signal of a NeXus group, from that group.
+        where the array is the signal of a NeXus group, from that group. `labels` are the texts of
+        scales that name what lies along an axis, by the number of that axis.
         """
         with decoding(self.path, "HDF5 file"):
             item = self._array(name)
@@ -187,6 +189,11 @@ class Hdf5Source:
                     (str(path).rpartition("/")[2] if path else (keys[0] if keys else ""))
                     for path, keys in zip(paths, names, strict=True)
                 ]
+                found["labels"] = {
+                    axis: _labels(dimension[0])
+                    for axis, dimension in enumerate(item.dims)
+                    if len(dimension)
+                }
             return found
 
     def _is_reversed(self, item: Any) -> bool:
@@ -442,6 +449,18 @@ def _says_by_columns(item: Any) -> bool:
 
 def _plain(text: str) -> str:
     return text.strip().lower().replace("_", "-").replace(" ", "-")
+
+
+def _labels(scale: Any) -> tuple[str, ...]:
+    """Return the texts of a dimension scale; none if it holds numbers, or is kept elsewhere."""
+    plan = scale.id.get_create_plist()
+    elsewhere = plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count() > 0
+    is_small = scale.ndim == 1 and 0 < scale.size <= _MOST_LABELS and not plan.get_nfilters()
+    if elsewhere or not is_small or h5py.check_string_dtype(scale.dtype) is None:
+        return ()
+    if scale.dtype.itemsize > _LONGEST_ATTRIBUTE:
+        return ()
+    return tuple(one.decode("utf-8", "replace") for one in scale[:])
 
 
 def _small_attributes(item: Any, keys: tuple[str, ...]) -> dict[str, Any]:

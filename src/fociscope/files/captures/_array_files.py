@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays._mat import find_order
+from fociscope.files.captures._bdv import cells_of, is_cells, joined_cells
 from fociscope.files.captures.pairing import sensor_of
 from fociscope.files.formats._axes import AxisPlan, named_axes, said_axes
 from fociscope.files.formats._packing import Packing
@@ -28,7 +29,7 @@ from fociscope.files.formats._table import Format
 from fociscope.files.safe.limits import Limits, check_claim, unbounded
 from fociscope.typing import Float32Array
 
-__all__ = ["array_stack", "is_described", "open_named_arrays", "pick_arrays"]
+__all__ = ["array_stack", "is_described", "may_be_images", "open_named_arrays", "pick_arrays"]
 
 _FRAMES_LAST: dict[int, Callable[[tuple[int, ...]], AxisPlan]] = {
     3: lambda shape: AxisPlan(shape, 2, None, 0, 1, ARRAY_LEADING[3]),
@@ -38,6 +39,8 @@ _FRAMES_LAST: dict[int, Callable[[tuple[int, ...]], AxisPlan]] = {
 _FAVOURITE = "captures"
 _TIMES = "time_s"
 _SMALLEST_SIDE_PX = 2
+_USUAL_SIDE_PX = 32
+"""Of several arrays, those of fewer pixels a side are figures beside the captures."""
 _LISTED_AT_MOST = 6
 
 
@@ -63,6 +66,10 @@ def open_named_arrays(
         return
     assert form.open_arrays is not None  # images are opened elsewhere
     with form.open_arrays(path, limits) as source:
+        cells = cells_of(source.arrays()) if inner is None else {}
+        if cells:
+            yield (joined_cells(path, cells, lambda name: array_stack(path, source, name, limits)),)
+            return
         names = _pick(path, source, inner)
         yield tuple(array_stack(path, source, name, limits) for name in names)
 
@@ -109,8 +116,9 @@ def pick_arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ..
         return (favourites[0],)
     if len(complete) == 1:
         return complete[0]
-    if len(fitting) == 1:
-        return tuple(fitting)
+    large = [name for name, shape in fitting.items() if min(shape[-2:]) >= _USUAL_SIDE_PX]
+    if len(fitting) == 1 or len(large) == 1:
+        return tuple(large or fitting)
     if not fitting:
         raise FileFormatError(
             f"{printable(path)}: no array of a fitting shape, expected (y, x), (frame, y, x) or "
@@ -123,13 +131,14 @@ def pick_arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ..
     )
 
 
+def may_be_images(shape: tuple[int, ...]) -> bool:
+    """Return whether an array may hold images, by its shape."""
+    return len(shape) in ARRAY_LEADING and min(shape[-2:]) >= _SMALLEST_SIDE_PX
+
+
 def _fitting(shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     """Return the arrays that may be images, by their shape."""
-    return {
-        name: shape
-        for name, shape in shapes.items()
-        if len(shape) in ARRAY_LEADING and min(shape[-2:]) >= _SMALLEST_SIDE_PX
-    }
+    return {name: shape for name, shape in shapes.items() if may_be_images(shape)}
 
 
 def _listed(names: Any, shapes: dict[str, tuple[int, ...]] | None = None) -> str:
@@ -168,6 +177,8 @@ def array_stack(path: Path, source: ArraySource, name: str, limits: Limits) -> S
             f"{printable(path)}: {name!r:.60} is {size(shape)}, expected (y, x), (frame, y, x) or "
             "(frame, sensor, y, x); name another array."
         )
+    if is_cells(name):
+        attributes = {"_Unsigned": "true", **attributes}
     packing = Packing.of(attributes, dtype)
     along = plan.frame if plan.frame is not None else plan.sensor
     is_partial = source.is_sliceable(name) and along in (0, len(shape) - 1)
@@ -187,7 +198,7 @@ def array_stack(path: Path, source: ArraySource, name: str, limits: Limits) -> S
         return packing.unpacked(path, plan.planes(values), name)
 
     pixel_size_um, notes = believed_um(printable(path), source.pixel_size_um(name))
-    return Stack(
+    stack = Stack(
         path,
         plan.leading,
         plan.counts,
@@ -197,6 +208,8 @@ def array_stack(path: Path, source: ArraySource, name: str, limits: Limits) -> S
         notes,
         time_s=_times(source, name, shape[plan.frame]) if plan.frame is not None else None,
     )
+    labels = attributes.get("labels", {}).get(plan.sensor, ())
+    return stack.with_sensors_in_order(labels)
 
 
 def is_described(source: ArraySource, name: str) -> bool:

@@ -151,6 +151,12 @@ def _placement(
     ]
     sound = all(math.isfinite(one) and one > 0 for one in sizes)
     square = sound and math.isclose(sizes[0], sizes[1], rel_tol=1e-3)
+    if is_scaled and all(step == 1 for step in scale):
+        more: tuple[str, ...] = (
+            f"{where}: its scale is 1 along all axes, which writers put where none is known; that "
+            "is ignored.",
+        )
+        return Placement(names, None, math.nan, (*notes, *more))
     pixel_um, more = believed_um(where, sizes[1] if square else None)
     times = (by_name[name] for name in ("t", "time") if name in by_name)
     interval_s = next((step * seconds_per_unit(unit) for unit, step in times), math.nan)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays._store_files import DiskFiles, StoreFiles, opened_files
+from fociscope.files.arrays._zarr_labels import read_labels
 from fociscope.files.arrays.zarr_array import (
     DESCRIPTION,
     DESCRIPTION_V2,
@@ -22,7 +23,7 @@ from fociscope.files.arrays.zarr_array import (
     ZarrArray,
     read_json,
 )
-from fociscope.files.captures._array_files import pick_arrays
+from fociscope.files.captures._array_files import may_be_images, pick_arrays
 from fociscope.files.captures._ngff import NgffImage
 from fociscope.files.captures.pairing import sensor_of
 from fociscope.files.formats._axes import AxisPlan, named_axes, said_axes
@@ -68,7 +69,15 @@ def _captures(files: StoreFiles, name: str, limits: Limits) -> tuple[Stack, ...]
     if images:
         picked = _pick_images(files.path, sorted(images))
         return tuple(_ome_stack(files, one, images[one], limits) for one in picked)
-    shapes = {one: ZarrArray.open(files.path, one, files=files).shape for one in arrays}
+    shapes: dict[str, tuple[int, ...]] = {}
+    refusal: FileFormatError | None = None
+    for one in arrays:
+        try:
+            shapes[one] = ZarrArray.open(files.path, one, files=files).shape
+        except FileFormatError as error:  # text, records, unknown codecs: no candidates
+            refusal = refusal or error
+    if refusal is not None and not any(map(may_be_images, shapes.values())):
+        raise refusal
     return tuple(_stack(files, one, limits) for one in pick_arrays(files.path, shapes))
 
 
@@ -211,7 +220,8 @@ def _stack(
         limits: What it may claim.
         axes: Names of its axes, where metadata around it give them; by default its own.
         pixel_size_um: Side of a pixel, um.
-        channels: Names of the channels, where they are known.
+        channels: Names of the channels, where they are known; by default those that an array of
+            the name of their axis holds, as xarray writes it.
     """
     path = files.path
     array = ZarrArray.open(path, name, files=files)
@@ -221,6 +231,8 @@ def _stack(
         found = AxisPlan.plain(array.shape)
     else:
         found = named_axes(path, name, array.shape, axes or ())
+    if axes is not None and found.sensor is not None and not channels:
+        channels = read_labels(files, _joined(name.rpartition("/")[0], axes[found.sensor]))
     shape = (*found.counts, *found.frame_px)
     check_claim(path, shape, array.dtype, unbounded(limits), name or None)
     packing = Packing.of(array.attributes, array.dtype)

@@ -44,7 +44,7 @@ _ROLES: dict[Role, tuple[str, ...]] = {
     "z": ("z", "depth", "depths", "slice", "slices", "plane", "planes", "page", "pages", "layer",
           "layers", "level"),
     "c": ("c", "ch", "channel", "channels", "sensor", "sensors", "camera", "cameras", "cam", "chip",
-          "side", "sides", "detector", "detectors", "view", "views"),
+          "side", "sides", "detector", "detectors", "view", "views", "band", "bands"),
     "y": ("y", "row", "rows", "height", "line", "lines", "ypos", "pixely", "ypixel"),
     "x": ("x", "col", "cols", "column", "columns", "width", "xpos", "pixelx", "xpixel"),
 }  # fmt: skip

@@ -38,6 +38,9 @@ _DEFLATE = (8, 32946)
 #: Two bytes of PackBits stand for at most 128; a code of LZW, of 9 bits or more, for 4095.
 _MOST_RATIO = {_PACKBITS: 64, _LZW: 4096}
 _UNSIGNED = 1  # of the tag SampleFormat
+_NEW_SUBFILE_TYPE, _LONG = 254, 4
+_TAG_VALUE_AT = {12: 8, 20: 12}
+"""Bytes of a tag in TIFF and BigTIFF -> where its value stands."""
 
 
 def is_tiff(head: bytes) -> bool:
@@ -61,11 +64,11 @@ def read_tiff(
     """
     path = require_file(path)
     with decoding(path, "TIFF image"), path.open("rb") as stream:
-        count = _count_pages(path, stream, limits)
+        listed = _list_pages(path, stream, limits)
     with decoding(path, "TIFF image"), tifffile.TiffFile(path) as tiff:
         first: Any = tiff.pages[0]
         _check_page(path, first, limits)
-        held = count_planes(path, tiff, count, limits)
+        held = count_planes(path, tiff, listed, limits)
         planes = held.count * first.samplesperpixel
         check_claim(path, (planes, *frame_px(first)), first.dtype, limits)
         order = range(planes) if as_listed else check_axes(path, tiff, planes)
@@ -94,15 +97,15 @@ def open_tiff(
     """
     path = require_file(path)
     with decoding(path, "TIFF image"), path.open("rb") as stream:
-        count = _count_pages(path, stream, limits, growing=growing)
+        listed = _list_pages(path, stream, limits, growing=growing)
     with decoding(path, "TIFF image"):
         tiff = tifffile.TiffFile(path)
     try:
         with decoding(path, "TIFF image"):
             first: Any = tiff.pages[0]
             _check_page(path, first, limits, growing=growing)
-            held = count_planes(path, tiff, count, limits, growing=growing)
-            axes = page_axes(path, tiff, held.count * first.samplesperpixel, listed=count)
+            held = count_planes(path, tiff, listed, limits, growing=growing)
+            axes = page_axes(path, tiff, held.count * first.samplesperpixel, listed=held.listed)
             pitch_um, notes = pixel_size_um(path, tiff)
         reader = _PlaneReader(path, tiff, limits, held)
 
@@ -154,7 +157,7 @@ class _PlaneReader:
         path, first = self._path, self._tiff.pages[0]
         if self._held.is_contiguous and index > 0:
             return read_contiguous(first, index)
-        page = self._tiff.pages[index]
+        page = self._tiff.pages[self._held.page(index)]
         if page.shape != first.shape or page.dtype != first.dtype:
             raise FileFormatError(
                 f"{printable(path)}: page 1 is {_size(first)} but page {index + 1} is "
@@ -212,15 +215,20 @@ def read_pixel_size_um(path: Path) -> float | None:
         if not is_tiff(stream.read(4)):
             return None
     with decoding(path, "TIFF image"), path.open("rb") as stream:
-        _count_pages(path, stream, DEFAULT_LIMITS)
+        _list_pages(path, stream, DEFAULT_LIMITS)
     with decoding(path, "TIFF image"), tifffile.TiffFile(path) as tiff:
         return pixel_size_um(path, tiff)[0]
 
 
-def _count_pages(path: Path, stream: BinaryIO, limits: Limits, *, growing: bool = False) -> int:
+def _list_pages(
+    path: Path, stream: BinaryIO, limits: Limits, *, growing: bool = False
+) -> list[int]:
     """Walk the chain of pages; every page must lie in the file and come once.
 
     While a file is growing, the last page (but not the first) may lie beyond its end.
+
+    Returns:
+        The tag NewSubfileType of each page, which is its first one if it has it; 0 without.
     """
     size = path.stat().st_size
     head = stream.read(16)
@@ -230,6 +238,7 @@ def _count_pages(path: Path, stream: BinaryIO, limits: Limits, *, growing: bool 
     (offset,) = struct.unpack_from(order + offset_format, head, 8 if big else 4)
     counter, link = struct.Struct(order + count_format), struct.Struct(order + offset_format)
     seen: set[int] = set()
+    kinds: list[int] = []
     while offset:
         if offset in seen:
             raise FileFormatError(
@@ -247,10 +256,11 @@ def _count_pages(path: Path, stream: BinaryIO, limits: Limits, *, growing: bool 
         is_cut = tags_at > size
         if not is_cut:
             (tags,) = counter.unpack(stream.read(counter.size))
+            kinds.append(_kind_of_page(stream.read(tag_bytes), order) if tags else 0)
             link_at = tags_at + tags * tag_bytes
             is_cut = link_at + link.size > size
         if is_cut and growing and len(seen) > 1:
-            return len(seen)
+            return [*kinds, 0][: len(seen)]
         if is_cut:
             raise FileFormatError(
                 f"{printable(path)}: page {len(seen)} lies beyond the end of the file; it is "
@@ -263,7 +273,16 @@ def _count_pages(path: Path, stream: BinaryIO, limits: Limits, *, growing: bool 
             f"{printable(path)}: a TIFF header without any page, expected at least one image; "
             "export the file again."
         )
-    return len(seen)
+    return kinds
+
+
+def _kind_of_page(tag: bytes, order: str) -> int:
+    """Return the bits of NewSubfileType, if that is what a tag is; 0 otherwise."""
+    if len(tag) not in _TAG_VALUE_AT:
+        return 0
+    code, kind = struct.unpack_from(order + "HH", tag)
+    value: int = struct.unpack_from(order + "I", tag, _TAG_VALUE_AT[len(tag)])[0]
+    return value if (code, kind) == (_NEW_SUBFILE_TYPE, _LONG) else 0
 
 
 def _check_page(path: Path, page: Any, limits: Limits, *, growing: bool = False) -> None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import math
 import struct
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = ["Planes", "count_planes", "read_contiguous", "scifio_axes", "shaped_d
 
 _UIC2, _NIH, _SUB_IFDS, _PAGE_NUMBER = 33629, 43314, 330, 297
 _NO_COMPRESSION = 1
+_REDUCED, _MASK = 1, 4  # bits of the tag NewSubfileType
 _TAG_BYTES, _INLINE_BYTES = 12, 4  # of a tag in the list of pages, and of a value in it
 _SLACK_BYTES = 512  # between the parts of a file, for them to begin at round places
 _MOST_DESCRIPTIONS = 1000
@@ -42,27 +44,70 @@ class Planes:
     is_contiguous: bool = False
     """The planes lie in a row behind the data of the first page, which alone is listed."""
     notes: tuple[str, ...] = ()
+    listed: int = 0
+    """Number of pages in the file's list that are images of their own."""
+    numbers: tuple[int, ...] | None = None
+    """Of those pages in the list; None if all of them are."""
+
+    def page(self, index: int) -> int:
+        """Return the number in the list of one of the pages that count."""
+        return index if self.numbers is None else self.numbers[index]
 
 
 def count_planes(
-    path: Path, tiff: Any, listed: int, limits: Limits, *, growing: bool = False
+    path: Path, tiff: Any, kinds: Sequence[int], limits: Limits, *, growing: bool = False
 ) -> Planes:
     """Return the number of planes on which pages, description and bytes agree.
+
+    Pages that are a page's smaller copies (of a pyramid) or masks do not count.
 
     Args:
         path: File, for messages.
         tiff: Open `tifffile.TiffFile`.
-        listed: Number of pages in its list.
+        kinds: The tag NewSubfileType of each page in its list.
         limits: What a file may claim.
         growing: Whether the file is being written, so that planes may still be missing.
 
     Raises:
         FileFormatError: If more planes are described than there are, or than `limits` allow.
     """
+    numbers = _own_images(tiff, kinds)
+    left_out = len(kinds) - len(numbers)
+    held = _agreed(path, tiff, len(numbers), limits, growing=growing, alone=not left_out)
+    if not left_out:
+        return replace(held, listed=len(numbers))
+    note = (
+        f"{printable(path)}: {left_out} page(s) that are smaller copies or masks of others, as "
+        "their tags say, are left out."
+    )
+    return replace(held, listed=len(numbers), numbers=numbers, notes=(*held.notes, note))
+
+
+def _own_images(tiff: Any, kinds: Sequence[int]) -> tuple[int, ...]:
+    """Return the numbers of the pages that are neither smaller copies of others nor masks."""
+    first: Any = tiff.pages[0]
+    if kinds[0] & (_REDUCED | _MASK):
+        return tuple(range(len(kinds)))
+
+    def is_own(number: int, kind: int) -> bool:
+        if kind & _MASK or not kind & _REDUCED:
+            return not kind & _MASK
+        page: Any = tiff.pages[number]
+        return bool(page.imagewidth >= first.imagewidth and page.imagelength >= first.imagelength)
+
+    return tuple(number for number, kind in enumerate(kinds) if is_own(number, kind))
+
+
+def _agreed(
+    path: Path, tiff: Any, listed: int, limits: Limits, *, growing: bool, alone: bool
+) -> Planes:
+    """Return the number of planes, given that of images in the list, if `alone` its only pages."""
     said = None if tiff.is_ome else _described(tiff, listed)
     if said is None or said[0] == listed:
-        notes = () if growing else _unlisted_bytes(path, tiff, listed)
-        return Planes(listed, notes=notes or (() if growing else _planned(path, tiff, listed)))
+        if growing or not alone:
+            return Planes(listed)
+        notes = _unlisted_bytes(path, tiff, listed) or _planned(path, tiff, listed)
+        return Planes(listed, notes=notes)
     described, by = said
     where = printable(path)
     if described < listed:

@@ -21,6 +21,7 @@ __all__ = ["check_colour", "colour_note", "frame_px", "plane_of"]
 
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE = 0, 1, 2, 3
 _SEPARATE = 2  # of the tag PlanarConfiguration
+_COLOURS = 3  # values that RGB takes; ITK calls two components RGB all the same
 _OPACITY = {1, 2}  # of the tag ExtraSamples
 
 
@@ -68,7 +69,7 @@ def check_colour(path: Path, page: Any) -> None:
 
 def colour_note(path: Path, page: Any) -> tuple[str, ...]:
     """Say so where planes are labelled as colour."""
-    if page.samplesperpixel == 1 or page.photometric != _RGB:
+    if page.samplesperpixel < _COLOURS or page.photometric != _RGB:
         return ()
     return (
         f"{printable(path)}: labelled as colour whose {page.samplesperpixel} planes lie apart, as "
@@ -82,11 +83,12 @@ def _are_planes(page: Any) -> bool:
     Colour whose planes lie apart is what tifffile makes of any array (3 or 4, y, x); cameras of
     colour, and programs for photographs, write its values side by side, in 8 bits.
     """
-    if page.photometric == _RGB:
+    if page.photometric == _RGB and page.samplesperpixel >= _COLOURS:
         from_array = page.is_shaped or page.dtype is None or page.dtype.itemsize > 1
         return bool(page.planarconfig == _SEPARATE and from_array)
     extra = set(page.extrasamples)
-    return page.photometric == _MIN_IS_BLACK and (page.is_shaped or not extra & _OPACITY)
+    grey = page.photometric == _MIN_IS_BLACK or page.samplesperpixel < _COLOURS
+    return bool(grey and (page.is_shaped or not extra & _OPACITY))
 
 
 def _is_bool_array(page: Any) -> bool:

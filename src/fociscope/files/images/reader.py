@@ -26,6 +26,7 @@ from fociscope.typing import Float32Array
 
 __all__ = ["open_image", "read_image", "read_planes"]
 
+_NETCDF_3 = b"CDF"
 _STRANGERS = {
     b"\xff\xd8\xff": "a JPEG picture",
     b"GIF8": "a GIF picture",
@@ -116,6 +117,11 @@ def _format(path: Path) -> Format:
     head = first_bytes(path)
     suffixes = list_suffixes("image")
     if path.suffix.lower() not in suffixes:
+        if head.startswith(_NETCDF_3):
+            raise FileFormatError(
+                f"{printable(path)}: netCDF 3 (classic), expected netCDF 4, which is HDF5; save it "
+                "as that (nccopy -k nc4, or engine='h5netcdf' in xarray)."
+            )
         raise FileFormatError(
             f"{printable(path)}: not an image file that is read here, expected one of "
             f"{', '.join(suffixes)}; export it as 16-bit TIFF."
