@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fociscope import figures as figures
     from fociscope import files as files
     from fociscope import imager as imager
+    from fociscope import localization as localization
     from fociscope import networks as networks
     from fociscope import reconstruction as reconstruction
     from fociscope import results as results
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from fociscope.results import load_result as load_result
     from fociscope.simulation import simulate as simulate
     from fociscope.workflows import ReconstructionOptions as ReconstructionOptions
+    from fociscope.workflows import locate as locate
     from fociscope.workflows import reconstruct as reconstruct
     from fociscope.workflows import train as train
     from fociscope.workflows import watch as watch
@@ -51,6 +53,7 @@ _HOME = {
     "ReconstructionOptions": "workflows",
     "load_model": "reconstruction",
     "load_result": "results",
+    "locate": "workflows",
     "reconstruct": "workflows",
     "simulate": "simulation",
     "train": "workflows",
@@ -64,6 +67,7 @@ _ROOMS = (
     "figures",
     "files",
     "imager",
+    "localization",
     "networks",
     "reconstruction",
     "results",
@@ -82,6 +86,7 @@ __all__ = [
     "__version__",
     "load_model",
     "load_result",
+    "locate",
     "reconstruct",
     "simulate",
     "train",

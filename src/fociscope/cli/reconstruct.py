@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from fociscope.reconstruction.preparation import Preparation
 
 
+__all__ = ["preparation_of", "refuse_missing_captures"]
+
+
 @app.command()
 def reconstruct(
     captures: CapturesArgument,
@@ -92,7 +95,7 @@ def reconstruct(
         dark=dark or (),
         flat=flat or (),
         bad_pixels=bad_pixels or (),
-        preparation=_preparation(flip_a=flip_a, flip_b=flip_b, crop=crop, average=average),
+        preparation=preparation_of(flip_a=flip_a, flip_b=flip_b, crop=crop, average=average),
         pages=pages.value,
         tile_px=tile,
         refine=refine,
@@ -115,9 +118,14 @@ def reconstruct(
 
 def _check_files(captures: Sequence[str], imager: Path | None, model: str | None) -> None:
     """Refuse files that do not exist; patterns and addresses are left to the readers."""
-    named = [path for path in captures if not set("*?[:") & set(path)]
     own_model = model if model is not None and model.endswith(".safetensors") else None
-    refuse_missing(*named, imager, own_model)
+    refuse_missing_captures(captures)
+    refuse_missing(imager, own_model)
+
+
+def refuse_missing_captures(captures: Sequence[str]) -> None:
+    """Refuse captures that do not exist; patterns and addresses are left to the readers."""
+    refuse_missing(*(path for path in captures if not set("*?[:") & set(path)))
 
 
 def _check_idle(idle: float | None, watch: bool) -> None:
@@ -130,7 +138,7 @@ def _check_idle(idle: float | None, watch: bool) -> None:
         raise FociscopeError(f"--idle {idle}: expected seconds from 0 on")
 
 
-def _preparation(**values: Any) -> Preparation:
+def preparation_of(**values: Any) -> Preparation:
     """Return flips, crop and average; refuse a crop that is none in one line."""
     from pydantic import ValidationError
 

@@ -8,6 +8,9 @@ from fociscope._lazy import lazy_names
 
 if TYPE_CHECKING:
     from fociscope.series.options import ReconstructionOptions as ReconstructionOptions
+    from fociscope.workflows._locate import LocateOptions as LocateOptions
+    from fociscope.workflows._locate import LocateOutcome as LocateOutcome
+    from fociscope.workflows._locate import locate as locate
     from fociscope.workflows._outcome import ReconstructionOutcome as ReconstructionOutcome
     from fociscope.workflows._outcome import ReconstructionPlan as ReconstructionPlan
     from fociscope.workflows._reconstruct import load_model_for as load_model_for
@@ -22,10 +25,13 @@ if TYPE_CHECKING:
 #: Each is imported when it is first used, so that a reconstruction does not load Lightning.
 _HOME = {
     "DemoResult": "fociscope.workflows.demo",
+    "LocateOptions": "fociscope.workflows._locate",
+    "LocateOutcome": "fociscope.workflows._locate",
     "ReconstructionOptions": "fociscope.series.options",
     "ReconstructionOutcome": "fociscope.workflows._outcome",
     "ReconstructionPlan": "fociscope.workflows._outcome",
     "TrainedModel": "fociscope.workflows._train",
+    "locate": "fociscope.workflows._locate",
     "load_model_for": "fociscope.workflows._reconstruct",
     "reconstruct": "fociscope.workflows._reconstruct",
     "reconstruct_captures": "fociscope.workflows._reconstruct",
@@ -36,11 +42,14 @@ _HOME = {
 
 __all__ = [
     "DemoResult",
+    "LocateOptions",
+    "LocateOutcome",
     "ReconstructionOptions",
     "ReconstructionOutcome",
     "ReconstructionPlan",
     "TrainedModel",
     "load_model_for",
+    "locate",
     "reconstruct",
     "reconstruct_captures",
     "run_demo",

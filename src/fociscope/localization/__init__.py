@@ -1,0 +1,8 @@
+"""Single emitters in 3D: beads, lone cells and micro-foci, anywhere in depth, off the grid."""
+
+from fociscope.localization._fit import NoiseModel
+from fociscope.localization._response import EmitterResponse
+from fociscope.localization.emitters import Emitters
+from fociscope.localization.locator import Locator, locate_captures
+
+__all__ = ["EmitterResponse", "Emitters", "Locator", "NoiseModel", "locate_captures"]

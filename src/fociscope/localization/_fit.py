@@ -1,0 +1,269 @@
+r"""Maximum likelihood of emitters' places, depths and brightness, jointly, with their covariance.
+
+A capture's mean is $m = b_s + \sum_e a_e h(x_e, y_e, z_e)$, with one background $b_s$ per sensor.
+Its noise is normal, of the variance $v = v_0 + v_1 m + (\epsilon m)^2$: noise in the dark, shot
+noise, and what the imager's description is wrong by. Steps are Gauss-Newton's with Levenberg's and
+Marquardt's damping; the inverse of the last normal matrix is the covariance (Fisher information).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+from fociscope.localization._response import EmitterResponse
+from fociscope.typing import BoolArray, Float32Array, Float64Array
+
+__all__ = ["EmitterFit", "NoiseModel", "fit_emitters"]
+
+#: The longest step of a place, in um, and of a depth, as a share of the distance to a sensor.
+LONGEST_UM, LONGEST_SHARE = 60.0, 0.4
+#: Decrease of the negative log-likelihood at which the fit has come to rest.
+REST = 1e-3
+#: Steps in which the weights follow the mean; then they rest, so that the cost can.
+REWEIGHTED = 6
+#: Dampings that a step tries.
+DAMPINGS = 6
+
+
+@dataclass(frozen=True)
+class NoiseModel:
+    r"""Variance of a pixel by its mean, in the units of the captures.
+
+    $$ v(m) = v_0 + v_1 m + (\epsilon m)^2 $$
+
+    Attributes:
+        floor: (sensor,) variance in the dark.
+        per_light: (sensor,) variance per unit of light: shot noise.
+        model_error: Standard deviation of the imager's error, as a share of the light.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fociscope.localization import NoiseModel
+        >>> noise = NoiseModel(np.array([4.0]), np.array([1.0]), 0.0)
+        >>> noise.variance(np.array([0.0, 12.0]))
+        array([ 4., 16.])
+    """
+
+    floor: Float64Array
+    per_light: Float64Array
+    model_error: float
+
+    def variance(self, light: Float64Array) -> Float64Array:
+        """Return (pixel,): the variance of pixels of a mean `light` above the background."""
+        light = np.maximum(light, 0).reshape(len(self.floor), -1)
+        variance = self.floor[:, None] + self.per_light[:, None] * light
+        return np.asarray((variance + (self.model_error * light) ** 2).ravel())
+
+    def scaled(self, factor: float) -> NoiseModel:
+        """Return the noise of captures that are multiplied by `factor`."""
+        return NoiseModel(self.floor * factor**2, self.per_light * factor, self.model_error)
+
+
+@dataclass
+class EmitterFit:
+    """Emitters that explain one capture.
+
+    Attributes:
+        place_um: (emitter, 3) x, y, depth.
+        light: (emitter,) light that each sends into all directions.
+        background: (sensor,) light per pixel.
+        mean: (pixel,) what the emitters send to each pixel, without background.
+        weight: (pixel,) 1 / variance; 0 where a pixel is not used.
+        cost: Half of the weighted sum of squares.
+        images: (emitter, pixel) images of unit light.
+        gradients: (emitter, 3, pixel) their derivatives by x, y and depth.
+    """
+
+    place_um: Float64Array
+    light: Float64Array
+    background: Float64Array
+    mean: Float64Array
+    weight: Float64Array
+    cost: float
+    images: Float32Array
+    gradients: Float32Array
+
+    def residual(self, capture: Float64Array) -> Float64Array:
+        """Return (pixel,): what neither emitters nor background explain."""
+        background = np.repeat(self.background, len(capture) // len(self.background))
+        return np.asarray(capture - self.mean - background)
+
+    def design(self) -> Float32Array:
+        """Return (parameter, pixel) derivatives of the mean.
+
+        First by x, y and depth of each emitter, then by the lights, then by the backgrounds.
+        """
+        count, sensors, pixels = len(self.light), len(self.background), len(self.mean)
+        rows = np.zeros((4 * count + sensors, pixels), np.float32)
+        rows[: 3 * count] = (self.gradients * self.light[:, None, None].astype(np.float32)).reshape(
+            3 * count, pixels
+        )
+        rows[3 * count : 4 * count] = self.images
+        for s in range(sensors):
+            rows[4 * count + s, s * pixels // sensors : (s + 1) * pixels // sensors] = 1
+        return rows
+
+    def normal(self) -> Float64Array:
+        """Return the normal matrix of `design`: the Fisher information."""
+        rows = self.design()
+        return np.asarray((rows * self.weight.astype(np.float32)) @ rows.T, np.float64)
+
+    def covariance(self) -> Float64Array:
+        """Return (emitter, 4, 4): the covariance of x, y, depth and light of each emitter."""
+        count = len(self.light)
+        normal = self.normal()
+        scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))  # of um, and of any unit of light
+        inverse = scipy.linalg.pinvh(normal / np.outer(scale, scale)) / np.outer(scale, scale)
+        own = np.arange(count)[:, None] * np.array([3, 3, 3, 1]) + np.array([0, 1, 2, 3 * count])
+        return np.asarray(inverse[own[:, :, None], own[:, None, :]])
+
+    def gains(self) -> Float64Array:
+        """Return (emitter,): the log-likelihood that is lost without each emitter.
+
+        The others and the background then take up what they can of its light.
+        """
+        covariance = self.covariance()
+        width = np.sqrt(np.maximum(np.einsum("eii->ei", covariance), 1e-300))
+        correlation = covariance / (width[:, :, None] * width[:, None, :])
+        cross = correlation[:, :3, 3:]
+        place = np.linalg.pinv(correlation[:, :3, :3], hermitian=True)
+        known = width[:, 3] ** 2 * (1 - (cross.swapaxes(1, 2) @ place @ cross).reshape(-1))
+        return np.asarray(0.5 * self.light**2 / np.maximum(known, 1e-300))
+
+
+def fit_emitters(
+    response: EmitterResponse,
+    capture: Float64Array,
+    used: BoolArray,
+    noise: NoiseModel,
+    place_um: Float64Array,
+    *,
+    weight: Float64Array | None = None,
+    steps: int = 30,
+) -> EmitterFit:
+    """Fit emitters from the given places.
+
+    Args:
+        response: Response of the pixels.
+        capture: (pixel,) light, sensor by sensor.
+        used: (pixel,) whether a pixel counts.
+        noise: Variance by light; the weights follow the fit's own mean.
+        place_um: (emitter, 3) places to begin with.
+        weight: (pixel,) weights to begin with; by the capture without them.
+        steps: Steps at most.
+    """
+    fit = _solved_light(response, capture, used, noise, place_um, weight)
+    if len(place_um) == 0:
+        return fit
+    damping = 1e-3
+    for step in range(steps):
+        fit = _reweighted(fit, used, noise, capture) if step < REWEIGHTED else fit
+        before = fit.cost
+        fit, damping, moved = _stepped(response, capture, fit, damping)
+        if not moved or before - fit.cost < REST:
+            break
+    return fit
+
+
+def _solved_light(
+    response: EmitterResponse,
+    capture: Float64Array,
+    used: BoolArray,
+    noise: NoiseModel,
+    place_um: Float64Array,
+    weight: Float64Array | None,
+) -> EmitterFit:
+    """Return the fit of light and background at fixed places; light is not negative."""
+    sensors, count = response.imager.sensors, len(place_um)
+    if weight is None:
+        low = np.repeat(_low(capture, used, sensors), response.pixels // sensors)
+        weight = np.where(used, 1 / noise.variance(capture - low), 0.0)
+    images, gradients = response(place_um)
+    zeros = np.zeros(response.pixels)
+    fit = EmitterFit(
+        place_um, np.zeros(count), np.zeros(sensors), zeros, weight, 0.0, images, gradients
+    )
+    linear = fit.design()[3 * count :].astype(np.float64)
+    normal, right = (linear * weight) @ linear.T, (linear * weight) @ capture
+    active = np.ones(len(linear), bool)
+    while True:
+        solved = np.zeros(len(linear))
+        solved[active] = scipy.linalg.lstsq(normal[np.ix_(active, active)], right[active])[0]
+        negative = (solved < 0) & (np.arange(len(linear)) < count)
+        if not negative.any():
+            break
+        active &= ~negative
+    fit.light, fit.background = solved[:count], solved[count:]
+    fit.mean = _mean(fit.light, images)
+    fit.cost = _cost(capture, fit)
+    return fit
+
+
+def _mean(light: Float64Array, images: Float32Array) -> Float64Array:
+    return np.asarray(light.astype(np.float32) @ images, np.float64)
+
+
+def _cost(capture: Float64Array, fit: EmitterFit) -> float:
+    return 0.5 * float(fit.weight @ fit.residual(capture) ** 2)
+
+
+def _reweighted(
+    fit: EmitterFit, used: BoolArray, noise: NoiseModel, capture: Float64Array
+) -> EmitterFit:
+    """Return the fit with the weights that its own mean implies."""
+    fit.weight = np.where(used, 1 / noise.variance(fit.mean), 0.0)
+    fit.cost = _cost(capture, fit)
+    return fit
+
+
+def _stepped(
+    response: EmitterResponse, capture: Float64Array, fit: EmitterFit, damping: float
+) -> tuple[EmitterFit, float, bool]:
+    """Return the fit after one step that lowers the cost, the damping, and whether there is one."""
+    count = len(fit.light)
+    rows = fit.design()
+    weighted = rows * fit.weight.astype(np.float32)
+    normal = np.asarray(weighted @ rows.T, np.float64)
+    right = np.asarray(weighted @ fit.residual(capture).astype(np.float32), np.float64)
+    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
+    scaled, target = normal / np.outer(scale, scale), right / scale
+    for _ in range(DAMPINGS):
+        damped = scaled + damping * np.eye(len(scaled))
+        delta = scipy.linalg.solve(damped, target, assume_a="pos") / scale
+        by_um, by_light = delta[: 3 * count].reshape(count, 3), delta[3 * count : 4 * count]
+        place, light = _moved(response, fit, by_um, by_light)
+        images, gradients = response(place)
+        background = fit.background + delta[4 * count :]
+        mean = _mean(light, images)
+        tried = EmitterFit(place, light, background, mean, fit.weight, 0.0, images, gradients)
+        tried.cost = _cost(capture, tried)
+        if tried.cost < fit.cost:
+            return tried, max(damping / 8, 1e-9), True
+        damping *= 6
+    return fit, damping, False
+
+
+def _moved(
+    response: EmitterResponse, fit: EmitterFit, by_um: Float64Array, by_light: Float64Array
+) -> tuple[Float64Array, Float64Array]:
+    """Return places and lights after a step, kept short and within the imager."""
+    low, high = response.depth_range_um
+    depth = fit.place_um[:, 2]
+    from_b = response.imager.gap_um - depth
+    room = depth if response.imager.sensors < 2 else np.minimum(depth, from_b)
+    place = fit.place_um + np.clip(by_um, -LONGEST_UM, LONGEST_UM)
+    limit = np.maximum(LONGEST_SHARE * room, 5.0)
+    place[:, 2] = np.clip(depth + np.clip(by_um[:, 2], -limit, limit), low, high)
+    pitch = response.imager.pixel_pitch_um
+    edge = (np.array(response.frame_px[::-1]) - 0.5) * pitch
+    place[:, :2] = np.clip(place[:, :2], -0.5 * pitch, edge)
+    return place, np.maximum(fit.light + by_light, 0.1 * fit.light)
+
+
+def _low(capture: Float64Array, used: BoolArray, sensors: int) -> Float64Array:
+    """Return a low percentile of each sensor's pixels: the background where emitters are few."""
+    parts = zip(capture.reshape(sensors, -1), used.reshape(sensors, -1), strict=True)
+    return np.array([np.percentile(part[ok], 20) if ok.any() else 0.0 for part, ok in parts])

@@ -1,0 +1,276 @@
+r"""The response of all pixels to point emitters, at any place off the grid, and its gradient.
+
+Kernels of all distances are sampled eight times a pixel and compressed as one Tucker decomposition
+(Kolda and Bader, SIAM Review 51:455-500, 2009): with functions $U$ of y and $V$ of x that all
+distances share, and a core $C$ for each distance,
+
+$$ h(y, x; z) = \sum_{ij} U_i(y)\, C_{ij}(z)\, V_j(x) . $$
+
+Cubic convolution (Keys, IEEE Trans. ASSP 29:1153-1160, 1981) interpolates $U$, $V$ and $C$, and
+gives their derivatives. The images of all emitters and their gradients are then small matrix
+products.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from scipy.interpolate import make_interp_spline
+from torch import Tensor
+
+from fociscope.errors import ImagerError
+from fociscope.imager import Imager
+from fociscope.typing import Float32Array, Float64Array
+
+__all__ = ["NEAREST_UM", "EmitterResponse", "emitter_response"]
+
+#: Least distance of an emitter from a sensor: nearer ones differ by less than a pixel shows.
+NEAREST_UM = 20.0
+#: Samples of a kernel per pixel and axis.
+PHASES = 8
+#: Samples that are computed of kernels farther than FAR_PX pixels; splines give those between.
+FAR_PHASES, FAR_PX = 2, 4.0
+#: Steps of the distance, as shares of itself: 41 from 20 to 1000 um.
+STEP = 0.1
+#: Share of a kernel's norm that the decomposition may miss.
+MISSED = 3e-5
+#: The most samples of all kernels, 1 GiB of them.
+LARGEST_TABLE = 2**28
+
+
+@dataclass(frozen=True)
+class _Kernels:
+    """The kernels of one PSF, decomposed.
+
+    Attributes:
+        rows: (sample, rank) functions of y, `PHASES` samples a pixel.
+        columns: (sample, rank) functions of x.
+        cores: (distance, rank of y, rank of x).
+        first: Logarithm of the first distance in um.
+        step: Difference of the logarithms of neighbours.
+        reach: Pixels from the middle of a kernel to its edge.
+    """
+
+    rows: Float32Array
+    columns: Float32Array
+    cores: Float32Array
+    first: float
+    step: float
+    reach: int
+
+
+class EmitterResponse:
+    """The light of point emitters on the pixels of an imager's sensors.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.localization import EmitterResponse
+        >>> response = EmitterResponse(Imager.reference(), (51, 51))
+        >>> images, gradients = response(np.array([[1400.0, 1380.0, 300.0]]))
+        >>> images.shape, gradients.shape
+        ((1, 5202), (1, 3, 5202))
+    """
+
+    def __init__(self, imager: Imager, frame_px: tuple[int, int]) -> None:
+        """Decompose the imager's kernels for frames of `frame_px`.
+
+        Args:
+            imager: Imager whose PSF, pitch, gap, gains and shift of sensor B hold.
+            frame_px: (y, x) pixels of a frame.
+
+        Raises:
+            ImagerError: If sensor B is turned or scaled, or the frame is too large.
+        """
+        if imager.sensors > 1 and imager.registration.is_rotated_or_scaled:
+            raise ImagerError(
+                "emitters are located where sensor B is shifted, not where it is turned or scaled; "
+                "give sensor A alone, or align B's images first"
+            )
+        self.imager, self.frame_px = imager, frame_px
+        self._kernels = _decomposed(imager, max(frame_px))
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels of all sensors."""
+        return self.imager.sensors * math.prod(self.frame_px)
+
+    @property
+    def depth_range_um(self) -> tuple[float, float]:
+        """Least and greatest depth of an emitter, in um."""
+        least, most = self.imager.psf.depth_range_um
+        least = max(least, NEAREST_UM)
+        gap = self.imager.gap_um
+        if self.imager.sensors < 2:
+            return least, min(most, gap)
+        return max(least, gap - most), min(most, gap - least)
+
+    def __call__(self, place_um: Float64Array) -> tuple[Float32Array, Float32Array]:
+        """Return the images of emitters of unit light, and how they change with the place.
+
+        Args:
+            place_um: (emitter, 3) x, y, depth in um, x and y from the middle of pixel (0, 0).
+
+        Returns:
+            (emitter, pixel) images, sensor by sensor and row by row; (emitter, 3, pixel) their
+            derivatives by x, y and depth, per um.
+        """
+        count, sensors = len(place_um), self.imager.sensors
+        both = np.empty((count, 4, sensors, *self.frame_px), np.float32)
+        for s in range(sensors):
+            shift = self.imager.registration.shift_um if s else (0.0, 0.0)
+            depth = place_um[:, 2]
+            both[:, :, s] = self._images(
+                place_um[:, 1] + shift[0],
+                place_um[:, 0] + shift[1],
+                self.imager.gap_um - depth if s else depth,
+                self.imager.sensor_gains[s],
+            )
+            if s:
+                both[:, 3, s] *= -1  # deeper is nearer to sensor B
+        flat = both.reshape(count, 4, self.pixels)
+        return flat[:, 0], flat[:, 1:]
+
+    def _images(
+        self, y_um: Float64Array, x_um: Float64Array, distance_um: Float64Array, gain: float
+    ) -> Float32Array:
+        """Return (emitter, 4, y, x): images on one sensor, derivatives by x, y and distance."""
+        kernels, pitch = self._kernels, self.imager.pixel_pitch_um
+        u, du = _along(kernels.rows, y_um / pitch, kernels.reach, self.frame_px[0])
+        v, dv = _along(kernels.columns, x_um / pitch, kernels.reach, self.frame_px[1])
+        core, dcore = self._core(distance_um)
+        core, dcore = gain * core, gain * dcore
+        left = u @ core
+        v, dv = v.swapaxes(1, 2), dv.swapaxes(1, 2)
+        images = np.stack(
+            [left @ v, left @ dv / pitch, (du @ core) @ v / pitch, (u @ dcore) @ v], axis=1
+        )
+        return np.asarray(images, np.float32)
+
+    def _core(self, distance_um: Float64Array) -> tuple[Float32Array, Float32Array]:
+        """Return (emitter, rank, rank) cores at distances, and their derivatives per um."""
+        kernels = self._kernels
+        place = (np.log(distance_um) - kernels.first) / kernels.step
+        base = np.clip(np.floor(place).astype(int), 1, len(kernels.cores) - 3)
+        weight, slope = _cubic(place - base)
+        slope = slope / (kernels.step * distance_um[:, None])
+        taps = kernels.cores[base[:, None] + np.arange(-1, 3)]
+        flat = taps.reshape(len(taps), 4, math.prod(kernels.cores.shape[1:]))
+        both = np.stack([weight, slope], 1).astype(np.float32) @ flat
+        both = both.reshape(len(taps), 2, *kernels.cores.shape[1:])
+        return both[:, 0], both[:, 1]
+
+
+def _along(
+    basis: Float32Array, place_px: Float64Array, reach: int, length: int
+) -> tuple[Float32Array, Float32Array]:
+    """Return (emitter, pixel, rank): the basis along one axis, and its derivative per pixel."""
+    sample = (reach - place_px) * PHASES
+    base = np.floor(sample).astype(int)
+    weight, slope = _cubic(sample - base)
+    pixel = PHASES * np.arange(length)
+    taps = basis[base[:, None, None] + pixel[:, None] + np.arange(-1, 3)]  # (e, pixel, 4, rank)
+    both = np.stack([weight, -PHASES * slope], 1).astype(np.float32)[:, None] @ taps
+    return both[:, :, 0], both[:, :, 1]
+
+
+def _cubic(t: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Return (..., 4) weights of Keys' cubic convolution at -1, 0, 1, 2, and their slopes by t."""
+    weight = [
+        ((-0.5 * t + 1) * t - 0.5) * t,
+        (1.5 * t - 2.5) * t * t + 1,
+        ((-1.5 * t + 2) * t + 0.5) * t,
+        (0.5 * t - 0.5) * t * t,
+    ]
+    slope = [
+        (-1.5 * t + 2) * t - 0.5,
+        (4.5 * t - 5) * t,
+        (-4.5 * t + 4) * t + 0.5,
+        (1.5 * t - 1) * t,
+    ]
+    return np.stack(weight, -1), np.stack(slope, -1)
+
+
+@lru_cache(maxsize=4)
+def _decomposed(imager: Imager, side_px: int) -> _Kernels:
+    """Return the decomposed kernels of an imager that reach across frames of `side_px` pixels."""
+    least, most = imager.psf.depth_range_um
+    least, most = max(least, NEAREST_UM), min(most, imager.gap_um)
+    first = math.log(least)
+    count = max(4, math.ceil((math.log(most) - first) / STEP) + 1)
+    step = (math.log(most) - first) / (count - 1)
+    reach = side_px + 2
+    samples = PHASES * (2 * reach + 1)
+    if count * samples**2 > LARGEST_TABLE:
+        raise ImagerError(
+            f"frames of {side_px} pixels a side are too large to locate emitters in; crop them"
+        )
+    distance_um = torch.exp(first + step * torch.arange(count, dtype=torch.float64))
+    distance_um = distance_um.clamp(least, most)
+    is_near = distance_um < FAR_PX * imager.pixel_pitch_um
+    near = _sampled(imager, distance_um[is_near], reach, PHASES)
+    far = _sampled(imager, distance_um[~is_near], reach, FAR_PHASES)
+    fine = np.concatenate([near, _denser(far, PHASES // FAR_PHASES)])
+    scaled = fine / np.linalg.norm(fine, axis=(1, 2), keepdims=True)
+    rows = _basis(scaled.swapaxes(1, 2).reshape(-1, samples))
+    columns = _basis(scaled.reshape(-1, samples))
+    cores = rows.T @ fine @ columns
+    return _Kernels(rows, columns, cores, first, step, reach)
+
+
+def _basis(vectors: Float32Array) -> Float32Array:
+    """Return (sample, rank): the fewest orthonormal functions that hold all vectors but MISSED."""
+    values, functions = np.linalg.eigh((vectors.T @ vectors).astype(np.float64))
+    missed = np.cumsum(values)
+    rank = len(values) - int(np.searchsorted(missed, MISSED**2 * missed[-1]))
+    return np.ascontiguousarray(functions[:, ::-1][:, :rank], np.float32)
+
+
+def _sampled(imager: Imager, distance_um: Tensor, reach: int, phases: int) -> Float32Array:
+    """Return (distance, sample, sample): kernels with `phases` samples a pixel and axis."""
+    side = phases * (2 * reach + 1)
+    fine = np.zeros((len(distance_um), side, side), np.float32)
+    if len(distance_um) == 0:
+        return fine
+    pitch = imager.pixel_pitch_um
+    even = imager.psf.symmetric and imager.psf.radial
+    widest_um = imager.psf.encircled_radius_um(float(distance_um.max()), 1 - MISSED)
+    radius = min(reach, math.ceil(widest_um / pitch) + 2)
+    inside = slice(reach - radius, reach + radius + 1)
+    for y in range(phases):
+        for x in range(phases):
+            # An emitter y / phases beyond a pixel's middle: the pixel sees the sample at -y.
+            to = fine[:, (-y) % phases :: phases, (-x) % phases :: phases]
+            if even and x < y:
+                to[:] = fine[:, (-x) % phases :: phases, (-y) % phases :: phases].swapaxes(1, 2)
+                continue
+            kernel = imager.psf.kernel(
+                distance_um,
+                pitch,
+                radius_px=radius,
+                offset_um=(y / phases * pitch, x / phases * pitch),
+            )
+            whole = np.zeros(to.shape, np.float32)
+            whole[:, inside, inside] = np.asarray(kernel)
+            to[:] = np.roll(whole, (-(y > 0), -(x > 0)), axis=(1, 2))
+    return fine
+
+
+def _denser(samples: Float32Array, times: int) -> Float32Array:
+    """Return images with `times` as many samples a side, by splines of the fifth order."""
+    if len(samples) == 0:
+        return np.zeros((0, times * samples.shape[1], times * samples.shape[2]), np.float32)
+    side = samples.shape[-1]
+    at = np.minimum(np.arange(side * times) / times, side - 1)
+    matrix = make_interp_spline(np.arange(side), np.eye(side), k=5)(at).astype(np.float32)
+    return np.asarray(matrix @ samples @ matrix.T, np.float32)
+
+
+@lru_cache(maxsize=4)
+def emitter_response(imager: Imager, frame_px: tuple[int, int]) -> EmitterResponse:
+    """Return the response of an imager, decomposed once."""
+    return EmitterResponse(imager, frame_px)

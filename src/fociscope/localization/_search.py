@@ -1,0 +1,174 @@
+"""How many emitters there are: added while they explain enough, dropped where they do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fociscope.localization._detect import FilterBank
+from fociscope.localization._fit import EmitterFit, NoiseModel, fit_emitters
+from fociscope.localization._response import EmitterResponse
+from fociscope.typing import BoolArray, Float64Array
+
+__all__ = ["estimate_noise", "search"]
+
+#: Emitters that one round adds at most.
+AT_ONCE = 6
+#: Median of the absolute value of a standard normal.
+MEDIAN_OF_NORMAL = 0.6745
+#: Error of the model before emitters are found, as a share of the light.
+FIRST_MODEL_ERROR = 0.03
+#: Pixels whose noise is taken together.
+BIN = 100
+#: Steps of the fit while emitters are still found, and once none is.
+HASTY, SETTLING = 4, 20
+#: Rounds after which the filters follow the weights again.
+PREPARED = 4
+#: Parameters of an emitter: x, y, depth, light.
+PARAMETERS = 4
+
+
+def penalty(pixels: int) -> float:
+    """Return the log-likelihood that an emitter must explain: half of BIC's, k/2 ln(pixels)."""
+    return PARAMETERS / 2 * float(np.log(pixels))
+
+
+def search(
+    response: EmitterResponse,
+    bank: FilterBank,
+    capture: Float64Array,
+    used: BoolArray,
+    *,
+    noise: NoiseModel | None = None,
+    model_error: float = 0.002,
+    most: int = 100,
+) -> tuple[EmitterFit, NoiseModel]:
+    """Return the emitters of one capture and the noise that was found.
+
+    Args:
+        response: Response of the pixels.
+        bank: Its matched filters.
+        capture: (pixel,) light, sensor by sensor.
+        used: (pixel,) whether a pixel counts.
+        noise: Variance by light; None to find it in the capture.
+        model_error: Standard deviation of the imager's error, as a share of the light.
+        most: Emitters at most.
+    """
+    given = noise
+    noise = noise or first_noise(capture, used, response, model_error)
+    least = penalty(int(used.sum()))
+    fit = fit_emitters(response, capture, used, noise, np.empty((0, 3)))
+    settled = False
+    for round_ in range(2 * most):
+        if round_ < 2 or round_ % PREPARED == 0:
+            bank.prepare(fit.weight)
+        new = bank.candidates(fit.residual(capture), least, min(AT_ONCE, most - len(fit.light)))
+        if len(new) == 0 and settled:
+            break
+        before = len(fit.light)
+        places = np.concatenate([fit.place_um, new])
+        steps = SETTLING if len(new) == 0 or settled else HASTY
+        fit = fit_emitters(response, capture, used, noise, places, steps=steps)
+        if given is None:
+            noise = estimate_noise(response, capture, used, fit, model_error)
+        fit = pruned(response, capture, used, noise, fit, least)
+        grew = len(fit.light) > before
+        if settled and not grew:
+            break
+        settled = not grew
+    fit = fit_emitters(response, capture, used, noise, fit.place_um, weight=fit.weight)
+    return pruned(response, capture, used, noise, fit, least), noise
+
+
+def pruned(
+    response: EmitterResponse,
+    capture: Float64Array,
+    used: BoolArray,
+    noise: NoiseModel,
+    fit: EmitterFit,
+    least: float,
+) -> EmitterFit:
+    """Return the fit without emitters that explain too little, the weakest first."""
+    while len(fit.light):
+        gains = fit.gains()
+        weakest = int(gains.argmin())
+        if gains[weakest] >= least:
+            break
+        places = np.delete(fit.place_um, weakest, axis=0)
+        fit = fit_emitters(response, capture, used, noise, places, weight=fit.weight, steps=6)
+    return fit
+
+
+def first_noise(
+    capture: Float64Array, used: BoolArray, response: EmitterResponse, model_error: float
+) -> NoiseModel:
+    """Return the noise in the dark, before anything is known."""
+    floors = []
+    for image, ok in _images(response, capture, used):
+        rough, middle = _roughness(image, ok)
+        dark = rough[image[middle] <= np.median(image[middle])]
+        floors.append(max(_variance(dark), _least(image)))
+    return NoiseModel(np.array(floors), np.zeros(len(floors)), max(model_error, FIRST_MODEL_ERROR))
+
+
+def estimate_noise(
+    response: EmitterResponse,
+    capture: Float64Array,
+    used: BoolArray,
+    fit: EmitterFit,
+    model_error: float,
+) -> NoiseModel:
+    """Return floor and shot noise by the roughness of a fit's residuals, from medians of bins.
+
+    Emitters that are not found yet leave smooth residuals, which are no noise.
+    """
+    floors, slopes = [], []
+    residuals = _images(response, fit.residual(capture), used)
+    for (residual, ok), mean in zip(residuals, _images(response, fit.mean), strict=True):
+        rough, middle = _roughness(residual, ok)
+        light = np.maximum(mean[0][middle], 0)
+        order = np.argsort(light)
+        bins = [part for part in np.array_split(order, max(1, len(order) // BIN)) if len(part)]
+        x = np.array([light[part].mean() for part in bins])
+        y = np.array([max(_variance(rough[part]), _least(mean[0])) for part in bins])
+        floor, slope = _line(x, y)
+        floors.append(floor)
+        slopes.append(slope)
+    return NoiseModel(np.array(floors), np.array(slopes), model_error)
+
+
+def _images(response: EmitterResponse, *pixels: Float64Array | BoolArray) -> zip[tuple[Any, ...]]:
+    """Return the images (y, x) of each sensor, of each of the arrays (pixel,)."""
+    parts = (one.reshape(-1, *response.frame_px) for one in pixels)
+    return zip(*parts, strict=True)
+
+
+def _roughness(image: Float64Array, ok: BoolArray) -> tuple[Float64Array, BoolArray]:
+    """Return second differences along rows in units of a pixel's noise, and where they are."""
+    second = image[:, 2:] - 2 * image[:, 1:-1] + image[:, :-2]
+    middle = np.zeros(image.shape, bool)
+    middle[:, 1:-1] = ok[:, 2:] & ok[:, 1:-1] & ok[:, :-2]
+    return np.abs(second[middle[:, 1:-1]]) / np.sqrt(6), middle
+
+
+def _variance(rough: Float64Array) -> float:
+    """Return the variance of normal numbers by the median of their absolute values."""
+    return float(np.median(rough) / MEDIAN_OF_NORMAL) ** 2 if len(rough) else 0.0
+
+
+def _line(x: Float64Array, y: Float64Array) -> tuple[float, float]:
+    """Return floor and slope of a line through variances, whose errors grow with them."""
+    weight = 1 / y
+    for _ in range(4):
+        line = np.stack([np.ones_like(x), x], 1) * weight[:, None]
+        floor, slope = np.linalg.lstsq(line, y * weight, rcond=None)[0]
+        floor = max(float(floor), float(0.2 * np.median(y[: len(y) // 2 + 1])))
+        slope = max(float(slope), 0.0)
+        weight = 1 / (floor + slope * x)
+    return floor, slope
+
+
+def _least(image: Float64Array) -> float:
+    """Return a variance below which numbers are rounded."""
+    return max(1e-12 * float(np.max(np.abs(image))) ** 2, 1e-300)

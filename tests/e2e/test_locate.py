@@ -1,0 +1,88 @@
+"""`fociscope locate`: captures of a few emitters in, a table in 3D out; or one plain line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from fociscope.imager import Imager
+from fociscope.localization import EmitterResponse
+from fociscope.simulation import simulate
+
+FRAME_PX = (40, 40)
+WRITTEN = {"emitters.csv", "frames.csv", "emitters.ome.tif", "summary.json", "figure.png"}
+
+
+@pytest.fixture(scope="module")
+def beads() -> np.ndarray:
+    """Return (frame, sensor, y, x): one bead, then two."""
+    response = EmitterResponse(Imager.reference(), FRAME_PX)
+    images, _ = response(np.array([[900.0, 700.0, 350.0], [400.0, 1500.0, 640.0]]))
+    frames = np.stack([images[0], images.sum(0)]).reshape(2, 2, *FRAME_PX)
+    noise = np.random.default_rng(0).normal(0, 2e-6, frames.shape)
+    return (1e6 * (frames + noise)).astype(np.float32)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_pair_becomes_a_table_in_3d(fociscope, beads, tmp_path: Path) -> None:
+    for name, image in zip("ab", beads[0], strict=True):
+        tifffile.imwrite(tmp_path / f"{name}.tif", image)
+    ran = fociscope("locate", tmp_path / "a.tif", tmp_path / "b.tif", "-o", tmp_path / "out")
+
+    assert ran.code == 0, ran.err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == WRITTEN
+    (bead,) = rows(tmp_path / "out" / "emitters.csv")
+    assert float(bead["depth_um"]) == pytest.approx(350, abs=5)
+    assert (float(bead["x_um"]), float(bead["y_um"])) == pytest.approx((900, 700), abs=3)
+    assert "1 emitter(s)" in ran.out
+    assert "the reference imager is taken" in ran.err
+
+
+def test_a_series_keeps_its_frames(fociscope, beads, tmp_path: Path) -> None:
+    np.save(tmp_path / "series.npy", beads)
+    ran = fociscope("locate", tmp_path / "series.npy", "-o", tmp_path / "out", "--json")
+
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["emitters_per_frame"] == {"least": 1, "most": 2}
+    found = rows(tmp_path / "out" / "emitters.csv")
+    assert [row["frame"] for row in found] == ["1", "2", "2"]
+    assert [row["emitters"] for row in rows(tmp_path / "out" / "frames.csv")] == ["1", "2"]
+
+
+def test_the_rendering_shows_the_light_at_its_depth(fociscope, beads, tmp_path: Path) -> None:
+    np.save(tmp_path / "series.npy", beads[:1])
+    fociscope("locate", tmp_path / "series.npy", "-o", tmp_path / "out")
+
+    volume = tifffile.imread(tmp_path / "out" / "emitters.ome.tif")
+    plane, row, column = np.unravel_index(volume.argmax(), volume.shape)
+    assert (50 * plane, 55 * row, 55 * column) == pytest.approx((350, 700, 900), abs=30)
+    (bead,) = rows(tmp_path / "out" / "emitters.csv")
+    assert volume.sum() == pytest.approx(float(bead["brightness"]), rel=1e-3)
+
+
+def test_dense_tissue_is_refused_in_one_line(fociscope, tmp_path: Path) -> None:
+    np.save(tmp_path / "tissue.npy", simulate(1, seed=0).captures)
+    ran = fociscope("locate", tmp_path / "tissue.npy", "-o", tmp_path / "out", "--most", "8")
+
+    assert ran.code == 1
+    error = ran.err.strip().splitlines()[-1]
+    assert "dense tissue is for fociscope.reconstruct" in error
+    assert error.endswith("--imager, --model-error")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_file_is_one_line(fociscope, tmp_path: Path) -> None:
+    ran = fociscope("locate", tmp_path / "none.tif", "-o", tmp_path / "out")
+
+    assert ran.code == 1
+    assert "there is no such file" in ran.err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,73 @@
+"""The response to point emitters: the imager's kernels off the grid, and their derivatives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from fociscope.errors import ImagerError
+from fociscope.imager import GaussianPsf, Imager, Registration
+from fociscope.localization import EmitterResponse
+
+FRAME_PX = (24, 32)
+IMAGER = Imager.reference()
+
+
+@pytest.fixture(scope="module")
+def response() -> EmitterResponse:
+    return EmitterResponse(IMAGER, FRAME_PX)
+
+
+def exact(imager: Imager, x_um: float, y_um: float, depth_um: float) -> np.ndarray:
+    """Return (sensor, y, x) by the kernel at the very place, pixel by pixel."""
+    pitch, (height, width) = imager.pixel_pitch_um, FRAME_PX
+    row, column = round(y_um / pitch), round(x_um / pitch)
+    distances = torch.tensor([depth_um, imager.gap_um - depth_um], dtype=torch.float64)
+    kernels = imager.psf.kernel(
+        distances,
+        pitch,
+        radius_px=40,
+        offset_um=(y_um - row * pitch, x_um - column * pitch),
+    ).numpy()
+    top, left = 40 - row, 40 - column
+    return kernels[:, top : top + height, left : left + width]
+
+
+@pytest.mark.parametrize("depth_um", [60.0, 240.0, 503.0, 901.0])
+def test_an_image_is_the_kernel_at_the_place_of_the_emitter(
+    response: EmitterResponse, depth_um: float
+) -> None:
+    images, _ = response(np.array([[811.0, 612.0, depth_um]]))
+
+    wanted = exact(IMAGER, 811.0, 612.0, depth_um)
+    error = np.abs(images.reshape(2, *FRAME_PX) - wanted).sum((1, 2)) / wanted.sum((1, 2))
+    assert error.max() < 2e-3
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_gradients_are_those_of_the_images(response: EmitterResponse, axis: int) -> None:
+    place = np.array([[811.0, 612.0, 307.0]])
+    step = np.zeros((1, 3))
+    step[0, axis] = 0.5
+    _, gradients = response(place)
+
+    rise = (response(place + step)[0] - response(place - step)[0])[0]
+    assert np.abs(gradients[0, axis] - rise).sum() < 2e-3 * np.abs(rise).sum()
+
+
+def test_sensor_b_sees_an_emitter_shifted_and_with_its_own_gain() -> None:
+    psf = GaussianPsf(spread=0.25)
+    shifted = Imager(psf=psf, registration=Registration(shift_um=(30.0, -20.0)))
+    both = EmitterResponse(shifted.with_(sensor_gains=(1.0, 2.0)), FRAME_PX)
+    plain = EmitterResponse(Imager(psf=psf), FRAME_PX)
+
+    b = both(np.array([[800.0, 600.0, 300.0]]))[0].reshape(2, -1)[1]
+    same = plain(np.array([[780.0, 630.0, 300.0]]))[0].reshape(2, -1)[1]
+    np.testing.assert_allclose(b, 2 * same, atol=1e-5 * same.max())
+
+
+def test_a_turned_sensor_b_is_refused() -> None:
+    turned = IMAGER.with_(registration=Registration(rotation_deg=1.0))
+    with pytest.raises(ImagerError, match="turned or scaled"):
+        EmitterResponse(turned, FRAME_PX)
