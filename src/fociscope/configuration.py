@@ -12,9 +12,11 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     ModelWrapValidatorHandler,
     PlainValidator,
     SerializeAsAny,
+    Tag,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -30,6 +32,7 @@ __all__ = [
     "any_kind",
     "changed",
     "kind_problem",
+    "number_or_pair",
     "parse_toml",
     "plain_errors",
     "warn_of_former_name",
@@ -213,6 +216,27 @@ def any_kind(registry: Registry[Any], base: type[Configuration], *, default: str
 
     # `base` is what type checkers and JSON schemas see.
     return Annotated[SerializeAsAny[base], PlainValidator(checked)]  # type: ignore[misc,valid-type]
+
+
+def number_or_pair(number: Any) -> Any:
+    """Return the type of a field that holds a number for both axes, or one for each.
+
+    Args:
+        number: Type of one number.
+
+    Returns:
+        An annotated type for a field: a pair of two equal numbers is read as one number.
+    """
+    _KINDS.update(("number", "pair"))
+
+    def tag(value: Any) -> str:
+        return "pair" if isinstance(value, list | tuple) else "number"
+
+    def one_if_equal(value: Any) -> Any:
+        return value[0] if isinstance(value, tuple) and value[0] == value[1] else value
+
+    kinds = Annotated[number, Tag("number")] | Annotated[tuple[number, number], Tag("pair")]
+    return Annotated[kinds, Discriminator(tag), AfterValidator(one_if_equal)]
 
 
 def plain_errors(error: ValidationError) -> str:

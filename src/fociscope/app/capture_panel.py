@@ -329,7 +329,7 @@ class CapturePanel:
         result = self._session.result
         if result is None:
             return
-        images, pitch = result.captures, result.imager.pixel_pitch_um
+        images, pitch = result.captures, result.imager.square_pitch_um
         height, width = images.shape[-2:]
         self._facts.set_text(
             f"{width} x {height} pixels of {pitch:g} µm, {len(images)} sensor(s); "

@@ -153,7 +153,7 @@ class ComparePanel:
         truth = self._session.truth
         self._table.rows = [_row(found, truth) for found in self._answers]
         self._table.update()
-        pitch, gap = result.imager.pixel_pitch_um, result.imager.gap_um
+        pitch, gap = result.imager.square_pitch_um, result.imager.gap_um
         with self._cards:
             for found in self._answers:
                 self._card(found, truth, pitch, gap)

@@ -66,7 +66,7 @@ class InstrumentPanel:
 
     def _build_numbers(self) -> None:
         reference = Imager.reference()
-        self._pitch = _number("Pixel pitch", "µm", reference.pixel_pitch_um, 1, 1000)
+        self._pitch = _number("Pixel pitch", "µm", reference.square_pitch_um, 1, 1000)
         self._gap = _number("Gap from A to B, or depth", "µm", reference.gap_um, 50, 20_000)
         self._angle = _number("Half angle of the grating", "degrees", 18.0, 4, 60)
         ui.button("Look through it", on_click=self._other_numbers).props("flat dense no-caps")

@@ -161,7 +161,7 @@ class MapPanel:
                 light=result.intensity,
                 focus=session.focus_pixels,
             ),
-            pixel_pitch_um=result.imager.pixel_pitch_um,
+            pixel_pitch_um=result.imager.square_pitch_um,
             gap_um=result.imager.gap_um,
             sensors=len(result.captures),
             colour_by=self._colour.value if self._built else "depth",
@@ -178,7 +178,7 @@ class MapPanel:
         focus = session.pointed_at
         return image(
             nearest,
-            result.imager.pixel_pitch_um,
+            result.imager.square_pitch_um,
             Shown(DEPTH_SCALE, 0.0, result.imager.gap_um, "depth (µm)", digits=".0f"),
             self._theme(),
             marked=None if focus is None else (focus.x_um, focus.y_um),
@@ -192,7 +192,7 @@ class MapPanel:
             session.mask,
             session.depth_um,
             result.depth_std_um,
-            pixel_pitch_um=result.imager.pixel_pitch_um,
+            pixel_pitch_um=result.imager.square_pitch_um,
             gap_um=result.imager.gap_um,
             theme=self._theme(),
         )
@@ -283,7 +283,7 @@ class LayerCards:
         else:
             values = probability
             shown = Shown(PROBABILITY_SCALE, 0.0, 1.0, "P(cells)", digits=".2f")
-        pitch = result.imager.pixel_pitch_um
+        pitch = result.imager.square_pitch_um
         return title, remark, image(values, pitch, shown, self._theme(), contour_at=contour)
 
 
@@ -400,7 +400,7 @@ class SelfCheck:
                 (f"{name}: re-projection", "of the map, at the best gain", again, light),
                 (f"{name}: residual", f"{100 * residual:.1f} % of the capture", left, differs),
             ):
-                pitch = result.imager.pixel_pitch_um
+                pitch = result.imager.square_pitch_um
                 pictures.append((title, remark, image(values, pitch, shown, self._theme())))
         self._pictures.show(pictures)
 

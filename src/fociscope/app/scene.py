@@ -83,7 +83,7 @@ def simulate_scene(settings: SceneSettings) -> SimulatedScene:
     captures = exposure.expose(
         project(imager, light[None], depth_um[None], drawn=drawn)[0],
         imager,
-        cells_per_unit_light=specimen.cells_per_unit_light(imager.pixel_pitch_um),
+        cells_per_unit_light=specimen.cells_per_unit_light(imager.square_pitch_um),
         seed=settings.seed,
     )
     return SimulatedScene(

@@ -70,4 +70,4 @@ class TruthCards:
         assert result is not None
         shown = Shown(OUTCOME_SCALE, 0.5, 3.5, "", bar=False, names=OUTCOMES)
         values = np.where(outcome > 0, outcome, np.nan)
-        return image(values, result.imager.pixel_pitch_um, shown, self._theme())
+        return image(values, result.imager.square_pitch_um, shown, self._theme())

@@ -113,13 +113,13 @@ def calibrate_beads(
         progress=progress,
     )
     done = search.run()
-    check_bounds(done.model.fit_model, done.found.parameters, start.pixel_pitch_um)
+    check_bounds(done.model.fit_model, done.found.parameters, start.square_pitch_um)
     calibration = _calibration(stack, start, done, notes_of(done, sensors, model))
     if model == MEASURED:
         psf = measured_psf(
             done.model,
             done.found,
-            pixel_pitch_um=start.pixel_pitch_um,
+            pixel_pitch_um=start.square_pitch_um,
             gap_um=gap_um,
             radial=radial,
         )
@@ -167,7 +167,7 @@ class _Search:
         progress: Progress | None,
     ) -> None:
         self.stack, self.fit_model = stack, fit_model
-        self.pitch_um = imager.pixel_pitch_um
+        self.pitch_um = imager.square_pitch_um
         self.saturation_counts, self.free_depth = saturation_counts, free_depth
         self.progress = progress
         self.distances_um = distances(stack.depth_um, imager.gap_um, len(stack.counts))

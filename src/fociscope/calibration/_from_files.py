@@ -240,12 +240,12 @@ def _start(
     if imager is None:
         start = Imager.reference()
     else:
-        start = imager if isinstance(imager, Imager) else Imager.from_toml(imager)
+        start = imager if isinstance(imager, Imager) else Imager.load(imager)
     if pixel_pitch_um is None and imager is None:
         pixel_pitch_um = stated_um
         if stated_um is None:
             warnings.warn(
-                f"the stack states no pixel pitch: {start.pixel_pitch_um:g} µm is assumed; give "
+                f"the stack states no pixel pitch: {start.square_pitch_um:g} µm is assumed; give "
                 "your own if it differs",
                 FociscopeWarning,
                 stacklevel=3,

@@ -101,7 +101,7 @@ def calibrate_target(
     gap_um = max(start.gap_um, float(stack.depth_um.max()))
     start = start.with_(sensors=sensors, frame_px=stack.counts.shape[2:], gap_um=gap_um)
     problem, found = _fit(stack, emitted, start, start_model(start, model), progress)
-    check_bounds(problem.fit_model, found.parameters, start.pixel_pitch_um)
+    check_bounds(problem.fit_model, found.parameters, start.square_pitch_um)
     notes = []
     if found.reduced_chi_square > POOR_CHI_SQUARE:
         notes.append(
@@ -148,7 +148,7 @@ def _fit(
     progress: Progress | None,
 ) -> tuple[TargetModel, Fit]:
     """Place the target roughly, then fit; once more from there, on the grid of its true scale."""
-    pitch = imager.pixel_pitch_um
+    pitch = imager.square_pitch_um
     distances_um = distances(stack.depth_um, imager.gap_um, len(stack.counts))
     placed = [
         _place(planes, target, distance, fit_model.psf, pitch, sensor)

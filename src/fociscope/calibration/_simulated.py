@@ -62,7 +62,7 @@ def simulated_stack(
     depth = np.asarray(depth_um, dtype=np.float64)
     points = np.asarray(points_um, dtype=np.float64)
     bright = np.broadcast_to(np.asarray(brightness, dtype=np.float64), len(points))
-    pitch = imager.pixel_pitch_um
+    pitch = imager.square_pitch_um
     there = imager.registration
     light = []
     for sensor, distance in enumerate(distances(depth, imager.gap_um, imager.sensors)):

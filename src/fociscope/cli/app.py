@@ -44,7 +44,7 @@ def app(
 
     options = ReconstructionOptions(
         model=Path(model) if model is not None and model.endswith(".safetensors") else model,
-        imager=None if imager is None else Imager.from_toml(imager),
+        imager=None if imager is None else Imager.load(imager),
         device=device.value,
     )
 

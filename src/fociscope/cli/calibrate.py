@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from fociscope.cli.common import ImagerOption, OverwriteOption, err, out, progress_bar
+from fociscope.cli.common import (
+    ImagerOption,
+    OverwriteOption,
+    err,
+    out,
+    pitch_in_words,
+    progress_bar,
+)
 from fociscope.cli.entry import app
 from fociscope.errors import FociscopeWarning
 
@@ -169,7 +176,7 @@ def _report(found: Calibration) -> None:
     depths = sorted({plane.depth_um for plane in found.planes})
     out.print(
         f"Depths used (µm): {', '.join(f'{depth:g}' for depth in depths)}; pixels of "
-        f"{found.imager.pixel_pitch_um:g} µm",
+        f"{pitch_in_words(found.imager)}",
         highlight=False,
         soft_wrap=True,
     )

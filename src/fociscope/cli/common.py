@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from fociscope.cli.names import IMAGERS, completed, listed
+
 if TYPE_CHECKING:
     from fociscope.imager import Imager
     from fociscope.results import Reconstruction
@@ -23,7 +25,9 @@ __all__ = [
     "OverwriteOption",
     "err",
     "found_columns",
+    "imager_file",
     "out",
+    "pitch_in_words",
     "print_table",
     "progress_bar",
     "read_imager",
@@ -49,7 +53,12 @@ OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace files of the same names that are there.")
 ]
 ImagerOption = Annotated[
-    Path | None, typer.Option(help="TOML file of the imager; without it, the reference imager.")
+    Path | None,
+    typer.Option(
+        help=f"TOML file of the imager, or its name ({listed(IMAGERS)}); without it, the reference "
+        "imager.",
+        autocompletion=completed(IMAGERS),
+    ),
 ]
 
 
@@ -65,11 +74,22 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def pitch_in_words(imager: Imager) -> str:
+    """Return the pixel pitch as `fociscope info` prints it: `55 µm`, or along x and along y."""
+    y, x = imager.pitch_um
+    return f"{x:g} µm" if x == y else f"{x:g} x {y:g} µm"
+
+
 def read_imager(path: Path | None) -> Imager | None:
     """Read the imager that `--imager` names; None without one."""
     from fociscope.imager import Imager
 
-    return None if path is None else Imager.from_toml(path)
+    return None if path is None else Imager.load(path)
+
+
+def imager_file(imager: Path | None) -> Path | None:
+    """Return the file of an imager; None for one that is named, or none."""
+    return None if imager is None or str(imager) in IMAGERS else imager
 
 
 def refuse_missing(*paths: Path | str | None) -> None:

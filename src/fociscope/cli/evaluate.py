@@ -15,6 +15,7 @@ from fociscope.cli.common import (
     ImagerOption,
     OverwriteOption,
     err,
+    imager_file,
     out,
     progress_bar,
     read_imager,
@@ -141,7 +142,7 @@ def _check(
         raise FociscopeError("--data takes the place of a suite; leave out --suite, --conditions")
     if data is None and imager is not None:
         raise FociscopeError("--imager is that of --data; a suite brings its own imagers")
-    refuse_missing(data, imager, method if method.endswith(".safetensors") else None)
+    refuse_missing(data, imager_file(imager), method if method.endswith(".safetensors") else None)
 
 
 def _run(

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from fociscope.cli.common import OverwriteOption, out, progress_bar, read_imager, show
+from fociscope.cli.common import (
+    OverwriteOption,
+    out,
+    pitch_in_words,
+    progress_bar,
+    read_imager,
+    show,
+)
 from fociscope.cli.entry import app
+from fociscope.cli.names import IMAGERS
 
 if TYPE_CHECKING:
     from fociscope.imager import Imager
@@ -121,7 +129,7 @@ def _describe_file(path: Path) -> list[Path]:
         from fociscope.cli.info_training import describe_recipe
 
         describe_recipe(str(path))
-    elif suffix == ".toml":
+    elif suffix == ".toml" or str(path) in IMAGERS:
         _describe_imager(path)
     elif suffix == ".safetensors" or _is_plain_name(path):
         _describe_model(path)
@@ -212,7 +220,7 @@ def _in_short(imager: Imager) -> str:
     height, width = imager.frame_px
     sides = "sensors A and B" if imager.sensors == 2 else "sensor A alone"
     return (
-        f"{imager.name}: {width} x {height} pixels of {imager.pixel_pitch_um:g} µm, {sides}, "
+        f"{imager.name}: {width} x {height} pixels of {pitch_in_words(imager)}, {sides}, "
         f"depths to {imager.gap_um:g} µm, {imager.psf.kind} PSF, boundary {imager.boundary}"
     )
 
@@ -244,7 +252,7 @@ def _describe_layout(path: Path) -> None:
 def _describe_imager(path: Path) -> None:
     from fociscope.imager import Imager
 
-    imager = Imager.from_toml(path)
+    imager = Imager.load(path)
     show("Imager", _in_short(imager))
     angle = _angle_in_media(imager)
     if angle:
@@ -340,7 +348,7 @@ def _draw_sheet(
         names,
         title=path.resolve().name,
         line="" if imager is None else _in_short(imager),
-        pixel_pitch_um=None if imager is None else imager.pixel_pitch_um,
+        pixel_pitch_um=None if imager is None else imager.square_pitch_um,
         deepest_um=None if imager is None else imager.gap_um,
     )
     with atomic_path(output, overwrite=overwrite) as part:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from fociscope.cli.common import show
+from fociscope.cli.common import pitch_in_words, show
 from fociscope.errors import printable
 from fociscope.training.recipe import Recipe
 
@@ -30,7 +30,7 @@ def describe_recipe(name: str) -> None:
     show("Recipe", recipe.name)
     show(
         "Imager",
-        f"{imager.name}: {width} x {height} pixels of {imager.pixel_pitch_um:g} µm, "
+        f"{imager.name}: {width} x {height} pixels of {pitch_in_words(imager)}, "
         f"{imager.sensors} sensor(s), depths to {imager.gap_um:g} µm",
     )
     show("Network", f"{network.sensors} sensor image(s), at most {network.layers} layer(s)")

@@ -11,6 +11,7 @@ from fociscope.cli.common import (
     ImagerOption,
     OverwriteOption,
     err,
+    imager_file,
     out,
     print_table,
     progress_bar,
@@ -72,7 +73,7 @@ def locate(
 ) -> None:
     """Locate point emitters (beads, single cells, micro-foci) in 3D: table, rendering, figure."""
     refuse_missing_captures(captures)
-    refuse_missing(imager)
+    refuse_missing(imager_file(imager))
     from fociscope.workflows import LocateOptions
     from fociscope.workflows import locate as run
 

@@ -10,6 +10,7 @@ from importlib import resources
 from importlib.metadata import entry_points
 
 __all__ = [
+    "IMAGERS",
     "MODELS",
     "RECIPES",
     "SOLVERS",
@@ -29,6 +30,7 @@ def _shipped(folder: str, suffix: str) -> tuple[str, ...]:
 MODELS = _shipped("models", ".safetensors")
 RECIPES = _shipped("training/recipes", ".toml")
 #: A test holds these to the registries, whose members import torch.
+IMAGERS = ("reference", "published", "sibling-36x80", "acus")
 SOLVERS = ("tikhonov", "richardson-lucy", "fista", "admm")
 SPECIMENS = (
     "perlin-foci",

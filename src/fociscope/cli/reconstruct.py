@@ -12,6 +12,7 @@ from fociscope.cli.common import (
     DeviceOption,
     ImagerOption,
     OverwriteOption,
+    imager_file,
     refuse_missing,
 )
 from fociscope.cli.entry import app
@@ -120,7 +121,7 @@ def _check_files(captures: Sequence[str], imager: Path | None, model: str | None
     """Refuse files that do not exist; patterns and addresses are left to the readers."""
     own_model = model if model is not None and model.endswith(".safetensors") else None
     refuse_missing_captures(captures)
-    refuse_missing(imager, own_model)
+    refuse_missing(imager_file(imager), own_model)
 
 
 def refuse_missing_captures(captures: Sequence[str]) -> None:

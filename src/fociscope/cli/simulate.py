@@ -13,6 +13,7 @@ from fociscope.cli.common import (
     ImagerOption,
     OverwriteOption,
     err,
+    imager_file,
     out,
     progress_bar,
     read_imager,
@@ -122,7 +123,7 @@ def _settings(
     specimen: str | None,
 ) -> dict[str, Any]:
     """Return the settings that both kinds of set share; what was not given is left out."""
-    refuse_missing(imager, specimen if str(specimen).endswith(".toml") else None)
+    refuse_missing(imager_file(imager), specimen if str(specimen).endswith(".toml") else None)
     from fociscope.simulation import load_specimen
 
     given = {

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fociscope.cli.common import Device, DeviceOption, err, out, refuse_missing
+from fociscope.cli.common import Device, DeviceOption, err, imager_file, out, refuse_missing
 from fociscope.cli.entry import app
 from fociscope.cli.names import MODELS, RECIPES, completed, listed
 
@@ -137,7 +137,7 @@ def _check(
             refuse_missing(recipe)
     if start_from is not None and start_from not in MODELS and start_from.endswith(".safetensors"):
         refuse_missing(start_from)
-    refuse_missing(imager, data)
+    refuse_missing(imager_file(imager), data)
 
 
 def _write_new(path: Path, imager: Path | None, start_from: str | None) -> None:

@@ -47,7 +47,7 @@ def _conditions(recipe: Recipe) -> Iterator[Condition]:
         taken_by = imager.with_(psf=psf.with_(half_angle_deg=angle_deg))
         yield made(f"half angle {angle_deg:g} deg", taken_by)
     for blur_px in (0.6, 1.2):
-        taken_by = imager.with_(psf=psf.with_(base_blur_um=blur_px * imager.pixel_pitch_um))
+        taken_by = imager.with_(psf=psf.with_(base_blur_um=blur_px * imager.square_pitch_um))
         yield made(f"base blur {blur_px:g} px", taken_by)
     for snr_db in (20.0, 25.0, 30.0, 50.0):
         if snr_db <= highest_db:
@@ -200,7 +200,7 @@ def _about(network: LayerNet, info: ModelInfo, recipe: Recipe, training: list[st
     sensors = "sensors A and B" if info.architecture.sensors == 2 else "sensor A alone"
     layers = "one layer" if most == 1 else f"one to {most} layers ({usual} by default)"
 
-    gap_px = info.imager.gap_um / info.imager.pixel_pitch_um
+    gap_px = info.imager.gap_um / info.imager.square_pitch_um
     return [
         f"Captures of {sensors} and the imager in; probability, intensity, depth and presence of "
         f"{layers} out. {parameters:,} parameters.",

@@ -49,7 +49,7 @@ class DataSet:
         if is_set and (path / RECORD_NAME).exists():
             plan = read_record(path).plan
             imager = imager or plan.imager
-            self._cells_per_pixel = plan.specimen.cells_per_unit_light(imager.pixel_pitch_um)
+            self._cells_per_pixel = plan.specimen.cells_per_unit_light(imager.square_pitch_um)
             self._separation_um = plan.min_separation_um
         self.scenes = self.slow_scenes = 0
         for file in self.files:

@@ -130,7 +130,7 @@ def optics_of(imager: Imager) -> Optics:
     psf = imager.psf
     plain = Imager(
         name=imager.name,
-        pixel_pitch_um=imager.pixel_pitch_um,
+        pixel_pitch_um=imager.square_pitch_um,
         frame_px=imager.frame_px,
         gap_um=imager.gap_um,
         boundary=imager.boundary,
@@ -145,7 +145,7 @@ def optics_of(imager: Imager) -> Optics:
             f"tissue; the imager '{imager.name}' is another; choose the reference imager"
         )
     return Optics(
-        pixel_pitch_um=imager.pixel_pitch_um,
+        pixel_pitch_um=imager.square_pitch_um,
         gap_um=imager.gap_um,
         half_angle_deg=psf.half_angle_deg,
         base_blur_um=psf.base_blur_um,

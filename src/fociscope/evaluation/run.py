@@ -187,7 +187,7 @@ def evaluate(
         suite,
         {method.name: _described(method, seconds[method.name]) for method in methods},
         tuple(rows),
-        pixel_pitch_um=conditions[0].imager.pixel_pitch_um,
+        pixel_pitch_um=conditions[0].imager.square_pitch_um,
     )
     return Evaluation(results, cases)
 
@@ -220,7 +220,7 @@ def _run(
             reason = method.unsupported_reason(task)
             if reason is None:
                 accumulators[method.name] = ScoreAccumulator(
-                    pixel_pitch_um=imager.pixel_pitch_um, deepest_um=imager.gap_um
+                    pixel_pitch_um=imager.square_pitch_um, deepest_um=imager.gap_um
                 )
             else:
                 refused[method.name] = reason

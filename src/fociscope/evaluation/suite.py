@@ -88,7 +88,7 @@ class Condition(Configuration):
     def batches(self) -> Iterator[Batch]:
         """Yield the scenes, as many at a time as memory likes."""
         step = chunk_scenes(self.imager)
-        cells = self.specimen.cells_per_unit_light(self.imager.pixel_pitch_um)
+        cells = self.specimen.cells_per_unit_light(self.imager.square_pitch_um)
         for first in range(0, self.scenes, step):
             scenes = self.simulated(min(step, self.scenes - first), first=first)
             yield Batch.from_scenes(scenes, cells_per_pixel=cells)
@@ -133,12 +133,12 @@ def _with_half_angle(half_angle_deg: float) -> Imager:
 
 def _with_base_blur(blur_px: float) -> Imager:
     imager = Imager()
-    return imager.with_(psf=imager.psf.with_(base_blur_um=blur_px * imager.pixel_pitch_um))
+    return imager.with_(psf=imager.psf.with_(base_blur_um=blur_px * imager.square_pitch_um))
 
 
 def _with_registration(shift_px: float = 0.0, rotation_deg: float = 0.0) -> Imager:
     imager = Imager()
-    shift_um = (shift_px * imager.pixel_pitch_um, 0.0)
+    shift_um = (shift_px * imager.square_pitch_um, 0.0)
     return imager.with_(registration=Registration(shift_um=shift_um, rotation_deg=rotation_deg))
 
 

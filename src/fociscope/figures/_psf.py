@@ -44,7 +44,7 @@ def draw_psf(
         >>> len(figure.axes)  # two kernels, their colour bar, and profiles
         4
     """
-    psf, pitch_um = imager.psf, imager.pixel_pitch_um
+    psf, pitch_um = imager.psf, imager.square_pitch_um
     kernels = np.asarray(psf.kernel(np.array(depths_um), pitch_um, radius_px=radius_px))
     light = LogNorm(FAINTEST_SHOWN * kernels.max(), kernels.max(), clip=True)
     count = len(depths_um)

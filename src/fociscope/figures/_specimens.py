@@ -212,7 +212,7 @@ def _light_panel(
     shown = draw_image(axes, light, LIGHT_MAP, norm=norm)
     _outline(axes, mask)
     axes.set_title("Emitted light, outline: mask")
-    draw_scale_bar(axes, imager.pixel_pitch_um, light.shape[1])
+    draw_scale_bar(axes, imager.square_pitch_um, light.shape[1])
     _bar(figure, below, shown, LIGHT_LABEL)
 
 
@@ -227,7 +227,7 @@ def _capture_panel(
     axes, below = panel
     shown = draw_image(axes, capture, CAPTURE_MAP, norm=norm)
     axes.set_title(title)
-    draw_scale_bar(axes, imager.pixel_pitch_um, capture.shape[1])
+    draw_scale_bar(axes, imager.square_pitch_um, capture.shape[1])
     _bar(figure, below, shown, LIGHT_LABEL)
 
 
@@ -241,7 +241,7 @@ def _depth_panel(
     axes.clabel(lines, fontsize=6, fmt="%g")
     _outline(axes, mask, "white")
     axes.set_title("Depth, outline: mask")
-    draw_scale_bar(axes, imager.pixel_pitch_um, depth.shape[1])
+    draw_scale_bar(axes, imager.square_pitch_um, depth.shape[1])
     _bar(figure, below, shown, DEPTH_LABEL)
 
 

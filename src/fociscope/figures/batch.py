@@ -71,7 +71,7 @@ class BatchRow:
             captures=np.stack([np.nanmean(image, axis=(1, 3)) for image in captures]),
             nearest_um=np.where(np.isfinite(small), small, np.nan).astype(np.float32),
             lines=tuple(lines),
-            pixel_um=step * result.imager.pixel_pitch_um,
+            pixel_um=step * result.imager.square_pitch_um,
             gap_um=result.imager.gap_um,
         )
 

@@ -131,7 +131,7 @@ def _name(plane: PlaneFit) -> str:
 
 def _profile(axes: Axes, plane: PlaneFit, calibration: Calibration) -> None:
     """Draw light against the distance from the bead, averaged over rings half a pixel wide."""
-    pitch_um = calibration.imager.pixel_pitch_um
+    pitch_um = calibration.imager.square_pitch_um
     measured, fitted = plane.profile
     ring = np.floor(plane.radius_um / (pitch_um / 2)).astype(int)
     count = np.bincount(ring)
@@ -188,7 +188,7 @@ def _picture(axes: Axes, image: Float64Array, plane: PlaneFit, calibration: Cali
         image,
         cmap="gray",
         norm=PowerNorm(0.5, 0.0, top, clip=True),
-        extent=_extent(image, calibration.imager.pixel_pitch_um),
+        extent=_extent(image, calibration.imager.square_pitch_um),
         interpolation="nearest",
     )
     axes.tick_params(length=2, labelsize=7)
@@ -200,7 +200,7 @@ def _residual(axes: Axes, plane: PlaneFit, calibration: Calibration) -> Any:
         cmap=RESIDUAL_MAP,
         vmin=-RESIDUAL_STD,
         vmax=RESIDUAL_STD,
-        extent=_extent(plane.residual_std, calibration.imager.pixel_pitch_um),
+        extent=_extent(plane.residual_std, calibration.imager.square_pitch_um),
         interpolation="nearest",
     )
     rms = math.sqrt(float(np.mean(plane.residual_std**2)))

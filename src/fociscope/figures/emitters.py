@@ -56,7 +56,7 @@ def draw_emitters(
         True
     """
     sensors, height, width = capture.shape
-    pitch = imager.pixel_pitch_um
+    pitch = imager.square_pitch_um
     extent = (-0.5 * pitch, (width - 0.5) * pitch, (height - 0.5) * pitch, -0.5 * pitch)
     tall = PANEL_INCH * min(max(height / width, 0.3), 2.0)
     size = (PANEL_INCH * (sensors + 1) + 1.0, HEAD_INCH + tall + SIDE_INCH + 0.6)

@@ -79,7 +79,7 @@ def _captures(
         grey = PowerNorm(0.5, 0.0, float(image.max()), clip=True)
         draw_image(axes, image, CAPTURE_MAP, norm=grey)
         axes.set_title(titles[sensor])
-        draw_scale_bar(axes, result.imager.pixel_pitch_um, image.shape[1])
+        draw_scale_bar(axes, result.imager.square_pitch_um, image.shape[1])
 
 
 def _colour_bar(
@@ -99,7 +99,7 @@ def _side_view(axes: Axes, result: Reconstruction, depths: Normalize) -> None:
 
     A layer's band spans one standard deviation of its depth to either side of the line.
     """
-    width_mm = result.mask.shape[-1] * result.imager.pixel_pitch_um / 1000
+    width_mm = result.mask.shape[-1] * result.imager.square_pitch_um / 1000
     half_um = 0.012 * result.imager.gap_um
     edges_mm = np.linspace(0, width_mm, result.mask.shape[-1] + 1)
     layers = zip(result.present, result.mask, result.depth_um, result.depth_std_um, strict=True)
@@ -193,7 +193,7 @@ def draw_reconstruction(result: Reconstruction, title: str = "") -> Figure:
     _check_single(result)
     layers, height, width = result.probability.shape
     sensors = len(result.captures)
-    pitch = result.imager.pixel_pitch_um
+    pitch = result.imager.square_pitch_um
     depth_range = Normalize(0, result.imager.gap_um)
     with mpl.rc_context(STYLE):
         columns = max(layers, sensors + 2)
@@ -253,7 +253,7 @@ def draw_comparison(result: Reconstruction, truth: Truth, title: str = "") -> Fi
     """
     _check_single(result)
     layers, height, width = result.probability.shape
-    pitch = result.imager.pixel_pitch_um
+    pitch = result.imager.square_pitch_um
     depth_range = Normalize(0, result.imager.gap_um)
     outcome_colours = ListedColormap([EMPTY, "#9fd3c7", "#e69f00", "#d55e9a"])
     with mpl.rc_context(STYLE):

@@ -4,6 +4,7 @@ from fociscope.imager._camera import Camera
 from fociscope.imager._photon_budget import PhotonBudget, SensorBudget, photon_budget
 from fociscope.imager.fixed_pattern import FixedPattern
 from fociscope.imager.geometry import Boundary, Imager
+from fociscope.imager.new_file import write_commented_imager
 from fociscope.imager.projector import LayerProjector
 from fociscope.imager.psf import (
     PSF_KINDS,
@@ -14,6 +15,7 @@ from fociscope.imager.psf import (
     MeasuredPsf,
     Psf,
     Tissue,
+    radial_area_response,
     radial_pixel_response,
 )
 from fociscope.imager.registration import (
@@ -44,5 +46,7 @@ __all__ = [
     "fit_similarity",
     "match_points",
     "photon_budget",
+    "radial_area_response",
     "radial_pixel_response",
+    "write_commented_imager",
 ]

@@ -176,16 +176,7 @@ def photon_budget(imager: Imager, *, cell_photons_per_s: float, depth_um: float)
 
 def _sensor_budget(imager: Imager, name: str, distance_um: float, emitted: float) -> SensorBudget:
     camera = imager.camera
-    reach_px = imager.psf.encircled_radius_um(distance_um, BUDGET_ENERGY) / imager.pixel_pitch_um
-    kernel = torch.as_tensor(
-        imager.psf.kernel(
-            torch.tensor(distance_um, dtype=torch.float64),
-            imager.pixel_pitch_um,
-            radius_px=min(math.ceil(reach_px + 0.5), max(imager.frame_px) // 2),
-        )
-    )
-    brightest_share = float(kernel.max())
-    landing_share = float(_within_frame(kernel, imager.frame_px).sum())
+    brightest_share, landing_share = _shares(imager, distance_um)
     photons = emitted * brightest_share
     signal_e = photons * camera.quantum_efficiency
     cds = camera.correlated_double_sampling
@@ -206,6 +197,27 @@ def _sensor_budget(imager: Imager, name: str, distance_um: float, emitted: float
         fixed_pattern_e=math.hypot(camera.prnu * signal_e, 0.0 if cds else camera.dsnu_e),
         saturated=signal_e >= camera.light_room_e,
     )
+
+
+def _shares(imager: Imager, distance_um: float) -> tuple[float, float]:
+    """Return what the brightest pixel and the frame collect of a cell above the middle pixel."""
+    if not imager.has_plain_pixels:
+        middle = tuple(side // 2 for side in imager.frame_px)
+        place = torch.from_numpy(imager.pixel_centres_um()[middle]).flip(0)
+        emitter = torch.cat([place, place.new_tensor([distance_um])])[None]
+        alone = imager.with_(sensors=1, sensor_gains=(1.0, 1.0), dead_pixels=())
+        seen = torch.as_tensor(alone.pixel_response(emitter))
+        return float(seen.max()), float(seen.sum())
+    pitch_um = imager.square_pitch_um
+    reach_px = imager.psf.encircled_radius_um(distance_um, BUDGET_ENERGY) / pitch_um
+    kernel = torch.as_tensor(
+        imager.psf.kernel(
+            torch.tensor(distance_um, dtype=torch.float64),
+            pitch_um,
+            radius_px=min(math.ceil(reach_px + 0.5), max(imager.frame_px) // 2),
+        )
+    )
+    return float(kernel.max()), float(_within_frame(kernel, imager.frame_px).sum())
 
 
 def _within_frame(kernel: Tensor, frame_px: tuple[int, int]) -> Tensor:

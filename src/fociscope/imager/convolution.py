@@ -61,9 +61,9 @@ class Window(NamedTuple):
     """(y, x) of the frame that starts at pixel 0, where the window runs on beyond it as its mirror
     image. Images then cover the frame alone: reading repeats its pixels, and writing adds up."""
 
-    def source(self, asked: tuple[Span, Span], radius_px: int) -> tuple[Span, Span]:
+    def source(self, asked: tuple[Span, Span], radii_px: tuple[int, int]) -> tuple[Span, Span]:
         """Return the part of this window whose light reaches the spans (y, x)."""
-        return asked[0].source(self.y, radius_px), asked[1].source(self.x, radius_px)
+        return asked[0].source(self.y, radii_px[0]), asked[1].source(self.x, radii_px[1])
 
     def shape(self) -> tuple[int, int]:
         """Return the (y, x) size of images."""
@@ -105,7 +105,7 @@ def convolve_and_sum(
     outputs: int,
     source: Window,
     target: Window,
-    radius_px: int,
+    radius_px: int | tuple[int, int],
     memory_bytes: int,
 ) -> Tensor:
     """Convolve each of `from` images with a kernel for each of `to` outputs, and sum over `from`.
@@ -116,13 +116,14 @@ def convolve_and_sum(
         outputs: how many `to` images there are.
         source: what `images` cover.
         target: what to return.
-        radius_px: of the kernels.
+        radius_px: of the kernels, or (y, x).
         memory_bytes: to work in, beside `images` and what is returned. A tile takes no more; more
             scenes go together while it lasts.
 
     Returns:
         (scene, to, y, x) of `target`.
     """
+    radii_px = radius_px if isinstance(radius_px, tuple) else (radius_px, radius_px)
     inputs, size = images.shape[1], images.element_size()
     # Padded images and spectra (and the mirrored ones), transfer functions real and complex, sums,
     # their inverse transforms and the tile.
@@ -132,8 +133,8 @@ def convolve_and_sum(
     while True:
         tiles = [list(span.tiles(side)) for span in (target.y, target.x)]
         grid_y, grid_x = (
-            max(tile.grid(tile.source(span, radius_px), radius_px) for tile in row)
-            for row, span in zip(tiles, (source.y, source.x), strict=True)
+            max(tile.grid(tile.source(span, radius), radius) for tile in row)
+            for row, span, radius in zip(tiles, (source.y, source.x), radii_px, strict=True)
         )
         grid = grid_y, grid_x
         scene_bytes = per_sample * grid_y * (grid_x // 2 + 1)
@@ -146,7 +147,7 @@ def convolve_and_sum(
         scenes = slice(start, start + chunk)
         kernels = transfer(scenes, grid)
         for asked in product(tiles[0], tiles[1]):
-            near = source.source(asked, radius_px)
+            near = source.source(asked, radii_px)
             if all(span.stop > span.start for span in near):
                 tile = _tile(source.read(images[scenes], near), kernels, grid, near, asked)
                 target.write(result[scenes], asked, tile)

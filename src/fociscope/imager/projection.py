@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from fociscope.errors import ImagerError
+from fociscope.imager._pixel_response import sensitive_size_um
 from fociscope.imager.convolution import Span, Window, convolve_and_sum
+from fociscope.imager.psf._areas import PixelGrid, area_transfer
 from fociscope.imager.psf._bank import kernel_interpolator
 from fociscope.imager.psf._base import KERNEL_ENERGY, Psf
 from fociscope.imager.registration import Resampling
@@ -78,8 +80,6 @@ class Projection:
         farthest_um = min(imager.gap_um, widest.depth_range_um[1])
         reach_um = _reach_um(widest, farthest_um)
         offset_um = imager.registration.shift_in_a_um() if imager.sensors == 2 else None
-        shift_px = math.ceil(math.hypot(*(offset_um or (0, 0))) / imager.pixel_pitch_um)
-        radius_px = math.ceil(reach_um / imager.pixel_pitch_um + 0.5) + shift_px
         turned = imager.sensors == 2 and imager.registration.is_rotated_or_scaled
         margin = imager.registration.margin_px(frame_px) if turned else 0
         self.resampling = (
@@ -87,18 +87,19 @@ class Projection:
             if turned
             else None
         )
-        farthest_px = max(frame_px) - 1 + margin
-        if imager.boundary == "reflect":
-            farthest_px = FARTHEST_FRAMES * max(frame_px)
-        self.radius_px = min(radius_px, farthest_px)
+        self.areas = _pixel_grid(imager, reach_um, offset_um, frame_px, margin)
+        self.radii_px = self.areas.radii_px
+        self.radius_px = max(self.radii_px)
         self.offsets_um = (None, offset_um)[: imager.sensors]
         self.frame_px, self.margin = frame_px, margin
 
-        outside = margin + self.radius_px if imager.boundary == "reflect" else 0
+        above, beside = (
+            margin + radius if imager.boundary == "reflect" else 0 for radius in self.radii_px
+        )
         height, width = frame_px
         self.source = Window(
-            Span(-outside, height + outside),
-            Span(-outside, width + outside),
+            Span(-above, height + above),
+            Span(-beside, width + beside),
             mirrors=frame_px if imager.boundary == "reflect" else None,
         )
         self.target = Window(Span(-margin, height + margin), Span(-margin, width + margin))
@@ -113,7 +114,7 @@ class Projection:
             outputs=self.imager.sensors,
             source=self.source,
             target=self.target,
-            radius_px=self.radius_px,
+            radius_px=self.radii_px,
             memory_bytes=self.memory_bytes,
         )
         if self.resampling is not None:
@@ -133,7 +134,7 @@ class Projection:
             outputs=self.distance_um.shape[1],
             source=self.target,
             target=self.source,
-            radius_px=self.radius_px,
+            radius_px=self.radii_px,
             memory_bytes=self.memory_bytes,
         )
 
@@ -173,13 +174,24 @@ class Projection:
     ) -> Tensor:
         """Return (scene, layer, sensor, ky, kx) for distances (scene, layer, sensor)."""
         parameters_of_scenes = {name: value[scenes] for name, value in self.per_sample.items()}
+        response = self._interpolated(distance_um, offset_um, parameters_of_scenes)
+        if not self.imager.has_plain_pixels:
+            return area_transfer(
+                self.psf,
+                distance_um,
+                self.areas,
+                grid,
+                offset_um=offset_um,
+                response=response,
+                **parameters_of_scenes,
+            )
         return self.psf.transfer(
             distance_um,
-            pixel_pitch_um=self.imager.pixel_pitch_um,
+            pixel_pitch_um=self.imager.square_pitch_um,
             radius_px=self.radius_px,
             grid=grid,
             offset_um=offset_um,
-            pixel_response=self._interpolated(distance_um, offset_um, parameters_of_scenes),
+            pixel_response=response,
             **parameters_of_scenes,
         )
 
@@ -200,13 +212,15 @@ class Projection:
         )
         if now and not (parameter and _within(now[parameter[0]], parameter[1])):
             return None
+        plain = self.imager.has_plain_pixels
         interpolator = kernel_interpolator(
             self.psf.model_copy(update=dict.fromkeys(later, 0.0)),
-            pixel_pitch_um=self.imager.pixel_pitch_um,
-            radius_px=self.radius_px,
+            pixel_pitch_um=self.imager.square_pitch_um if plain else 0.0,
+            radius_px=self.radius_px if plain else 0,
             depth_um=(least_um, min(most_um, self.imager.gap_um)),
             offset_um=offset_um,
             parameter=parameter,
+            areas=None if plain else self.areas,
         )
         return None if interpolator is None else interpolator.pixel_response(distance_um, **now)
 
@@ -233,6 +247,46 @@ class Projection:
             for extreme in (value.detach().min(), value.detach().max()):
                 self.psf.with_(**{name: float(extreme)})
         return {n: v.expand(depth_um.shape[:-1]) for n, v in checked.items()}
+
+
+def _pixel_grid(
+    imager: Imager,
+    reach_um: float,
+    offset_um: tuple[float, float] | None,
+    frame_px: tuple[int, int],
+    margin: int,
+) -> PixelGrid:
+    """Return the pixels of a kernel that holds light as far as it gets, or the frame does.
+
+    Raises:
+        ImagerError: If rows are staggered: layers have no such grid.
+    """
+    if any(imager.row_shift_um):
+        raise ImagerError(
+            f"imager {imager.name!r} has staggered rows, and layers lie on a grid that has none; "
+            "Imager.pixel_response gives what its pixels collect of point emitters"
+        )
+    oblong = imager.pitch_um[0] != imager.pitch_um[1]
+    if oblong and imager.sensors == 2 and imager.registration.is_rotated_or_scaled:
+        raise ImagerError(
+            f"imager {imager.name!r} has pixels of {imager.pitch_um[0]:g} x "
+            f"{imager.pitch_um[1]:g} µm and a sensor B that is rotated or scaled; images are "
+            "turned on square pixels only: state a shift alone"
+        )
+    shift_um = math.hypot(*(offset_um or (0, 0)))
+    # The radius is that of the longer side where pixels are square, as it has always been.
+    sides = (max(frame_px),) * 2 if imager.has_plain_pixels else frame_px
+    radii = []
+    for pitch, side in zip(imager.pitch_um, sides, strict=True):
+        radius = math.ceil(reach_um / pitch + 0.5) + math.ceil(shift_um / pitch)
+        reflect = imager.boundary == "reflect"
+        radii.append(min(radius, FARTHEST_FRAMES * side if reflect else side - 1 + margin))
+    return PixelGrid(
+        imager.pitch_um,
+        (radii[0], radii[1]),
+        sensitive_size_um(imager),
+        imager.sensitive_offset_um,
+    )
 
 
 @lru_cache(maxsize=64)

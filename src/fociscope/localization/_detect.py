@@ -40,7 +40,7 @@ class FilterBank:
             scipy.fft.next_fast_len(2 * side, real=True) for side in (height, width)
         )
         sensors = response.imager.sensors
-        middle = np.array([width // 2, height // 2]) * response.imager.pixel_pitch_um
+        middle = np.array([width // 2, height // 2]) * response.imager.square_pitch_um
         places = np.array([[*middle, depth] for depth in self.depth_um])
         images = response(places)[0].reshape(len(places), sensors, height, width)
         self._h = self._spectra(images)
@@ -89,7 +89,7 @@ class FilterBank:
         best = rise.max(0)
         found: list[list[float]] = []
         bound = max(least, SHARE * float(best.max()))
-        pitch = self.response.imager.pixel_pitch_um
+        pitch = self.response.imager.square_pitch_um
         while len(found) < most:
             y, x = np.unravel_index(best.argmax(), best.shape)
             if best[y, x] < bound:

@@ -257,7 +257,7 @@ def _moved(
     place = fit.place_um + np.clip(by_um, -LONGEST_UM, LONGEST_UM)
     limit = np.maximum(LONGEST_SHARE * room, 5.0)
     place[:, 2] = np.clip(depth + np.clip(by_um[:, 2], -limit, limit), low, high)
-    pitch = response.imager.pixel_pitch_um
+    pitch = response.imager.square_pitch_um
     edge = (np.array(response.frame_px[::-1]) - 0.5) * pitch
     place[:, :2] = np.clip(place[:, :2], -0.5 * pitch, edge)
     return place, np.maximum(fit.light + by_light, 0.1 * fit.light)

@@ -139,7 +139,7 @@ class EmitterResponse:
         self, y_um: Float64Array, x_um: Float64Array, distance_um: Float64Array, gain: float
     ) -> Float32Array:
         """Return (emitter, 4, y, x): images on one sensor, derivatives by x, y and distance."""
-        kernels, pitch = self._kernels, self.imager.pixel_pitch_um
+        kernels, pitch = self._kernels, self.imager.square_pitch_um
         u, du = _along(kernels.rows, y_um / pitch, kernels.reach, self.frame_px[0])
         v, dv = _along(kernels.columns, x_um / pitch, kernels.reach, self.frame_px[1])
         core, dcore = self._core(distance_um)
@@ -211,7 +211,7 @@ def _decomposed(imager: Imager, side_px: int) -> _Kernels:
         )
     distance_um = torch.exp(first + step * torch.arange(count, dtype=torch.float64))
     distance_um = distance_um.clamp(least, most)
-    is_near = distance_um < FAR_PX * imager.pixel_pitch_um
+    is_near = distance_um < FAR_PX * imager.square_pitch_um
     near = _sampled(imager, distance_um[is_near], reach, PHASES)
     far = _sampled(imager, distance_um[~is_near], reach, FAR_PHASES)
     fine = np.concatenate([near, _denser(far, PHASES // FAR_PHASES)])
@@ -236,7 +236,7 @@ def _sampled(imager: Imager, distance_um: Tensor, reach: int, phases: int) -> Fl
     fine = np.zeros((len(distance_um), side, side), np.float32)
     if len(distance_um) == 0:
         return fine
-    pitch = imager.pixel_pitch_um
+    pitch = imager.square_pitch_um
     even = imager.psf.symmetric and imager.psf.radial
     widest_um = imager.psf.encircled_radius_um(float(distance_um.max()), 1 - MISSED)
     radius = min(reach, math.ceil(widest_um / pitch) + 2)

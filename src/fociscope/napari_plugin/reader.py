@@ -72,7 +72,7 @@ def capture_layers(paths: Sequence[Path]) -> list[LayerData]:
     reference = Imager.reference()
     with open_captures(paths) as series:
         captures = series.read()
-        pitch_um = series.pixel_size_um or reference.pixel_pitch_um
+        pitch_um = series.pixel_size_um or reference.square_pitch_um
         is_single = series.is_single
     is_b = len(paths) == 1 and captures.shape[1] == 1 and paths[0].stem.lower().endswith("b")
     return capture_image_planes(
@@ -94,7 +94,7 @@ def data_set_layers(path: Path) -> list[LayerData]:
         FileFormatError: it is none, or damaged.
     """
     reference = Imager.reference()
-    pitch_um, gap_um = reference.pixel_pitch_um, reference.gap_um
+    pitch_um, gap_um = reference.square_pitch_um, reference.gap_um
     data = read_images_depth(path)
     if data.depth_um is None and (data.raw is not None or data.depth_map_um is not None):
         warnings.warn(

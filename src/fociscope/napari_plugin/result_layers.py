@@ -41,7 +41,7 @@ def result_layers(result: Reconstruction, *, with_captures: bool = True) -> list
     if result.captures.ndim > 4:
         raise ValueError(f"a series has one leading axis; got {result.captures.shape[:-3]}")
     imager = result.imager
-    pitch_um, gap_um = imager.pixel_pitch_um, imager.gap_um
+    pitch_um, gap_um = imager.square_pitch_um, imager.gap_um
     known = {
         "result": result,
         "model": result.model,

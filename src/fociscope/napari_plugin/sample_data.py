@@ -46,14 +46,14 @@ def _scenes(count: int) -> list[LayerData]:
     imager = Imager.reference()
     scenes = simulate(count, seed=SEED, layers=4, imager=imager)
     first = 0 if count == 1 else slice(None)
-    place: dict[str, Any] = {"gap_um": imager.gap_um, "pixel_pitch_um": imager.pixel_pitch_um}
+    place: dict[str, Any] = {"gap_um": imager.gap_um, "pixel_pitch_um": imager.square_pitch_um}
     return [
         *capture_image_planes(scenes.captures[first], **place),
         *image_planes(
             scenes.layers[first],
             Depths(scenes.depth_um[first]),
             name="true light",
-            pixel_pitch_um=imager.pixel_pitch_um,
+            pixel_pitch_um=imager.square_pitch_um,
             deepest_um=imager.gap_um,
             limits=(0.0, float(scenes.layers.max())),
             gamma=LIGHT_GAMMA,

@@ -92,7 +92,7 @@ def read_saved_map(folder: Path) -> list[LayerData]:
         probability,
         intensity,
         Depths(depth_um, depth_std_um, result.present),
-        pixel_pitch_um=imager.pixel_pitch_um,
+        pixel_pitch_um=imager.square_pitch_um,
         gap_um=imager.gap_um,
         metadata=known,
     )

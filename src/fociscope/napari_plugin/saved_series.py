@@ -70,7 +70,7 @@ def read_saved_series(folder: Path) -> list[LayerData]:
         _lazy(image, PROBABILITY),
         _lazy(image, INTENSITY),
         Depths(depth_um, depth_std_um, present),
-        pixel_pitch_um=imager.pixel_pitch_um,
+        pixel_pitch_um=imager.square_pitch_um,
         gap_um=imager.gap_um,
         brightest=float(first.max()),
         metadata=known,

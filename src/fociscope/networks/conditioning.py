@@ -55,7 +55,7 @@ def optics_features(imager: Imager) -> Tensor:
         imager.psf.encircled_radius_um(
             min(max(share * imager.gap_um, nearest_um), farthest_um), energy
         )
-        / imager.pixel_pitch_um
+        / imager.square_pitch_um
         for share in DISTANCE_SHARES
         for energy in ENERGIES
     ]
@@ -106,7 +106,7 @@ class TabulatedOptics:
                     psf.with_(
                         **{parameter: bounds[0] + n * self._step, "base_blur_um": 0.0}
                     ).encircled_radius_um(share * imager.gap_um, energy)
-                    / imager.pixel_pitch_um
+                    / imager.square_pitch_um
                     for share in DISTANCE_SHARES
                     for energy in ENERGIES
                 ]

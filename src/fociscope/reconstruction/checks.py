@@ -142,7 +142,7 @@ def check_pixel_size(pixel_size_um: float | None, imager: Imager) -> None:
         pixel_size_um: as the files state it; None where none does.
         imager: that the captures are taken for.
     """
-    pitch_um = imager.pixel_pitch_um
+    pitch_um = imager.square_pitch_um
     if pixel_size_um is None or abs(pixel_size_um / pitch_um - 1) <= PITCH_TOLERANCE:
         return
     warning = FociscopeWarning(
@@ -165,13 +165,13 @@ def _half_light_px(imager: Imager, share: float) -> float:
     """Return the radius of the circle with half of the light, at a share of the gap."""
     least, most = imager.psf.depth_range_um
     distance_um = min(max(share * imager.gap_um, least), most)
-    return imager.psf.encircled_radius_um(distance_um, ENERGIES[0]) / imager.pixel_pitch_um
+    return imager.psf.encircled_radius_um(distance_um, ENERGIES[0]) / imager.square_pitch_um
 
 
 @lru_cache(maxsize=8)
 def _corners(info: ModelInfo) -> tuple[Imager, Imager]:
     """Return the imagers of the family with the least blur and with the most."""
-    pitch_um = info.imager.pixel_pitch_um
+    pitch_um = info.imager.square_pitch_um
     least, most = (
         info.imager.with_(psf=info.imager.psf.with_(half_angle_deg=a, base_blur_um=b * pitch_um))
         for a, b in zip(info.half_angle_deg, info.base_blur_px, strict=True)
@@ -201,7 +201,7 @@ def _apart(imager: Imager) -> list[str]:
     if imager.sensors < 2:
         return []
     share = share_seen_by_both(
-        imager.registration, imager.frame_px, pixel_pitch_um=imager.pixel_pitch_um
+        imager.registration, imager.frame_px, pixel_pitch_um=imager.square_pitch_um
     )
     if share >= LEAST_SEEN_BY_BOTH:
         return []

@@ -239,7 +239,7 @@ class Model:
         captures = captures / unit
         precision = self.precision_for(captures.shape[-2], captures.shape[-1], tile_px)
         network, calibration = self._folded_for(layers, precision)
-        on_a = aligned(captures, imager.registration, pixel_pitch_um=imager.pixel_pitch_um)
+        on_a = aligned(captures, imager.registration, pixel_pitch_um=imager.square_pitch_um)
         maps = captures.new_empty(2, len(captures), layers, *captures.shape[-2:])
         for y, x, output in in_tiles(network, on_a, tile_px):
             presence = calibration.presence(output)
@@ -359,7 +359,7 @@ def load_model(
     """
     network, info = read_model(find_model(name_or_path))
     if isinstance(imager, str | Path):
-        imager = Imager.from_toml(imager)
+        imager = Imager.load(imager)
     imager = imager or info.imager
     found = check_imager(imager, info)
     where = pick_device(device)

@@ -206,7 +206,7 @@ def tabulate_foci(result: LayeredMap, *, cell_diameter_um: float = CELL_DIAMETER
 
     probability = result.probability.ravel()[inside].astype(np.float64)
     area_px, weight = summed(), summed(probability)
-    pitch_um = result.imager.pixel_pitch_um
+    pitch_um = result.imager.square_pitch_um
     area_um2 = area_px * pitch_um**2
     y, x = within // width + 0.5, within % width + 0.5
     highest = highest_in_each(numbers, foci, result.probability)

@@ -71,7 +71,7 @@ def write_ome_tiffs(content: MapContent, folder: Path) -> None:
         write_ome_tiff(
             folder / name,
             array,
-            pixel_pitch_um=result.imager.pixel_pitch_um,
+            pixel_pitch_um=result.imager.square_pitch_um,
             depth_um=result.depth_um,
             channel_name=name.removesuffix(".ome.tif"),
             time_s=result.time_s,
@@ -86,7 +86,7 @@ def write_zarr(content: MapContent, folder: Path) -> None:
         zarr_image(result),
         layer_figures(result),
         channels=zarr_channels(result),
-        pixel_pitch_um=result.imager.pixel_pitch_um,
+        pixel_pitch_um=result.imager.square_pitch_um,
         layer_um=layer_spacing_um(result),
         time_s=result.time_s,
         about={"model": result.model, "imager": result.imager.name},
@@ -114,7 +114,7 @@ def write_npz(content: MapContent, folder: Path) -> None:
         "reprojection": result.reprojection,
         "residual": result.residual,
         "plausible": result.plausible,
-        "pixel_pitch_um": np.asarray(result.imager.pixel_pitch_um),
+        "pixel_pitch_um": np.asarray(result.imager.square_pitch_um),
     }
     if result.time_s is not None:
         arrays["time_s"] = result.time_s

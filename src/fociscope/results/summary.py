@@ -31,7 +31,7 @@ def summarise(result: LayeredMap, tables: Tables) -> dict[str, Any]:
         "precision": result.precision,
         "imager": result.imager.model_dump(mode="json"),
         "frame_px": list(result.probability.shape[-2:]),
-        "pixel_pitch_um": result.imager.pixel_pitch_um,
+        "pixel_pitch_um": result.imager.square_pitch_um,
         "warnings": list(result.warnings),
         **_bad_pixels(result),
         "is_series": bool(lead),
@@ -62,7 +62,7 @@ def _frame_summary(
     number: int,
 ) -> dict[str, Any]:
     sensors = "AB"[: result.captures.shape[-3]]
-    pixel_mm2 = (result.imager.pixel_pitch_um / 1000) ** 2
+    pixel_mm2 = (result.imager.square_pitch_um / 1000) ** 2
     return {
         **({"name": result.names[number]} if result.names else {}),
         **({} if result.time_s is None else {"time_s": float(result.time_s[number])}),

@@ -140,7 +140,7 @@ class SeriesFolder:
             (3, *result.probability.shape[-3:]),
             list(layer_figures(result)),
             channels=zarr_channels(result),
-            pixel_pitch_um=result.imager.pixel_pitch_um,
+            pixel_pitch_um=result.imager.square_pitch_um,
             layer_um=layer_spacing_um(result),
             frames_per_chunk=self._frames_per_chunk,
             interval_s=self._interval_s,

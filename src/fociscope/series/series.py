@@ -241,7 +241,7 @@ def series_about(
         "precision": model.precision_for(height, width, tile_px),
         "imager": model.imager.model_dump(mode="json"),
         "frame_px": [height, width],
-        "pixel_pitch_um": model.imager.pixel_pitch_um,
+        "pixel_pitch_um": model.imager.square_pitch_um,
         "warnings": list(model.warnings),
         **({} if foci is None else {"focus_probability": foci.model_dump(mode="json")}),
     }

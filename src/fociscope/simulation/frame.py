@@ -55,7 +55,7 @@ class DrawnFrame:
         """
         margin = surround_margin_px(imager)
         height, width = imager.frame_px
-        return cls((height + 2 * margin, width + 2 * margin), imager.pixel_pitch_um, margin)
+        return cls((height + 2 * margin, width + 2 * margin), imager.square_pitch_um, margin)
 
     @property
     def imager_px(self) -> tuple[int, int]:
@@ -75,10 +75,10 @@ def surround_margin_px(imager: Imager) -> int:
         return 0
     farthest_um = min(imager.gap_um, imager.psf.depth_range_um[1])
     reach_um = imager.psf.encircled_radius_um(farthest_um, SURROUND_ENERGY)
-    margin = min(round(reach_um / imager.pixel_pitch_um), max(imager.frame_px))
+    margin = min(round(reach_um / imager.square_pitch_um), max(imager.frame_px))
     if imager.sensors == 1:
         return margin
-    shift_px = math.hypot(*imager.registration.shift_um) / imager.pixel_pitch_um
+    shift_px = math.hypot(*imager.registration.shift_um) / imager.square_pitch_um
     return margin + math.ceil(shift_px) + imager.registration.margin_px(imager.frame_px)
 
 

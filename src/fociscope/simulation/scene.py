@@ -250,8 +250,8 @@ def _simulate_chunk(
     else:
         captures = project(imager, light, depth_um, drawn=drawn)
     if exposure.exposes:
-        unit = specimen.cells_per_unit_light(imager.pixel_pitch_um)
-        pattern = imager.camera.fixed_pattern(imager.sensors, imager.frame_px)
+        unit = specimen.cells_per_unit_light(imager.square_pitch_um)
+        pattern = imager.fixed_pattern()
         for rng, capture in zip(rngs, captures, strict=True):
             capture.copy_(
                 exposure.expose(

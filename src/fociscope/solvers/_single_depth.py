@@ -241,7 +241,7 @@ def _one_sensor(captures: Tensor, imager: Imager) -> Likelihood:
         n = used.sum()
         best = torch.full_like(power[:, 0], -torch.inf)
         for spectrum in FAMILY:
-            prior = spectrum.power(f2 / imager.pixel_pitch_um**2)
+            prior = spectrum.power(f2 / imager.square_pitch_um**2)
             prior = prior * count.sum() / (prior * count).sum()
             for noise in NOISE:
                 covariance = prior * response + noise * largest
@@ -270,7 +270,7 @@ class _TwoSensors:
         """Return the covariance of the captures of a layer at (scene,) depths."""
         depths_um = depth_um[:, None].to(self.captures)
         operator = _spectral(operator_at(self.dark, depths_um, self.frame_px))
-        prior = circular_of(operator, self.dark).prior(NEARLY_FLAT, self.imager.pixel_pitch_um)
+        prior = circular_of(operator, self.dark).prior(NEARLY_FLAT, self.imager.square_pitch_um)
         assert prior is not None
         response = operator.transfer[:, 0].square().sum(1, keepdim=True)
         # The variance of the layer follows from that of the captures.

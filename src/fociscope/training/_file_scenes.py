@@ -304,7 +304,7 @@ class FileBatches(IterableDataset[TrainingBatch]):
         others = [self.rank] if self.rank else []
         rng = np.random.default_rng([recipe.seeds.training, step, *others])
         psf, gap_um = recipe.grating, recipe.imager.gap_um
-        blur_px = psf.base_blur_um / recipe.imager.pixel_pitch_um
+        blur_px = psf.base_blur_um / recipe.imager.square_pitch_um
         scenes = [
             (
                 s.captures,

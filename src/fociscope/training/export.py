@@ -498,7 +498,7 @@ def _family_batches(
             ),
             psf={
                 "half_angle_deg": half_angle_deg,
-                "base_blur_um": blur_px * recipe.imager.pixel_pitch_um,
+                "base_blur_um": blur_px * recipe.imager.square_pitch_um,
             },
             optics=live.conditioning.optics(drawn.half_angle_deg, drawn.base_blur_px),
             spoiled=spoiled,

@@ -59,7 +59,7 @@ class LiveScenes(IterableDataset[TrainingBatch]):
         self.device = torch.device(device)
         imager = recipe.imager
         self.conditioning = Conditioning(recipe)
-        self.fixed_pattern = imager.camera.fixed_pattern(imager.sensors, imager.frame_px)
+        self.fixed_pattern = imager.fixed_pattern()
         #: Receives the number of scenes of each chunk of the first pool.
         self.on_first_scenes: Callable[[int], None] | None = None
 
@@ -97,7 +97,7 @@ class LiveScenes(IterableDataset[TrainingBatch]):
             parameter_range=("half_angle_deg", family.half_angle_deg),
             device=self.device,
             half_angle_deg=half_angle_deg,
-            base_blur_um=base_blur_px * imager.pixel_pitch_um,
+            base_blur_um=base_blur_px * imager.square_pitch_um,
         )
         collected = recipe.grating.collected(half_angle_deg).reshape(-1, 1, 1, 1)
         return SceneTensors(

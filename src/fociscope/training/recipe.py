@@ -294,7 +294,9 @@ class Recipe(RecipePart):
         imager, network = values.get("imager"), values.get("network", {})
         if isinstance(imager, str):
             folder = (info.context or {}).get("folder", "")
-            imager = _imager_of_file(Path(os.path.normpath(Path(folder, imager))))
+            preset = imager in Imager.presets()
+            path = Path(os.path.normpath(Path(folder, imager)))
+            imager = Imager.preset(imager) if preset else _imager_of_file(path)
             values = {**values, "imager": imager}
         if isinstance(network, dict) and "sensors" not in network:
             sensors = imager.get("sensors") if isinstance(imager, dict) else None
@@ -333,7 +335,7 @@ class Recipe(RecipePart):
     @model_validator(mode="after")
     def _imagers_fit(self) -> Self:
         grating = self.grating
-        pitch_um = self.imager.pixel_pitch_um
+        pitch_um = self.imager.square_pitch_um
         for half_angle_deg, blur_px in zip(
             self.family.half_angle_deg, self.family.base_blur_px, strict=True
         ):

@@ -88,14 +88,14 @@ def new_recipe(
     path = Path(path)
     if path.suffix != ".toml":
         raise RecipeError(f"{path}: the name of a recipe must end in .toml", value=str(path))
-    chip = Imager() if imager is None else Imager.from_toml(imager)
+    chip = Imager() if imager is None else Imager.load(imager)
     text = "\n".join(
         [
             f"# Recipe of the model {_name(path)}. What it does not name keeps its default; every",
             "# key is explained in docs/training.md.",
             f'name = "{_name(path)}"',
             "",
-            *_imager_lines(chip, None if imager is None else _relative(Path(imager), path)),
+            *_imager_lines(chip, _imager_name(imager, path)),
             *_family_lines(chip),
             *_training_lines(chip, start_from),
             "",
@@ -139,6 +139,13 @@ def _name(path: Path) -> str:
     return name or "my-model"
 
 
+def _imager_name(imager: Path | str | None, recipe: Path) -> str | None:
+    """Return what the recipe calls its imager: the name of a preset, or a path; None for none."""
+    if imager is None or str(imager) in Imager.presets():
+        return None if imager is None else str(imager)
+    return _relative(Path(imager), recipe)
+
+
 def _relative(imager: Path, recipe: Path) -> str:
     """Return the imager's path as the recipe beside or above it names it."""
     try:
@@ -158,7 +165,7 @@ def _imager_lines(chip: Imager, file: str | None) -> list[str]:
         '# The chip. In place of this table, imager = "imager.toml" names a file, such as that',
         "# of a calibration.",
         "[imager]",
-        f"pixel_pitch_um = {chip.pixel_pitch_um}",
+        f"pixel_pitch_um = {chip.square_pitch_um}",
         f"frame_px = [{height}, {width}]",
         f"sensors = {chip.sensors}                     # the network follows",
         f"gap_um = {chip.gap_um}",
@@ -170,7 +177,7 @@ def _imager_lines(chip: Imager, file: str | None) -> list[str]:
 def _family_lines(chip: Imager) -> list[str]:
     psf = chip.psf.model_dump()
     angle_deg = float(psf.get("half_angle_deg", 18.0))
-    blur_px = chip.psf.base_blur_um / chip.pixel_pitch_um
+    blur_px = chip.psf.base_blur_um / chip.square_pitch_um
     low_deg = max(HALF_ANGLES_DEG[0], math.floor(angle_deg - AROUND_HALF_ANGLE_DEG))
     high_deg = min(HALF_ANGLES_DEG[1], math.ceil(angle_deg + AROUND_HALF_ANGLE_DEG))
     low_px = max(0.0, math.floor(10 * (blur_px - AROUND_BASE_BLUR_PX)) / 10)

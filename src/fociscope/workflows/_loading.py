@@ -104,7 +104,7 @@ def loaded_model(options: ReconstructionOptions, frame_px: Callable[[], tuple[in
 def named_imager(options: ReconstructionOptions) -> Imager | None:
     """Return the imager that options name, read from its file if need be; None for the model's."""
     imager = options.imager
-    return imager if imager is None or isinstance(imager, Imager) else Imager.from_toml(imager)
+    return imager if imager is None or isinstance(imager, Imager) else Imager.load(imager)
 
 
 def data_set_imager(paths: Sequence[Path]) -> Imager | None:

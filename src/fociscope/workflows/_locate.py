@@ -311,7 +311,7 @@ def _write(part: Path, emitters: Emitters, series: CaptureSeries, imager: Imager
     write_ome_tiff(
         part / RENDERING,
         rendered(e.of_frame(0), imager, depth_um),
-        pixel_pitch_um=imager.pixel_pitch_um,
+        pixel_pitch_um=imager.square_pitch_um,
         depth_um=depth_um,
         channel_name="light",
     )
@@ -326,7 +326,7 @@ def rendered(emitters: Emitters, imager: Imager, depth_um: np.ndarray) -> Float3
     height, width = imager.frame_px
     out = np.zeros((len(depth_um), height, width), np.float32)
     y, x = np.arange(height)[:, None], np.arange(width)
-    pitch = imager.pixel_pitch_um
+    pitch = imager.square_pitch_um
     for n in range(len(emitters)):
         plane = int(np.abs(depth_um - emitters.depth_um[n]).argmin())
         squared = (y - emitters.y_um[n] / pitch) ** 2 + (x - emitters.x_um[n] / pitch) ** 2

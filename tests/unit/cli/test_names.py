@@ -10,6 +10,7 @@ import pytest
 
 from fociscope.cli import names
 from fociscope.evaluation.suite import SUITES
+from fociscope.imager import Imager
 from fociscope.networks import shipped_models
 from fociscope.simulation import SPECIMEN_KINDS
 from fociscope.solvers import SOLVERS
@@ -38,6 +39,7 @@ def light(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_names_are_those_of_the_registries() -> None:
+    assert Imager.presets() == names.IMAGERS
     assert set(names.SPECIMENS) == set(SPECIMEN_KINDS)
     assert set(names.SOLVERS) == set(SOLVERS)
     assert list(names.SUITES) == list(SUITES)

@@ -199,7 +199,8 @@ def test_a_quadrant_transfers_as_the_window_that_it_is_mirrored_to(grid: tuple[i
 @pytest.mark.parametrize("variance_px2", [0.0, 0.05, 3.0])
 def test_the_discrete_gaussian_has_its_variance(variance_px2: float) -> None:
     grid = 64, 50
-    transfer = discrete_gaussian_transfer(torch.tensor(variance_px2, dtype=torch.float64), grid)
+    variance = torch.tensor(variance_px2, dtype=torch.float64)
+    transfer = discrete_gaussian_transfer(variance, variance, grid)
     blur = torch.fft.irfft2(half_plane(transfer, grid), s=grid)
     assert float(blur.sum()) == pytest.approx(1)
     assert float(blur.min()) > -1e-15

@@ -191,7 +191,7 @@ def _seen_and_slope(projection: Projection, depth_um: Tensor, images: Tensor) ->
         outputs=2 * projection.imager.sensors,
         source=projection.source,
         target=projection.target,
-        radius_px=projection.radius_px,
+        radius_px=projection.radii_px,
         memory_bytes=projection.memory_bytes,
     )
     return both if projection.gains is None else both * projection.gains.repeat(2, 1, 1)

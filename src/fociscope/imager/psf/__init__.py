@@ -14,7 +14,11 @@ from fociscope.imager.psf._angular_response import AngularResponsePsf
 from fociscope.imager.psf._base import KERNEL_ENERGY, FitParameter, Psf
 from fociscope.imager.psf._gaussian import GaussianPsf
 from fociscope.imager.psf._measured import MeasuredPsf
-from fociscope.imager.psf._pixels import OuterEnergy, radial_pixel_response
+from fociscope.imager.psf._pixels import (
+    OuterEnergy,
+    radial_area_response,
+    radial_pixel_response,
+)
 from fociscope.imager.psf._tissue import Tissue
 from fociscope.registry import Registry
 
@@ -30,6 +34,7 @@ __all__ = [
     "OuterEnergy",
     "Psf",
     "Tissue",
+    "radial_area_response",
     "radial_pixel_response",
 ]
 

@@ -13,7 +13,6 @@ the ray: the table says nothing of it, and it is taken to be dark.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
@@ -28,7 +27,7 @@ from fociscope.errors import FociscopeError
 from fociscope.imager.psf._base import FitParameter
 from fociscope.imager.psf._grating import GratingPsf
 from fociscope.imager.psf._media import Index, Medium, NamedIndex, refractive_index
-from fociscope.imager.psf._pixels import potential_pixel_response
+from fociscope.imager.psf._pixels import potential_area_response
 from fociscope.imager.psf._response_table import even_and_odd, read_response_file, response_problem
 from fociscope.imager.psf._transmission import TABLE_INTERVALS, outer_energy_table
 
@@ -227,25 +226,63 @@ class AngularResponsePsf(GratingPsf):
         )
         if self.symmetric or offset_um is None:
             return response
-        azimuth = math.radians(self.table_axis_deg)
-        return response + potential_pixel_response(
-            self._potential_over_radius(distance_um, parameters_of_scenes.get("angle_scale")),
+        side_px = torch.arange(
+            -radius_px, radius_px + 1, dtype=torch.float64, device=response.device
+        )
+        y_um, x_um = (side_px * pixel_pitch_um - offset for offset in offset_um)
+        odd = self._odd_response(
             distance_um,
-            direction=(math.sin(azimuth), math.cos(azimuth)),
-            pixel_pitch_um=pixel_pitch_um,
-            radius_px=radius_px,
-            offset_um=offset_um,
-            fill_factor=self.fill_factor,
+            y_um=y_um.repeat_interleave(len(side_px)).to(response),
+            x_um=x_um.repeat(len(side_px)).to(response),
+            size_um=(math.sqrt(self.fill_factor) * pixel_pitch_um,) * 2,
+            angular=parameters_of_scenes.get("angle_scale"),
+        )
+        return response + odd.reshape(response.shape)
+
+    def area_response(
+        self,
+        distance_um: Tensor,
+        *,
+        y_um: Tensor,
+        x_um: Tensor,
+        size_um: tuple[float, float],
+        **parameters_of_scenes: Tensor,
+    ) -> Tensor:
+        """Return what rectangles collect; see `Psf.area_response`."""
+        even = super().area_response(
+            distance_um, y_um=y_um, x_um=x_um, size_um=size_um, **parameters_of_scenes
+        )
+        if self.symmetric:
+            return even
+        angular = parameters_of_scenes.get("angle_scale")
+        return even + self._odd_response(
+            distance_um, y_um=y_um, x_um=x_um, size_um=size_um, angular=angular
         )
 
-    def _potential_over_radius(
-        self, distance_um: Tensor, angular: Tensor | None
-    ) -> Callable[[Tensor], Tensor]:
+    def _odd_response(
+        self,
+        distance_um: Tensor,
+        *,
+        y_um: Tensor,
+        x_um: Tensor,
+        size_um: tuple[float, float],
+        angular: Tensor | None,
+    ) -> Tensor:
+        """Return (..., rectangle): the part of an uneven response that goes as cos(azimuth)."""
         scale = distance_um.new_tensor(self.angle_scale) if angular is None else angular
-        table = self._potential(scale.to(distance_um))
-        over_radius = self._over_radius(table, distance_um, angular)
-        nearest = distance_um.clamp(min=NEAREST_UM)[..., None, None, None]
-        return lambda r2_um2: over_radius(r2_um2) / nearest
+        over_radius = self._over_radius(
+            self._potential(scale.to(distance_um)), distance_um, angular
+        )
+        nearest_um = distance_um.clamp(min=NEAREST_UM)
+        azimuth = math.radians(self.table_axis_deg)
+        return potential_area_response(
+            lambda r2_um2: over_radius(r2_um2) / nearest_um[..., None, None, None],
+            nearest_um,
+            direction=(math.sin(azimuth), math.cos(azimuth)),
+            y_um=y_um,
+            x_um=x_um,
+            size_um=size_um,
+        )
 
 
 class _Response(NamedTuple):

@@ -15,6 +15,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from fociscope.imager.psf._areas import PixelGrid, window_response
 from fociscope.imager.psf._base import Psf
 
 __all__ = ["KernelInterpolator", "chebyshev", "kernel_interpolator"]
@@ -39,20 +40,19 @@ class KernelInterpolator:
     def __init__(
         self,
         coefficients: Tensor,
-        side: int,
+        shape: tuple[int, int],
         depth_um: Bounds,
         parameters: dict[str, Bounds] | None = None,
     ) -> None:
-        """Hold a series (order by parameter ..., order by depth, side * side)."""
+        """Hold a series (order by parameter ..., order by depth, pixels of a `shape` (y, x))."""
         self.coefficients = coefficients
-        self.side = side
+        self.shape = shape
         self.depth_um = depth_um
         self.parameters = parameters or {}
         self._copies = {(coefficients.device, coefficients.dtype): coefficients}
 
     def pixel_response(self, distance_um: Tensor, **parameters: Tensor) -> Tensor:
-        """Return (..., side, side), what `Psf.pixel_response` gives, for distances (...) in the
-        range.
+        """Return (..., y, x), what `Psf.pixel_response` gives, for distances (...) in the range.
 
         Args:
             distance_um: (...).
@@ -74,7 +74,7 @@ class KernelInterpolator:
         # A product of fewer rows is rounded differently: scenes would depend on their neighbours.
         rows = torch.nn.functional.pad(basis, (0, 0, 0, max(0, LEAST_ROWS - len(basis))))
         kernels = rows.to(distance_um.dtype) @ coefficients.flatten(0, orders - 1)
-        return kernels[: len(basis)].reshape(*distance_um.shape, self.side, self.side)
+        return kernels[: len(basis)].reshape(*distance_um.shape, *self.shape)
 
 
 def chebyshev(x: Tensor, length: int) -> Tensor:
@@ -150,11 +150,12 @@ def _values(
 def kernel_interpolator(
     psf: Psf,
     *,
-    pixel_pitch_um: float,
-    radius_px: int,
+    pixel_pitch_um: float = 0.0,
+    radius_px: int = 0,
     depth_um: Bounds,
     offset_um: tuple[float, float] | None = None,
     parameter: tuple[str, Bounds] | None = None,
+    areas: PixelGrid | None = None,
 ) -> KernelInterpolator | None:
     """Return the bank of a PSF, or None where the kernels are too large or change too abruptly.
 
@@ -167,23 +168,31 @@ def kernel_interpolator(
         depth_um: least and greatest distance from the sensor.
         offset_um: as for `Psf.pixel_response`.
         parameter: name and bounds of a field of the PSF that differs from sample to sample.
+        areas: pixels of another shape, in place of pitch and radius.
     """
     side = radius_px + 1 if psf.symmetric and offset_um is None else 2 * radius_px + 1
+    shape = (side, side) if areas is None else areas.shape
+    pixels = shape[0] * shape[1]
 
     def pixel_response(distance_um: Tensor, **parameters_of_scenes: Tensor) -> Tensor:
-        found = [
-            psf.checked_response(
-                z,
-                pixel_pitch_um=pixel_pitch_um,
-                radius_px=radius_px,
-                offset_um=offset_um,
-                **{name: value.expand(z.shape) for name, value in parameters_of_scenes.items()},
+        found = []
+        for z in torch.split(distance_um, max(1, 2**18 // pixels)):
+            own = {name: value.expand(z.shape) for name, value in parameters_of_scenes.items()}
+            if areas is not None:
+                found.append(window_response(psf, z, areas, offset_um=offset_um, **own))
+                continue
+            found.append(
+                psf.checked_response(
+                    z,
+                    pixel_pitch_um=pixel_pitch_um,
+                    radius_px=radius_px,
+                    offset_um=offset_um,
+                    **own,
+                )
             )
-            for z in torch.split(distance_um, max(1, 2**18 // side**2))
-        ]
         return torch.cat(found).reshape(len(distance_um), -1)
 
-    most = LARGEST_INTERPOLATOR // side**2
+    most = LARGEST_INTERPOLATOR // pixels
     if most < DEPTH_LENGTHS[0] and psf.differentiable:
         return None
     if parameter is None:
@@ -195,7 +204,7 @@ def kernel_interpolator(
         rest = coefficients.abs().sum(-1).flip(0).cumsum(0).flip(0)
         light = float(values.abs().sum(-1).max())
         kept = max(2, int((rest > 0.1 * INTERPOLATION_TOLERANCE * light).sum()))
-        return KernelInterpolator(coefficients[:kept], side, depth_um)
+        return KernelInterpolator(coefficients[:kept], shape, depth_um)
 
     name, bounds = parameter
     depths = 0
@@ -203,7 +212,7 @@ def kernel_interpolator(
         at_the_end = psf.model_copy(update={name: end})
         interpolator = kernel_interpolator(
             at_the_end, pixel_pitch_um=pixel_pitch_um, radius_px=radius_px, depth_um=depth_um,
-            offset_um=offset_um,
+            offset_um=offset_um, areas=areas,
         )  # fmt: skip
         if interpolator is None:
             return None
@@ -217,4 +226,4 @@ def kernel_interpolator(
     if not enough:
         return None
     coefficients = _series(_series(values).transpose(0, 1)).transpose(0, 1)
-    return KernelInterpolator(coefficients.contiguous(), side, depth_um, {name: bounds})
+    return KernelInterpolator(coefficients.contiguous(), shape, depth_um, {name: bounds})

@@ -252,6 +252,45 @@ class Psf(Configuration):
             (..., 2 radius + 1, 2 radius + 1).
         """
 
+    def area_response(
+        self,
+        distance_um: Tensor,
+        *,
+        y_um: Tensor,
+        x_um: Tensor,
+        size_um: tuple[float, float],
+        **parameters_of_scenes: Tensor,
+    ) -> Tensor:
+        """Return what rectangles anywhere collect of the emitted light.
+
+        A kind that gives this is known on pixels of any shape and place; one that does not, on
+        square pixels alone. `radial_area_response` computes it for light that depends on the radius
+        alone. As in `pixel_response`, attenuation is not in here, and blurs are if
+        `integrated_blurs` says so; a fill factor is not, for it is what rectangles stand for.
+
+        Args:
+            distance_um: (...) distance of the emitter from the sensor plane.
+            y_um: (..., rectangle) middles of the rectangles from the point below the emitter.
+            x_um: (..., rectangle) likewise along x.
+            size_um: (y, x) sides of every rectangle.
+            parameters_of_scenes: As for `pixel_response`.
+
+        Returns:
+            (..., rectangle).
+
+        Raises:
+            ImagerError: If the kind is known on square pixels only.
+        """
+        raise ImagerError(
+            f"a PSF of kind {self.kind!r} is known on square pixels only; describe this imager's "
+            "light by another kind, such as angular-response"
+        )
+
+    @property
+    def knows_areas(self) -> bool:
+        """Whether the kind gives `area_response`."""
+        return type(self).area_response is not Psf.area_response
+
     def file_fields(self, imager_file: Path) -> dict[str, Any]:
         """Return what the table `[psf]` of an imager's file holds.
 
@@ -396,9 +435,10 @@ class Psf(Configuration):
         blur_um = parameters_of_scenes.get(
             "base_blur_um", distance_um.new_tensor(self.base_blur_um)
         )
-        variance_um2 = self._grid_variance_um2(distance_um, blur_um)
+        variance_um2 = self.grid_variance_um2(distance_um, blur_um)
         if bool((variance_um2 != 0).any()):
-            blur = discrete_gaussian_transfer(variance_um2 / pixel_pitch_um**2, grid)
+            variance_px2 = variance_um2 / pixel_pitch_um**2
+            blur = discrete_gaussian_transfer(variance_px2, variance_px2, grid)
             transfer = transfer * (blur if quadrant else half_plane(blur, grid))
         if self.tissue.attenuation_per_mm:
             transfer = transfer * self.tissue.transmitted(distance_um)[..., None, None]
@@ -437,7 +477,7 @@ class Psf(Configuration):
         """
         distance = as_tensor(depth_um)
         self._check_kernel(distance, pixel_pitch_um, energy)
-        spread_um = math.sqrt(float(self._grid_variance_um2(distance.detach()).max()))
+        spread_um = math.sqrt(float(self.grid_variance_um2(distance.detach()).max()))
         margin = math.ceil(8 * spread_um / pixel_pitch_um)
         if radius_px is None:
             reach_um = self.encircled_radius_um(float(distance.detach().max()), energy)
@@ -455,9 +495,8 @@ class Psf(Configuration):
         window = pixel_response[..., mirror[:, None], mirror] if even else pixel_response
         if margin:
             side = 2 * wide + 1
-            blur = discrete_gaussian_transfer(
-                self._grid_variance_um2(distance) / pixel_pitch_um**2, (side, side)
-            )
+            variance_px2 = self.grid_variance_um2(distance) / pixel_pitch_um**2
+            blur = discrete_gaussian_transfer(variance_px2, variance_px2, (side, side))
             spectrum = torch.fft.rfft2(window) * half_plane(blur, (side, side))
             window = torch.fft.irfft2(spectrum, s=(side, side))
             window = window[..., margin : side - margin, margin : side - margin]
@@ -533,7 +572,7 @@ class Psf(Configuration):
         """Return the variance per axis by which the tissue scatters light."""
         return float(self.tissue.variance_um2(torch.tensor(float(distance_um)).double()))
 
-    def _grid_variance_um2(
+    def grid_variance_um2(
         self, distance_um: Tensor, base_blur_um: Tensor | float | None = None
     ) -> Tensor:
         """Return the variance of the Gaussian that follows `pixel_response` on the grid."""

@@ -40,14 +40,14 @@ def half_plane(transfer: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def window_transfer(window: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Return the transfer function of any kernel: (..., k, k), k odd -> complex (..., y, x//2+1).
+    """Return the transfer function of any kernel of odd sides, complex (..., y, x // 2 + 1).
 
     A kernel wider than the grid wraps around, as circular convolution wants it.
     """
-    middle = window.shape[-1] // 2
-    position = torch.arange(-middle, middle + 1, dtype=torch.float64, device=window.device)
     wave = []
-    for samples, frequencies in ((grid[0], grid[0]), (grid[1], grid[1] // 2 + 1)):
+    for axis, samples, frequencies in ((-2, grid[0], grid[0]), (-1, grid[1], grid[1] // 2 + 1)):
+        middle = window.shape[axis] // 2
+        position = torch.arange(-middle, middle + 1, dtype=torch.float64, device=window.device)
         n = torch.arange(frequencies, dtype=torch.float64, device=window.device)
         wave.append(torch.exp(-2j * math.pi * n[:, None] * position / samples))
     complex_type = torch.complex(window.new_zeros(()), window.new_zeros(())).dtype
@@ -55,14 +55,17 @@ def window_transfer(window: Tensor, grid: tuple[int, int]) -> Tensor:
     return wave_y @ window.to(complex_type) @ wave_x.T
 
 
-def discrete_gaussian_transfer(variance_px2: Tensor, grid: tuple[int, int]) -> Tensor:
+def discrete_gaussian_transfer(
+    variance_y_px2: Tensor, variance_x_px2: Tensor, grid: tuple[int, int]
+) -> Tensor:
     """Return the transfer function of the discrete Gaussian, exp(t (cos kx + cos ky - 2)).
 
     Unlike a sampled Gaussian it has exactly the variance t on the pixel grid at every width, is
     never negative, and is a delta at t = 0 (Lindeberg, IEEE TPAMI 12:234-254, 1990).
 
     Args:
-        variance_px2: (...).
+        variance_y_px2: (...) along y.
+        variance_x_px2: (...) along x; the same tensor where pixels are square.
         grid: (y, x) samples of the Fourier grid.
 
     Returns:
@@ -71,5 +74,9 @@ def discrete_gaussian_transfer(variance_px2: Tensor, grid: tuple[int, int]) -> T
     drop_y, drop_x = (
         torch.cos(2 * math.pi * torch.arange(n // 2 + 1, dtype=torch.float64) / n) - 1 for n in grid
     )
-    drop = (drop_y[:, None] + drop_x[None, :]).to(variance_px2)
-    return torch.exp(variance_px2[..., None, None] * drop)
+    if variance_x_px2 is variance_y_px2:
+        drop = (drop_y[:, None] + drop_x[None, :]).to(variance_y_px2)
+        return torch.exp(variance_y_px2[..., None, None] * drop)
+    fall_y = variance_y_px2[..., None, None] * drop_y[:, None].to(variance_y_px2)
+    fall_x = variance_x_px2[..., None, None] * drop_x[None, :].to(variance_x_px2)
+    return torch.exp(fall_y + fall_x)

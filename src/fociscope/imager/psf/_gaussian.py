@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from fociscope.imager.psf._base import KERNEL_ENERGY, Blur, FitParameter, Psf
-from fociscope.imager.psf._pixels import radial_pixel_response
+from fociscope.imager.psf._pixels import radial_area_response, radial_pixel_response
 
 __all__ = ["GaussianPsf"]
 
@@ -114,6 +114,27 @@ class GaussianPsf(Psf):
             radius_px=radius_px,
             offset_um=offset_um,
             fill_factor=self.fill_factor,
+        )
+
+    def area_response(
+        self,
+        distance_um: Tensor,
+        *,
+        y_um: Tensor,
+        x_um: Tensor,
+        size_um: tuple[float, float],
+        **parameters_of_scenes: Tensor,
+    ) -> Tensor:
+        """Return what rectangles collect; see `Psf.area_response`."""
+        variance_um2 = self._sigma2_um2(
+            distance_um,
+            parameters_of_scenes.get("base_blur_um", self.base_blur_um),
+            parameters_of_scenes.get("spread", self.spread),
+        )
+        outer_energy, total = self._light(variance_um2)
+        sigma_um = torch.sqrt(variance_um2.clamp(min=1e-12))
+        return radial_area_response(
+            outer_energy, total, sigma_um, y_um=y_um, x_um=x_um, size_um=size_um
         )
 
 

@@ -19,7 +19,12 @@ import torch
 from torch import Tensor
 
 from fociscope.imager.psf._base import Blur, Psf
-from fociscope.imager.psf._pixels import EDGE_NODES, OuterEnergy, radial_pixel_response
+from fociscope.imager.psf._pixels import (
+    EDGE_NODES,
+    OuterEnergy,
+    radial_area_response,
+    radial_pixel_response,
+)
 from fociscope.imager.psf._tissue import scattered
 from fociscope.imager.psf._transmission import TABLE_INTERVALS
 
@@ -177,6 +182,26 @@ class GratingPsf(Psf):
             offset_um=offset_um,
             fill_factor=self.fill_factor,
             edge_nodes=self.edge_nodes,
+        )
+
+    def area_response(
+        self,
+        distance_um: Tensor,
+        *,
+        y_um: Tensor,
+        x_um: Tensor,
+        size_um: tuple[float, float],
+        **parameters_of_scenes: Tensor,
+    ) -> Tensor:
+        """Return what rectangles collect; see `Psf.area_response`."""
+        outer = _table(self)
+        half_of_it = _STEPS[min(int((outer > 0.5 * outer[0]).sum()), TABLE_INTERVALS - 1)]
+        return radial_area_response(
+            *self._light(distance_um, parameters_of_scenes.get(self.angular_parameter)),
+            distance_um * float(self._landing_radius_um(half_of_it, 1e3)) / 1e3,
+            y_um=y_um,
+            x_um=x_um,
+            size_um=size_um,
         )
 
 

@@ -19,7 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["OuterEnergy", "potential_pixel_response", "radial_pixel_response"]
+__all__ = [
+    "OuterEnergy",
+    "potential_area_response",
+    "radial_area_response",
+    "radial_pixel_response",
+]
 
 OuterEnergy = Callable[[Tensor], Tensor]
 """Squared distances (edge, row, node) from the point below the emitter, in um^2 -> (..., edge, row,
@@ -35,8 +40,8 @@ EDGE_NODES = 4
 NEAR_EDGE_NODES = 24
 FAR_EDGE_NODES = 6
 NEAR_PX = 2.0
-#: The same where light has a potential, along an edge whose nodes are dense near the emitter.
-POTENTIAL_NODES = 12
+#: The same for areas anywhere, along edges whose nodes are dense near the emitter.
+AREA_NODES = 12
 #: An edge this near to the emitter passes through it.
 TOUCHING_UM = 1e-9
 
@@ -87,54 +92,106 @@ def radial_pixel_response(
     return _window(outer_energy, total, pixel_pitch_um, radius_px, aperture, offset_um)
 
 
-def potential_pixel_response(
+def radial_area_response(
+    outer_energy: OuterEnergy,
+    total: Tensor,
+    scale_um: Tensor,
+    *,
+    y_um: Tensor,
+    x_um: Tensor,
+    size_um: tuple[float, float],
+) -> Tensor:
+    r"""Return what rectangles anywhere collect of radial light.
+
+    With $N(r) = Q(0) - Q(r)$ the light that lands within $r$, the irradiance is the divergence of
+    $N(r)\,(x, y) / (2 \pi r^2)$, which is smooth at the origin, so that a rectangle collects a line
+    integral along its four edges wherever it lies.
+
+    Args:
+        outer_energy: $Q$ of the emitters (...): squared distances (..., edge, rectangle, node) in
+            um^2 -> the light that lands farther out.
+        total: (...) light that lands, $Q(0)$.
+        scale_um: (...) radius within which the light changes little.
+        y_um: (..., rectangle) of the rectangles' middles from the point below the emitter.
+        x_um: (..., rectangle) likewise along x.
+        size_um: (y, x) sides of every rectangle.
+
+    Returns:
+        (..., rectangle).
+
+    Examples:
+        >>> import torch
+        >>> from fociscope.imager import radial_area_response
+        >>> gaussian = lambda r2_um2: torch.exp(-r2_um2 / (2 * 40.0**2))
+        >>> one, place = torch.ones((), dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+        >>> seen = radial_area_response(
+        ...     gaussian, one, 40.0 * one, y_um=place, x_um=place, size_um=(55.0, 55.0)
+        ... )
+        >>> round(float(seen[0]), 3)  # erf(55 / 2 / 40 / sqrt(2))^2
+        0.258
+    """
+    across_um, r2_um2, step_um = _edges(y_um, x_um, size_um, scale_um)
+    inside = total[..., None, None, None] - outer_energy(r2_um2)
+    density = inside / r2_um2.clamp(min=TOUCHING_UM**2) / (2 * math.pi)
+    flux = (density * step_um).sum(-1) * across_um
+    return flux[..., 0, :] - flux[..., 1, :] + flux[..., 2, :] - flux[..., 3, :]
+
+
+def potential_area_response(
     potential: OuterEnergy,
-    distance_um: Tensor,
+    scale_um: Tensor,
     *,
     direction: tuple[float, float],
-    pixel_pitch_um: float,
-    radius_px: int,
-    offset_um: tuple[float, float],
-    fill_factor: float = 1.0,
+    y_um: Tensor,
+    x_um: Tensor,
+    size_um: tuple[float, float],
 ) -> Tensor:
-    r"""Return what each pixel collects of light that goes as the cosine of the azimuth.
+    r"""Return what rectangles collect of light that goes as the cosine of the azimuth.
 
     Irradiance $f(r) \cos\varphi$, with $\varphi$ the azimuth from a direction $e$, is the
-    divergence of $-G(r)\, e$ with the potential $G(r) = \int_r^\infty f$: a pixel collects line
+    divergence of $-G(r)\, e$ with the potential $G(r) = \int_r^\infty f$: a rectangle collects line
     integrals of $G$ along its edges.
 
     Args:
-        potential: $G$ of the emitters (...), in 1/um: squared distances (edge, row, node) in um^2
-            -> (..., edge, row, node).
-        distance_um: (...) distance of the emitters, near which $G$ is smooth.
+        potential: $G$ of the emitters (...), in 1/um: squared distances (..., edge, rectangle,
+            node) in um^2 -> as many values.
+        scale_um: (...) radius within which the light changes little.
         direction: (y, x) of $e$, of length 1.
-        pixel_pitch_um: Side of the square pixel.
-        radius_px: Pixels from the middle one to the last row and column.
-        offset_um: (y, x) of the emitter from the middle of the middle pixel.
-        fill_factor: Share of the pixel that is sensitive, a square in its middle.
+        y_um: (..., rectangle) of the rectangles' middles from the point below the emitter.
+        x_um: (..., rectangle) likewise along x.
+        size_um: (y, x) sides of every rectangle.
 
     Returns:
-        (..., 2 radius + 1, 2 radius + 1), of both signs.
+        (..., rectangle), of both signs.
     """
-    half_um = math.sqrt(fill_factor) * pixel_pitch_um / 2
-    middle = torch.arange(-radius_px, radius_px + 1, dtype=torch.float64) * pixel_pitch_um
-    y, x = ((middle - offset).to(distance_um) for offset in offset_um)
-    node, weight = (torch.from_numpy(n).to(distance_um) for n in _gauss_legendre(POTENTIAL_NODES))
-    nearest = distance_um.clamp(min=TOUCHING_UM)[..., None, None, None]
+    _, r2_um2, step_um = _edges(y_um, x_um, size_um, scale_um)
+    flux = (potential(r2_um2) * step_um).sum(-1)
+    over_x, over_y = flux[..., 0, :] - flux[..., 1, :], flux[..., 2, :] - flux[..., 3, :]
+    return -(direction[1] * over_x + direction[0] * over_y)
 
-    def along(across: Tensor, middles: Tensor) -> Tensor:
-        """Return (..., across, along) the integrals of the potential along edges at `across`."""
-        at = across[:, None, None]
-        scale = torch.sqrt(at**2 + nearest**2)
-        first, last = (torch.asinh((middles[:, None] + h) / scale) for h in (-half_um, half_um))
-        t = (first + last) / 2 + (last - first) / 2 * node
-        position = scale * torch.sinh(t)
-        step = scale * torch.cosh(t) * (last - first) / 2 * weight
-        return (potential(at**2 + position**2) * step).sum(-1)
 
-    over_x = along(x + half_um, y) - along(x - half_um, y)
-    over_y = along(y + half_um, x) - along(y - half_um, x)
-    return -(direction[1] * over_x.transpose(-1, -2) + direction[0] * over_y)
+def _edges(
+    y_um: Tensor, x_um: Tensor, size_um: tuple[float, float], scale_um: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return nodes along the edges of rectangles, dense within a scale of the emitter.
+
+    Returns:
+        (..., edge, rectangle) where edges facing +x, -x, +y and -y lie across, and (..., edge,
+        rectangle, node) squared distances from the emitter and steps along the edge.
+    """
+    half_y, half_x = size_um[0] / 2, size_um[1] / 2
+    across = torch.stack([x_um + half_x, x_um - half_x, y_um + half_y, y_um - half_y], dim=-2)
+    along = torch.stack([y_um, y_um, x_um, x_um], dim=-2)
+    half = across.new_tensor([half_y, half_y, half_x, half_x])[:, None]
+    node, weight = (torch.from_numpy(n).to(across) for n in _gauss_legendre(AREA_NODES))
+    scale = scale_um.clamp(min=TOUCHING_UM)[..., None, None]
+    reach = torch.sqrt(across**2 + scale**2)
+    first, last = torch.asinh((along - half) / reach), torch.asinh((along + half) / reach)
+    middle, spread = (first + last)[..., None] / 2, (last - first)[..., None] / 2
+    t = middle + spread * node
+    position = reach[..., None] * torch.sinh(t)
+    step = reach[..., None] * torch.cosh(t) * spread * weight
+    return across, across[..., None] ** 2 + position**2, step
 
 
 def _flux(outer_energy: OuterEnergy, edges: Edges, nodes: int) -> Tensor:
