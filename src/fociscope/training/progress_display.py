@@ -14,6 +14,8 @@ __all__ = ["ProgressBars", "progress_line", "progress_listeners"]
 
 #: Width of the bars in characters, so that a line fits a terminal of 80.
 BAR_WIDTH = 16
+LONGEST_SILENCE_S = 60.0
+"""Where no bars are drawn, a line is printed after so many seconds without one."""
 
 
 def progress_line(update: ProgressUpdate) -> str | None:
@@ -31,6 +33,29 @@ def progress_line(update: ProgressUpdate) -> str | None:
         f"{phase.name}: step {update.scores.step} of {phase.total}, "
         f"{100 * update.share:.0f} % of all: {_scores_in_words(update.scores)}{left}"
     )
+
+
+class _Lines:
+    """Writes a line for each update that is worth one, and one a minute where no bars are drawn."""
+
+    def __init__(self, write: Callable[[str], None], *, every_minute: bool) -> None:
+        self._write, self._every_minute = write, every_minute
+        self._last_s = 0.0
+
+    def __call__(self, update: ProgressUpdate) -> None:
+        line, is_begin = progress_line(update), update.event == "begin"
+        waited_s = update.took_s - self._last_s
+        is_due = self._every_minute and update.event == "advance" and waited_s >= LONGEST_SILENCE_S
+        if line is None and is_due:
+            left = "" if update.left_s is None else f"; {in_hours(update.left_s)} left"
+            phase = update.phase
+            line = (
+                f"{phase.name}: {update.done} of {phase.total} {phase.unit}, "
+                f"{100 * update.share:.0f} % of all{left}"
+            )
+        if line is not None:
+            self._last_s = 0.0 if is_begin else update.took_s
+            self._write(line)
 
 
 def _scores_in_words(scores: ValidationScores) -> str:
@@ -52,14 +77,7 @@ def progress_listeners(
     """
     listeners: list[Callable[[ProgressUpdate], None]] = []
     if report is not None:
-        write = report
-
-        def print_line(update: ProgressUpdate) -> None:
-            line = progress_line(update)
-            if line is not None:
-                write(line)
-
-        listeners.append(print_line)
+        listeners.append(_Lines(report, every_minute=not show_progress))
     if not show_progress:
         yield listeners
         return

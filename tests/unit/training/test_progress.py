@@ -17,7 +17,11 @@ from fociscope.training.progress import (
     in_hours,
     stage_phases,
 )
-from fociscope.training.progress_display import ProgressBars, progress_line
+from fociscope.training.progress_display import (
+    ProgressBars,
+    progress_line,
+    progress_listeners,
+)
 from fociscope.training.recipe import Recipe
 
 SCORES = ValidationScores(2, 0.5, 0.9, 21.0, True)
@@ -141,3 +145,18 @@ def test_phases_of_a_recipe_are_its_stages_and_the_export() -> None:
     assert stage_phases(two, from_files=True)[0].total == 400
     assert export_phases(two)[0].name == "export: PSF width"
     assert "export: PSF width" not in [phase.name for phase in export_phases(one)]
+
+
+def test_off_a_terminal_a_long_phase_says_once_a_minute_how_far_it_is() -> None:
+    lines: list[str] = []
+    phase = Phase("first scenes", 400)
+    with progress_listeners(show_progress=False, report=lines.append) as (listener,):
+        listener(ProgressUpdate(phase, 0, share=0.0, left_s=None, event="begin"))
+        for done, took_s in ((10, 30.0), (25, 70.0), (40, 110.0), (60, 150.0)):
+            left_s = 120.0 if done == 60 else None
+            listener(ProgressUpdate(phase, done, share=done / 800, left_s=left_s, took_s=took_s))
+    assert lines == [
+        "first scenes: 400 scenes",
+        "first scenes: 25 of 400 scenes, 3 % of all",
+        "first scenes: 60 of 400 scenes, 8 % of all; 2 min left",
+    ]
