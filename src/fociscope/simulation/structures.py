@@ -5,9 +5,9 @@ Every cell is drawn by itself. Numbers are assumptions.
 
 from __future__ import annotations
 
-import cmath
 import math
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from fociscope.simulation._fields import poisson_points
 from fociscope.simulation.base import DrawnLayers
 from fociscope.simulation.frame import DrawnFrame
 from fociscope.simulation.tissue import Density, Diameter, PlacedCells, apart
-from fociscope.typing import BoolArray, Float64Array
+from fociscope.typing import BoolArray, Float64Array, IndexArray
 
 __all__ = ["Glands", "Networks", "Nuclei", "Strands"]
 
@@ -30,6 +30,10 @@ PerArea = Annotated[float, Field(gt=0, le=1000)]
 MOST_OBJECTS, MOST_PLACES = 2000, 5000
 #: Points along each side of a pixel at which nuclei are sampled.
 SUBPIXELS = 3
+#: Points of nuclei that are looked at together, and pixels by which their windows grow.
+MOST_POINTS, SIDE_STEP = 2**17, 2
+#: Harmonics of the outline of a nucleus, from the second on; the first would move it.
+HARMONICS = 3
 
 
 class Strands(PlacedCells):
@@ -169,7 +173,8 @@ class Glands(PlacedCells):
             rows = int(rng.integers(self.rows[0], max(self.rows) + 1))
             number = min(round(2 * math.pi * radius_um / self.spacing_um), MOST_PLACES) * rows
             angle = rng.uniform(0, 2 * math.pi, number)
-            shape = 1 + _harmonics(rng, np.exp(1j * angle), self.waviness)
+            harmonics = _harmonics(rng.random((1, HARMONICS, 2)), self.waviness)
+            shape = 1 + _departure(np.exp(1j * angle), harmonics)
             row_um = (rng.integers(0, rows, number) - (rows - 1) / 2) * self.spacing_um
             away_px = (radius_um * shape + row_um) / pitch_um
             walls.append(centre + away_px[:, None] * _towards(angle))
@@ -208,9 +213,21 @@ class Nuclei(PlacedCells):
         """Draw nuclei anywhere in the frame or at its border."""
         light = np.zeros((layers, *frame.size_px))
         mask = np.zeros(light.shape, dtype=np.bool_)
-        for layer in range(layers):
-            for centre in self.places_px(rng, frame):
-                self._add(rng, light[layer], mask[layer], centre, frame)
+        centres, outlines, brightness = [], [], []
+        for _ in range(layers):
+            centres.append(self.places_px(rng, frame))
+            drawn = self._shapes(rng, len(centres[-1]), frame.pixel_pitch_um)
+            outlines.append(drawn[0])
+            brightness.append(drawn[1])
+        _add_nuclei(
+            light,
+            mask,
+            np.repeat(np.arange(layers), [len(some) for some in centres]),
+            np.concatenate(centres),
+            _Outlines(*(np.concatenate(values) for values in zip(*outlines, strict=True))),
+            np.concatenate(brightness),
+            self.irregularity,
+        )
         light += self.draw_autofluorescence(rng, light.shape, frame.pixel_pitch_um)
         return DrawnLayers(light.astype(np.float32), mask)
 
@@ -226,38 +243,34 @@ class Nuclei(PlacedCells):
         apart2 = (self.separation * diameter_px) ** 2
         return apart(seeking, apart2)
 
-    def _add(
-        self,
-        rng: np.random.Generator,
-        light: Float64Array,
-        mask: BoolArray,
-        centre: Float64Array,
-        frame: DrawnFrame,
-    ) -> None:
-        """Draw one nucleus into the (y, x) light and mask of a layer."""
-        spread = max(0.2, 1 + self.diameter_cv * rng.normal())
-        radius_px = max(self.cell_diameter_um / frame.pixel_pitch_um * spread / 2, 1e-3)
-        stretch, turn = rng.uniform(1, 1 + self.irregularity), rng.uniform(0, math.pi)
+    def _shapes(
+        self, rng: np.random.Generator, count: int, pixel_pitch_um: float
+    ) -> tuple[_Outlines, Float64Array]:
+        """Draw outlines and (nucleus,) brightnesses."""
         sigma = self.brightness_sigma
-        brightness = rng.lognormal(-(sigma**2) / 2, sigma)
-        reach = radius_px * (1 + self.irregularity) * stretch + 1
-        rows, columns = (slice(max(0, int(c - reach)), max(0, int(c + reach) + 1)) for c in centre)
-        size = light[rows, columns].shape
-        step = (np.arange(SUBPIXELS) + 0.5) / SUBPIXELS
-        y = (rows.start - centre[0] + np.arange(size[0])[:, None] + step).ravel()[:, None]
-        x = (columns.start - centre[1] + np.arange(size[1])[:, None] + step).ravel()
-        along = (math.cos(turn) * y + math.sin(turn) * x) / stretch
-        across = (math.cos(turn) * x - math.sin(turn) * y) * stretch
-        place = across + 1j * along
-        distance = np.abs(place)
-        edge = 1 + _harmonics(rng, place / np.maximum(distance, 1e-12), self.irregularity)
-        inside = distance <= radius_px * edge
-        share = inside.reshape(size[0], SUBPIXELS, size[1], SUBPIXELS).mean((1, 3))
-        light[rows, columns] += brightness * share
-        home = tuple(math.floor(c) for c in centre)
-        mask[rows, columns] |= share >= 0.5
-        if all(0 <= place < n for place, n in zip(home, mask.shape, strict=True)):
-            mask[home] |= bool(share.any())
+        drawn = [
+            (
+                rng.standard_normal(),
+                rng.random(),
+                rng.random(),
+                rng.lognormal(-(sigma**2) / 2, sigma),
+                rng.random(2 * HARMONICS),
+            )
+            for _ in range(count)
+        ]
+        size, stretch, turn, brightness = (
+            np.array([one[n] for one in drawn], dtype=np.float64) for n in range(4)
+        )
+        spread = np.maximum(0.2, 1 + self.diameter_cv * size)
+        shapes = np.array([one[4] for one in drawn]).reshape(count, HARMONICS, 2)
+        outlines = _Outlines(
+            radius_px=np.maximum(self.cell_diameter_um / pixel_pitch_um * spread / 2, 1e-3),
+            stretch=1 + ((1 + self.irregularity) - 1) * stretch,
+            cosine=_cosine(math.pi * turn),
+            sine=_sine(math.pi * turn),
+            harmonics=_harmonics(shapes, self.irregularity),
+        )
+        return outlines, brightness
 
 
 def _towards(angle: Float64Array) -> Float64Array:
@@ -265,16 +278,137 @@ def _towards(angle: Float64Array) -> Float64Array:
     return np.stack([np.sin(angle), np.cos(angle)], axis=-1)
 
 
-def _harmonics(
-    rng: np.random.Generator, direction: npt.NDArray[np.complex128], largest: float
-) -> Float64Array:
-    """Return a smooth random function of the direction that is at most `largest`, 0 in the mean.
+def _cosine(angle: Float64Array) -> Float64Array:
+    """Return cosines by the C library, whose last digit depends on the angle alone."""
+    return np.array([math.cos(a) for a in angle.flat], dtype=np.float64).reshape(angle.shape)
 
-    Directions are complex numbers of modulus 1: their powers are the harmonics.
+
+def _sine(angle: Float64Array) -> Float64Array:
+    return np.array([math.sin(a) for a in angle.flat], dtype=np.float64).reshape(angle.shape)
+
+
+def _add_nuclei(
+    light: Float64Array,
+    mask: BoolArray,
+    layer: IndexArray,
+    centres: Float64Array,
+    outlines: _Outlines,
+    brightness: Float64Array,
+    irregularity: float,
+) -> None:
+    """Draw nuclei into the (layer, y, x) light and mask, those of one size at a time.
+
+    Args:
+        light: receives the light of each nucleus, one after the other.
+        mask: receives the pixels that a nucleus covers to the half, and those that hold a centre.
+        layer: (nucleus,) layer of each.
+        centres: (nucleus, 2) places in pixels.
+        outlines: of the nuclei.
+        brightness: (nucleus,).
+        irregularity: as in `Nuclei`.
+    """
+    frame_px = light.shape[1:]
+    reach = (outlines.radius_px * (1 + irregularity) * outlines.stretch + 1)[:, None]
+    start = np.maximum(0, np.trunc(centres - reach).astype(np.intp))
+    stop = np.maximum(0, np.trunc(centres + reach).astype(np.intp) + 1)
+    size = np.maximum(0, np.minimum(stop, frame_px) - np.minimum(start, frame_px))
+    parts = [(np.zeros(0, np.intp),) * 4]
+    for some, side in _of_one_size(size.max(axis=1)):
+        covered = outlines.covered(some, start[some] - centres[some], side)
+        covered *= (np.arange(side) < size[some, :1])[:, :, None]
+        covered *= (np.arange(side) < size[some, 1:])[:, None, :]
+        which, row, column = covered.nonzero()
+        points, which = covered[which, row, column], some[which]
+        parts.append((which, row + start[which, 0], column + start[which, 1], points))
+    which, row, column, points = (np.concatenate(column) for column in zip(*parts, strict=True))
+    in_turn = np.argsort(which, kind="stable")  # sums of light depend on the order
+    which, row, column, points = (v[in_turn] for v in (which, row, column, points))
+    np.add.at(light, (layer[which], row, column), brightness[which] * (points / SUBPIXELS**2))
+    half = points >= SUBPIXELS**2 / 2
+    mask[layer[which[half]], row[half], column[half]] = True
+    drawn = np.unique(which)
+    home = np.floor(centres[drawn]).astype(np.intp)
+    within = ((home >= 0) & (home < frame_px)).all(axis=1)
+    mask[layer[drawn[within]], home[within, 0], home[within, 1]] = True
+
+
+def _of_one_size(sides: IndexArray) -> Iterator[tuple[IndexArray, int]]:
+    """Yield the numbers of nuclei whose windows have about one side, as many as memory likes."""
+    sides = -(-sides // SIDE_STEP) * SIDE_STEP
+    for side in np.unique(sides[sides > 0]).tolist():
+        same = np.flatnonzero(sides == side)
+        at_once = max(1, MOST_POINTS // (SUBPIXELS * side) ** 2)
+        for first in range(0, len(same), at_once):
+            yield same[first : first + at_once], side
+
+
+class _Outlines(NamedTuple):
+    """The outlines of nuclei, each value (nucleus,)."""
+
+    radius_px: Float64Array
+    stretch: Float64Array
+    cosine: Float64Array
+    sine: Float64Array
+    harmonics: npt.NDArray[np.complex128]
+    """(nucleus, harmonic)."""
+
+    def covered(self, some: IndexArray, corner: Float64Array, side: int) -> IndexArray:
+        """Return (nucleus, y, x): how many points of each pixel of a window lie in the nucleus.
+
+        Args:
+            some: (nucleus,) numbers of the nuclei.
+            corner: (nucleus, 2) of the windows, from the centres of the nuclei.
+            side: pixels along each side of the windows.
+        """
+        step = (np.arange(SUBPIXELS) + 0.5) / SUBPIXELS
+        places = corner[:, :, None, None] + np.arange(side)[:, None] + step
+        y, x = places.reshape(len(some), 2, -1).swapaxes(0, 1)
+        y, x = y[:, :, None], x[:, None, :]
+        cosine, sine, stretch = (
+            values[some, None, None] for values in (self.cosine, self.sine, self.stretch)
+        )
+        place = np.empty((len(some), y.shape[1], x.shape[2]), dtype=np.complex128)
+        place.real = (cosine * x - sine * y) * stretch
+        place.imag = (cosine * y + sine * x) / stretch
+        distance = np.abs(place)
+        # No harmonic is needed where even the largest departure does not matter.
+        departure = np.abs(self.harmonics[some]).sum(axis=1)[:, None, None] + 1e-9
+        radius_px = self.radius_px[some, None, None]
+        inside = distance <= radius_px * (1 - departure)
+        is_near = ~inside & (distance <= radius_px * (1 + departure))
+        near = some[is_near.nonzero()[0]]
+        direction = place[is_near] / np.maximum(distance[is_near], 1e-12)
+        edge = 1 + _departure(direction, self.harmonics[near])
+        inside[is_near] = distance[is_near] <= self.radius_px[near] * edge
+        lines = inside.reshape(len(some), side, SUBPIXELS, -1).sum(axis=2, dtype=np.intp)
+        points: IndexArray = lines.reshape(len(some), side, side, SUBPIXELS).sum(axis=3)
+        return points
+
+
+def _harmonics(uniform: Float64Array, largest: float) -> npt.NDArray[np.complex128]:
+    """Return (outline, harmonic): amplitude and phase of the departures from circles.
+
+    Args:
+        uniform: (outline, harmonic, 2) random numbers from 0 to 1.
+        largest: greatest departure, relative to the radius.
+    """
+    amplitude, phase = largest / HARMONICS * uniform[..., 0], 2 * math.pi * uniform[..., 1]
+    harmonics = np.empty(phase.shape, dtype=np.complex128)
+    harmonics.real, harmonics.imag = amplitude * _cosine(phase), amplitude * _sine(phase)
+    return harmonics
+
+
+def _departure(
+    direction: npt.NDArray[np.complex128], harmonics: npt.NDArray[np.complex128]
+) -> Float64Array:
+    """Return (point,) departures of outlines from circles, 0 in the mean, in some directions.
+
+    Args:
+        direction: (point,) complex numbers of modulus 1; their powers are the harmonics.
+        harmonics: (point, harmonic) of the outline, or (1, harmonic) of the same one.
     """
     wave, power = np.zeros(direction.shape), direction
-    for _ in (2, 3, 4):
-        amplitude, phase = rng.uniform(0, largest / 3), rng.uniform(0, 2 * math.pi)
+    for number in range(harmonics.shape[1]):
         power = power * direction
-        wave += (amplitude * cmath.exp(1j * phase) * power).real
+        wave += (harmonics[:, number] * power).real
     return wave
