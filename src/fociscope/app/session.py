@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -22,12 +22,17 @@ from fociscope.app.traces import FrameFigures, figures_of
 from fociscope.errors import FociscopeError
 from fociscope.figures.reconstruction import Truth
 from fociscope.networks.store import usual_model
+from fociscope.reconstruction import ChipCorrection
 from fociscope.results.foci import Focus, find_foci, label_foci
 from fociscope.results.result import Reconstruction
 from fociscope.typing import BoolArray, Float32Array
-from fociscope.workflows import ReconstructionOptions, reconstruct_captures
+from fociscope.workflows import (
+    ReconstructionOptions,
+    load_correction_for,
+    reconstruct_captures,
+)
 
-__all__ = ["LatestOnly", "Session", "in_thread", "reconstructed"]
+__all__ = ["ChipFrames", "LatestOnly", "Session", "in_thread", "reconstructed"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,6 +92,7 @@ class Session:
         self.threshold = 0.5
         self.result: Reconstruction | None = None
         """Of the frame that is looked at."""
+        self.chip = ChipFrames()
         self.traces: dict[int, FrameFigures] = {}
         """Number of a frame -> its figures, of those that were reconstructed with these options."""
         self.foci: list[Focus] = []
@@ -122,7 +128,7 @@ class Session:
         """End the visit: files and arrays go."""
         self._closed = True
         self.capture_input, self.result, self.foci, self.pointed_at = None, None, [], None
-        self.traces = {}
+        self.traces, self.chip = {}, ChipFrames()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -239,7 +245,7 @@ class Session:
         missing = [n for n in wanted if n not in self.traces]
         for start in range(0, len(missing), TRACED_AT_ONCE):
             part = missing[start : start + TRACED_AT_ONCE]
-            figures = await in_thread(_traced, capture_input, part, options)
+            figures = await in_thread(_traced, capture_input, part, options, self.chip)
             if self._closed or capture_input is not self.capture_input or options != self.options:
                 return
             self.traces |= dict(zip(part, figures, strict=True))
@@ -274,7 +280,7 @@ class Session:
     def _work(
         self, capture_input: CaptureInput, frame: int, options: ReconstructionOptions
     ) -> tuple[Reconstruction, list[Focus]]:
-        result = reconstructed(capture_input, frame, options)
+        result = reconstructed(capture_input, frame, options, self.chip)
         return result, find_foci(result)
 
     @property
@@ -317,8 +323,38 @@ class Session:
         return score(replace(as_estimate(self.result), mask=self.mask), truth)
 
 
+class ChipFrames:
+    """The correction that was loaded last: frames of a series share one, and files are read once.
+
+    It is read again when a file has changed since.
+    """
+
+    def __init__(self) -> None:
+        """Begin without one."""
+        self._loaded: tuple[Hashable, ChipCorrection | None] | None = None
+
+    def correction(self, options: ReconstructionOptions, sensors: int) -> ChipCorrection | None:
+        """Return the correction that options name for so many sensors.
+
+        Raises:
+            FociscopeError: a file cannot be read.
+        """
+        files = [path for paths in options.chip_files for path in paths]
+        found = (path.stat() for path in files if path.exists())
+        stamps = tuple((stat.st_mtime_ns, stat.st_size) for stat in found)
+        chip = (options.chip_files, options.dark_counts, options.pages, options.preparation)
+        key = (chip, sensors, stamps)
+        loaded = self._loaded
+        if loaded is None or loaded[0] != key:
+            self._loaded = loaded = (key, load_correction_for(options, sensors=sensors))
+        return loaded[1]
+
+
 def reconstructed(
-    capture_input: CaptureInput, frame: int, options: ReconstructionOptions
+    capture_input: CaptureInput,
+    frame: int,
+    options: ReconstructionOptions,
+    chip: ChipFrames | None = None,
 ) -> Reconstruction:
     """Reconstruct one frame, as `fociscope.reconstruct` does with the same options.
 
@@ -326,36 +362,43 @@ def reconstructed(
         capture_input: captures.
         frame: number of the one to reconstruct, from 0.
         options: what the visitor has chosen.
+        chip: keeps the correction for the next frame.
 
     Raises:
         FociscopeError: it cannot be reconstructed.
     """
-    # The first frame settles the black level.
-    return _reconstruct_frames(capture_input, [0, frame], options, frame=1)
+    return _reconstruct_frames(capture_input, [frame], options, chip, which=1)
 
 
 def _traced(
-    capture_input: CaptureInput, frames: list[int], options: ReconstructionOptions
+    capture_input: CaptureInput,
+    frames: list[int],
+    options: ReconstructionOptions,
+    chip: ChipFrames,
 ) -> list[FrameFigures]:
-    """Return the figures of some frames; the first one of the series settles the black level."""
-    return figures_of(_reconstruct_frames(capture_input, [0, *frames], options))[1:]
+    """Return the figures of some frames."""
+    every = range(1, len(frames) + 1)
+    return figures_of(_reconstruct_frames(capture_input, frames, options, chip, which=every))
 
 
 def _reconstruct_frames(
     capture_input: CaptureInput,
     frames: list[int],
     options: ReconstructionOptions,
+    chip: ChipFrames | None,
     *,
-    frame: int | None = None,
+    which: int | Sequence[int],
 ) -> Reconstruction:
+    """Reconstruct some frames; the first one of the series goes ahead to settle the black level."""
     height, width = capture_input.frames.shape[-2:]
     with without_folders([path for paths in options.chip_files for path in paths]):
         applied = capture_input.options(options)
         return reconstruct_captures(
-            capture_input.frames[frames],
+            capture_input.frames[[0, *frames]],
             applied,
-            frame=frame,
+            frame=which,
             model=model_for(applied, (height, width)),
+            correction=(chip or ChipFrames()).correction(applied, capture_input.sensors),
         )
 
 

@@ -98,11 +98,12 @@ def _describe_folder(path: Path) -> list[Path]:
     from fociscope.files import list_suffixes
     from fociscope.simulation.dataset_check import dataset_files
     from fociscope.simulation.dataset_record import RECORD_NAME
+    from fociscope.training.recipe import RECIPE_FILE
 
     if (path / JOURNAL).exists() or (path / SUMMARY).exists():
         describe_result(path)
         return []
-    if (path / "recipe.toml").exists():
+    if (path / RECIPE_FILE).exists():
         from fociscope.cli.info_training import describe_run
 
         describe_run(path)

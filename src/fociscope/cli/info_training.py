@@ -7,11 +7,10 @@ from pathlib import Path
 
 from fociscope.cli.common import pitch_in_words, show
 from fociscope.errors import printable
-from fociscope.training.recipe import Recipe
+from fociscope.training.recipe import RECIPE_FILE, Recipe
 
-__all__ = ["RECIPE", "describe_recipe", "describe_run"]
+__all__ = ["describe_recipe", "describe_run"]
 
-RECIPE = "recipe.toml"
 _LARGEST_CURVES_BYTES = 2**26
 
 
@@ -56,7 +55,7 @@ def describe_run(folder: Path) -> None:
         RecipeError: Its recipe is damaged.
     """
     show("Run", f"{folder}")
-    describe_recipe(str(folder / RECIPE))
+    describe_recipe(str(folder / RECIPE_FILE))
     for curves in sorted(folder.rglob("metrics.csv")):
         last = _last_row(curves)
         if last:

@@ -71,6 +71,7 @@ _CHIP = 1  # random stream under the calibration seed; scenes have streams of th
 #: Phases of the export.
 PSF_WIDTH, LIMITS, CALIBRATION = "export: PSF width", "export: limits", "export: calibration"
 MAP_QUALITY, FOCI = "export: map quality", "export: foci"
+NORMALISATION = "export: normalisation"
 
 
 def export_phases(recipe: Recipe) -> list[Phase]:
@@ -83,6 +84,7 @@ def export_phases(recipe: Recipe) -> list[Phase]:
     settings = recipe.calibration
     reference, each = settings.split()
     scenes = {
+        NORMALISATION: NORMALISATION_BATCHES * recipe.stream.chunk_scenes,
         PSF_WIDTH: settings.psf_width_scenes,
         LIMITS: settings.family_scenes,
         CALIBRATION: reference + each * (1 + len(settings.unfamiliar)),
@@ -143,8 +145,8 @@ def export_model(
     network = LayerNet(recipe.network)
     network.load_state_dict(network_weights(read_checkpoint(checkpoint)))
     network.eval()
-    _renew_normalisation(recipe, network)
     progress = progress or TrainingProgress(export_phases(recipe))
+    _renew_normalisation(recipe, network, progress)
     if recipe.network.sensors > 1:
         network.psf_width = _fit_psf_width(recipe, network, progress)
     presence, limits = _fit_presence_and_limits(recipe, network, progress)
@@ -168,7 +170,7 @@ def export_model(
 
 
 @torch.no_grad()
-def _renew_normalisation(recipe: Recipe, network: LayerNet) -> None:
+def _renew_normalisation(recipe: Recipe, network: LayerNet, progress: TrainingProgress) -> None:
     """Set the statistics of batch normalisation, in place, to the medians over training batches.
 
     Those that training leaves are running means over its last batches. One capture of a single
@@ -184,6 +186,7 @@ def _renew_normalisation(recipe: Recipe, network: LayerNet) -> None:
     for norm in norms:
         norm.momentum = 1.0  # each batch's own statistics
     network.train()
+    progress.begin(NORMALISATION)
     seen = []
     for number in range(NORMALISATION_BATCHES):
         drawn = live.chunk(number)
@@ -191,6 +194,7 @@ def _renew_normalisation(recipe: Recipe, network: LayerNet) -> None:
         batch = live.conditioning.batch(captures, drawn, rng)
         network(batch.captures, batch.optics, batch.most_layers)
         seen.append([statistic.clone() for norm in norms for statistic in _statistics(norm)])
+        progress.add(len(captures))
     network.eval()
     statistics = [statistic for norm in norms for statistic in _statistics(norm)]
     for statistic, values in zip(statistics, zip(*seen, strict=True), strict=True):
@@ -416,15 +420,12 @@ def _fit_focus_probability(
         return tuple(torch.from_numpy(values) for values in (highest, mean, pixels, there))
 
     progress.begin(FOCI)
+    settings = recipe.calibration
+    count, _ = settings.split()
     scenes: Iterator[_Scenes] = chain(
-        _reference_batches(recipe, recipe.calibration.split()[0]),
-        _reference_batches(
-            recipe,
-            recipe.calibration.split()[0],
-            recipe.scenes.mixture,
-            first=recipe.calibration.scenes,
-        ),
-        _family_batches(recipe, recipe.seeds.calibration, recipe.calibration.family_scenes),
+        _reference_batches(recipe, count),
+        _reference_batches(recipe, count, recipe.scenes.mixture, first=settings.scenes),
+        _family_batches(recipe, recipe.seeds.calibration, settings.family_scenes),
     )
     highest, mean, pixels, there = _measured(network, scenes, measures_and_truth, progress)
     return fit_focus_probability(highest.numpy(), mean.numpy(), pixels.numpy(), there.numpy())

@@ -27,6 +27,7 @@ from fociscope.simulation.targets import Lines, Rings
 from fociscope.simulation.tissue import PerlinFoci
 
 __all__ = [
+    "RECIPE_FILE",
     "ImagerDistribution",
     "Optimisation",
     "OtherSpecimen",
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 
+#: Name of the recipe in the folder of a run.
+RECIPE_FILE = "recipe.toml"
 #: How the name of a calibration's result ends; the imager lies beside it.
 _CALIBRATION = ".calibration.json"
 

@@ -42,17 +42,17 @@ from fociscope.training.progress import (
     stage_phases,
 )
 from fociscope.training.progress_display import progress_listeners
-from fociscope.training.recipe import Recipe
+from fociscope.training.recipe import RECIPE_FILE, Recipe
 from fociscope.training.recipe_file import write_recipe
 from fociscope.training.run_origin import DataRecord, RunOrigin, initial_weights
 
 __all__ = ["RUN_ORIGIN", "STAGES", "StageOutcome", "TrainingOutcome", "train"]
 
-RECIPE, RUN_ORIGIN, CURVES, STAGES = "recipe.toml", "start.json", "curves", "stages"
+RUN_ORIGIN, CURVES, STAGES = "start.json", "curves", "stages"
 #: The recipe with every number, in case a later version has other defaults.
 WHOLE_RECIPE = "recipe.json"
 #: What the folder of a run or of a stage may hold that has not reached its first checkpoint.
-_BEFORE_CHECKPOINT = (RECIPE, WHOLE_RECIPE, RUN_ORIGIN, CURVES, "tensorboard")
+_BEFORE_CHECKPOINT = (RECIPE_FILE, WHOLE_RECIPE, RUN_ORIGIN, CURVES, "tensorboard")
 _LOG_EVERY_STEPS = 50
 
 
@@ -374,7 +374,7 @@ def _begin(
 ) -> None:
     """Write what a stage starts from, if it is not resumed; tidy what a kill may have left."""
     folder = stage.folder
-    written = (RECIPE, WHOLE_RECIPE, RUN_ORIGIN)
+    written = (RECIPE_FILE, WHOLE_RECIPE, RUN_ORIGIN)
     discard_leftovers([*(folder / name for name in written), selection.best, selection.last])
     if stage.whole is not None:
         discard_leftovers([run.out / name for name in written])
@@ -407,14 +407,14 @@ def _checkpoint_to_resume(recipe: Recipe, folder: Path, last: Path) -> dict[str,
 
 def _write_recipe_files(recipe: Recipe, folder: Path) -> None:
     """Write a recipe for people, and with every number for a run that is resumed later."""
-    write_recipe(recipe, folder / RECIPE)
+    write_recipe(recipe, folder / RECIPE_FILE)
     write_record(folder / WHOLE_RECIPE, recipe.model_dump(mode="json"), overwrite=True)
 
 
 def _refuse_another_recipe(recipe: Recipe, folder: Path) -> None:
-    path, whole = folder / RECIPE, folder / WHOLE_RECIPE
+    path, whole = folder / RECIPE_FILE, folder / WHOLE_RECIPE
     if not path.is_file():
-        raise RecipeError(f"{folder}: cannot be resumed; its {RECIPE} is missing")
+        raise RecipeError(f"{folder}: cannot be resumed; its {RECIPE_FILE} is missing")
     context = {"folder": folder}
     theirs = parse_toml(Recipe, path.read_bytes(), source=path, error=RecipeError, context=context)
     advice = "train anew in another folder"

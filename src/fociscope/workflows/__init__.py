@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fociscope.workflows._locate import locate as locate
     from fociscope.workflows._outcome import ReconstructionOutcome as ReconstructionOutcome
     from fociscope.workflows._outcome import ReconstructionPlan as ReconstructionPlan
+    from fociscope.workflows._reconstruct import load_correction_for as load_correction_for
     from fociscope.workflows._reconstruct import load_model_for as load_model_for
     from fociscope.workflows._reconstruct import reconstruct as reconstruct
     from fociscope.workflows._reconstruct import reconstruct_captures as reconstruct_captures
@@ -31,8 +32,9 @@ _HOME = {
     "ReconstructionOutcome": "fociscope.workflows._outcome",
     "ReconstructionPlan": "fociscope.workflows._outcome",
     "TrainedModel": "fociscope.workflows._train",
-    "locate": "fociscope.workflows._locate",
+    "load_correction_for": "fociscope.workflows._reconstruct",
     "load_model_for": "fociscope.workflows._reconstruct",
+    "locate": "fociscope.workflows._locate",
     "reconstruct": "fociscope.workflows._reconstruct",
     "reconstruct_captures": "fociscope.workflows._reconstruct",
     "run_demo": "fociscope.workflows.demo",
@@ -48,6 +50,7 @@ __all__ = [
     "ReconstructionOutcome",
     "ReconstructionPlan",
     "TrainedModel",
+    "load_correction_for",
     "load_model_for",
     "locate",
     "reconstruct",

@@ -29,6 +29,7 @@ from fociscope.files.captures.series import names_apart
 from fociscope.files.safe.atomic import discard_leftovers
 from fociscope.reconstruction import Model
 from fociscope.reconstruction.checks import check_pixel_size
+from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.results.provenance import inputs, versions
 from fociscope.results.result import Reconstruction
 from fociscope.results.tables import NAME, TABLES, as_written
@@ -157,6 +158,7 @@ class _Batch:
         self.folders = _folder_names(self.names, [group[0] for group in self.groups])
         self._drawn: dict[str, BatchRow] = {}
         self._loaded: tuple[ReconstructionOptions, tuple[int, int], Model] | None = None
+        self._corrections: dict[int, ChipCorrection | None] = {}
 
     def checked(self) -> ReconstructionPlan:
         """Open each capture, and return the plan; the first decides about the model.
@@ -199,7 +201,7 @@ class _Batch:
         with self._run(0) as (_, run):
             model = self._model(run)
         each = FrameOptions(
-            options.layers, loaded_correction(options, run.series.shape[1]), options.tile_px
+            options.layers, self._correction(options, run.series.shape[1]), options.tile_px
         )
         formats = options.chosen_formats or DEFAULT_FORMATS
         identity = {
@@ -321,6 +323,7 @@ class _Batch:
                     None,
                     output=self.output / self.folders[number],
                     title=name,
+                    load_correction=self._correction,
                 )
             self._note(name, caught)
             yield files, run
@@ -341,6 +344,12 @@ class _Batch:
         if self._loaded is None or self._loaded[:2] != key:
             self._loaded = (*key, loaded_model(run.options, lambda: run.frame_px))
         return self._loaded[2]
+
+    def _correction(self, options: ReconstructionOptions, sensors: int) -> ChipCorrection | None:
+        """Read the chip's frames once; all captures share them, whatever their imager."""
+        if sensors not in self._corrections:
+            self._corrections[sensors] = loaded_correction(options, sensors)
+        return self._corrections[sensors]
 
     def _write(self, number: int, folder: SeriesFolder) -> Reconstruction:
         """Reconstruct a capture into its folder, then put its rows into the tables."""

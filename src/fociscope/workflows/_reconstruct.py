@@ -17,6 +17,7 @@ from fociscope.reconstruction.black_level import (
     stated_black_level,
     with_black_level,
 )
+from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
 from fociscope.reconstruction.preparation import Preparation, prepared
 from fociscope.results.result import Reconstruction
@@ -33,7 +34,7 @@ from fociscope.workflows._loading import (
 from fociscope.workflows._outcome import ReconstructionOutcome, ReconstructionPlan
 from fociscope.workflows._run import run_on
 
-__all__ = ["load_model_for", "reconstruct", "reconstruct_captures"]
+__all__ = ["load_correction_for", "load_model_for", "reconstruct", "reconstruct_captures"]
 
 
 def reconstruct(
@@ -111,8 +112,9 @@ def reconstruct_captures(
     captures: CapturesLike,
     options: ReconstructionOptions | None = None,
     *,
-    frame: int | None = None,
+    frame: int | Sequence[int] | None = None,
     model: Model | None = None,
+    correction: ChipCorrection | None = None,
     progress: Progress | None = None,
 ) -> Reconstruction:
     """Reconstruct captures that are in memory, with the options of `reconstruct`; write nothing.
@@ -122,9 +124,11 @@ def reconstruct_captures(
             axis of frames: (frame, sensor, y, x). Or paths of files.
         options: Model, imager, preparation, correction and the like; those that concern files are
             not read.
-        frame: Number of the only capture of a series (frame, sensor, y, x) to reconstruct, from 0;
-            None for all. The black level is that of the series.
+        frame: Number of the only capture of a series (frame, sensor, y, x) to reconstruct, from 0,
+            or several numbers; None for all. The black level is that of the series.
         model: Model that `load_model_for` has loaded for these options; None to load it.
+        correction: Correction that `load_correction_for` has loaded for these options; None to load
+            it.
         progress: Function called with the number of captures done and their total.
 
     Returns:
@@ -160,9 +164,9 @@ def reconstruct_captures(
         has_dark=options.has_dark,
     )
     result = model.reconstruct(
-        captures if frame is None else raw[frame],
+        captures if frame is None else raw[frame if isinstance(frame, int) else list(frame)],
         layers=options.layers,
-        correction=with_black_level(loaded_correction(options, sensors), black),
+        correction=with_black_level(correction or loaded_correction(options, sensors), black),
         tile_px=options.tile_px,
         progress=progress,
     )
@@ -191,6 +195,28 @@ def load_model_for(
         'layers-a'
     """
     return loaded_model(with_model(options, sensors), lambda: frame_px)
+
+
+def load_correction_for(options: ReconstructionOptions, *, sensors: int) -> ChipCorrection | None:
+    """Read the chip's dark, flat and bad-pixel frames that options name, prepared as captures are.
+
+    Args:
+        options: Files of the frames, dark counts and preparation.
+        sensors: Number of sensors of the captures.
+
+    Returns:
+        The correction, for `reconstruct_captures` with the same options; None without frames.
+
+    Raises:
+        FileFormatError: if a file is missing or damaged.
+        CaptureError: if a frame cannot be prepared.
+
+    Examples:
+        >>> from fociscope.workflows import ReconstructionOptions, load_correction_for
+        >>> load_correction_for(ReconstructionOptions(dark_counts=[100.0]), sensors=2).dark.shape
+        (1, 1, 1)
+    """
+    return loaded_correction(options, sensors)
 
 
 def _of_files(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from fociscope.reconstruction.black_level import (
     with_black_level,
 )
 from fociscope.reconstruction.checks import check_pixel_size
+from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.engine import Model
 from fociscope.reconstruction.preparation import prepared
 from fociscope.results.result import Reconstruction
@@ -60,6 +61,8 @@ from fociscope.workflows._outcome import (
 
 __all__ = ["Run", "run_on", "series_warnings"]
 
+LoadCorrection = Callable[[ReconstructionOptions, int], ChipCorrection | None]
+
 
 def run_on(
     files: CaptureSeries,
@@ -69,8 +72,20 @@ def run_on(
     *,
     output: Path | None = None,
     title: str | None = None,
+    load_correction: LoadCorrection = loaded_correction,
 ) -> Run:
-    """Prepare opened captures, and settle the imager and the black level of the run on them."""
+    """Prepare opened captures, and settle the imager and the black level of the run on them.
+
+    Args:
+        files: Opened captures.
+        paths: Paths of their files.
+        options: Options of the run.
+        progress: Function called with the number of captures done and their total.
+        output: Folder of the results.
+        title: Title of the figure; None for the names of the files.
+        load_correction: Returns the correction of options and a number of sensors; runs on many
+            captures of one chip share one that reads its files once.
+    """
     series = prepared(files, options.preparation)
     options, series = _with_own_imager(options, series, paths)
     options = with_model(options, series.shape[1])
@@ -83,6 +98,7 @@ def run_on(
         title=title or title_of(paths, len(series)),
         progress=progress,
         black=black,
+        load_correction=load_correction,
     )
 
 
@@ -98,6 +114,7 @@ class Run:
     title: str
     progress: Progress | None
     black: BlackLevel
+    load_correction: LoadCorrection = loaded_correction
 
     def is_by_parts(self) -> bool:
         """Whether the series is read and written part by part."""
@@ -192,11 +209,15 @@ class Run:
     def in_memory(self, model: Model) -> Reconstruction:
         """Reconstruct all captures in memory, with the names and times of their files."""
         series, options = self.series, self.options
-        correction = with_black_level(loaded_correction(options, series.shape[1]), self.black)
-        each = FrameOptions(options.layers, correction, options.tile_px)
+        each = FrameOptions(options.layers, self._correction(), options.tile_px)
         result = self._map(model, series.read(), each)
         time_s = None if series.time_s is None else np.array(series.time_s, np.float64)
         return replace(result, names=series.frame_names, time_s=time_s)
+
+    def _correction(self) -> ChipCorrection | None:
+        """Return the correction of the chip, the black level included."""
+        correction = self.load_correction(self.options, self.series.shape[1])
+        return with_black_level(correction, self.black)
 
     def _map(self, model: Model, captures: Float32Array, each: FrameOptions) -> Reconstruction:
         """Reconstruct all captures; an error names the file."""
@@ -214,7 +235,7 @@ class Run:
     def by_parts(self, formats: tuple[str, ...]) -> ReconstructionOutcome:
         """Reconstruct a series part by part; what is complete stays, however it ends."""
         options, series = self.options, self.series
-        correction = with_black_level(loaded_correction(options, series.shape[1]), self.black)
+        correction = self._correction()
         model = self.loaded_model()
         done = reconstruct_series(
             model,

@@ -13,12 +13,14 @@ import tifffile
 from numpy.typing import NDArray
 
 from fociscope.app import server
+from fociscope.app import session as session_module
 from fociscope.app.capture_input import from_upload, shipped_example
 from fociscope.app.session import LatestOnly, Session
 from fociscope.errors import FociscopeError
 from fociscope.imager import Imager
 from fociscope.networks import find_model
-from fociscope.reconstruction import Preparation
+from fociscope.reconstruction import Model, Preparation
+from fociscope.results import Reconstruction
 from fociscope.workflows import ReconstructionOptions, reconstruct_captures
 
 
@@ -56,7 +58,7 @@ def _files(folder: Path, **images: NDArray[np.float32]) -> list[Path]:
     paths = []
     for name, image in images.items():
         paths.append(folder / f"{name}.tif")
-        tifffile.imwrite(paths[-1], image)
+        tifffile.imwrite(paths[-1], image, photometric="minisblack")
     return paths
 
 
@@ -79,6 +81,57 @@ def test_a_visitors_options_give_the_map_that_the_library_gives(tmp_path: Path) 
     assert session.result.probability.shape == (3, 40, 44)
     np.testing.assert_array_equal(session.result.probability, expected.probability)
     np.testing.assert_array_equal(session.result.depth_um, expected.depth_um)
+
+
+def test_the_chips_frames_are_read_once_until_a_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    load = session_module.load_correction_for
+
+    def counted(options: ReconstructionOptions, *, sensors: int) -> object:
+        read.extend(options.chip_files[0])
+        return load(options, sensors=sensors)
+
+    monkeypatch.setattr(session_module, "load_correction_for", counted)
+    a, b = shipped_example().frames[0]
+    pair = _files(tmp_path, sensor_a=np.stack([a] * 3), sensor_b=np.stack([b] * 3))
+    (dark,) = _files(tmp_path, dark=np.zeros((51, 51), np.float32))
+    session = Session(tmp_path / "visits")
+    asyncio.run(session.change_chip(dark=(dark,)))
+    asyncio.run(session.reconstruct(from_upload(pair)))
+    asyncio.run(session.rerun(frame=1))
+
+    assert read == [dark]
+    tifffile.imwrite(dark, np.ones((2, 51, 51), np.float32), photometric="minisblack")
+    asyncio.run(session.rerun(frame=2))
+    assert read == [dark, dark]
+
+
+def test_each_frame_of_a_series_is_reconstructed_once_for_its_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[int] = []
+    reconstruct = Model.reconstruct
+
+    def counted(self: Model, captures: NDArray[np.float32], **options: object) -> Reconstruction:
+        done.append(len(captures) if captures.ndim == 4 else 1)
+        return reconstruct(self, captures, **options)
+
+    monkeypatch.setattr(Model, "reconstruct", counted)
+    example = shipped_example()
+    series = replace(example, frames=np.repeat(example.frames, 3, axis=0), truths=())
+    session = Session(tmp_path)
+    asyncio.run(session.reconstruct(series))
+
+    async def trace() -> None:
+        async for _ in session.trace_all():
+            pass
+
+    asyncio.run(trace())
+    assert done == [1, 2]
+    assert sorted(session.traces) == [0, 1, 2]
+    np.testing.assert_allclose(session.traces[2].depth, session.traces[0].depth, rtol=1e-4)
 
 
 def test_options_that_cannot_be_met_change_nothing(tmp_path: Path) -> None:

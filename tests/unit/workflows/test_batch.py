@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 import fociscope
 from fociscope.errors import FileFormatError, FociscopeError, OutputExistsError
 from fociscope.reconstruction.preparation import Preparation
-from fociscope.workflows import ReconstructionOptions, ReconstructionPlan, _batch, _run
+from fociscope.workflows import ReconstructionOptions, ReconstructionPlan, _batch, _loading, _run
 from fociscope.workflows._batch import captures_apart
 from fociscope.workflows._run import Run
 
@@ -81,6 +81,22 @@ def test_a_batch_is_loaded_capture_by_capture(tmp_path, mice) -> None:
     with pytest.raises(FileFormatError, match=r"a batch of 2 capture\(s\).*mouse1/x_A"):
         fociscope.load_result(tmp_path / "map")
     assert fociscope.load_result(tmp_path / "map" / "mouse2" / "x_A").names == ("x_A.TIF",)
+
+
+def test_the_chips_frames_are_read_once_for_all_captures(tmp_path, mice, monkeypatch) -> None:
+    read: list[tuple[Path, ...]] = []
+    load = _loading._chip_frames
+
+    def counted(paths: tuple[Path, ...], *others: object) -> object:
+        read.append(paths)
+        return load(paths, *others)
+
+    monkeypatch.setattr(_loading, "_chip_frames", counted)
+    dark = tmp_path / "dark.tif"
+    tifffile.imwrite(dark, np.zeros((51, 51), np.float32))
+    fociscope.reconstruct(mice, tmp_path / "out", ReconstructionOptions(dark=dark))
+
+    assert read == [(dark,)]
 
 
 def test_the_folder_of_a_capture_is_what_it_gives_alone(tmp_path, mice) -> None:
