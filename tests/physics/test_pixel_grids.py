@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fociscope.errors import ImagerError
+from fociscope.figures import draw_psf
 from fociscope.imager import (
     AngleSelectivePsf,
     AngularResponsePsf,
@@ -19,6 +20,8 @@ from fociscope.imager import (
     MeasuredPsf,
     photon_budget,
 )
+from fociscope.reconstruction import load_model
+from fociscope.solvers import richardson_lucy, tikhonov
 
 RESPONSE = ((0.0, 0.5), (20.0, 0.55), (35.0, 1.0), (50.0, 0.7), (65.0, 0.2), (80.0, 0.0))
 #: Two rows of oblong pixels with small diodes off their middles.
@@ -230,3 +233,32 @@ def test_what_takes_square_pixels_only_says_so() -> None:
     turned = CHIP.with_(sensors=2, registration={"rotation_deg": 1.0})
     with pytest.raises(ImagerError, match="rotated or scaled"):
         LayerProjector(turned).A(np.zeros((1, 2, 24)), np.array([100.0]))
+
+
+@pytest.mark.parametrize("boundary", ["zero", "reflect"])
+def test_solvers_reconstruct_layers_on_oblong_pixels(boundary: Any) -> None:
+    chip = Imager(
+        pixel_pitch_um=(60.0, 45.0), frame_px=(14, 18), sensors=1, gap_um=300.0, boundary=boundary
+    )
+    layers = np.zeros((1, 1, 14, 18))
+    layers[0, 0, 5:8, 6:10] = 1.0
+    depth_um = np.array([[80.0]])
+    captures = LayerProjector(chip).A(layers, depth_um)
+    for solved in (
+        richardson_lucy(captures, depth_um, chip, iterations=60),
+        tikhonov(captures, depth_um, chip, regularisation=1e-8),
+    ):
+        found = np.asarray(solved.layers)
+        assert float(np.abs(found - layers).sum()) < 0.3 * float(layers.sum())
+
+
+def test_a_picture_of_a_psf_has_the_pixels_shape() -> None:
+    figure = draw_psf(CHIP, depths_um=(100.0,), radius_px=4)
+    image = figure.axes[0].get_images()[0]
+    assert image.get_array().shape == (9, 9)
+    assert figure.axes[0].get_aspect() == pytest.approx(73.0 / 26.0)
+
+
+def test_networks_refuse_oblong_pixels_and_say_what_takes_them() -> None:
+    with pytest.raises(ImagerError, match="trained on square pixels"):
+        load_model("layers-a", imager=Imager.preset("sibling-36x80"))

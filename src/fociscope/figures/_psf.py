@@ -13,6 +13,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from fociscope.figures.style import DEPTH_MAP, STYLE, as_read, draw_image, draw_scale_bar
 from fociscope.imager.geometry import Imager
+from fociscope.typing import Float64Array
 
 __all__ = ["draw_psf"]
 
@@ -44,8 +45,8 @@ def draw_psf(
         >>> len(figure.axes)  # two kernels, their colour bar, and profiles
         4
     """
-    psf, pitch_um = imager.psf, imager.square_pitch_um
-    kernels = np.asarray(psf.kernel(np.array(depths_um), pitch_um, radius_px=radius_px))
+    psf, pitch_um = imager.psf, imager.pitch_um[1]
+    kernels = _kernels(imager, np.array(depths_um), radius_px)
     light = LogNorm(FAINTEST_SHOWN * kernels.max(), kernels.max(), clip=True)
     count = len(depths_um)
     with mpl.rc_context(STYLE):
@@ -61,7 +62,8 @@ def draw_psf(
         )
         for number, (depth_um, kernel) in enumerate(zip(depths_um, kernels, strict=True)):
             axes = figure.add_subplot(grid[0, number])
-            shown = draw_image(axes, kernel, KERNEL_MAP, norm=light)
+            oblong = imager.pitch_um[0] / pitch_um
+            shown = draw_image(axes, kernel, KERNEL_MAP, norm=light, aspect=oblong)
             axes.set_title(f"{depth_um:g} µm")
             draw_scale_bar(axes, pitch_um, kernel.shape[1])
             axes.set_xlabel(
@@ -98,3 +100,17 @@ def draw_psf(
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
     return figure
+
+
+def _kernels(imager: Imager, depths_um: Float64Array, radius_px: int) -> Float64Array:
+    """Return (depth, y, x): what the pixels around the one below an emitter collect."""
+    if imager.has_plain_pixels:
+        pitch_um = imager.square_pitch_um
+        return np.asarray(imager.psf.kernel(depths_um, pitch_um, radius_px=radius_px))
+    side = 2 * radius_px + 1
+    around = imager.with_(
+        frame_px=(side, side), sensors=1, sensor_gains=(1.0, 1.0), row_shift_um=(), dead_pixels=()
+    )
+    middle = [radius_px * pitch for pitch in reversed(imager.pitch_um)]
+    emitters = np.array([[*middle, depth_um] for depth_um in depths_um])
+    return np.asarray(around.pixel_response(emitters))[:, 0]

@@ -106,6 +106,11 @@ class Projection:
         gains = imager.sensor_gains[: imager.sensors]
         self.gains = None if set(gains) == {1.0} else depth_um.new_tensor(gains)[:, None, None]
 
+    @property
+    def is_even(self) -> bool:
+        """Whether all kernels are even in x and in y, so that transfer functions are real."""
+        return all(self.areas.is_even(self.psf, offset_um) for offset_um in self.offsets_um)
+
     def A(self, layers: Tensor) -> Tensor:
         """(scene, layer, y, x) -> (scene, sensor, y, x)."""
         seen = convolve_and_sum(

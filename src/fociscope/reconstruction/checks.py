@@ -120,6 +120,14 @@ def check_imager(imager: Imager, info: ModelInfo) -> list[str]:
             f"{info.name} takes {info.imager.sensors} sensor(s); the imager {imager.name!r} has "
             f"{imager.sensors}"
         )
+    if not imager.has_plain_pixels:
+        y, x = imager.pitch_um
+        raise ImagerError(
+            f"{info.name} was trained on square pixels that are sensitive all over; the imager "
+            f"{imager.name!r} has pixels of {y:g} x {x:g} µm (y, x) or a sensitive rectangle: "
+            "locate finds point emitters on such chips, and the solvers fista, richardson-lucy and "
+            "tikhonov reconstruct layers"
+        )
     low_um, high_um = depth_bounds_um(imager)
     if not low_um < high_um:
         least, most = imager.psf.depth_range_um

@@ -126,12 +126,12 @@ class SpectralOperator:
     @staticmethod
     def possible(projection: Projection) -> bool:
         """Return whether a projection has even kernels and a frame small enough."""
-        if projection.resampling is not None or projection.offsets_um[-1] is not None:
+        if projection.resampling is not None or not projection.is_even:
             return False
         longest = max(projection.frame_px)
         if projection.imager.boundary == "zero":
             longest += projection.radius_px
-        return projection.psf.symmetric and longest <= LONGEST_BASIS
+        return longest <= LONGEST_BASIS
 
     @classmethod
     def from_projection(cls, projection: Projection) -> SpectralOperator:

@@ -84,10 +84,15 @@ class Circular:
     count: Tensor
     """(ky, kx) how many orthonormal coefficients each one stands for."""
     frequency2_per_px2: Tensor
-    """(ky, kx) squared frequency in (cycles/pixel)^2."""
+    """(ky, kx) squared frequency in (cycles/column)^2."""
 
     def prior(self, spectrum: LayerSpectrum | None, pixel_pitch_um: float) -> Tensor | None:
-        """Return (ky, kx): the expected power of a layer's coefficients, 1 on average."""
+        """Return (ky, kx): the expected power of a layer's coefficients, 1 on average.
+
+        Args:
+            spectrum: Power density of layers; None for none.
+            pixel_pitch_um: Distance from column to column.
+        """
         if spectrum is None:
             return None
         power = spectrum.power(self.frequency2_per_px2 / pixel_pitch_um**2)
@@ -109,10 +114,15 @@ def circular_of(operator: Operator, imager: Imager) -> Circular:
             analysed=operator.analysed,
             synthesised=operator.synthesised,
             count=torch.ones_like(transfer[0, 0, 0]),
-            frequency2_per_px2=f_y[:, None] ** 2 + f_x**2,
+            frequency2_per_px2=(f_y[:, None] * _rows_to_columns(imager)) ** 2 + f_x**2,
         )
     assert isinstance(operator, ProjectedOperator)
     return _by_fft(operator.projection, mirrored)
+
+
+def _rows_to_columns(imager: Imager) -> float:
+    """Return columns per row: 1 for square pixels."""
+    return imager.pitch_um[1] / imager.pitch_um[0]
 
 
 def _by_fft(projection: Projection, mirrored: bool) -> Circular:
@@ -151,5 +161,5 @@ def _by_fft(projection: Projection, mirrored: bool) -> Circular:
         synthesised=synthesised,
         # Of four mirror images three say nothing new.
         count=count / 4 if mirrored else count,
-        frequency2_per_px2=f_y[:, None] ** 2 + f_x**2,
+        frequency2_per_px2=(f_y[:, None] * _rows_to_columns(projection.imager)) ** 2 + f_x**2,
     )

@@ -122,7 +122,7 @@ def tikhonov(
         noise = y.new_ones(*y.shape[:2], 1, 1)
         if problem.noise_std is not None:
             noise = problem.noise_std[scenes]
-        prior = circular.prior(spectrum, imager.square_pitch_um)
+        prior = circular.prior(spectrum, imager.pitch_um[1])
         influence = Influence(circular, y, noise, prior)
         if regularisation == "gcv":
             weight = influence.gcv()

@@ -10,7 +10,12 @@ from torch import Tensor
 from fociscope.arrays import check_result
 from fociscope.errors import ImagerError
 from fociscope.imager.psf._base import Psf
-from fociscope.imager.psf._fourier import discrete_gaussian_transfer, half_plane, window_transfer
+from fociscope.imager.psf._fourier import (
+    discrete_gaussian_transfer,
+    half_plane,
+    quadrant_transfer,
+    window_transfer,
+)
 
 __all__ = ["PixelGrid", "area_transfer", "window_response"]
 
@@ -26,6 +31,10 @@ class PixelGrid(NamedTuple):
     """(y, x) sides of the sensitive rectangle."""
     centre_um: tuple[float, float] = (0.0, 0.0)
     """(y, x) of the rectangle's middle from the pixel's."""
+
+    def is_even(self, psf: Psf, offset_um: tuple[float, float] | None) -> bool:
+        """Whether kernels are even in x and in y, so that transfer functions are real."""
+        return psf.symmetric and offset_um is None and self.centre_um == (0, 0)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,13 +106,17 @@ def area_transfer(
         parameters_of_scenes: As for `Psf.transfer`.
 
     Returns:
-        Complex (..., y, x // 2 + 1), in the order of `torch.fft.rfft2`.
+        (..., y, x // 2 + 1), in the order of `torch.fft.rfft2`; real if the kernel is even.
     """
     if response is None:
         response = window_response(
             psf, distance_um, grid, offset_um=offset_um, **parameters_of_scenes
         )
-    transfer = window_transfer(response, fourier)
+    if grid.is_even(psf, offset_um):
+        quadrant = response[..., grid.radii_px[0] :, grid.radii_px[1] :]
+        transfer = half_plane(quadrant_transfer(quadrant, fourier), fourier)
+    else:
+        transfer = window_transfer(response, fourier)
     blur_um = parameters_of_scenes.get("base_blur_um", distance_um.new_tensor(psf.base_blur_um))
     variance_um2 = psf.grid_variance_um2(distance_um, blur_um)
     if bool((variance_um2 != 0).any()):

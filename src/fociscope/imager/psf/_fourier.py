@@ -23,13 +23,16 @@ def quadrant_transfer(quadrant: Tensor, grid: tuple[int, int]) -> Tensor:
     """Return the transfer function of a kernel that is even in x and in y, from one quadrant.
 
     Args:
-        quadrant: (..., radius + 1, radius + 1).
+        quadrant: (..., radius y + 1, radius x + 1).
         grid: (y, x) samples of the Fourier grid.
 
     Returns:
         Real (..., y // 2 + 1, x // 2 + 1): the first quadrant of frequencies.
     """
-    cosines_y, cosines_x = (_cosines(n, quadrant.shape[-1] - 1).to(quadrant) for n in grid)
+    cosines_y, cosines_x = (
+        _cosines(n, side - 1).to(quadrant)
+        for n, side in zip(grid, quadrant.shape[-2:], strict=True)
+    )
     return cosines_y @ quadrant @ cosines_x.T
 
 
