@@ -19,6 +19,7 @@ from fociscope.imager import (
     LayerProjector,
     MeasuredPsf,
     photon_budget,
+    write_commented_imager,
 )
 from fociscope.reconstruction import load_model
 from fociscope.solvers import richardson_lucy, tikhonov
@@ -104,6 +105,32 @@ def test_positions_are_differentiated() -> None:
             CHIP.pixel_response(place.detach() + s)[0, 0, 1, 12] for s in (step, -step)
         )
         assert float(slope[0, axis]) == pytest.approx(float(ahead - behind) / 0.1, rel=2e-2)
+
+
+def test_each_pixel_sees_through_its_own_grating() -> None:
+    other = CHIP.psf.with_(angle_scale=0.5)
+    chip = CHIP.with_(further_psfs=[other], psf_pattern=[[0], [1]])
+    place = np.array([[277.0, 31.0, 120.0], [100.0, 50.0, 60.0]])
+    seen = np.asarray(chip.pixel_response(place))
+    np.testing.assert_array_equal(seen[:, :, 0], CHIP.pixel_response(place)[:, :, 0])
+    np.testing.assert_array_equal(
+        seen[:, :, 1], CHIP.with_(psf=other).pixel_response(place)[:, :, 1]
+    )
+    chequered = CHIP.with_(further_psfs=[other], psf_pattern=[[0, 1], [1, 0]])
+    again = np.asarray(chequered.pixel_response(place))
+    np.testing.assert_array_equal(again[:, :, 1, ::2], seen[:, :, 1, ::2])
+    assert chequered.cropped(1, 0, 1, 5, of=(2, 24)).psf_pattern == ((1, 0), (0, 1))
+    with pytest.raises(ImagerError, match="2 gratings"):
+        LayerProjector(chip).A(np.zeros((1, 2, 24)), np.array([100.0]))
+
+
+def test_several_gratings_are_kept_in_a_file(tmp_path: Any) -> None:
+    chip = CHIP.with_(further_psfs=[GaussianPsf(spread=0.2)], psf_pattern=[[0], [1]])
+    chip.to_toml(tmp_path / "chip.toml")
+    assert Imager.from_toml(tmp_path / "chip.toml") == chip
+    write_commented_imager(chip, tmp_path / "commented.toml")
+    assert Imager.from_toml(tmp_path / "commented.toml") == chip
+    assert Imager.model_validate_json(chip.model_dump_json()) == chip
 
 
 def test_dead_pixels_collect_nothing_and_have_no_gain() -> None:
@@ -213,6 +240,10 @@ def test_a_crop_keeps_its_dead_pixels_and_its_shifts() -> None:
         ({"sensitive_um": (9.0, 9.0), "psf": {"fill_factor": 0.5}}, "leave one out"),
         ({"frame_px": (2, 9), "row_shift_um": (0.0, 1.0, 2.0)}, "3 rows"),
         ({"dead_pixels": [(0, 60, 0)]}, "no pixel"),
+        ({"psf_pattern": [[0], [1]]}, "psf_pattern"),
+        ({"further_psfs": [{"kind": "gaussian"}], "psf_pattern": [[0], [2]]}, "expected 0 for psf"),
+        ({"further_psfs": [{"kind": "gaussian"}]}, "psf_pattern"),
+        ({"further_psfs": [{"kind": "gaussian"}], "psf_pattern": [[0, 1], [1]]}, "equally long"),
         ({"sensors": 1, "dead_pixels": [(1, 0, 0)]}, "no pixel"),
     ],
 )

@@ -33,6 +33,10 @@ class Pixels(Protocol):
     @property
     def psf(self) -> Psf: ...
     @property
+    def further_psfs(self) -> tuple[Psf, ...]: ...
+    @property
+    def psf_pattern(self) -> tuple[tuple[int, ...], ...]: ...
+    @property
     def registration(self) -> Registration: ...
     @property
     def sensor_gains(self) -> tuple[float, float]: ...
@@ -52,11 +56,11 @@ class Pixels(Protocol):
     def square_pitch_um(self) -> float: ...
 
 
-def sensitive_size_um(imager: Pixels) -> tuple[float, float]:
-    """Return the (y, x) sides of a pixel's sensitive rectangle."""
+def sensitive_size_um(imager: Pixels, psf: Psf) -> tuple[float, float]:
+    """Return the (y, x) sides of the sensitive rectangle of a pixel of a PSF."""
     if imager.sensitive_um is not None:
         return imager.sensitive_um
-    aperture = math.sqrt(getattr(imager.psf, "fill_factor", 1.0))
+    aperture = math.sqrt(getattr(psf, "fill_factor", 1.0))
     return imager.pitch_um[0] * aperture, imager.pitch_um[1] * aperture
 
 
@@ -104,8 +108,7 @@ def pixel_response(imager: Pixels, emitters_um: Tensor, parameters: dict[str, Te
             )
         place_um = emitters_um[:, :2].flip(1)  # (y, x), as everywhere else
         place_um = place_um if sensor == 0 else _on_sensor_b(imager, place_um)
-        response = _on_one_sensor(imager, place_um, distance_um, parameters)
-        response = response * imager.psf.tissue.transmitted(distance_um)[:, None, None]
+        response = _of_all_psfs(imager, place_um, distance_um, parameters)
         seen.append(response * imager.sensor_gains[sensor])
     result = torch.stack(seen, dim=1)
     if imager.dead_pixels:
@@ -130,11 +133,30 @@ def _on_sensor_b(imager: Pixels, place_um: Tensor) -> Tensor:
     return moved + middle_um + place_um.new_tensor(registration.shift_um)
 
 
-def _on_one_sensor(
+def _of_all_psfs(
     imager: Pixels, place_um: Tensor, distance_um: Tensor, parameters: dict[str, Tensor]
 ) -> Tensor:
     """Return (emitter, y, x) of emitters (emitter, 2) at distances (emitter,)."""
-    psf = imager.psf
+    parts = []
+    for psf in (imager.psf, *imager.further_psfs):
+        own = {n: value for n, value in parameters.items() if n in psf.batched_parameters}
+        part = _of_one_psf(imager, psf, place_um, distance_um, own)
+        parts.append(part * psf.tissue.transmitted(distance_um)[:, None, None])
+    if not imager.further_psfs:
+        return parts[0]
+    number = torch.tensor(imager.psf_pattern, device=place_um.device)
+    rows, columns = (
+        torch.arange(side, device=place_um.device) % period
+        for side, period in zip(imager.frame_px, number.shape, strict=True)
+    )
+    number = number[rows[:, None], columns]
+    return sum((part * (number == n) for n, part in enumerate(parts)), torch.zeros_like(parts[0]))
+
+
+def _of_one_psf(
+    imager: Pixels, psf: Psf, place_um: Tensor, distance_um: Tensor, parameters: dict[str, Tensor]
+) -> Tensor:
+    """Return (emitter, y, x) as if all pixels were of one PSF, without attenuation."""
     if imager.has_plain_pixels and not psf.knows_areas:
         return _one_by_one(imager, place_um, distance_um, parameters)
     blur_um = parameters.get("base_blur_um", distance_um.new_tensor(psf.base_blur_um))
@@ -152,7 +174,7 @@ def _on_one_sensor(
         distance_um,
         y_um=apart[..., 0],
         x_um=apart[..., 1],
-        size_um=sensitive_size_um(imager),
+        size_um=sensitive_size_um(imager, psf),
         **parameters,
     ).reshape(len(place_um), *centres.shape[:2])
     if not widest_um:

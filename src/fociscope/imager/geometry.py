@@ -96,6 +96,11 @@ class Imager(Configuration):
     """What lies outside the frame. `zero`: nothing. `reflect`: tissue goes on; the projector, which
     knows the frame alone, mirrors it at the edges, and the simulator draws tissue there."""
     psf: AnyPsf = AngleSelectivePsf()
+    further_psfs: tuple[AnyPsf, ...] = ()
+    """Of pixels behind other gratings, where a chip has several."""
+    psf_pattern: tuple[tuple[Annotated[int, Field(ge=0)], ...], ...] = ()
+    """Rows of numbers, repeated over the frame: 0 for pixels of `psf`, n for those of the n-th of
+    `further_psfs`. [[0], [1]] for rows that alternate."""
     registration: Registration = Registration()
     """Where sensor B lies with respect to sensor A."""
     sensor_gains: tuple[Gain, Gain] = (1.0, 1.0)
@@ -123,12 +128,36 @@ class Imager(Configuration):
             raise ValueError(
                 f"row_shift_um has {len(self.row_shift_um)} rows, the frame {self.frame_px[0]}"
             )
+        self._check_psf_pattern()
         for sensor, *place in self.dead_pixels:
             if sensor >= self.sensors or any(
                 n >= side for n, side in zip(place, self.frame_px, strict=True)
             ):
                 raise ValueError(f"there is no pixel {(sensor, *place)} (sensor, y, x)")
         return self
+
+    def _check_psf_pattern(self) -> None:
+        """Refuse numbers of no PSF, and PSFs that have no number.
+
+        Raises:
+            ValueError: If the pattern is no rectangle of numbers, or does not fit the PSFs.
+        """
+        numbers = {n for row in self.psf_pattern for n in row}
+        if bool(self.psf_pattern) != bool(self.further_psfs) or (
+            numbers and max(numbers) > len(self.further_psfs)
+        ):
+            raise ValueError(
+                f"psf_pattern has the numbers {sorted(numbers)}, expected 0 for psf and 1 to "
+                f"{len(self.further_psfs)} for further_psfs"
+            )
+        if len({len(row) for row in self.psf_pattern}) > 1 or () in self.psf_pattern:
+            raise ValueError("the rows of psf_pattern must be equally long")
+        for one in (self.psf, *self.further_psfs) if self.further_psfs else ():
+            if not one.knows_areas:
+                raise ValueError(
+                    f"a PSF of kind {one.kind!r} is known on plain square pixels only, not on "
+                    "those of one of several gratings"
+                )
 
     @property
     def pitch_um(self) -> tuple[float, float]:
@@ -138,9 +167,10 @@ class Imager(Configuration):
 
     @property
     def has_plain_pixels(self) -> bool:
-        """Whether pixels lie on a square grid and are sensitive as the PSF says, fill factor."""
+        """Whether pixels are square, unstaggered, of one PSF, and sensitive as it says."""
         return (
-            not isinstance(self.pixel_pitch_um, tuple)
+            not self.further_psfs
+            and not isinstance(self.pixel_pitch_um, tuple)
             and self.sensitive_um is None
             and not any(self.row_shift_um)
         )
@@ -155,7 +185,8 @@ class Imager(Configuration):
         """
         if isinstance(self.pixel_pitch_um, tuple) or not self.has_plain_pixels:
             y, x = self.pitch_um
-            other = "staggered rows" if any(self.row_shift_um) else "a sensitive rectangle"
+            other = "several PSFs" if self.further_psfs else "a sensitive rectangle"
+            other = "staggered rows" if any(self.row_shift_um) else other
             found = f"pixels of {y:g} x {x:g} µm (y, x)" if y != x else other
             raise ImagerError(
                 f"imager {self.name!r} has {found}, and this step takes square pixels without "
@@ -340,6 +371,12 @@ class Imager(Configuration):
         if any(self.row_shift_um):
             shifts = self.row_shift_um * (of[0] // len(self.row_shift_um) + 1)
             changes["row_shift_um"] = shifts[y : y + height]
+        if self.psf_pattern:
+            rows, columns = len(self.psf_pattern), len(self.psf_pattern[0])
+            changes["psf_pattern"] = tuple(
+                tuple(self.psf_pattern[(y + r) % rows][(x + c) % columns] for c in range(columns))
+                for r in range(rows)
+            )
         if self.sensors == 2 and self.registration.is_rotated_or_scaled:
             middle_um = (
                 (first + (part - whole) / 2) * pitch
@@ -389,5 +426,6 @@ class Imager(Configuration):
         with atomic_path(path, overwrite=overwrite) as part:
             content = self.model_dump(mode="json", exclude_none=True)
             content["psf"] = self.psf.file_fields(path)
+            content["further_psfs"] = [one.file_fields(path) for one in self.further_psfs]
             part.write_text(tomli_w.dumps(content), encoding="utf-8")
             self.psf.write_files(path, overwrite=overwrite)  # last, so that none stays alone

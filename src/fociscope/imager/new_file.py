@@ -56,10 +56,14 @@ def write_commented_imager(imager: Imager, path: Path | str, *, overwrite: bool 
 def _text(imager: Imager, path: Path) -> str:
     content = imager.model_dump(mode="json", exclude_none=True)
     content["psf"] = imager.psf.file_fields(path)
+    del content["further_psfs"]
     lines = [HEAD, "", *_fields(imager, content)]
     for name, values in content.items():
         if isinstance(values, dict):
             lines += ["", *_table(name, getattr(imager, name), values)]
+    if imager.further_psfs:
+        further = [one.file_fields(path) for one in imager.further_psfs]
+        lines += ["", *tomli_w.dumps({"further_psfs": further}).splitlines()]
     return "\n".join(lines) + "\n"
 
 

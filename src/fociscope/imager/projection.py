@@ -271,6 +271,12 @@ def _pixel_grid(
             f"imager {imager.name!r} has staggered rows, and layers lie on a grid that has none; "
             "Imager.pixel_response gives what its pixels collect of point emitters"
         )
+    if imager.further_psfs:
+        raise ImagerError(
+            f"imager {imager.name!r} has pixels behind {1 + len(imager.further_psfs)} gratings, "
+            "and layers are convolved with the kernels of one; Imager.pixel_response gives what "
+            "its pixels collect of point emitters"
+        )
     oblong = imager.pitch_um[0] != imager.pitch_um[1]
     if oblong and imager.sensors == 2 and imager.registration.is_rotated_or_scaled:
         raise ImagerError(
@@ -289,7 +295,7 @@ def _pixel_grid(
     return PixelGrid(
         imager.pitch_um,
         (radii[0], radii[1]),
-        sensitive_size_um(imager),
+        sensitive_size_um(imager, imager.psf),
         imager.sensitive_offset_um,
     )
 

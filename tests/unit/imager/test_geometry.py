@@ -33,6 +33,8 @@ CHANGED = Imager(
         cover_index=1.46,
         tissue_index=1.4,
     ),
+    further_psfs=(GaussianPsf(spread=1 / 7),),
+    psf_pattern=((0, 1), (1, 0)),
     registration=Registration(shift_um=(-1 / 3, 12.5), rotation_deg=-0.7, scale=1.01),
     sensor_gains=(1.1, 0.9),
     camera=Camera(
