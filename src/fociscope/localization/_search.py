@@ -9,7 +9,7 @@ import numpy as np
 from fociscope.localization._detect import FilterBank
 from fociscope.localization._fit import EmitterFit, NoiseModel, fit_emitters
 from fociscope.localization._response import EmitterResponse
-from fociscope.typing import BoolArray, Float64Array
+from fociscope.typing import BoolArray, Float64Array, Int64Array
 
 __all__ = ["estimate_noise", "search"]
 
@@ -19,8 +19,8 @@ AT_ONCE = 6
 MEDIAN_OF_NORMAL = 0.6745
 #: Error of the model before emitters are found, as a share of the light.
 FIRST_MODEL_ERROR = 0.03
-#: Pixels whose noise is taken together.
-BIN = 100
+#: Pixels whose noise is taken together: a few of the brightest, then more, up to a number.
+LEAST_BIN, BIN_GROWTH, LARGEST_BIN = 8, 1.5, 100
 #: Steps of the fit while emitters are still found, and once none is.
 HASTY, SETTLING = 4, 20
 #: Rounds after which the filters follow the weights again.
@@ -127,15 +127,25 @@ def estimate_noise(
     residuals = _images(response, fit.residual(capture), used)
     for (residual, ok), mean in zip(residuals, _images(response, fit.mean), strict=True):
         rough, middle = _roughness(residual, ok)
-        light = np.maximum(mean[0][middle], 0)
-        order = np.argsort(light)
-        bins = [part for part in np.array_split(order, max(1, len(order) // BIN)) if len(part)]
+        light = np.maximum(_weighted_like_roughness(mean[0])[middle], 0)
+        bins = _bins(light)
         x = np.array([light[part].mean() for part in bins])
         y = np.array([max(_variance(rough[part]), _least(mean[0])) for part in bins])
-        floor, slope = _line(x, y)
+        floor, slope = _line(x, y, np.sqrt([len(part) for part in bins]))
         floors.append(floor)
         slopes.append(slope)
     return NoiseModel(np.array(floors), np.array(slopes), model_error)
+
+
+def _bins(light: Float64Array) -> list[Int64Array]:
+    """Return places in the order of the light, a few of the brightest together, more of others."""
+    order = np.argsort(light)[::-1]
+    parts, first, size = [], 0, float(LEAST_BIN)
+    while first < len(order):
+        parts.append(order[first : first + int(size)])
+        first += int(size)
+        size = min(size * BIN_GROWTH, LARGEST_BIN)
+    return parts[::-1]
 
 
 def _images(response: EmitterResponse, *pixels: Float64Array | BoolArray) -> zip[tuple[Any, ...]]:
@@ -152,20 +162,27 @@ def _roughness(image: Float64Array, ok: BoolArray) -> tuple[Float64Array, BoolAr
     return np.abs(second[middle[:, 1:-1]]) / np.sqrt(6), middle
 
 
+def _weighted_like_roughness(image: Float64Array) -> Float64Array:
+    """Return (y, x): the light whose variance a pixel's second difference has."""
+    out = np.array(image)
+    out[:, 1:-1] = (image[:, 2:] + 4 * image[:, 1:-1] + image[:, :-2]) / 6
+    return out
+
+
 def _variance(rough: Float64Array) -> float:
     """Return the variance of normal numbers by the median of their absolute values."""
     return float(np.median(rough) / MEDIAN_OF_NORMAL) ** 2 if len(rough) else 0.0
 
 
-def _line(x: Float64Array, y: Float64Array) -> tuple[float, float]:
+def _line(x: Float64Array, y: Float64Array, sure: Float64Array) -> tuple[float, float]:
     """Return floor and slope of a line through variances, whose errors grow with them."""
-    weight = 1 / y
+    weight = sure / y
     for _ in range(4):
         line = np.stack([np.ones_like(x), x], 1) * weight[:, None]
         floor, slope = np.linalg.lstsq(line, y * weight, rcond=None)[0]
         floor = max(float(floor), float(0.2 * np.median(y[: len(y) // 2 + 1])))
         slope = max(float(slope), 0.0)
-        weight = 1 / (floor + slope * x)
+        weight = sure / (floor + slope * x)
     return floor, slope
 
 
