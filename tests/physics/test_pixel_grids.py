@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from fociscope.errors import ImagerError
+from fociscope.errors import ImagerError, SceneError
 from fociscope.figures import draw_psf
 from fociscope.imager import (
     AngleSelectivePsf,
@@ -22,6 +22,8 @@ from fociscope.imager import (
     write_commented_imager,
 )
 from fociscope.reconstruction import load_model
+from fociscope.simulation import Surface, simulate
+from fociscope.simulation.frame import rebinned, square_frame
 from fociscope.solvers import richardson_lucy, tikhonov
 
 RESPONSE = ((0.0, 0.5), (20.0, 0.55), (35.0, 1.0), (50.0, 0.7), (65.0, 0.2), (80.0, 0.0))
@@ -293,3 +295,37 @@ def test_a_picture_of_a_psf_has_the_pixels_shape() -> None:
 def test_networks_refuse_oblong_pixels_and_say_what_takes_them() -> None:
     with pytest.raises(ImagerError, match="trained on square pixels"):
         load_model("layers-a", imager=Imager.preset("sibling-36x80"))
+
+
+def test_scenes_are_simulated_on_oblong_pixels() -> None:
+    chip = Imager.preset("sibling-36x80").with_(boundary="zero")
+    scenes = simulate(1, seed=3, layers=2, imager=chip, peak_snr_db=None)
+    assert scenes.layers.shape == (1, 2, 36, 80)
+    assert 0.02 < float(scenes.mask.mean()) < 0.9
+    projected = LayerProjector(chip).A(scenes.layers, scenes.depth_um)
+    np.testing.assert_allclose(scenes.captures, projected, rtol=1e-4, atol=1e-6)
+    noisy = simulate(1, seed=3, layers=2, imager=chip, peak_snr_db=40.0).captures
+    assert 0 < float(np.abs(noisy - scenes.captures).mean()) < 0.02 * float(noisy.max())
+
+
+def test_oblong_pixels_have_the_mean_of_the_squares_that_they_cover() -> None:
+    chip = Imager(pixel_pitch_um=(30.0, 20.0), frame_px=(4, 5))
+    drawn = square_frame(chip)
+    assert (drawn.size_px, drawn.pixel_pitch_um) == ((6, 5), 20.0)
+    images = np.arange(30, dtype=np.float32).reshape(1, 6, 5)
+    found = rebinned(images, drawn, chip)
+    rows = images[0, :, 0]
+    expected = [(rows[0] + rows[1] / 2) / 1.5, (rows[1] / 2 + rows[2]) / 1.5]
+    np.testing.assert_allclose(found[0, :2, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(found.mean(), images.mean(), rtol=1e-6)
+
+
+def test_curved_layers_are_refused_on_oblong_pixels() -> None:
+    with pytest.raises(SceneError, match="square ones only"):
+        simulate(
+            1,
+            seed=0,
+            layers=1,
+            imager=Imager.preset("sibling-36x80"),
+            surface=Surface(tilt_deg=3.0),
+        )

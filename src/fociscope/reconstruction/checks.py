@@ -150,12 +150,14 @@ def check_pixel_size(pixel_size_um: float | None, imager: Imager) -> None:
         pixel_size_um: as the files state it; None where none does.
         imager: that the captures are taken for.
     """
-    pitch_um = imager.square_pitch_um
-    if pixel_size_um is None or abs(pixel_size_um / pitch_um - 1) <= PITCH_TOLERANCE:
+    if pixel_size_um is None or any(
+        abs(pixel_size_um / pitch_um - 1) <= PITCH_TOLERANCE for pitch_um in imager.pitch_um
+    ):
         return
+    pitch = " x ".join(f"{pitch_um:g}" for pitch_um in dict.fromkeys(imager.pitch_um))
     warning = FociscopeWarning(
         f"the files state pixels of {pixel_size_um:g} µm, but those of the imager {imager.name!r} "
-        f"have {pitch_um:g} µm, which all depths and sizes are worked out with; give the imager "
+        f"have {pitch} µm, which all depths and sizes are worked out with; give the imager "
         "that took them, or correct the files",
         fields=("imager",),
     )

@@ -6,13 +6,21 @@ import math
 from dataclasses import dataclass
 from types import EllipsisType
 
+import numpy as np
 import torch
 
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
-from fociscope.typing import Float32Array
+from fociscope.typing import Float32Array, Float64Array
 
-__all__ = ["DrawnFrame", "chunk_scenes", "project", "surround_margin_px"]
+__all__ = [
+    "DrawnFrame",
+    "chunk_scenes",
+    "project",
+    "rebinned",
+    "square_frame",
+    "surround_margin_px",
+]
 
 #: Pixels of one layer that are projected together, and scenes at the most.
 CHUNK_PIXELS, CHUNK_SCENES = 2**20, 50
@@ -55,7 +63,7 @@ class DrawnFrame:
         """
         margin = surround_margin_px(imager)
         height, width = imager.frame_px
-        return cls((height + 2 * margin, width + 2 * margin), imager.square_pitch_um, margin)
+        return cls((height + 2 * margin, width + 2 * margin), _equal_pitch_um(imager), margin)
 
     @property
     def imager_px(self) -> tuple[int, int]:
@@ -75,10 +83,10 @@ def surround_margin_px(imager: Imager) -> int:
         return 0
     farthest_um = min(imager.gap_um, imager.psf.depth_range_um[1])
     reach_um = imager.psf.encircled_radius_um(farthest_um, SURROUND_ENERGY)
-    margin = min(round(reach_um / imager.square_pitch_um), max(imager.frame_px))
+    margin = min(round(reach_um / _equal_pitch_um(imager)), max(imager.frame_px))
     if imager.sensors == 1:
         return margin
-    shift_px = math.hypot(*imager.registration.shift_um) / imager.square_pitch_um
+    shift_px = math.hypot(*imager.registration.shift_um) / _equal_pitch_um(imager)
     return margin + math.ceil(shift_px) + imager.registration.margin_px(imager.frame_px)
 
 
@@ -117,3 +125,44 @@ def chunk_scenes(imager: Imager) -> int:
     """Return how many scenes of an imager's frame are simulated together, to bound memory."""
     pixels = imager.frame_px[0] * imager.frame_px[1]
     return min(CHUNK_SCENES, max(1, CHUNK_PIXELS // pixels))
+
+
+def square_frame(imager: Imager) -> DrawnFrame:
+    """Return the frame of square pixels, as small as the shorter pitch, that covers oblong ones."""
+    side_um = min(imager.pitch_um)
+    height, width = (
+        math.ceil(n * pitch / side_um - 1e-9)
+        for n, pitch in zip(imager.frame_px, imager.pitch_um, strict=True)
+    )
+    return DrawnFrame((height, width), side_um)
+
+
+def rebinned(images: Float32Array, drawn: DrawnFrame, imager: Imager) -> Float32Array:
+    """Return the means of images over an imager's pixels.
+
+    Args:
+        images: (..., y, x) on the square pixels of `drawn`.
+        drawn: Frame that `square_frame` returned for the imager.
+        imager: Imager of oblong pixels.
+
+    Returns:
+        (..., y, x) on the imager's pixels.
+    """
+    to_y, to_x = (
+        _shares(n, pitch, fine, drawn.pixel_pitch_um)
+        for n, pitch, fine in zip(imager.frame_px, imager.pitch_um, drawn.size_px, strict=True)
+    )
+    return np.asarray(to_y @ images @ to_x.T, dtype=np.float32)
+
+
+def _shares(pixels: int, pitch_um: float, fine: int, fine_um: float) -> Float64Array:
+    """Return (pixel, fine pixel): which share of a pixel each fine one covers."""
+    start, fine_start = np.arange(pixels)[:, None] * pitch_um, np.arange(fine) * fine_um
+    end = np.minimum(start + pitch_um, fine_start + fine_um)
+    return np.asarray(np.clip(end - np.maximum(start, fine_start), 0, None) / pitch_um)
+
+
+def _equal_pitch_um(imager: Imager) -> float:
+    """Return the pitch along both axes; refuse oblong pixels in the words of the imager."""
+    y_um, x_um = imager.pitch_um
+    return x_um if y_um == x_um else imager.square_pitch_um

@@ -9,13 +9,21 @@ from pathlib import Path
 from types import EllipsisType
 
 import numpy as np
+import torch
 
 from fociscope.arrays import whole_number
 from fociscope.errors import SceneError
 from fociscope.imager.geometry import Imager
+from fociscope.imager.projector import LayerProjector
 from fociscope.simulation.base import Specimen
 from fociscope.simulation.exposure import REFERENCE_PEAK_SNR_DB, Exposure
-from fociscope.simulation.frame import DrawnFrame, chunk_scenes, project
+from fociscope.simulation.frame import (
+    DrawnFrame,
+    chunk_scenes,
+    project,
+    rebinned,
+    square_frame,
+)
 from fociscope.simulation.specimens import load_specimen
 from fociscope.simulation.surfaces import Surface, project_surfaces
 from fociscope.simulation.tissue import PerlinFoci
@@ -227,7 +235,13 @@ def _simulate_chunk(
     surface: Surface | None,
 ) -> Scenes:
     """Simulate one scene for each generator; all that is random in a scene comes from its own."""
-    drawn = DrawnFrame.around(imager)
+    oblong = imager.pitch_um[0] != imager.pitch_um[1]
+    if oblong and surface is not None:
+        raise SceneError(
+            f"imager {imager.name!r} has oblong pixels, and tilted or curved layers are simulated "
+            "on square ones only; leave the surface out"
+        )
+    drawn = square_frame(imager) if oblong else DrawnFrame.around(imager)
 
     depths, lights, masks, surfaces = [], [], [], []
     for rng in rngs:
@@ -242,7 +256,11 @@ def _simulate_chunk(
             surfaces.append(surface.draw(rng, depth_um, drawn=drawn, deepest_um=imager.gap_um))
     light, mask, depth_um = np.stack(lights), np.stack(masks), np.stack(depths)
     surface_um = None
-    if surfaces:
+    if oblong:
+        light, mask = _on_oblong_pixels(light, mask, drawn, imager)
+        projected = LayerProjector(imager).A(torch.from_numpy(light), torch.from_numpy(depth_um))
+        captures = torch.as_tensor(projected).clamp_(min=0)
+    elif surfaces:
         whole_um = np.stack(surfaces)
         captures = project_surfaces(imager, light, whole_um, drawn=drawn)
         surface_um = whole_um[drawn.inside]
@@ -250,7 +268,9 @@ def _simulate_chunk(
     else:
         captures = project(imager, light, depth_um, drawn=drawn)
     if exposure.exposes:
-        unit = specimen.cells_per_unit_light(imager.square_pitch_um)
+        # The side of a square of a pixel's area.
+        side_um = imager.pitch_um[0] if not oblong else math.sqrt(math.prod(imager.pitch_um))
+        unit = specimen.cells_per_unit_light(side_um)
         pattern = imager.fixed_pattern()
         for rng, capture in zip(rngs, captures, strict=True):
             capture.copy_(
@@ -263,3 +283,11 @@ def _simulate_chunk(
                 )
             )
     return Scenes(light[drawn.inside], mask[drawn.inside], depth_um, captures.numpy(), surface_um)
+
+
+def _on_oblong_pixels(
+    light: Float32Array, mask: BoolArray, drawn: DrawnFrame, imager: Imager
+) -> tuple[Float32Array, BoolArray]:
+    """Return the mean light of an imager's oblong pixels, and whether half of each is cells."""
+    covered = rebinned(mask.astype(np.float32), drawn, imager)
+    return rebinned(light, drawn, imager), covered >= 0.5
