@@ -145,6 +145,8 @@ def test_dead_pixels_collect_nothing_and_have_no_gain() -> None:
     assert pattern is not None
     assert pattern.dead.nonzero().tolist() == [[0, 1, 10]]
     assert CHIP.fixed_pattern() is None
+    # Of a chip with two sensors, whose sensor A is used alone.
+    assert not CHIP.with_(dead_pixels=[(1, 0, 0)]).fixed_pattern().dead.any()  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("boundary", ["zero", "reflect"])
@@ -246,7 +248,6 @@ def test_a_crop_keeps_its_dead_pixels_and_its_shifts() -> None:
         ({"further_psfs": [{"kind": "gaussian"}], "psf_pattern": [[0], [2]]}, "expected 0 for psf"),
         ({"further_psfs": [{"kind": "gaussian"}]}, "psf_pattern"),
         ({"further_psfs": [{"kind": "gaussian"}], "psf_pattern": [[0, 1], [1]]}, "equally long"),
-        ({"sensors": 1, "dead_pixels": [(1, 0, 0)]}, "no pixel"),
     ],
 )
 def test_impossible_pixels_are_refused_in_one_line(fields: dict[str, Any], words: str) -> None:

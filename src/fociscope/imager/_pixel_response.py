@@ -114,7 +114,8 @@ def pixel_response(imager: Pixels, emitters_um: Tensor, parameters: dict[str, Te
     if imager.dead_pixels:
         alive = torch.ones(result.shape[1:], dtype=result.dtype, device=result.device)
         for pixel in imager.dead_pixels:
-            alive[pixel] = 0
+            if pixel[0] < imager.sensors:
+                alive[pixel] = 0
         result = result * alive
     return result
 

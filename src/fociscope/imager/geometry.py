@@ -87,7 +87,8 @@ class Imager(Configuration):
     row_shift_um: tuple[Shift, ...] = ()
     """Shift of each row along +x, where rows are staggered; a shorter list repeats."""
     dead_pixels: tuple[Pixel, ...] = ()
-    """(sensor, y, x) of pixels that do not respond, from 0 on; sensor 0 is A."""
+    """(sensor, y, x) of pixels that do not respond, from 0 on; sensor 0 is A, and 1 is B, if there
+    is one."""
     sensors: Literal[1, 2] = 2
     """1: sensor A alone; 2: A on top and B underneath."""
     gap_um: Annotated[float, Field(gt=0, le=20_000)] = 1000.0
@@ -130,9 +131,7 @@ class Imager(Configuration):
             )
         self._check_psf_pattern()
         for sensor, *place in self.dead_pixels:
-            if sensor >= self.sensors or any(
-                n >= side for n, side in zip(place, self.frame_px, strict=True)
-            ):
+            if any(n >= side for n, side in zip(place, self.frame_px, strict=True)):
                 raise ValueError(f"there is no pixel {(sensor, *place)} (sensor, y, x)")
         return self
 
@@ -262,8 +261,9 @@ class Imager(Configuration):
             pattern = FixedPattern(torch.ones(shape), torch.zeros(shape), torch.zeros(shape))
         gain, hot_e_per_s = pattern.gain.clone(), pattern.hot_e_per_s.clone()
         for place in self.dead_pixels:
-            gain[place] = 0
-            hot_e_per_s[place] = 0
+            if place[0] < self.sensors:
+                gain[place] = 0
+                hot_e_per_s[place] = 0
         return FixedPattern(gain, pattern.offset_e, hot_e_per_s)
 
     @classmethod

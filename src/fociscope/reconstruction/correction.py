@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor
 from fociscope.errors import CaptureError
+from fociscope.imager import Imager
 from fociscope.reconstruction.checks import light_unit
 from fociscope.typing import BoolArray
 
@@ -59,12 +60,14 @@ class ChipCorrection:
     bad_pixels: ArrayLike | None = None
     black_level_counts: float = 0.0
 
-    def __call__(self, captures: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, captures: Tensor, *, dead: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return corrected captures and the bad pixels.
 
         Args:
             captures: (..., sensor, y, x). Bad pixels may hold any value, NaN included; they are
                 filled with the mean of their good neighbours, the near ones before the far ones.
+            dead: (sensor, y, x) True at further bad pixels, such as those of the imager; None for
+                none.
 
         Returns:
             (..., sensor, y, x) corrected captures, and (sensor, y, x) True at bad pixels.
@@ -79,6 +82,8 @@ class ChipCorrection:
         given = self._frame("bad-pixel", self.bad_pixels, captures)
         if given is not None:
             bad |= given != 0
+        if dead is not None:
+            bad |= dead.to(bad.device)
         if dark is not None:
             bad |= ~torch.isfinite(dark)
             captures = captures - dark.nan_to_num()
@@ -111,6 +116,32 @@ class ChipCorrection:
                 "(sensor, y, x), and both must be alike"
             )
         return frame
+
+
+def dead_pixels(imager: Imager, shape: tuple[int, ...]) -> Tensor | None:
+    """Return (sensor, y, x) True at the pixels that an imager states as dead; None for none.
+
+    Args:
+        imager: Imager of the captures.
+        shape: (..., sensor, y, x) of the captures.
+
+    Raises:
+        CaptureError: If the captures have another frame than the imager, whose pixels are counted
+            in its own.
+    """
+    own = [place for place in imager.dead_pixels if place[0] < shape[-3]]
+    if not own:
+        return None
+    if tuple(shape[-2:]) != imager.frame_px:
+        raise CaptureError(
+            f"captures of {shape[-2]} x {shape[-1]} pixels, expected the {imager.frame_px[0]} x "
+            f"{imager.frame_px[1]} of the imager {imager.name!r}, in which its dead pixels are "
+            "counted; state frame_px and dead_pixels of these captures"
+        )
+    dead = torch.zeros(tuple(shape[-3:]), dtype=torch.bool)
+    for place in own:
+        dead[place] = True
+    return dead
 
 
 def _relative(response: Tensor, bad: Tensor) -> tuple[Tensor, Tensor]:

@@ -41,7 +41,7 @@ from fociscope.reconstruction.checks import (
     check_pixel_size,
     light_unit,
 )
-from fociscope.reconstruction.correction import ChipCorrection
+from fociscope.reconstruction.correction import ChipCorrection, dead_pixels
 from fociscope.results.result import Reconstruction
 from fociscope.solvers import depth_around
 from fociscope.typing import ArrayLike, CapturesLike, Float32Array, Float64Array
@@ -151,8 +151,9 @@ class Model:
         layers, tile_px = self._checked_layers(layers), _checked_tile(tile_px)
         raw = as_tensor(cast(ArrayLike, captures)).to(torch.float32)
         given, bad = raw, None
-        if correction is not None and raw.ndim >= 3:
-            given, bad = correction(raw)
+        dead = dead_pixels(self.imager, tuple(raw.shape)) if raw.ndim >= 3 else None
+        if (correction is not None or dead is not None) and raw.ndim >= 3:
+            given, bad = (correction or ChipCorrection())(raw, dead=dead)
         check_captures(given, sensors=self.info.architecture.sensors)
         lead, frame = given.shape[:-3], given.shape[-3:]
         flat, untouched = given.reshape(-1, *frame), raw.reshape(-1, *frame)

@@ -89,7 +89,8 @@ def loaded_model(options: ReconstructionOptions, frame_px: Callable[[], tuple[in
     crop = options.preparation.crop
     if crop is not None:
         imager = imager or read_model(find_model(_model_of(options)))[1].imager
-        if imager.sensors == 2 and imager.registration.is_rotated_or_scaled:
+        turned = imager.sensors == 2 and imager.registration.is_rotated_or_scaled
+        if turned or imager.dead_pixels:
             imager = imager.cropped(*crop, of=frame_px())
     return load_model(
         _model_of(options),
