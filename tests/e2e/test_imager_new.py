@@ -45,7 +45,10 @@ def test_a_file_from_a_preset_is_not_replaced_unasked(fociscope, tmp_path):
 
 
 def test_a_preset_is_described_by_name(fociscope):
-    assert "128 x 2 pixels" in fociscope("info", "acus").out
+    acus = fociscope("info", "acus").out
+    assert "128 x 2 pixels" in acus
+    assert "sensitive on 13 x 13 µm" in acus
+    assert "measured in air at 19 angles" in acus
     assert "12.0 degrees in tissue" in fociscope("info", "published").out
 
 

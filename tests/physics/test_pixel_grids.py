@@ -96,6 +96,13 @@ def test_a_kind_that_knows_square_pixels_only_is_seen_by_its_kernels() -> None:
         measured.with_(pixel_pitch_um=(50.0, 60.0), sensitive_um=(50.0, 60.0)).pixel_response(place)
 
 
+def test_single_precision_is_that_of_double() -> None:
+    place = np.array([[277.0, 31.0, 200.0]])
+    double, single = CHIP.pixel_response(place), CHIP.pixel_response(place.astype(np.float32))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, double, rtol=1e-5)
+
+
 def test_positions_are_differentiated() -> None:
     place = torch.tensor([[277.0, 31.0, 120.0]], dtype=torch.float64, requires_grad=True)
     pixel = CHIP.pixel_response(place)[0, 0, 1, 12]

@@ -255,9 +255,17 @@ def _describe_imager(path: Path) -> None:
 
     imager = Imager.load(path)
     show("Imager", _in_short(imager))
+    if imager.sensitive_um is not None:
+        y, x = imager.sensitive_um
+        show("Pixels", f"sensitive on {x:g} x {y:g} µm")
+    if imager.dead_pixels:
+        show("Dead pixels", str(len(imager.dead_pixels)))
     angle = _angle_in_media(imager)
     if angle:
         show("Half angle", angle)
+    response = _response_in_words(imager)
+    if response:
+        show("Response", response)
     for part in ("psf", "camera"):
         values = getattr(imager, part).model_dump(mode="json")
         show(
@@ -297,6 +305,22 @@ def _angle_in_media(imager: Imager) -> str:
         none = math.isnan(angle_deg)
         texts.append(f"{'total reflection' if none else f'{angle_deg:.1f} degrees'} in {place}")
     return f"{texts[0]}, as stated; {', '.join(texts[1:])}"
+
+
+def _response_in_words(imager: Imager) -> str:
+    """Return in which medium a response was measured, and which light meets it; empty for none."""
+    from fociscope.imager import AngularResponsePsf
+
+    psf = imager.psf
+    if not isinstance(psf, AngularResponsePsf):
+        return ""
+    medium = psf.table_medium
+    place = f"a medium of n = {medium:g}" if isinstance(medium, float) else medium
+    most_deg = max(psf.table, key=lambda row: row[1])[0]
+    return (
+        f"measured in {place} at {len(psf.table)} angles, most counts at {most_deg:g} degrees; "
+        f"light comes from a medium of n = {psf.tissue_index:g}"
+    )
 
 
 def _describe_model(name: Path) -> None:

@@ -96,6 +96,11 @@ def pixel_response(imager: Pixels, emitters_um: Tensor, parameters: dict[str, Te
             "emitters need (emitter, 3) positions x, y and depth in µm; got the shape "
             f"{tuple(emitters_um.shape)}"
         )
+    # Of light within a small rectangle, single precision leaves three digits.
+    precision = emitters_um.dtype
+    if emitters_um.device.type != "mps":
+        emitters_um = emitters_um.double()
+        parameters = {name: value.double() for name, value in parameters.items()}
     depth_um = emitters_um[:, 2]
     least, most = imager.psf.depth_range_um
     seen = []
@@ -117,7 +122,7 @@ def pixel_response(imager: Pixels, emitters_um: Tensor, parameters: dict[str, Te
             if pixel[0] < imager.sensors:
                 alive[pixel] = 0
         result = result * alive
-    return result
+    return result.to(precision)
 
 
 def _on_sensor_b(imager: Pixels, place_um: Tensor) -> Tensor:

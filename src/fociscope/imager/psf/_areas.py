@@ -71,17 +71,19 @@ def window_response(
             grid.radii_px, grid.pitch_um, grid.centre_um, offset_um or (0.0, 0.0), strict=True
         )
     )
+    # Of light within a small rectangle, single precision leaves three digits.
+    precise = distance_um if distance_um.device.type == "mps" else distance_um.double()
     response = psf.area_response(
-        distance_um,
-        y_um=y_um.repeat_interleave(len(x_um)).to(distance_um),
-        x_um=x_um.repeat(len(y_um)).to(distance_um),
+        precise,
+        y_um=y_um.repeat_interleave(len(x_um)).to(precise),
+        x_um=x_um.repeat(len(y_um)).to(precise),
         size_um=grid.size_um,
-        **parameters_of_scenes,
+        **{name: value.to(precise) for name, value in parameters_of_scenes.items()},
     )
     pixels = grid.shape[0] * grid.shape[1]
     what = f"{type(psf).__name__}.area_response"
     check_result(what, response, (*distance_um.shape, pixels), error=ImagerError)
-    return response.reshape(*distance_um.shape, *grid.shape)
+    return response.reshape(*distance_um.shape, *grid.shape).to(distance_um.dtype)
 
 
 def area_transfer(
