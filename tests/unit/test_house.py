@@ -94,3 +94,12 @@ def test_private_modules_are_for_their_own_room(path: Path) -> None:
         and any(re.match(r"_[a-z]", part) for part in name.split(".")[2:-1])
     }
     assert sorted(strangers) == []
+
+
+def test_a_public_class_has_a_name_of_its_own() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in parsed(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(place(path))
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}

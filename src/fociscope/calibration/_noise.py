@@ -13,7 +13,14 @@ from scipy import ndimage
 
 from fociscope.typing import BoolArray, Float64Array, IndexArray
 
-__all__ = ["OUTLIER_STD", "first_guess", "from_residuals", "robust_std", "saturated"]
+__all__ = [
+    "MAD_TO_STD",
+    "OUTLIER_STD",
+    "first_guess",
+    "from_residuals",
+    "robust_std",
+    "saturated",
+]
 
 
 OUTLIER_STD = 6.0
@@ -22,7 +29,7 @@ CLIP_STD = 4.0
 """The same for the noise in the dark: of normal noise it leaves out nothing to speak of."""
 LEAST_KEPT = 0.5
 """Pixels whose noise the fit takes up by more than the rest of this tell little about it."""
-_MAD_TO_STD = 1.4826  # of a normal distribution
+MAD_TO_STD = 1.4826  # of a normal distribution
 FLAT_PIXELS = 3
 """So many pixels at the very maximum, side by side, are no chance."""
 PILED_UP = 3
@@ -38,7 +45,7 @@ def robust_std(values: Float64Array) -> float:
     """Return a standard deviation that a few outliers do not change: from the median deviation."""
     if values.size == 0:
         return 0.0
-    return float(_MAD_TO_STD * np.median(np.abs(values - np.median(values))))
+    return float(MAD_TO_STD * np.median(np.abs(values - np.median(values))))
 
 
 def first_guess(data: Float64Array, used: BoolArray, plane: IndexArray) -> Float64Array:
@@ -54,7 +61,7 @@ def first_guess(data: Float64Array, used: BoolArray, plane: IndexArray) -> Float
         values = data[plane == number][used[plane == number]]
         middle = np.median(values) if values.size else 0.0
         below = values[values < middle]  # of a normal distribution one half tells the width
-        std[number] = _MAD_TO_STD * np.median(middle - below) if below.size else 0.0
+        std[number] = MAD_TO_STD * np.median(middle - below) if below.size else 0.0
     return _at_least_something(std)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from fociscope.calibration._bead_model import BeadModel
 from fociscope.calibration._beads import Excluded, Spots
+from fociscope.calibration._noise import MAD_TO_STD
 from fociscope.calibration._psf_fit import MEASURED, Estimate, PsfFitModel
 from fociscope.calibration._result import Calibration, PlaneFit
 from fociscope.calibration._separable import Fit, SeparableModel
@@ -35,7 +36,6 @@ POOR_CHI_SQUARE = 1.5
 LISTED_BEADS = 8
 """Beads that are left out and named in a note each."""
 GAIN_ROUNDS = 8
-_MAD_TO_STD = 1.4826  # of a normal distribution
 
 
 class FittedModel(SeparableModel, Protocol):
@@ -211,7 +211,7 @@ def _background(model: SeparableModel, found: Fit) -> dict[str, Estimate]:
         level = found.coefficients[model.sensor == sensor, 1]
         std = float(np.median(found.coefficient_std[model.sensor == sensor, 1]))
         middle = float(np.median(level))
-        spread = _MAD_TO_STD * float(np.median(np.abs(level - middle)))
+        spread = MAD_TO_STD * float(np.median(np.abs(level - middle)))
         estimates[f"background_{'ab'[sensor]}_counts"] = Estimate(
             middle, max(std, spread), "counts"
         )

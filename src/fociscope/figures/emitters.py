@@ -67,16 +67,7 @@ def draw_emitters(
         figure.suptitle(as_read(title) or "Emitters", fontsize=10)
         for s, image in enumerate(capture):
             axes = figure.add_subplot(grid[0, s])
-            top = max(float(np.nanmax(image)), 1e-30)
-            draw_image(axes, image, CAPTURE_MAP, norm=PowerNorm(0.5, 0.0, top, clip=True))
-            axes.scatter(
-                emitters.x_um / pitch,
-                emitters.y_um / pitch,
-                s=40,
-                facecolors="none",
-                edgecolors="#ff6b35",
-                linewidths=0.8,
-            )
+            _draw_capture(axes, image, emitters, pitch)
             axes.set_title(f"Sensor {'AB'[s]}")
             if s == 0:
                 draw_scale_bar(axes, pitch, width)
@@ -114,6 +105,20 @@ def draw_emitters(
         )
         figure.colorbar(drawn, ax=[above, side], label=DEPTH_LABEL, fraction=0.05)
     return figure
+
+
+def _draw_capture(axes: Axes, image: Float32Array, emitters: Emitters, pitch_um: float) -> None:
+    """Draw (y, x) the image of one sensor, with a ring around each emitter."""
+    top = max(float(np.nanmax(image)), 1e-30)
+    draw_image(axes, image, CAPTURE_MAP, norm=PowerNorm(0.5, 0.0, top, clip=True))
+    axes.scatter(
+        emitters.x_um / pitch_um,
+        emitters.y_um / pitch_um,
+        s=40,
+        facecolors="none",
+        edgecolors="#ff6b35",
+        linewidths=0.8,
+    )
 
 
 def _points(

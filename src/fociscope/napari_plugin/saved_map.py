@@ -22,11 +22,11 @@ from fociscope.networks.foci import FocusProbability
 from fociscope.results.foci import tabulate_foci
 from fociscope.results.load import SavedCapture
 from fociscope.results.result import Reconstruction
+from fociscope.results.writers import SUMMARY
 from fociscope.typing import Float32Array
 
 __all__ = ["SUMMARY", "is_saved_map", "is_saved_plane", "read_saved_map", "read_summary"]
 
-SUMMARY = "summary.json"
 PROBABILITY, INTENSITY = "probability.ome.tif", "intensity.ome.tif"
 DEPTH_MAP = "depth_map.ome.tif"
 

@@ -21,7 +21,7 @@ from fociscope.files.arrays._matlab_kinds import not_a_matrix
 from fociscope.files.formats._axes import AXES_ATTRIBUTES
 from fociscope.files.formats._packing import PACKING_ATTRIBUTES
 from fociscope.files.formats._sources import Claims, Part
-from fociscope.files.safe.limits import Limits, decoding
+from fociscope.files.safe.limits import LARGEST_CHUNK_BYTES, Limits, decoding
 
 __all__ = ["SAMPLES_FIRST", "Hdf5Source", "is_hdf5"]
 
@@ -51,7 +51,6 @@ _MATLAB_HIDDEN = ("#refs#", "#subsystem#")
 _BEING_WRITTEN = ("already open for write", "unable to lock file")
 _MOST_LINKS = 10_000
 _DEEPEST = 32
-_LARGEST_CHUNK_BYTES = 64 * 2**20  # beyond this, a chunk may not be larger than its data set
 
 
 def is_hdf5(path: Path) -> bool:
@@ -345,7 +344,7 @@ class Hdf5Source:
             return
         expected = math.prod(item.chunks) * item.dtype.itemsize
         where = f"{printable(self.path)}: {printable(name)}"
-        if expected > max(item.nbytes, min(_LARGEST_CHUNK_BYTES, self._limits.max_bytes)):
+        if expected > max(item.nbytes, min(LARGEST_CHUNK_BYTES, self._limits.max_bytes)):
             raise FileFormatError(
                 f"{where} is stored in chunks of {expected} bytes, expected no more than the "
                 f"{item.nbytes} bytes it holds; save it again."

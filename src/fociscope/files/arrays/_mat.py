@@ -10,14 +10,23 @@ from fociscope.files.arrays._hdf5 import is_hdf5
 from fociscope.files.arrays._mat5 import is_mat5
 from fociscope.files.safe.limits import require_file
 
-__all__ = ["Order", "Placed", "Role", "find_order", "is_mat"]
+__all__ = [
+    "SMALLEST_SIDE_PX",
+    "USUAL_SIDE_PX",
+    "Order",
+    "Placed",
+    "Role",
+    "find_order",
+    "is_mat",
+]
 
 Shape = tuple[int, ...]
 Role = Literal["sensor", "layers", "depths"]
 
-_SMALLEST_SIDE_PX = 2
-#: Frames of fewer pixels a side tell no depth, so of two readings the other one is meant.
-_USUAL_SIDE_PX = 32
+SMALLEST_SIDE_PX = 2
+#: Frames of fewer pixels a side tell no depth, so of two readings the other one is meant; such
+#: arrays beside others are figures of the captures.
+USUAL_SIDE_PX = 32
 
 
 @dataclass(frozen=True)
@@ -76,7 +85,7 @@ def find_order(
     if len(readings) > 1:
         readings = [order for order in readings if order.frame[0] == order.frame[1]] or readings
     if len(readings) > 1:
-        readings = [order for order in readings if min(order.frame) >= _USUAL_SIDE_PX] or readings
+        readings = [order for order in readings if min(order.frame) >= USUAL_SIDE_PX] or readings
     others = {name: shape for name, shape in shapes.items() if roles[name] != "depths"}
     # Its rows could be samples or layers where both are as many; so could those of another reading.
     turned = any(
@@ -130,7 +139,7 @@ def _readings(shapes: Mapping[str, Shape], roles: Mapping[str, Role]) -> Iterato
         ]
     has_layers = "layers" in {roles[name] for name in shapes}
     for kind, samples, frame in candidates:
-        if min(frame) < _SMALLEST_SIDE_PX:
+        if min(frame) < SMALLEST_SIDE_PX:
             continue
         placed: dict[str, Placed] = {}
         layers: set[int] = set()

@@ -25,7 +25,7 @@ from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays._chunk_bytes import COMPRESSORS, CRC32C_BYTES, inflated_bytes
 from fociscope.files.arrays._store_files import KIND, DiskFiles, StoreFiles, refuse_links
 from fociscope.files.arrays._zarr_shards import SHARDING, ShardIndex, read_at
-from fociscope.files.safe.limits import Limits, decoding
+from fociscope.files.safe.limits import LARGEST_CHUNK_BYTES, Limits, decoding
 
 __all__ = [
     "DESCRIPTION",
@@ -40,7 +40,6 @@ DESCRIPTION_V2 = ".zarray"
 _LONGEST_DESCRIPTION_BYTES = 2**20
 _MOST_ABSENT = 4000
 """Chunks without a file in one call of `read`: each costs up to 1 ms, and nothing on the disk."""
-_LARGEST_CHUNK_BYTES = 64 * 2**20  # beyond this, a chunk may not be larger than its array
 _DATA_TYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
                "float16", "float32", "float64")  # fmt: skip
 
@@ -193,7 +192,7 @@ class ZarrArray:
         """Refuse chunks in the part `index` that decode to another size, or were lost."""
         expected = math.prod(self.chunk) * self.dtype.itemsize
         whole = math.prod(self.shape) * self.dtype.itemsize
-        if expected > max(whole, min(_LARGEST_CHUNK_BYTES, limits.max_bytes)):
+        if expected > max(whole, min(LARGEST_CHUNK_BYTES, limits.max_bytes)):
             raise FileFormatError(
                 f"{self._where} is stored in chunks of {expected} bytes, expected no more than "
                 f"the {whole} bytes it holds; save it again."

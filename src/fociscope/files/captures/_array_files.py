@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.arrays._mat import find_order
+from fociscope.files.arrays._mat import SMALLEST_SIDE_PX, USUAL_SIDE_PX, find_order
 from fociscope.files.captures._bdv import cells_of, is_cells, joined_cells
 from fociscope.files.captures.pairing import sensor_of
 from fociscope.files.formats._axes import AxisPlan, named_axes, said_axes
@@ -29,7 +29,14 @@ from fociscope.files.formats._table import Format
 from fociscope.files.safe.limits import Limits, check_claim, unbounded
 from fociscope.typing import Float32Array
 
-__all__ = ["array_stack", "is_described", "may_be_images", "open_named_arrays", "pick_arrays"]
+__all__ = [
+    "LISTED_AT_MOST",
+    "array_stack",
+    "is_described",
+    "may_be_images",
+    "open_named_arrays",
+    "pick_arrays",
+]
 
 _FRAMES_LAST: dict[int, Callable[[tuple[int, ...]], AxisPlan]] = {
     3: lambda shape: AxisPlan(shape, 2, None, 0, 1, ARRAY_LEADING[3]),
@@ -38,10 +45,7 @@ _FRAMES_LAST: dict[int, Callable[[tuple[int, ...]], AxisPlan]] = {
 """Number of axes -> their plan where the last one counts the frames."""
 _FAVOURITE = "captures"
 _TIMES = "time_s"
-_SMALLEST_SIDE_PX = 2
-_USUAL_SIDE_PX = 32
-"""Of several arrays, those of fewer pixels a side are figures beside the captures."""
-_LISTED_AT_MOST = 6
+LISTED_AT_MOST = 6
 
 
 @contextmanager
@@ -116,7 +120,7 @@ def pick_arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ..
         return (favourites[0],)
     if len(complete) == 1:
         return complete[0]
-    large = [name for name, shape in fitting.items() if min(shape[-2:]) >= _USUAL_SIDE_PX]
+    large = [name for name, shape in fitting.items() if min(shape[-2:]) >= USUAL_SIDE_PX]
     if len(fitting) == 1 or len(large) == 1:
         return tuple(large or fitting)
     if not fitting:
@@ -133,7 +137,7 @@ def pick_arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ..
 
 def may_be_images(shape: tuple[int, ...]) -> bool:
     """Return whether an array may hold images, by its shape."""
-    return len(shape) in ARRAY_LEADING and min(shape[-2:]) >= _SMALLEST_SIDE_PX
+    return len(shape) in ARRAY_LEADING and min(shape[-2:]) >= SMALLEST_SIDE_PX
 
 
 def _fitting(shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
@@ -145,7 +149,7 @@ def _listed(names: Any, shapes: dict[str, tuple[int, ...]] | None = None) -> str
     """Name the first few arrays, with their shapes where given."""
     few = [
         f"{name[:60]!r}" + ("" if shapes is None else f" {size(shapes[name]) or 'a number'}")
-        for name in list(names)[:_LISTED_AT_MOST]
+        for name in list(names)[:LISTED_AT_MOST]
     ]
     more = len(names) - len(few)
     return (", ".join(few) or "nothing") + (f" and {more} more" if more > 0 else "")

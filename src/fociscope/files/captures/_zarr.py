@@ -23,7 +23,7 @@ from fociscope.files.arrays.zarr_array import (
     ZarrArray,
     read_json,
 )
-from fociscope.files.captures._array_files import may_be_images, pick_arrays
+from fociscope.files.captures._array_files import LISTED_AT_MOST, may_be_images, pick_arrays
 from fociscope.files.captures._ngff import NgffImage
 from fociscope.files.captures.pairing import sensor_of
 from fociscope.files.formats._axes import AxisPlan, named_axes, said_axes
@@ -36,7 +36,6 @@ __all__ = ["open_zarr"]
 
 _DEEPEST = 8
 _MOST_ARRAYS = 1000
-_LISTED_AT_MOST = 6
 
 
 @contextmanager
@@ -90,8 +89,8 @@ def _pick_images(path: Path, names: list[str]) -> tuple[str, ...]:
     of_sensor = {sensor: name for (sensor, _), name in marks.items()}
     if len(names) == 2 and len(rests) == 1 and set(of_sensor) == {"A", "B"}:
         return of_sensor["A"], of_sensor["B"]
-    few = ", ".join(printable(name)[:60] for name in names[:_LISTED_AT_MOST])
-    more = f" and {len(names) - _LISTED_AT_MOST} more" if len(names) > _LISTED_AT_MOST else ""
+    few = ", ".join(printable(name)[:60] for name in names[:LISTED_AT_MOST])
+    more = f" and {len(names) - LISTED_AT_MOST} more" if len(names) > LISTED_AT_MOST else ""
     raise FileFormatError(
         f"{printable(path)}: {len(names)} images could be the captures ({few}{more}), expected "
         f"one; name it, as in {printable(path)}:/{names[0]!s:.60}."

@@ -20,7 +20,7 @@ import tifffile
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.formats._stacks import Stack
 from fociscope.files.formats._values import as_float32
-from fociscope.files.images._tiff_bits import decoded_packed, is_packed
+from fociscope.files.images._tiff_bits import DEFLATE, decoded_packed, is_packed
 from fociscope.files.images._tiff_count import Planes, count_planes, read_contiguous
 from fociscope.files.images._tiff_lzw import PREDICTORS, decoded_lzw
 from fociscope.files.images._tiff_metadata import check_axes, page_axes, pixel_size_um
@@ -34,7 +34,6 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says,
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NO_COMPRESSION, _LZW, _PACKBITS = 1, 5, 32773
-_DEFLATE = (8, 32946)
 #: Two bytes of PackBits stand for at most 128; a code of LZW, of 9 bits or more, for 4095.
 _MOST_RATIO = {_PACKBITS: 64, _LZW: 4096}
 _UNSIGNED = 1  # of the tag SampleFormat
@@ -299,7 +298,7 @@ def _check_page(path: Path, page: Any, limits: Limits, *, growing: bool = False)
             "pages."
         )
     check_claim(path, (page.samplesperpixel, *frame_px(page)), page.dtype, limits)
-    if page.compression not in (_NO_COMPRESSION, _PACKBITS, _LZW, *_DEFLATE):
+    if page.compression not in (_NO_COMPRESSION, _PACKBITS, _LZW, *DEFLATE):
         name = printable(str(getattr(page.compression, "name", page.compression)))
         raise FileFormatError(
             f"{where}: compressed with {name}, expected no compression, deflate, LZW or PackBits; "
@@ -335,7 +334,7 @@ def _is_complete(path: Path, page: Any) -> bool:
     parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if not all(length > 0 and start + length <= size for start, length in parts):
         return False
-    if page.compression in _DEFLATE:
+    if page.compression in DEFLATE:
         part_bytes = math.prod(page.chunks) * page.dtype.itemsize
         held = sum(_inflated(path, page, start, length, part_bytes) for start, length in parts)
     else:

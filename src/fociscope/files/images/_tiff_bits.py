@@ -15,10 +15,10 @@ import numpy.typing as npt
 from fociscope.files.images._tiff_lzw import unpacked_lzw
 from fociscope.files.images._tiff_parts import assembled
 
-__all__ = ["decoded_packed", "is_packed"]
+__all__ = ["DEFLATE", "decoded_packed", "is_packed"]
 
 _LZW, _PACKBITS = 5, 32773
-_DEFLATE = (8, 32946)
+DEFLATE = (8, 32946)
 _FROM_THE_LOWEST = 2  # of the tag FillOrder
 
 
@@ -45,7 +45,7 @@ def decoded_packed(page: Any) -> npt.NDArray[np.generic]:
 
 def _decompressed(page: Any, stored: bytes, size: int) -> npt.NDArray[np.uint8]:
     """Return the first `size` bytes of a part."""
-    if page.compression in _DEFLATE:
+    if page.compression in DEFLATE:
         stored = zlib.decompressobj().decompress(stored, size)
     elif page.compression == _LZW:
         stored = unpacked_lzw(stored, size)

@@ -21,6 +21,7 @@ from fociscope.errors import FileFormatError, one_line, printable
 __all__ = [
     "DECODER_ERRORS",
     "DEFAULT_LIMITS",
+    "LARGEST_CHUNK_BYTES",
     "Limits",
     "check_claim",
     "decoding",
@@ -33,6 +34,9 @@ MAX_DIMENSIONS = 4
 """(frames, sensor, y, x) and (sample, layer, y, x) are the longest shapes this package reads."""
 
 FLOAT32_BYTES = 4
+
+LARGEST_CHUNK_BYTES = 64 * 2**20
+"""Beyond this, a chunk may not be larger than its array."""
 
 LARGEST_DESCRIPTION_BYTES = 2**20
 """Of a TOML file: an imager, a recipe, a specimen. Pictures lie in files of their own."""

@@ -174,22 +174,18 @@ def kernel_interpolator(
     shape = (side, side) if areas is None else areas.shape
     pixels = shape[0] * shape[1]
 
+    def of_some(z: Tensor, **own: Tensor) -> Tensor:
+        if areas is not None:
+            return window_response(psf, z, areas, offset_um=offset_um, **own)
+        return psf.checked_response(
+            z, pixel_pitch_um=pixel_pitch_um, radius_px=radius_px, offset_um=offset_um, **own
+        )
+
     def pixel_response(distance_um: Tensor, **parameters_of_scenes: Tensor) -> Tensor:
         found = []
         for z in torch.split(distance_um, max(1, 2**18 // pixels)):
             own = {name: value.expand(z.shape) for name, value in parameters_of_scenes.items()}
-            if areas is not None:
-                found.append(window_response(psf, z, areas, offset_um=offset_um, **own))
-                continue
-            found.append(
-                psf.checked_response(
-                    z,
-                    pixel_pitch_um=pixel_pitch_um,
-                    radius_px=radius_px,
-                    offset_um=offset_um,
-                    **own,
-                )
-            )
+            found.append(of_some(z, **own))
         return torch.cat(found).reshape(len(distance_um), -1)
 
     most = LARGEST_INTERPOLATOR // pixels
@@ -199,12 +195,7 @@ def kernel_interpolator(
         values, enough = _values(pixel_response, depth_um, DEPTH_LENGTHS, most)
         if not enough and psf.differentiable:
             return None
-        coefficients = _series(values)
-        # The highest orders together hold less than a tenth of the tolerance: leave them out.
-        rest = coefficients.abs().sum(-1).flip(0).cumsum(0).flip(0)
-        light = float(values.abs().sum(-1).max())
-        kept = max(2, int((rest > 0.1 * INTERPOLATION_TOLERANCE * light).sum()))
-        return KernelInterpolator(coefficients[:kept], shape, depth_um)
+        return KernelInterpolator(_without_negligible(_series(values), values), shape, depth_um)
 
     name, bounds = parameter
     depths = 0
@@ -227,3 +218,11 @@ def kernel_interpolator(
         return None
     coefficients = _series(_series(values).transpose(0, 1)).transpose(0, 1)
     return KernelInterpolator(coefficients.contiguous(), shape, depth_um, {name: bounds})
+
+
+def _without_negligible(coefficients: Tensor, values: Tensor) -> Tensor:
+    """Leave out the highest orders that together hold less than a tenth of the tolerance."""
+    rest = coefficients.abs().sum(-1).flip(0).cumsum(0).flip(0)
+    light = float(values.abs().sum(-1).max())
+    kept = max(2, int((rest > 0.1 * INTERPOLATION_TOLERANCE * light).sum()))
+    return coefficients[:kept]
