@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from fociscope.errors import OutputExistsError, RecipeError
+from fociscope.errors import ImagerError, OutputExistsError, RecipeError
 from fociscope.imager import Imager
 from fociscope.networks import find_model, read_model
 from fociscope.simulation import AnyTissue, Nuclei
 from fociscope.training import new_recipe
 from fociscope.training.hardware import ComputeSettings
-from fociscope.training.recipe import Recipe, shipped_recipes
+from fociscope.training.recipe import RECIPE_FILE, Recipe, shipped_recipes
 from fociscope.training.recipe_file import recipe_toml
-from fociscope.training.run import RECIPE, WHOLE_RECIPE, _refuse_another_recipe, train
+from fociscope.training.run import WHOLE_RECIPE, _refuse_another_recipe, train
 from fociscope.training.run import _write_recipe_files as write_recipe_files
 
 #: Sections that let any recipe train in a second.
@@ -78,7 +78,7 @@ def test_a_run_of_other_defaults_is_not_resumed(tmp_path: Path) -> None:
         _refuse_another_recipe(recipe, tmp_path)
     (tmp_path / WHOLE_RECIPE).unlink()  # as in a run of an earlier version
     _refuse_another_recipe(recipe, tmp_path)
-    assert Recipe.load(tmp_path / RECIPE) == recipe
+    assert Recipe.load(tmp_path / RECIPE_FILE) == recipe
 
 
 # --- new recipes --------------------------------------------------------------------------------
@@ -130,3 +130,11 @@ def test_a_new_recipe_replaces_nothing_and_is_a_toml_file(tmp_path: Path) -> Non
     with pytest.raises(RecipeError, match="sensor A alone"):
         new_recipe(tmp_path / "other.toml", start_from="layers-a")
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine.toml"]
+
+
+def test_a_recipe_names_an_imager_of_the_package(tmp_path: Path) -> None:
+    recipe = new_recipe(tmp_path / "mine.toml", imager="published")
+    assert recipe.imager == Imager.preset("published")
+    assert 'imager = "published"' in (tmp_path / "mine.toml").read_text(encoding="utf-8")
+    with pytest.raises(ImagerError, match="square pixels"):
+        new_recipe(tmp_path / "oblong.toml", imager="sibling-36x80")
