@@ -33,6 +33,7 @@ __all__ = [
     "SkippedFrame",
     "StackWatcher",
     "Watcher",
+    "check_followed",
     "sensors_followed",
     "watch_paths",
 ]
@@ -90,11 +91,22 @@ def watch_paths(
             "sensor(s): what holds all, or one of sensor A and one of sensor B"
         )
     settings = ReadSettings(sensors, preparation, allow_non_finite, pages)
-    if all(path.is_dir() for path in paths):
+    if check_followed(paths):
         return FolderWatcher(paths, known, settings)
+    return StackWatcher(paths, known, settings)
+
+
+def check_followed(paths: Sequence[Path]) -> bool:
+    """Return whether paths are folders; stacks that grow, which need not be there yet, are none.
+
+    Raises:
+        CaptureError: they are neither.
+    """
+    if all(path.is_dir() for path in paths):
+        return True
     growing = list_suffixes("growing")
     if all(path.suffix.lower() in growing and not path.is_dir() for path in paths):
-        return StackWatcher(paths, known, settings)
+        return False
     raise CaptureError(
         f"{printable(paths[0])}: neither a folder nor a TIFF stack, so there is nothing to follow; "
         "make the folder first, or name a .tif file that is to come"

@@ -17,7 +17,7 @@ from fociscope.series.folder import SERIES_FORMATS
 from fociscope.series.options import THREADS, ReconstructionOptions
 from fociscope.series.series import SeriesOutcome
 from fociscope.series.watch import POLL_S, WatchState, still_waiting, watch_captures
-from fociscope.series.watcher import sensors_followed, watch_paths
+from fociscope.series.watcher import check_followed, sensors_followed, watch_paths
 from fociscope.workflows._loading import (
     as_paths,
     loaded_correction,
@@ -142,7 +142,12 @@ class _Waiting:
     stopped: Callable[[], bool]
 
     def sensors(self) -> int:
-        """Wait for the first image, and return the number of sensors of its capture."""
+        """Wait for the first image, and return the number of sensors of its capture.
+
+        Raises:
+            CaptureError: If there is nothing to follow.
+        """
+        check_followed(self.paths)
         return self._first(partial(sensors_followed, self.paths, pages=self.options.pages))
 
     def frame_px(self) -> tuple[int, int]:

@@ -74,3 +74,9 @@ def test_a_followed_stack_of_unnamed_pages_is_of_both_sensors(tmp_path) -> None:
             stack.write(tifffile.imread(path), photometric="minisblack", metadata=None)
     outcome = fociscope.watch(tmp_path / "run.tif", tmp_path / "maps", TABLES, idle_s=0.3)
     assert (outcome.summary["model"], outcome.frames) == ("layers-ab", 2)
+
+
+def test_a_watch_that_has_nothing_to_follow_ends_at_once(tmp_path) -> None:
+    for name in ("nowhere", "nowhere.png"):
+        with pytest.raises(CaptureError, match="nothing to follow"):
+            fociscope.watch(tmp_path / name, tmp_path / "map", TABLES)
