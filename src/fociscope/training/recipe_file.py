@@ -12,7 +12,7 @@ from typing import Any
 import tomli_w
 
 from fociscope.configuration import Configuration, parse_toml
-from fociscope.errors import RecipeError
+from fociscope.errors import OutputExistsError, RecipeError
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.imager.geometry import Imager
 from fociscope.networks.layer_net import Architecture
@@ -88,6 +88,10 @@ def new_recipe(
     path = Path(path)
     if path.suffix != ".toml":
         raise RecipeError(f"{path}: the name of a recipe must end in .toml", value=str(path))
+    if path.exists():
+        raise OutputExistsError(
+            f"{path}: exists already, and a recipe is never replaced; choose another name"
+        )
     chip = Imager() if imager is None else Imager.load(imager)
     text = "\n".join(
         [

@@ -442,6 +442,8 @@ def _refuse_another_run(
     held = folder.exists() if not folder.is_dir() else any(
         entry.name not in known and not entry.name.startswith(".") for entry in folder.iterdir()
     )  # fmt: skip
+    if held and not folder.is_dir():
+        raise OutputExistsError(f"{out or folder}: this is a file; name another folder for the run")
     if held:
         raise OutputExistsError(
             f"{out or folder}: not empty; resume the run there, or name another folder",

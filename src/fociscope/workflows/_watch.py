@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from fociscope.errors import FociscopeError, FociscopeWarning
+from fociscope.errors import CaptureError, FociscopeError, FociscopeWarning
 from fociscope.reconstruction.black_level import stated_black_level
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.results.writers import FIGURE, check_formats
+from fociscope.series._growing_file import GIVEN_UP_S
 from fociscope.series.folder import SERIES_FORMATS
 from fociscope.series.options import THREADS, ReconstructionOptions
 from fociscope.series.series import SeriesOutcome
@@ -145,10 +145,23 @@ class _Waiting:
         """Wait for the first image, and return the number of sensors of its capture.
 
         Raises:
-            CaptureError: If there is nothing to follow.
+            CaptureError: If there is nothing to follow, or a folder has been away for `GIVEN_UP_S`.
         """
         check_followed(self.paths)
-        return self._first(partial(sensors_followed, self.paths, pages=self.options.pages))
+        seen_s = time.monotonic()
+
+        def look() -> int | None:
+            nonlocal seen_s
+            found = sensors_followed(self.paths, pages=self.options.pages)
+            try:
+                check_followed(self.paths)
+                seen_s = time.monotonic()
+            except CaptureError:
+                if time.monotonic() - seen_s >= GIVEN_UP_S:
+                    raise
+            return found
+
+        return self._first(look)
 
     def frame_px(self) -> tuple[int, int]:
         """Wait for a capture of two sensors, and return its (y, x) size before it is cropped."""

@@ -122,7 +122,7 @@ def test_a_new_recipe_fits_any_imager(changes: dict[str, Any], tmp_path: Path) -
 def test_a_new_recipe_replaces_nothing_and_is_a_toml_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("mine")
-    with pytest.raises(OutputExistsError):
+    with pytest.raises(OutputExistsError, match="never replaced"):
         new_recipe(path)
     assert path.read_text() == "mine"
     with pytest.raises(RecipeError, match=r"\.toml"):

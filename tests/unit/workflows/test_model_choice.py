@@ -80,3 +80,18 @@ def test_a_watch_that_has_nothing_to_follow_ends_at_once(tmp_path) -> None:
     for name in ("nowhere", "nowhere.png"):
         with pytest.raises(CaptureError, match="nothing to follow"):
             fociscope.watch(tmp_path / name, tmp_path / "map", TABLES)
+
+
+def test_a_folder_that_goes_before_its_first_image_ends_the_watch(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("fociscope.workflows._watch.GIVEN_UP_S", 0.1)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    polls = iter([False, False])
+
+    def stopped() -> bool:
+        if next(polls, None) is None and folder.exists():
+            folder.rmdir()
+        return False
+
+    with pytest.raises(CaptureError, match="nothing to follow"):
+        fociscope.watch(folder, tmp_path / "map", TABLES, stopped=stopped)
