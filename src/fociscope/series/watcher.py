@@ -28,6 +28,7 @@ from fociscope.series._growing_file import (
 )
 
 __all__ = [
+    "GIVEN_UP_S",
     "CompleteFrame",
     "FolderWatcher",
     "SkippedFrame",

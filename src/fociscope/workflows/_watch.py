@@ -12,12 +12,16 @@ from fociscope.errors import CaptureError, FociscopeError, FociscopeWarning
 from fociscope.reconstruction.black_level import stated_black_level
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.results.writers import FIGURE, check_formats
-from fociscope.series._growing_file import GIVEN_UP_S
 from fociscope.series.folder import SERIES_FORMATS
 from fociscope.series.options import THREADS, ReconstructionOptions
 from fociscope.series.series import SeriesOutcome
 from fociscope.series.watch import POLL_S, WatchState, still_waiting, watch_captures
-from fociscope.series.watcher import check_followed, sensors_followed, watch_paths
+from fociscope.series.watcher import (
+    GIVEN_UP_S,
+    check_followed,
+    sensors_followed,
+    watch_paths,
+)
 from fociscope.workflows._loading import (
     as_paths,
     loaded_correction,
