@@ -56,9 +56,14 @@ def draw_emitters(
         True
     """
     sensors, height, width = capture.shape
-    pitch = imager.square_pitch_um
-    extent = (-0.5 * pitch, (width - 0.5) * pitch, (height - 0.5) * pitch, -0.5 * pitch)
-    tall = PANEL_INCH * min(max(height / width, 0.3), 2.0)
+    pitch_y, pitch_x = imager.pitch_um
+    extent = (
+        -0.5 * pitch_x,
+        (width - 0.5) * pitch_x,
+        (height - 0.5) * pitch_y,
+        -0.5 * pitch_y,
+    )
+    tall = PANEL_INCH * min(max(height * pitch_y / (width * pitch_x), 0.3), 2.0)
     size = (PANEL_INCH * (sensors + 1) + 1.0, HEAD_INCH + tall + SIDE_INCH + 0.6)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=size, dpi=150, layout="constrained")
@@ -67,10 +72,10 @@ def draw_emitters(
         figure.suptitle(as_read(title) or "Emitters", fontsize=10)
         for s, image in enumerate(capture):
             axes = figure.add_subplot(grid[0, s])
-            _draw_capture(axes, image, emitters, pitch)
+            _draw_capture(axes, image, emitters, imager)
             axes.set_title(f"Sensor {'AB'[s]}")
             if s == 0:
-                draw_scale_bar(axes, pitch, width)
+                draw_scale_bar(axes, pitch_x, width)
         colours = Normalize(0.0, imager.gap_um)
         above = figure.add_subplot(grid[0, sensors])
         _points(above, emitters, emitters.x_um, emitters.y_um, colours)
@@ -107,13 +112,15 @@ def draw_emitters(
     return figure
 
 
-def _draw_capture(axes: Axes, image: Float32Array, emitters: Emitters, pitch_um: float) -> None:
+def _draw_capture(axes: Axes, image: Float32Array, emitters: Emitters, imager: Imager) -> None:
     """Draw (y, x) the image of one sensor, with a ring around each emitter."""
     top = max(float(np.nanmax(image)), 1e-30)
+    pitch_y, pitch_x = imager.pitch_um
     draw_image(axes, image, CAPTURE_MAP, norm=PowerNorm(0.5, 0.0, top, clip=True))
+    axes.set_aspect(pitch_y / pitch_x)
     axes.scatter(
-        emitters.x_um / pitch_um,
-        emitters.y_um / pitch_um,
+        emitters.x_um / pitch_x,
+        emitters.y_um / pitch_y,
         s=40,
         facecolors="none",
         edgecolors="#ff6b35",

@@ -39,10 +39,11 @@ class FilterBank:
         self._shape = tuple(
             scipy.fft.next_fast_len(2 * side, real=True) for side in (height, width)
         )
-        sensors = response.imager.sensors
-        middle = np.array([width // 2, height // 2]) * response.imager.square_pitch_um
+        pitch_y, pitch_x = response.imager.pitch_um
+        wide = response.imager.with_(frame_px=(2 * height - 1, 2 * width - 1), dead_pixels=())
+        middle = (width - 1) * pitch_x, (height - 1) * pitch_y
         places = np.array([[*middle, depth] for depth in self.depth_um])
-        images = response(places)[0].reshape(len(places), sensors, height, width)
+        images = np.asarray(wide.pixel_response(places), np.float32)
         self._h = self._spectra(images)
         self._h2 = self._spectra(images**2)
 
@@ -50,8 +51,8 @@ class FilterBank:
         """Return conjugate spectra of images whose emitter is moved to pixel (0, 0)."""
         height, width = self.response.frame_px
         padded = np.zeros((*images.shape[:-2], *self._shape), np.float32)
-        padded[..., :height, :width] = images
-        padded = np.roll(padded, (-(height // 2), -(width // 2)), axis=(-2, -1))
+        padded[..., : 2 * height - 1, : 2 * width - 1] = images
+        padded = np.roll(padded, (1 - height, 1 - width), axis=(-2, -1))
         return np.asarray(np.conj(scipy.fft.rfft2(padded)))
 
     def _correlated(self, spectra: Complex64Array, images: Float64Array) -> Float64Array:
@@ -89,12 +90,12 @@ class FilterBank:
         best = rise.max(0)
         found: list[list[float]] = []
         bound = max(least, SHARE * float(best.max()))
-        pitch = self.response.imager.square_pitch_um
+        pitch_y, pitch_x = self.response.imager.pitch_um
         while len(found) < most:
             y, x = np.unravel_index(best.argmax(), best.shape)
             if best[y, x] < bound:
                 break
-            found.append([x * pitch, y * pitch, self._between(rise[:, y, x], best_depth[y, x])])
+            found.append([x * pitch_x, y * pitch_y, self._between(rise[:, y, x], best_depth[y, x])])
             best = best.copy()
             best[
                 max(0, y - APART_PX) : y + APART_PX + 1, max(0, x - APART_PX) : x + APART_PX + 1

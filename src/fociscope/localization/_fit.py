@@ -24,6 +24,8 @@ LONGEST_UM, LONGEST_SHARE = 60.0, 0.4
 REST = 1e-3
 #: Steps in which the weights follow the mean; then they rest, so that the cost can.
 REWEIGHTED = 6
+#: Pixels beyond the middles of the outermost ones within which an emitter may lie.
+BEYOND_PX = 1.5
 #: Dampings that a step tries.
 DAMPINGS = 6
 
@@ -257,9 +259,9 @@ def _moved(
     place = fit.place_um + np.clip(by_um, -LONGEST_UM, LONGEST_UM)
     limit = np.maximum(LONGEST_SHARE * room, 5.0)
     place[:, 2] = np.clip(depth + np.clip(by_um[:, 2], -limit, limit), low, high)
-    pitch = response.imager.square_pitch_um
-    edge = (np.array(response.frame_px[::-1]) - 0.5) * pitch
-    place[:, :2] = np.clip(place[:, :2], -0.5 * pitch, edge)
+    pitch = np.array(response.imager.pitch_um[::-1])
+    edge = (np.array(response.frame_px[::-1]) - 1 + BEYOND_PX) * pitch
+    place[:, :2] = np.clip(place[:, :2], -BEYOND_PX * pitch, edge)
     return place, np.maximum(fit.light + by_light, 0.1 * fit.light)
 
 

@@ -38,6 +38,8 @@ FAR_PHASES, FAR_PX = 2, 4.0
 STEP = 0.1
 #: Share of a kernel's norm that the decomposition may miss.
 MISSED = 3e-5
+#: Step of the differences in um, where gradients are not known.
+DIFFERENCE_UM = 0.2
 #: The most samples of all kernels, 1 GiB of them.
 LARGEST_TABLE = 2**28
 
@@ -79,20 +81,21 @@ class EmitterResponse:
     def __init__(self, imager: Imager, frame_px: tuple[int, int]) -> None:
         """Decompose the imager's kernels for frames of `frame_px`.
 
+        Pixels that are not square, staggered or of several gratings, and a sensor B that is turned
+        or scaled, are computed one by one, with differences for gradients: slower.
+
         Args:
-            imager: Imager whose PSF, pitch, gap, gains and shift of sensor B hold.
+            imager: Imager whose PSF, pixels, gap, gains and registration hold.
             frame_px: (y, x) pixels of a frame.
 
         Raises:
-            ImagerError: If sensor B is turned or scaled, or the frame is too large.
+            ImagerError: If the frame is too large.
         """
-        if imager.sensors > 1 and imager.registration.is_rotated_or_scaled:
-            raise ImagerError(
-                "emitters are located where sensor B is shifted, not where it is turned or scaled; "
-                "give sensor A alone, or align B's images first"
-            )
         self.imager, self.frame_px = imager, frame_px
-        self._kernels = _decomposed(imager, max(frame_px))
+        turned = imager.sensors > 1 and imager.registration.is_rotated_or_scaled
+        self._kernels = (
+            _decomposed(imager, max(frame_px)) if imager.has_plain_pixels and not turned else None
+        )
 
     @property
     def pixels(self) -> int:
@@ -119,6 +122,8 @@ class EmitterResponse:
             (emitter, pixel) images, sensor by sensor and row by row; (emitter, 3, pixel) their
             derivatives by x, y and depth, per um.
         """
+        if self._kernels is None:
+            return self._one_by_one(place_um)
         count, sensors = len(place_um), self.imager.sensors
         both = np.empty((count, 4, sensors, *self.frame_px), np.float32)
         for s in range(sensors):
@@ -135,10 +140,39 @@ class EmitterResponse:
         flat = both.reshape(count, 4, self.pixels)
         return flat[:, 0], flat[:, 1:]
 
+    def _one_by_one(self, place_um: Float64Array) -> tuple[Float32Array, Float32Array]:
+        """Return images and gradients by the imager's own response and its differences."""
+        low, high = self.depth_range_um
+        steps = DIFFERENCE_UM * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+        moved = place_um[:, None] + steps
+        moved[..., 2] = moved[..., 2].clip(low, high)
+        seen = np.asarray(self.imager.pixel_response(moved.reshape(-1, 3)), np.float64)
+        seen = seen.reshape(len(place_um), 7, self.pixels)
+        apart = (moved[:, 1:4] - moved[:, 4:7])[:, range(3), range(3)]
+        gradients = (seen[:, 1:4] - seen[:, 4:7]) / apart[..., None]
+        return seen[:, 0].astype(np.float32), gradients.astype(np.float32)
+
+    def incidence_rad(self, place_um: Float64Array) -> Float32Array:
+        """Return (emitter, pixel): the angle from the normal at which light meets each pixel.
+
+        Args:
+            place_um: (emitter, 3) x, y, depth in um.
+        """
+        centres = self.imager.with_(frame_px=self.frame_px).pixel_centres_um().reshape(-1, 2)
+        across = np.hypot(
+            centres[:, 0] - place_um[:, 1, None], centres[:, 1] - place_um[:, 0, None]
+        )
+        depth = place_um[:, 2, None]
+        angles = [np.arctan2(across, depth)]
+        if self.imager.sensors > 1:
+            angles.append(np.arctan2(across, self.imager.gap_um - depth))
+        return np.concatenate(angles, axis=1).astype(np.float32)
+
     def _images(
         self, y_um: Float64Array, x_um: Float64Array, distance_um: Float64Array, gain: float
     ) -> Float32Array:
         """Return (emitter, 4, y, x): images on one sensor, derivatives by x, y and distance."""
+        assert self._kernels is not None
         kernels, pitch = self._kernels, self.imager.square_pitch_um
         u, du = _along(kernels.rows, y_um / pitch, kernels.reach, self.frame_px[0])
         v, dv = _along(kernels.columns, x_um / pitch, kernels.reach, self.frame_px[1])
@@ -153,6 +187,7 @@ class EmitterResponse:
 
     def _core(self, distance_um: Float64Array) -> tuple[Float32Array, Float32Array]:
         """Return (emitter, rank, rank) cores at distances, and their derivatives per um."""
+        assert self._kernels is not None
         kernels = self._kernels
         place = (np.log(distance_um) - kernels.first) / kernels.step
         base = np.clip(np.floor(place).astype(int), 1, len(kernels.cores) - 3)

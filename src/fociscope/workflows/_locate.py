@@ -116,8 +116,8 @@ def locate(
     """Locate point emitters in captures: beads, single cells, micro-foci, anywhere in depth.
 
     Their number is chosen by the data; see `fociscope.localization.Locator`. All files are written,
-    or none: `emitters.csv`, `frames.csv`, `emitters.ome.tif` (the first capture, rendered),
-    `summary.json` and `figure.png`.
+    or none: `emitters.csv`, `frames.csv`, `emitters.ome.tif` (the first capture, rendered;
+    not of oblong pixels), `summary.json` and `figure.png`.
 
     Args:
         paths: Sensor A's image and sensor B's: files, stacks, folders, or patterns; or one file
@@ -183,12 +183,12 @@ def locate(
         draw_emitters(emitters.of_frame(0), first, imager, title).savefig(part / FIGURE)
         _write(part, emitters, series, imager)
         _write_summary(part, emitters, imager, options, files.names)
-    written = tuple(Path(output) / name for name in (EMITTERS, FRAMES, RENDERING, SUMMARY, FIGURE))
+    names = (EMITTERS, FRAMES, *([RENDERING] if imager.has_plain_pixels else []), SUMMARY, FIGURE)
     said = (*black.warnings, *warnings)
     return LocateOutcome(
         emitters=emitters,
         output=Path(output),
-        files=written,
+        files=tuple(Path(output) / name for name in names),
         title=title,
         notes=(*series.notes, *notes, *black.notes),
         warnings=tuple(FociscopeWarning(text, fields=("imager", "model_error")) for text in said),
@@ -307,6 +307,8 @@ def _write(part: Path, emitters: Emitters, series: CaptureSeries, imager: Imager
     for s, sensor in enumerate("ab"[: imager.sensors]):
         frames[f"background_{sensor}"] = [f"{value:.6g}" for value in e.background[:, s]]
     _write_csv(part / FRAMES, frames)
+    if not imager.has_plain_pixels:  # OME-TIFF knows one size of pixels along x and y here
+        return
     depth_um = np.arange(0.0, imager.gap_um + 1e-6, RENDERED_STEP_UM)
     write_ome_tiff(
         part / RENDERING,

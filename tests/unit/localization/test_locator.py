@@ -133,6 +133,18 @@ def test_sensor_a_alone_finds_depth_by_the_blur() -> None:
     assert found.depth_um == pytest.approx([350.0], abs=6)
 
 
+def test_two_rows_of_pixels_are_enough() -> None:
+    """Beads over a chip of 2 x 128 oblong pixels with a measured angular response."""
+    chip = Imager.preset("acus")
+    places = np.array([[950.0, 30.0, 90.0], [1500.0, 40.0, 60.0]])
+    clean = 1e6 * chip.pixel_response(places).sum(0)
+    counts = np.random.default_rng(0).poisson(clean + 5.0).astype(np.float64)
+    found = locate_captures(counts, chip)
+
+    assert sorted(found.x_um) == pytest.approx([950.0, 1500.0], abs=3)
+    assert sorted(found.depth_um) == pytest.approx([60.0, 90.0], abs=6)
+
+
 def test_captures_of_another_shape_are_refused(locator: Locator) -> None:
     with pytest.raises(CaptureError, match=r"2 sensor\(s\) need the shape"):
         locator.locate(np.zeros((1, 40, 40)))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from fociscope.errors import ImagerError
 from fociscope.imager import GaussianPsf, Imager, Registration
 from fociscope.localization import EmitterResponse
 
@@ -67,7 +66,23 @@ def test_sensor_b_sees_an_emitter_shifted_and_with_its_own_gain() -> None:
     np.testing.assert_allclose(b, 2 * same, atol=1e-5 * same.max())
 
 
-def test_a_turned_sensor_b_is_refused() -> None:
-    turned = IMAGER.with_(registration=Registration(rotation_deg=1.0))
-    with pytest.raises(ImagerError, match="turned or scaled"):
-        EmitterResponse(turned, FRAME_PX)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pixel_pitch_um": (70.0, 40.0)},
+        {"row_shift_um": (0.0, 27.5)},
+        {"registration": Registration(rotation_deg=2.0)},
+    ],
+    ids=["oblong pixels", "staggered rows", "turned sensor B"],
+)
+def test_any_imager_is_taken_as_it_is(changes: dict[str, object]) -> None:
+    imager = IMAGER.with_(frame_px=FRAME_PX, **changes)
+    place = np.array([[811.0, 612.0, 307.0]])
+    images, gradients = EmitterResponse(imager, FRAME_PX)(place)
+
+    np.testing.assert_allclose(
+        images.reshape(1, 2, *FRAME_PX), imager.pixel_response(place), rtol=1e-4, atol=1e-9
+    )
+    step = np.array([[0.0, 0.0, 2.0]])
+    rise = (imager.pixel_response(place + step) - imager.pixel_response(place - step)).ravel() / 4
+    assert np.abs(gradients[0, 2] - rise).sum() < 1e-2 * np.abs(rise).sum()
