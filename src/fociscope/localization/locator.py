@@ -96,7 +96,7 @@ class Locator:
             CaptureError: If captures have another shape than the imager, or hold no numbers.
         """
         frames = self._checked(captures)
-        used = np.ones(self._response.pixels, bool)
+        used = self._responding()
         if bad_pixels is not None:
             used &= ~np.broadcast_to(bad_pixels, frames.shape[1:]).reshape(-1)
         parts = []
@@ -105,6 +105,13 @@ class Locator:
             if progress is not None:
                 progress(number + 1, len(frames))
         return Emitters.joined(parts)
+
+    def _responding(self) -> BoolArray:
+        """Return (pixel,) True but for the pixels that the imager states as dead."""
+        responding = np.ones((self.imager.sensors, *self.frame_px), bool)
+        for pixel in self.imager.dead_pixels:
+            responding[pixel] = False
+        return responding.reshape(-1)
 
     def _checked(self, captures: ArrayLike) -> Float64Array:
         """Return (frame, sensor, y, x)."""

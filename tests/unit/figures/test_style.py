@@ -8,6 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from fociscope.evaluation import MethodScores, Score
+from fociscope.evaluation.results import EvaluationResults
 from fociscope.figures.contact_sheet import draw_contact_sheet
 from fociscope.figures.reconstruction import draw_reconstruction
 from fociscope.figures.style import as_read
@@ -63,11 +65,23 @@ def test_a_contact_sheet_may_have_any_names() -> None:
 
 
 def test_a_report_may_be_of_any_data_set() -> None:
-    told = {"value": 0.9, "low": None, "high": None}
-    score = {"accuracy": told, "depth_error_um": told}
-    condition = {"name": FORMULAS[0], "group": "data", "value": "", "scores": {"admm": score}}
-    results = {
-        "methods": {"admm": {"kind": "solver", "oracle": False}},
-        "conditions": [condition],
-    }
+    given = Score(value=0.9, low=None, high=None)
+    scores = MethodScores(scenes=1, matched_layers=False, accuracy=given, depth_error_um=given)
+    results = EvaluationResults(
+        suite={"name": "data"},
+        versions={},
+        threads=1,
+        methods={
+            "admm": {"kind": "solver", "oracle": False, "inputs": "", "seconds_per_scene": None}
+        },
+        conditions=[
+            {
+                "name": FORMULAS[0],
+                "group": "data",
+                "value": "",
+                "scenes": 1,
+                "scores": {"admm": scores},
+            }
+        ],
+    )
     assert as_read(f"data set {FORMULAS[0]}") in shown(draw_conditions(results))

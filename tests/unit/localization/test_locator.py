@@ -118,6 +118,16 @@ def test_bad_pixels_do_not_count(locator: Locator, response: EmitterResponse) ->
     assert found.depth_um[0] == pytest.approx(350, abs=5)
 
 
+def test_dead_pixels_of_the_imager_do_not_count(response: EmitterResponse) -> None:
+    image = capture(response, [[900.0, 700.0, 350.0]])
+    image[0, 13, 16] = 0.0
+    imager = IMAGER.with_(frame_px=FRAME_PX, dead_pixels=[(0, 13, 16)])
+    found = locate_captures(image, imager)
+
+    assert len(found) == 1
+    assert found.depth_um[0] == pytest.approx(350, abs=5)
+
+
 def test_dense_tissue_is_not_explained() -> None:
     tissue = simulate(1, seed=0).captures[0][:, :40, :40]
     found = Locator(IMAGER, FRAME_PX, most=8).locate(tissue)
