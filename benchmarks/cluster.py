@@ -1,10 +1,11 @@
 """Large frames on two dask workers beside one process: what a cluster is worth on this machine.
 
-    python benchmarks/cluster.py [SIDE [FRAMES]]      # 4096 pixels and 4 frames without arguments
+    python benchmarks/cluster.py [SIDE [FRAMES [REPEATS]]]    # 4096 pixels, 4 frames, 3 repeats
 
-The same series three times: by one process with one thread, by one process with all threads of the
-machine, and by two workers with one thread each, which get captures and model by wire. Results are
-held against each other. What is written is `ome-zarr` and `csv`, by the calling process.
+The same series in three ways: by one process with one thread, by one process with all threads of
+the machine, and by two workers with one thread each, which get captures and model by wire. The ways
+take turns, so that other work on the machine meets them alike. Results are held against each other.
+What is written is `ome-zarr` and `csv`, by the calling process.
 """
 
 from __future__ import annotations
@@ -79,38 +80,50 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def main(side: int, count: int) -> None:
-    """Print one row for each way."""
+def main(side: int, count: int, repeats: int) -> None:
+    """Print a row for each way: medians over repeats, which the ways take in turns."""
     series = Frames(large_frame(side), count)
     model = fociscope.load_model("layers-ab", device="cpu")
     every = os.cpu_count() or 1
-    print(f"{count} frames of {side} x {side} pixels, two sensors, {every} cores\n")
-    print("| way | s a frame | times one thread |\n|---|---|---|")
-    with tempfile.TemporaryDirectory() as name:
+    ways = {
+        "one process, one thread": 1,
+        f"one process, {every} threads": every,
+        "two workers, one thread each": 1,
+    }
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    print(f"{count} frames of {side} x {side} pixels, two sensors, {every} cores\n", flush=True)
+    with tempfile.TemporaryDirectory() as name, two_workers(Path(name)) as address:
         folder = Path(name)
 
-        def run(way: str, scheduler: str = "threads") -> float:
-            options = ReconstructionOptions(scheduler=scheduler, tile_px=TILE_PX)
-            seconds = timed(lambda: reconstruct_series(model, series, folder / way, options))
-            return seconds / count
+        def run(way: str, frames: Frames) -> float:
+            scheduler = address if way.startswith("two workers") else "threads"
+            torch.set_num_threads(ways[way])
+            options = ReconstructionOptions(scheduler=scheduler, tile_px=TILE_PX, overwrite=True)
+            place = folder / way.replace(" ", "-")
+            return timed(lambda: reconstruct_series(model, frames, place, options)) / count
 
-        torch.set_num_threads(1)
-        one = run("one")
-        print(f"| one process, one thread | {one:.1f} | 1.00 |", flush=True)
-        torch.set_num_threads(every)
-        all_threads = run("threads")
-        row = f"| one process, {every} threads | {all_threads:.1f} | {one / all_threads:.2f} |"
-        print(row, flush=True)
-        with two_workers(folder) as address:
-            small = Frames(large_frame(64), 2)  # workers import and read the model, not counted
-            warm = ReconstructionOptions(scheduler=address, tile_px=TILE_PX)
-            reconstruct_series(model, small, folder / "warm", warm)
-            both = run("cluster", address)
-        print(f"| two workers, one thread each | {both:.1f} | {one / both:.2f} |")
-        same = [(folder / way / "layers.csv").read_bytes() for way in ("one", "cluster")]
-        print(f"\nSame layers.csv from one thread and from the workers: {same[0] == same[1]}.")
+        for way in ways:  # workers import and read the model, not counted
+            run(way, Frames(large_frame(64), 2))
+        for number in range(repeats):
+            for way in ways:
+                seconds[way].append(run(way, series))
+                print(f"{number + 1}: {way}: {seconds[way][-1]:.1f} s", flush=True)
+        tables = [
+            (folder / way.replace(" ", "-") / "layers.csv").read_bytes()
+            for way in ways
+            if ways[way] == 1
+        ]
+    print("\n| way | s a frame, median (least to most) | times one thread, of the same turn |")
+    print("|---|---|---|")
+    for way, spent in seconds.items():
+        ratios = [one / its for one, its in zip(next(iter(seconds.values())), spent, strict=True)]
+        print(
+            f"| {way} | {np.median(spent):.1f} ({min(spent):.1f} to {max(spent):.1f}) "
+            f"| {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
+        )
+    print(f"\nSame layers.csv from one thread and from the workers: {tables[0] == tables[1]}.")
 
 
 if __name__ == "__main__":
     numbers = [int(word) for word in sys.argv[1:]]
-    main(*(numbers + [4096, 4][len(numbers) :]))
+    main(*(numbers + [4096, 4, 3][len(numbers) :]))
