@@ -44,6 +44,9 @@ def draw_emitters(
         imager: Imager that took it.
         title: Title of the picture.
 
+    Returns:
+        The picture.
+
     Examples:
         >>> import numpy as np
         >>> from fociscope.figures import draw_emitters

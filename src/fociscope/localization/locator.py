@@ -53,7 +53,7 @@ class Locator:
         """Prepare for captures of an imager.
 
         Args:
-            imager: Imager that takes the captures; sensor B is shifted at most, not turned.
+            imager: Imager that takes the captures.
             frame_px: (y, x) pixels of a capture.
             model_error: Standard deviation of what the imager's description is wrong by, as a share
                 of the light.
@@ -61,7 +61,7 @@ class Locator:
             noise: Variance by light; None to find it in each capture.
 
         Raises:
-            ImagerError: If sensor B is turned or scaled, the frame is too large, or a number is out
+            ImagerError: If the frame is too large, or a number is out
                 of its range.
         """
         if not 0 <= model_error < 1:
@@ -182,10 +182,24 @@ def locate_captures(
         most: Emitters per capture at most.
         progress: Function called with the number of captures done and their total.
 
+    Returns:
+        The emitters of all captures.
+
     Raises:
         CaptureError: If captures have another number of sensors than the imager, or hold no
             numbers.
-        ImagerError: If sensor B is turned or scaled, or the frame is too large.
+        ImagerError: If the frame is too large, or a number is out of its range.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.localization import locate_captures
+        >>> imager = Imager.reference().with_(frame_px=(40, 40))
+        >>> light = imager.pixel_response(np.array([[900.0, 700.0, 350.0]]))[0]
+        >>> noise = np.random.default_rng(0).normal(0, 1e-5, light.shape)
+        >>> emitters = locate_captures(light + noise, imager)
+        >>> round(float(emitters.depth_um[0]), -1)
+        350.0
     """
     height, width = np.shape(captures)[-2:] if np.ndim(captures) >= 2 else (1, 1)
     locator = Locator(imager, (height, width), model_error=model_error, most=most)

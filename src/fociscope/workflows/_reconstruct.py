@@ -213,7 +213,7 @@ def load_correction_for(options: ReconstructionOptions, *, sensors: int) -> Chip
 
     Examples:
         >>> from fociscope.workflows import ReconstructionOptions, load_correction_for
-        >>> load_correction_for(ReconstructionOptions(dark_counts=[100.0]), sensors=2).dark.shape
+        >>> load_correction_for(ReconstructionOptions(dark=100.0), sensors=2).dark.shape
         (1, 1, 1)
     """
     return loaded_correction(options, sensors)
