@@ -168,7 +168,15 @@ def test_each_stage_has_a_folder_and_is_named_in_progress_and_card(
         "stage 2 of 2, in focus: first scenes: 8 scenes",
         "stage 2 of 2, in focus: 6 steps",
     ]
-    export = ["PSF width", "limits", "calibration", "map quality", "foci", "card"]
+    export = [
+        "normalisation",
+        "PSF width",
+        "limits",
+        "calibration",
+        "map quality",
+        "foci",
+        "card",
+    ]
     assert [line.split(": ")[:2] for line in lines[4:]] == [["export", name] for name in export]
     validations = [line for line in ran.err.splitlines() if ": step " in line]
     assert len(validations) == 2 + 3

@@ -68,6 +68,6 @@ def test_a_simulated_set_brings_its_imager(tmp_path):
     assert data.scenes == 6
     assert data.task.min_separation_um == 180.0
     assert sum(len(batch) for batch in data.batches()) == 6
-    assert data.described()["files"] == ["1.mat", "2.mat"]
+    assert data.described().files == ("1.mat", "2.mat")
     other = Imager(gap_um=800.0)
     assert DataSet(tmp_path / "set", imager=other).imager.gap_um == 800.0

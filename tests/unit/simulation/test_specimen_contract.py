@@ -197,7 +197,7 @@ def test_a_kind_from_outside_is_a_condition_of_a_suite(stripes: Stripes) -> None
     )
     (batch,) = condition.batches()
     assert len(batch.captures) == 2
-    assert condition.described()["specimen"]["width_px"] == 7
+    assert condition.described().specimen["width_px"] == 7
 
 
 def test_the_command_line_simulates_a_kind_from_outside(

@@ -104,9 +104,14 @@ def unknown_layer_bound_um(condition: Condition, depth_um: float, *, sensors: in
 
 
 def condition_key(condition: Condition) -> str:
-    """Return a hash of all that the bounds depend on: not the name, nor how many are scored."""
+    """Return a hash of all that the bounds depend on: not the name, nor how many are scored.
+
+    Defaults are left out, so that a field which an imager gains leaves the table in place.
+    """
     dependencies = condition.model_dump(
-        mode="json", exclude={"name", "group", "value", "unit", "scenes", "slow_scenes", "assumed"}
+        mode="json",
+        exclude={"name", "group", "value", "unit", "scenes", "slow_scenes", "assumed"},
+        exclude_defaults=True,
     )
     dependencies |= {"depth_bins": DEPTH_BINS, "bound_scenes": BOUND_SCENES}
     return hashlib.sha256(json.dumps(dependencies, sort_keys=True).encode()).hexdigest()[:16]

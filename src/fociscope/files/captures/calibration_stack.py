@@ -216,7 +216,10 @@ def file_of(path: Path, limits: Limits = DEFAULT_LIMITS) -> tuple[Path, str | No
 
 def _may_be_file(text: str) -> bool:
     """Return whether a text is, or looks like, the path of a table."""
-    return Path(text).exists() or Path(text).suffix[1:2].isalpha()
+    try:
+        return Path(text).exists() or Path(text).suffix[1:2].isalpha()
+    except (OSError, ValueError):  # too long for a name, or with a zero byte
+        return False
 
 
 def _read_table(path: Path) -> Float64Array:
