@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from fociscope.errors import FileFormatError
 from fociscope.imager import Imager
 from fociscope.localization import EmitterResponse
+from fociscope.results import load_result
 from fociscope.simulation import simulate
 
 FRAME_PX = (40, 40)
@@ -86,3 +88,12 @@ def test_a_missing_file_is_one_line(fociscope, tmp_path: Path) -> None:
     assert ran.code == 1
     assert "there is no such file" in ran.err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_was_located_is_described_and_is_no_map(fociscope, beads, tmp_path: Path) -> None:
+    np.save(tmp_path / "series.npy", beads)
+    fociscope("locate", tmp_path / "series.npy", "-o", tmp_path / "out")
+
+    assert "3 in 2 capture(s), located" in fociscope("info", tmp_path / "out").out
+    with pytest.raises(FileFormatError, match=r"read emitters\.csv as a table"):
+        load_result(tmp_path / "out")

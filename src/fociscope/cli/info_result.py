@@ -25,7 +25,9 @@ def describe_result(folder: Path) -> None:
     has_journal, summary = (folder / JOURNAL).exists(), folder / SUMMARY
     said = _read(summary) if summary.exists() else {}
     show("Result", f"{folder}" + (f", model {said['model']}" if "model" in said else ""))
-    if said.get("is_batch"):
+    if said.get("kind") == "emitters":
+        show("Emitters", f"{said.get('emitters')} in {said.get('frames')} capture(s), located")
+    elif said.get("is_batch"):
         count = len(said.get("captures", []))
         show("Batch", f"{count} capture(s), in folders of their own; more may come (--resume)")
     elif has_journal:

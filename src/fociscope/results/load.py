@@ -29,7 +29,10 @@ from fociscope.results.tables import TABLES
 from fociscope.results.writers import SUMMARY
 from fociscope.typing import Float32Array, Float64Array
 
-__all__ = ["SavedCapture", "SavedLayer", "load_result"]
+__all__ = ["EMITTERS_TABLE", "SavedCapture", "SavedLayer", "load_result"]
+
+#: What `fociscope.locate` writes.
+EMITTERS_TABLE = "emitters.csv"
 
 #: Far more than a summary of a thousand frames takes.
 LARGEST_SUMMARY_BYTES = 2**30
@@ -114,6 +117,11 @@ def load_result(folder: Path | str) -> Reconstruction:
         (2, 4)
     """
     folder = Path(folder)
+    if (folder / EMITTERS_TABLE).exists() and not (folder / "layers.csv").exists():
+        raise FileFormatError(
+            f"{printable(folder)}: holds emitters that were located, and no maps; read "
+            f"{EMITTERS_TABLE} as a table."
+        )
     what = "the summary of a reconstruction"
     saved = read_typed_record(
         folder / SUMMARY,

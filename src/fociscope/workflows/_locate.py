@@ -28,6 +28,7 @@ from fociscope.reconstruction.black_level import (
 from fociscope.reconstruction.checks import check_pixel_size
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.reconstruction.preparation import Preparation, prepared
+from fociscope.results.load import EMITTERS_TABLE
 from fociscope.results.provenance import imager_sha256, inputs, versions
 from fociscope.results.writers import FIGURE, SUMMARY
 from fociscope.series.options import Paths, ReconstructionOptions
@@ -45,7 +46,7 @@ __all__ = ["LocateOptions", "LocateOutcome", "locate"]
 
 #: Planes of the rendering, and its spot's standard deviation in pixels.
 RENDERED_STEP_UM, SPOT_PX = 50.0, 0.6
-EMITTERS, FRAMES, RENDERING = "emitters.csv", "frames.csv", "emitters.ome.tif"
+EMITTERS, FRAMES, RENDERING = EMITTERS_TABLE, "frames.csv", "emitters.ome.tif"
 
 
 @dataclass(frozen=True, kw_only=True)
