@@ -40,10 +40,10 @@ class FilterBank:
             scipy.fft.next_fast_len(2 * side, real=True) for side in (height, width)
         )
         pitch_y, pitch_x = response.imager.pitch_um
-        wide = response.imager.with_(frame_px=(2 * height - 1, 2 * width - 1), dead_pixels=())
+        wide = response.widened()
         middle = (width - 1) * pitch_x, (height - 1) * pitch_y
         places = np.array([[*middle, depth] for depth in self.depth_um])
-        images = np.asarray(wide.pixel_response(places), np.float32)
+        images = wide(places)[0].reshape(len(places), -1, *wide.frame_px)
         self._h = self._spectra(images)
         self._h2 = self._spectra(images**2)
 

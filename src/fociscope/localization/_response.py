@@ -14,6 +14,7 @@ products.
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,7 +27,7 @@ from fociscope.errors import ImagerError
 from fociscope.imager import Imager
 from fociscope.typing import Float32Array, Float64Array
 
-__all__ = ["NEAREST_UM", "EmitterResponse", "emitter_response"]
+__all__ = ["EmitterResponse"]
 
 #: Least distance of an emitter from a sensor: nearer ones differ by less than a pixel shows.
 NEAREST_UM = 20.0
@@ -97,6 +98,17 @@ class EmitterResponse:
             _decomposed(imager, max(frame_px)) if imager.has_plain_pixels and not turned else None
         )
 
+    def widened(self) -> EmitterResponse:
+        """Return the response on a frame that holds all pixels around each of this frame's.
+
+        The decomposition reaches as far already, so nothing is computed anew.
+        """
+        height, width = self.frame_px
+        wide = copy(self)
+        wide.frame_px = (2 * height - 1, 2 * width - 1)
+        wide.imager = self.imager.with_(frame_px=wide.frame_px, dead_pixels=())
+        return wide
+
     @property
     def pixels(self) -> int:
         """Number of pixels of all sensors."""
@@ -151,22 +163,6 @@ class EmitterResponse:
         apart = (moved[:, 1:4] - moved[:, 4:7])[:, range(3), range(3)]
         gradients = (seen[:, 1:4] - seen[:, 4:7]) / apart[..., None]
         return seen[:, 0].astype(np.float32), gradients.astype(np.float32)
-
-    def incidence_rad(self, place_um: Float64Array) -> Float32Array:
-        """Return (emitter, pixel): the angle from the normal at which light meets each pixel.
-
-        Args:
-            place_um: (emitter, 3) x, y, depth in um.
-        """
-        centres = self.imager.with_(frame_px=self.frame_px).pixel_centres_um().reshape(-1, 2)
-        across = np.hypot(
-            centres[:, 0] - place_um[:, 1, None], centres[:, 1] - place_um[:, 0, None]
-        )
-        depth = place_um[:, 2, None]
-        angles = [np.arctan2(across, depth)]
-        if self.imager.sensors > 1:
-            angles.append(np.arctan2(across, self.imager.gap_um - depth))
-        return np.concatenate(angles, axis=1).astype(np.float32)
 
     def _images(
         self, y_um: Float64Array, x_um: Float64Array, distance_um: Float64Array, gain: float
@@ -303,9 +299,3 @@ def _denser(samples: Float32Array, times: int) -> Float32Array:
     at = np.minimum(np.arange(side * times) / times, side - 1)
     matrix = make_interp_spline(np.arange(side), np.eye(side), k=5)(at).astype(np.float32)
     return np.asarray(matrix @ samples @ matrix.T, np.float32)
-
-
-@lru_cache(maxsize=4)
-def emitter_response(imager: Imager, frame_px: tuple[int, int]) -> EmitterResponse:
-    """Return the response of an imager, decomposed once."""
-    return EmitterResponse(imager, frame_px)

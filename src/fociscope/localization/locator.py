@@ -10,7 +10,7 @@ from fociscope.errors import CaptureError, ImagerError
 from fociscope.imager import Imager
 from fociscope.localization._detect import FilterBank
 from fociscope.localization._fit import EmitterFit, NoiseModel
-from fociscope.localization._response import EmitterResponse, emitter_response
+from fociscope.localization._response import EmitterResponse
 from fociscope.localization._search import penalty, search
 from fociscope.localization.emitters import COLUMNS, Emitters
 from fociscope.typing import BoolArray, Float64Array, Progress
@@ -69,7 +69,7 @@ class Locator:
         if most < 1:
             raise ImagerError(f"most must be at least 1 emitter; got {most}")
         self.imager, self.frame_px = imager, frame_px
-        self._response: EmitterResponse = emitter_response(imager, frame_px)
+        self._response = EmitterResponse(imager, frame_px)
         self._bank = FilterBank(self._response)
         self._model_error, self._most, self._noise = model_error, most, noise
 

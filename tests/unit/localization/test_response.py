@@ -86,3 +86,15 @@ def test_any_imager_is_taken_as_it_is(changes: dict[str, object]) -> None:
     step = np.array([[0.0, 0.0, 2.0]])
     rise = (imager.pixel_response(place + step) - imager.pixel_response(place - step)).ravel() / 4
     assert np.abs(gradients[0, 2] - rise).sum() < 1e-2 * np.abs(rise).sum()
+
+
+def test_a_wider_frame_sees_all_around_the_same_emitter(response: EmitterResponse) -> None:
+    height, width = FRAME_PX
+    wide = response.widened()
+    middle = np.array([[(width - 1) * 55.0, (height - 1) * 55.0, 240.0]])
+    images = wide(middle)[0].reshape(2, 2 * height - 1, 2 * width - 1)
+
+    assert wide.frame_px == images.shape[1:]
+    np.testing.assert_allclose(images, images[:, ::-1, ::-1], atol=2e-3 * images.max())
+    own = response(np.array([[0.0, 0.0, 240.0]]))[0].reshape(2, *FRAME_PX)
+    np.testing.assert_allclose(images[:, height - 1 :, width - 1 :], own, rtol=1e-5, atol=1e-9)
