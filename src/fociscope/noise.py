@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["noise_std"]
+__all__ = ["MEDIAN_OF_NORMAL", "noise_std"]
+
+#: Median of the absolute value of a standard normal.
+MEDIAN_OF_NORMAL = 0.6745
 
 
 def noise_std(light: Tensor) -> Tensor:
@@ -34,4 +37,4 @@ def noise_std(light: Tensor) -> Tensor:
     del across  # of a large frame, each copy counts
     # One by one: along an axis, the median finds indices as well, in twice the memory.
     medians = torch.stack([image.median() for image in found.flatten(0, 1)])
-    return medians.reshape(light.shape[:2]) / (0.6745 * 6)
+    return medians.reshape(light.shape[:2]) / (MEDIAN_OF_NORMAL * 6)

@@ -131,11 +131,7 @@ def _on_sensor_b(imager: Pixels, place_um: Tensor) -> Tensor:
     middle_um = place_um.new_tensor(
         [(side - 1) / 2 * p for side, p in zip(imager.frame_px, imager.pitch_um, strict=True)]
     )
-    angle = math.radians(registration.rotation_deg)
-    turn = place_um.new_tensor(
-        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
-    )
-    moved = registration.scale * (place_um - middle_um) @ turn.T
+    moved = torch.stack(registration.similarity.rotated(*(place_um - middle_um).T), dim=-1)
     return moved + middle_um + place_um.new_tensor(registration.shift_um)
 
 

@@ -90,10 +90,13 @@ class Similarity:
         Returns:
             (..., 2) in um.
         """
-        c, s = self.coefficients
-        y, x = points_um[..., 0], points_um[..., 1]
-        moved = np.stack([c * y - s * x, s * y + c * x], axis=-1)
+        moved = np.stack(self.rotated(points_um[..., 0], points_um[..., 1]), axis=-1)
         return np.asarray(moved + np.array(self.shift_um))
+
+    def rotated(self, y: Any, x: Any) -> tuple[Any, Any]:
+        """Return (y, x) turned and scaled, the shift left out: numbers, arrays or tensors."""
+        c, s = self.coefficients
+        return c * y - s * x, s * y + c * x
 
     def unrotated(self, y: Any, x: Any) -> tuple[Any, Any]:
         """Return (y, x) turned and scaled back, the shift left out: numbers, arrays or tensors."""

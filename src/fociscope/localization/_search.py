@@ -9,14 +9,13 @@ import numpy as np
 from fociscope.localization._detect import FilterBank
 from fociscope.localization._fit import EmitterFit, NoiseModel, fit_emitters
 from fociscope.localization._response import EmitterResponse
+from fociscope.noise import MEDIAN_OF_NORMAL
 from fociscope.typing import BoolArray, Float64Array, Int64Array
 
 __all__ = ["estimate_noise", "search"]
 
 #: Emitters that one round adds at most.
 AT_ONCE = 6
-#: Median of the absolute value of a standard normal.
-MEDIAN_OF_NORMAL = 0.6745
 #: Error of the model before emitters are found, as a share of the light.
 FIRST_MODEL_ERROR = 0.03
 #: Pixels whose noise is taken together: a few of the brightest, then more, up to a number.

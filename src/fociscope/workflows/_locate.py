@@ -177,10 +177,9 @@ def locate(
             files.read(0, 1), stated_black_level(named_imager(shared)), has_dark=shared.has_dark
         )
         correction = with_black_level(loaded_correction(shared, series.shape[1]), black)
-        emitters = _located(series, imager, options, correction, progress)
+        emitters, first = _located(series, imager, options, correction, progress)
         title = title or title_of(named, len(series))
         warnings = _checked(emitters, series, title)
-        first = _corrected(series.read(0, 1), correction)[0][0]
         draw_emitters(emitters.of_frame(0), first, imager, title).savefig(part / FIGURE)
         _write(part, emitters, series, imager)
         _write_summary(part, emitters, imager, options, files.names)
@@ -240,16 +239,18 @@ def _located(
     options: LocateOptions,
     correction: ChipCorrection | None,
     progress: Progress | None,
-) -> Emitters:
-    """Locate the emitters of each capture, one after another."""
+) -> tuple[Emitters, Float32Array]:
+    """Locate the emitters of each capture, one after another; return the first capture, too."""
     locator = Locator(imager, imager.frame_px, model_error=options.model_error, most=options.most)
-    parts = []
+    parts, first = [], None
     for frame in range(len(series)):
         captures, bad = _corrected(series.read(frame, frame + 1), correction)
+        first = captures[0] if first is None else first
         parts.append(locator.locate(captures, bad_pixels=bad))
         if progress is not None:
             progress(frame + 1, len(series))
-    return Emitters.joined(parts)
+    assert first is not None  # a series holds a capture
+    return Emitters.joined(parts), first
 
 
 def _checked(emitters: Emitters, series: CaptureSeries, title: str) -> tuple[str, ...]:
