@@ -49,6 +49,24 @@ def test_a_pair_becomes_a_table_in_3d(fociscope, beads, tmp_path: Path) -> None:
     assert "the reference imager is taken" in ran.err
 
 
+def test_pairs_and_imager_are_shown_before_the_work(fociscope, beads, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for n, pair in enumerate(beads):
+        for side, image in zip("AB", pair, strict=True):
+            tifffile.imwrite(tmp_path / "run" / f"{n}_{side}.tif", image)
+    ran = fociscope("locate", tmp_path / "run", "-o", tmp_path / "out")
+
+    assert ran.code == 0, ran.err
+    shown = ran.err.splitlines()
+    assert shown[:4] == [
+        "2 frame(s) of sensors A and B:",
+        f"  {tmp_path / 'run' / '0_A.tif'} + {tmp_path / 'run' / '0_B.tif'}",
+        f"  {tmp_path / 'run' / '1_A.tif'} + {tmp_path / 'run' / '1_B.tif'}",
+        "Imager: reference.",
+    ]
+    assert [row["name"] for row in rows(tmp_path / "out" / "frames.csv")] == ["0_A.tif", "1_A.tif"]
+
+
 def test_a_series_keeps_its_frames(fociscope, beads, tmp_path: Path) -> None:
     np.save(tmp_path / "series.npy", beads)
     ran = fociscope("locate", tmp_path / "series.npy", "-o", tmp_path / "out", "--json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fociscope.results import Reconstruction
 
 __all__ = [
+    "MOST_PAIRS_LISTED",
     "Device",
     "DeviceOption",
     "ImagerOption",
@@ -28,6 +29,7 @@ __all__ = [
     "imager_file",
     "out",
     "pitch_in_words",
+    "print_pairs",
     "print_table",
     "progress_bar",
     "read_imager",
@@ -37,6 +39,9 @@ __all__ = [
 ]
 
 out, err = Console(), Console(stderr=True)
+
+#: Pairs of files are listed one by one up to so many; of more, the first and the last.
+MOST_PAIRS_LISTED = 200
 
 
 class Device(StrEnum):
@@ -114,6 +119,18 @@ def refuse_missing(*paths: Path | str | None) -> None:
 def show(name: str, value: str) -> None:
     """Print one property of what `fociscope info` describes."""
     out.print(f"[bold]{name:<12}[/] {escape(value)}", highlight=False, soft_wrap=True)
+
+
+def print_pairs(pairs: Sequence[tuple[Path, ...]]) -> None:
+    """Print a line for each pair of files, with their paths, to stderr; of very many, the ends."""
+    from fociscope.errors import printable
+
+    lines = [" + ".join(printable(path) for path in pair) for pair in pairs]
+    if len(lines) > MOST_PAIRS_LISTED:
+        ends = MOST_PAIRS_LISTED // 2
+        lines = [*lines[:ends], f"… {len(lines) - 2 * ends} more …", *lines[-ends:]]
+    for line in lines:
+        err.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
 
 
 def print_table(title: str, columns: dict[str, list[str]]) -> None:

@@ -13,6 +13,7 @@ from fociscope.cli.common import (
     err,
     imager_file,
     out,
+    print_pairs,
     print_table,
     progress_bar,
     refuse_missing,
@@ -35,6 +36,8 @@ from fociscope.cli.reconstruct_options import (
 )
 
 if TYPE_CHECKING:
+    from fociscope.files import CaptureSeries
+    from fociscope.imager import Imager
     from fociscope.workflows import LocateOutcome
 
 #: Emitters of the first capture that are printed.
@@ -90,8 +93,19 @@ def locate(
     )
     paths = [Path(path) for path in captures]
     with progress_bar("Locating") as progress:
-        outcome = run(paths, output, options, progress=progress)
+        outcome = run(paths, output, options, progress=progress, on_plan=_print_plan)
     _print(outcome, as_json=json)
+
+
+def _print_plan(files: CaptureSeries, imager: Imager) -> None:
+    """Print what belongs together, and the imager, before any work."""
+    from rich.markup import escape
+
+    frames, sensors, _, _ = files.shape
+    sides = "sensors A and B" if sensors == 2 else "sensor A alone"
+    err.print(f"{frames} frame(s) of {sides}:", highlight=False)
+    print_pairs(files.pairs)
+    err.print(f"Imager: {escape(imager.name)}.", highlight=False, soft_wrap=True)
 
 
 def _print(outcome: LocateOutcome, *, as_json: bool) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 from rich.markup import escape
 
 from fociscope.cli.common import (
+    MOST_PAIRS_LISTED,
     err,
     found_columns,
     out,
+    print_pairs,
     print_table,
     progress_bar,
     self_check,
@@ -33,8 +35,6 @@ __all__ = ["follow", "run"]
 
 #: Where there is no terminal to draw a line anew on, the state is printed so often.
 REPORT_EVERY_S = 10.0
-#: Pairs of files are listed one by one up to so many; of more, the first and the last.
-MOST_PAIRS_LISTED = 200
 #: Captures of a look that are printed each, at most; those with quality flags always are.
 MOST_FRAMES_SHOWN = 3
 #: Names of what was written, at most.
@@ -152,8 +152,7 @@ def _print_plan(plan: ReconstructionPlan) -> None:
     sides = "sensors A and B" if plan.sensors == 2 else "sensor A alone"
     what = "capture(s)" if plan.is_batch else "frame(s)"
     err.print(f"{plan.frames} {what} of {sides}:", highlight=False)
-    for line in _listed_pairs(plan.pairs):
-        err.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+    print_pairs(plan.pairs)
     err.print(f"Model: {escape(plan.model)}, for {sides}.", highlight=False, soft_wrap=True)
     for note in plan.notes:
         err.print(escape(note), highlight=False, soft_wrap=True)
@@ -171,15 +170,6 @@ def _print_plan(plan: ReconstructionPlan) -> None:
             highlight=False,
             soft_wrap=True,
         )
-
-
-def _listed_pairs(pairs: tuple[tuple[Path, ...], ...]) -> list[str]:
-    """Return a line for each pair of files, with their paths; of very many, the ends."""
-    lines = [" + ".join(printable(path) for path in pair) for pair in pairs]
-    if len(lines) <= MOST_PAIRS_LISTED:
-        return lines
-    ends = MOST_PAIRS_LISTED // 2
-    return [*lines[:ends], f"… {len(lines) - 2 * ends} more …", *lines[-ends:]]
 
 
 def _print_outcome(outcome: ReconstructionOutcome, as_json: bool) -> None:
