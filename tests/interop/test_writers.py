@@ -26,6 +26,8 @@ HEIGHT, WIDTH = 41, 51
 FRAMES = np.random.default_rng(1).integers(100, 65000, (3, 2, HEIGHT, WIDTH)).astype(np.uint16)
 """(frame, sensor, y, x)."""
 SENSOR_A, CAPTURE, IMAGE = FRAMES[:, :1], FRAMES[:1], FRAMES[:1, :1]
+SPARSE = IMAGE.copy()
+SPARSE[..., :16, :16] = 0
 PIXEL_UM = 55.0
 TIMES_S = (0.0, 0.5, 1.0)
 INTERVAL_S = 0.5
@@ -391,6 +393,23 @@ def gdal_zstd(folder: Path) -> Path:
 @writer("rasterio", expected="compressed with predictor 3")
 def gdal_floating_point_predictor(folder: Path) -> Path:
     return _gdal(folder, IMAGE[0].astype("f4"), compress="deflate", predictor=3)
+
+
+def _gdal_sparse(folder: Path, **how: Any) -> Path:
+    """Its first tile is nothing but zeros, which GDAL does not write."""
+    return _gdal(
+        folder, SPARSE[0], sparse_ok=True, tiled=True, blockxsize=16, blockysize=16, **how
+    )  # fmt: skip
+
+
+@writer("rasterio", expected=SPARSE, note="1 strips or tiles were never written")
+def gdal_sparse_with_a_nodata_value(folder: Path) -> Path:
+    return _gdal_sparse(folder, nodata=0)
+
+
+@writer("rasterio", expected="were never written and no nodata value")
+def gdal_sparse(folder: Path) -> Path:
+    return _gdal_sparse(folder)
 
 
 @writer("rasterio", expected="3 channels, expected 2")

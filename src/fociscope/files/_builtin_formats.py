@@ -20,7 +20,7 @@ __all__ = ["BUILTIN_FORMATS"]
 BUILTIN_FORMATS = {
     "tiff": Format(
         "TIFF",
-        (".tif", ".tiff"),
+        (".tif", ".tiff", ".lsm", ".stk"),
         lambda _, head: is_tiff(head),
         open=open_tiff,
         read=read_tiff,

@@ -196,7 +196,7 @@ def test_limits_hold_for_each_format(tmp_path: Path) -> None:
 
 def test_unknown_suffix_lists_what_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0 picture")
-    with pytest.raises(FileFormatError, match=r"\.tif, \.tiff, \.png, \.npy"):
+    with pytest.raises(FileFormatError, match=r"\.tif, \.tiff, \.lsm, \.stk, \.png, \.npy"):
         read_image(tmp_path / "a.jpg")
 
 

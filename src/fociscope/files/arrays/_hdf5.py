@@ -20,7 +20,7 @@ from fociscope.files.arrays._hdf5_heap import LocalHeaps, superblock_at
 from fociscope.files.arrays._matlab_kinds import not_a_matrix
 from fociscope.files.formats._axes import AXES_ATTRIBUTES
 from fociscope.files.formats._packing import PACKING_ATTRIBUTES
-from fociscope.files.formats._sources import Claims, Part
+from fociscope.files.formats._sources import Claims, NotNumbersError, Part
 from fociscope.files.safe.limits import LARGEST_CHUNK_BYTES, Limits, decoding
 
 __all__ = ["SAMPLES_FIRST", "Hdf5Source", "is_hdf5"]
@@ -289,6 +289,7 @@ class Hdf5Source:
             self._check(name, item)
             index = (slice(None),) * item.ndim if part is None else part.index(item.ndim)
             index = index[::-1] if self._is_reversed(item) else index
+            self._check_written(name, item, index)
             self._check_inflation(name, item, index)
             array: npt.NDArray[Any] = item[index]
             return array.T if self._is_reversed(item) else array
@@ -306,7 +307,7 @@ class Hdf5Source:
                 raise not_a_matrix(where, printable(name), kind)
             if _OCTAVE in item.attrs:
                 raise not_a_matrix(where, printable(name), _octave_kind(item))
-            raise FileFormatError(
+            raise NotNumbersError(
                 f"{where} is a group, expected a numeric array; name an array in it, as in "
                 "file.h5:/group/array."
             )
@@ -328,12 +329,37 @@ class Hdf5Source:
         if other is not None:
             raise not_a_matrix(where, printable(name), other, tuple(item.shape or ())[::-1])
         if item.dtype.kind not in "biuf" or item.shape is None:
-            raise FileFormatError(
+            raise NotNumbersError(
                 f"{where} holds {'nothing' if item.shape is None else 'cells, text or records'}, "
                 "expected real numbers; save it as a numeric matrix."
             )
         if "MATLAB_empty" in item.attrs:
-            raise FileFormatError(f"{where} is an empty matrix, expected data; export it again.")
+            raise NotNumbersError(f"{where} is an empty matrix, expected data; export it again.")
+
+    def _check_written(self, name: str, item: Any, index: tuple[slice, ...]) -> None:
+        """Refuse values that nobody wrote, in chunks that `index` touches.
+
+        HDF5 returns zeros for them, or the fill value; where the program that made the array has
+        stated one, that is what it meant. Our own files are complete.
+        """
+        stated = item.id.get_create_plist().fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED
+        if item.size == 0 or (stated and not self.samples_first):
+            return
+        is_lost = item.id.get_space_status() == h5py.h5d.SPACE_STATUS_NOT_ALLOCATED
+        touched, held = 1, 0 if is_lost else 1
+        if item.chunks is not None and not is_lost:
+            if item.id.get_num_chunks() == _chunks_of(item, (slice(None),) * item.ndim):
+                return
+            touched, chunks = _chunks_of(item, index), range(item.id.get_num_chunks())
+            held = sum(
+                _touches(item, item.id.get_chunk_info(n).chunk_offset, index) for n in chunks
+            )
+        if held < touched:
+            raise FileFormatError(
+                f"{printable(self.path)}: {printable(name)}: {touched - held} of {touched} chunks "
+                "of the part that is read were never written, expected all of them, also where all "
+                "values are 0; copy or save the file again, or cut the array to what was recorded."
+            )
 
     def _check_inflation(self, name: str, item: Any, index: tuple[slice, ...]) -> None:
         """Refuse a chunk that inflates to more than it should: HDF5 itself sets no bound.
@@ -470,6 +496,15 @@ def _small_attributes(item: Any, keys: tuple[str, ...]) -> dict[str, Any]:
             said = item.attrs[key]
             found[key] = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
     return found
+
+
+def _chunks_of(item: Any, index: tuple[slice, ...]) -> int:
+    """Return the number of chunks that hold values of `index`."""
+    count = 1
+    for side, length, cut in zip(item.chunks, item.shape, index, strict=True):
+        first, last, _ = cut.indices(length)
+        count *= max(0, -(-last // side) - first // side) if last > first else 0
+    return count
 
 
 def _touches(item: Any, offset: tuple[int, ...], index: tuple[slice, ...]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fociscope.errors import FileFormatError
+from fociscope.files.formats._sources import NotNumbersError
 
 __all__ = ["not_a_matrix"]
 
@@ -16,7 +16,7 @@ _ADVICE = {
 }
 
 
-def not_a_matrix(where: str, name: str, kind: str, shape: tuple[int, ...] = ()) -> FileFormatError:
+def not_a_matrix(where: str, name: str, kind: str, shape: tuple[int, ...] = ()) -> NotNumbersError:
     """Return the error that says what a variable is, and how to save it.
 
     Args:
@@ -27,7 +27,7 @@ def not_a_matrix(where: str, name: str, kind: str, shape: tuple[int, ...] = ()) 
     """
     what, advice = _ADVICE.get(kind, _ADVICE["object"])
     size = f" of {' x '.join(map(str, shape))}" if shape else ""
-    return FileFormatError(
+    return NotNumbersError(
         f"{where} is {what}{size}, expected a plain matrix of real numbers; "
         f"{advice.format(name=name[:60])}."
     )

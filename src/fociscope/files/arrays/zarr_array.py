@@ -25,6 +25,7 @@ from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays._chunk_bytes import COMPRESSORS, CRC32C_BYTES, inflated_bytes
 from fociscope.files.arrays._store_files import KIND, DiskFiles, StoreFiles, refuse_links
 from fociscope.files.arrays._zarr_shards import SHARDING, ShardIndex, read_at
+from fociscope.files.formats._sources import NotNumbersError
 from fociscope.files.safe.limits import LARGEST_CHUNK_BYTES, Limits, decoding
 
 __all__ = [
@@ -177,8 +178,8 @@ class ZarrArray:
                 "these."
             )
 
-    def _unknown_type(self, found: object) -> FileFormatError:
-        return FileFormatError(
+    def _unknown_type(self, found: object) -> NotNumbersError:
+        return NotNumbersError(
             f"{self._where} holds {found!r:.60}, expected real numbers; save it as float32."
         )
 

@@ -23,13 +23,14 @@ from fociscope.files.captures.pairing import sensor_of
 from fociscope.files.formats._axes import AxisPlan, named_axes, said_axes
 from fociscope.files.formats._packing import Packing
 from fociscope.files.formats._pixel_size import believed_um
-from fociscope.files.formats._sources import ArraySource, Part
+from fociscope.files.formats._sources import ArraySource, NotNumbersError, Part
 from fociscope.files.formats._stacks import ARRAY_LEADING, Stack, size
 from fociscope.files.formats._table import Format
 from fociscope.files.safe.limits import Limits, check_claim, unbounded
 from fociscope.typing import Float32Array
 
 __all__ = [
+    "FAVOURITE",
     "LISTED_AT_MOST",
     "array_stack",
     "is_described",
@@ -43,7 +44,8 @@ _FRAMES_LAST: dict[int, Callable[[tuple[int, ...]], AxisPlan]] = {
     4: lambda shape: AxisPlan(shape, 3, 2, 0, 1, ARRAY_LEADING[4]),
 }
 """Number of axes -> their plan where the last one counts the frames."""
-_FAVOURITE = "captures"
+FAVOURITE = "captures"
+"""Name by which an array is taken before all others."""
 _TIMES = "time_s"
 LISTED_AT_MOST = 6
 
@@ -88,38 +90,48 @@ def _pick(path: Path, source: ArraySource, inner: str | None) -> tuple[str, ...]
             f"{_listed(source.arrays())}; check the name."
         )
     shapes: dict[str, tuple[int, ...]] = {}
-    refusal: FileFormatError | None = None
+    refused: dict[str, FileFormatError] = {}
     for name in source.arrays():
         try:
             claims = source.claims((name,))
-        except FileFormatError as error:  # text, references, data in other files: no candidates
-            refusal = refusal or error
+        except FileFormatError as error:
+            refused[name] = error
             continue
         shapes.update({key: shape for key, (shape, _) in claims.items()})
-    if refusal is not None and not _fitting(shapes):
-        raise refusal
-    return pick_arrays(path, shapes)
+    return pick_arrays(path, shapes, refused)
 
 
-def pick_arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
+def pick_arrays(
+    path: Path, shapes: dict[str, tuple[int, ...]], refused: dict[str, FileFormatError]
+) -> tuple[str, ...]:
     """Return the one array, or the pair of arrays, that can be captures.
 
+    An array that cannot be read is never a reason to take another one in its place; text, records
+    and the like are no captures, unless they are called so.
+
+    Args:
+        path: File, for messages.
+        shapes: Of the arrays that can be read.
+        refused: Why the others cannot.
+
     Raises:
-        FileFormatError: there is none, or more than one.
+        FileFormatError: there is none, or more than one, or what may be meant cannot be read.
     """
     fitting = _fitting(shapes)
-    favourites = [name for name in fitting if name.rpartition("/")[2] == _FAVOURITE]
+    if refused and not fitting:
+        raise next(iter(refused.values()))
+    favourites = [name for name in fitting if _is_favourite(name)]
     pairs: dict[tuple[str, tuple[int, ...]], dict[str, str]] = {}
     for name, shape in fitting.items():
-        folder, _, last = name.rpartition("/")
-        sensor, key = sensor_of(last + ".")  # nothing is cut off as a suffix
+        place, sensor = _place(name)
         if sensor is not None:
-            pairs.setdefault((f"{folder}/{key}", shape), {})[sensor] = name
+            pairs.setdefault((place, shape), {})[sensor] = name
     complete = [(pair["A"], pair["B"]) for pair in pairs.values() if len(pair) == 2]
-    if len(favourites) == 1:
-        return (favourites[0],)
-    if len(complete) == 1:
-        return complete[0]
+    picked: tuple[str, ...] = complete[0] if len(complete) == 1 else ()
+    picked = (favourites[0],) if len(favourites) == 1 else picked
+    _check_refused(path, refused, fitting, picked)
+    if picked:
+        return picked
     large = [name for name, shape in fitting.items() if min(shape[-2:]) >= USUAL_SIDE_PX]
     if len(fitting) == 1 or len(large) == 1:
         return tuple(large or fitting)
@@ -133,6 +145,44 @@ def pick_arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[str, ..
         f"({_listed(fitting, fitting)}), expected one; name it, as in "
         f"{printable(path)}:/{next(iter(fitting))!s:.60}."
     )
+
+
+def _is_favourite(name: str) -> bool:
+    return name.rpartition("/")[2] == FAVOURITE
+
+
+def _place(name: str) -> tuple[str, str | None]:
+    """Return what the name of an array shares with its partner, and the sensor that it says."""
+    folder, _, last = name.rpartition("/")
+    sensor, key = sensor_of(last + ".")  # nothing is cut off as a suffix
+    return f"{folder}/{key}", sensor
+
+
+def _check_refused(
+    path: Path,
+    refused: dict[str, FileFormatError],
+    fitting: dict[str, tuple[int, ...]],
+    picked: tuple[str, ...],
+) -> None:
+    """Refuse to take another array in place of one that cannot be read.
+
+    Raises:
+        FileFormatError: An array that cannot be read is called as captures are, is the partner of
+            one that can, or may be any of them where names do not tell.
+    """
+    if len(picked) == 1:  # by its name
+        return
+    partners = {_place(name)[0] for name in fitting if _place(name)[1] is not None}
+    for name, error in refused.items():
+        place, sensor = _place(name)
+        is_damaged = not isinstance(error, NotNumbersError)
+        is_partner = is_damaged and sensor is not None and place in partners
+        if _is_favourite(name) or is_partner or (is_damaged and not picked):
+            other = printable(next(iter(fitting)))[:60]
+            raise FileFormatError(
+                f"{str(error).removesuffix('.')}; or name another array if it is not meant, as in "
+                f"{printable(path)}:/{other}."
+            ) from error
 
 
 def may_be_images(shape: tuple[int, ...]) -> bool:
@@ -236,7 +286,7 @@ def _times(source: ArraySource, name: str, frames: int) -> tuple[float, ...] | N
     for place in dict.fromkeys((f"{folder}/{_TIMES}" if folder else _TIMES, _TIMES)):
         try:
             shape, dtype = source.claims((place,)).get(place, ((), np.dtype("f8")))
-        except FileFormatError:  # something else of this name
+        except NotNumbersError:  # something else of this name
             continue
         if max(shape, default=0) == math.prod(shape) == frames and dtype.kind in "iuf":
             values = np.asarray(source.read(place), np.float64).ravel()

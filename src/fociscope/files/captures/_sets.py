@@ -15,6 +15,7 @@ from fociscope.files.captures.pairing import natural_order
 from fociscope.files.formats._stacks import Stack, size
 from fociscope.files.formats._table import is_store, list_suffixes
 from fociscope.files.formats._times import clock_times
+from fociscope.files.images._tiff_taken import taken_times
 from fociscope.files.images.reader import open_image
 from fociscope.files.safe.limits import Limits, check_claim
 from fociscope.typing import Float32Array
@@ -197,7 +198,7 @@ def set_stack(where: Path, files: Sequence[Path], limits: Limits, *, of_pairs: b
         FileFormatError: the first file is no image, or holds more than that.
 
     Returns:
-        The images, with the times that all of their names carry.
+        The images, with the times that all of their names carry, or else the files state.
     """
     with open_image(files[0], limits) as first:
         expected = _one_frame(files[0], first, of_pairs)
@@ -221,9 +222,19 @@ def set_stack(where: Path, files: Sequence[Path], limits: Limits, *, of_pairs: b
         return found
 
     leading, counts = ("F", (len(files),)) if sensors == 1 else ("FS", (len(files), sensors))
+    time_s, step_s = _times(files)
+    return Stack(
+        where, leading, counts, frame_px, planes, pitch_um, notes, time_s, time_step_s=step_s
+    )
+
+
+def _times(files: Sequence[Path]) -> tuple[tuple[float, ...] | None, float]:
+    """Return the times that all names carry, else those that the files state, and their step."""
     times = clock_times([file.name for file in files])
-    time_s = None if times is None else tuple(times)
-    return Stack(where, leading, counts, frame_px, planes, pitch_um, notes, time_s)
+    if times is not None or len(files) < 2:
+        return (None if times is None else tuple(times)), 0.0
+    stated = taken_times(files)
+    return (None, 0.0) if stated is None else stated
 
 
 def _one_frame(file: Path, stack: Stack, of_pairs: bool) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.arrays._store_files import DiskFiles, StoreFiles, opened_files
+from fociscope.files.arrays._store_files import DESCRIPTIONS, DiskFiles, StoreFiles, opened_files
 from fociscope.files.arrays._zarr_labels import read_labels
 from fociscope.files.arrays.zarr_array import (
     DESCRIPTION,
@@ -23,7 +23,7 @@ from fociscope.files.arrays.zarr_array import (
     ZarrArray,
     read_json,
 )
-from fociscope.files.captures._array_files import LISTED_AT_MOST, may_be_images, pick_arrays
+from fociscope.files.captures._array_files import FAVOURITE, LISTED_AT_MOST, pick_arrays
 from fociscope.files.captures._ngff import NgffImage
 from fociscope.files.captures.pairing import sensor_of
 from fociscope.files.formats._axes import AxisPlan, named_axes, said_axes
@@ -69,15 +69,13 @@ def _captures(files: StoreFiles, name: str, limits: Limits) -> tuple[Stack, ...]
         picked = _pick_images(files.path, sorted(images))
         return tuple(_ome_stack(files, one, images[one], limits) for one in picked)
     shapes: dict[str, tuple[int, ...]] = {}
-    refusal: FileFormatError | None = None
+    refused: dict[str, FileFormatError] = {}
     for one in arrays:
         try:
             shapes[one] = ZarrArray.open(files.path, one, files=files).shape
-        except FileFormatError as error:  # text, records, unknown codecs: no candidates
-            refusal = refusal or error
-    if refusal is not None and not any(map(may_be_images, shapes.values())):
-        raise refusal
-    return tuple(_stack(files, one, limits) for one in pick_arrays(files.path, shapes))
+        except FileFormatError as error:
+            refused[one] = error
+    return tuple(_stack(files, one, limits) for one in pick_arrays(files.path, shapes, refused))
 
 
 def _pick_images(path: Path, names: list[str]) -> tuple[str, ...]:
@@ -149,6 +147,12 @@ def _below(files: StoreFiles, top: str) -> tuple[dict[str, NgffImage], list[str]
                 arrays.append(name)
                 continue
             image = _image(files, name)
+            if child == FAVOURITE and not any(files.size(_joined(name, d)) for d in DESCRIPTIONS):
+                raise FileFormatError(
+                    f"{printable(files.path)}: {printable(name)} has no description "
+                    f"({DESCRIPTION} or {DESCRIPTION_V2}), expected an array; the store is "
+                    "damaged, get it again, or name another array."
+                )
             if image is None:
                 waiting.append((name, depth + 1))
             else:

@@ -20,7 +20,7 @@ from fociscope.files.captures._array_files import array_stack, is_described, ope
 from fociscope.files.captures._depth_table import read_depth_table
 from fociscope.files.captures._sets import resolve
 from fociscope.files.formats._pixel_size import believed_um
-from fociscope.files.formats._sources import ArraySource
+from fociscope.files.formats._sources import ArraySource, NotNumbersError
 from fociscope.files.formats._stacks import Stack
 from fociscope.files.formats._table import FORMATS, find_format
 from fociscope.files.images.reader import open_image
@@ -376,7 +376,7 @@ def _numeric_shape(source: ArraySource, name: str) -> tuple[int, ...]:
     """Return the shape of a plain numeric variable, () of any other."""
     try:
         return source.claims((name,))[name][0]
-    except (FileFormatError, KeyError):
+    except (NotNumbersError, KeyError):  # what is damaged may be the stack, so it is refused
         return ()
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -139,7 +140,7 @@ def open_captures(
             pairs, notes = pair_sets(
                 printable(given[0].path), given[0].files, printable(given[1].path), given[1].files
             )
-            series = _of_pairs(given[0].path, given[1].path, pairs, limits)
+            series = _of_pairs(given[0].path, given[1].path, pairs, limits, by_name=not notes)
             series = replace(series, notes=(*series.notes, *notes))
         else:
             stacks = [stack for found in given for stack in _opened(found, limits, opened, growing)]
@@ -214,7 +215,7 @@ def _of_set(
         stacks = [opened.enter_context(open_image(file, limits)) for file in pairs[0]]
         return _series(stacks, pairs, pages)
     if len(pairs[0]) == 2:
-        return _of_pairs(given.path, given.path, pairs, limits)
+        return _of_pairs(given.path, given.path, pairs, limits, by_name=True)
     stack = set_stack(given.path, given.files, limits, of_pairs=False)
     series = _series([stack], pairs, pages)
     if {sensor_of(file.name)[0] for file in given.files} == {"B"}:
@@ -225,13 +226,15 @@ def _of_set(
     return series
 
 
-def _of_pairs(where_a: Path, where_b: Path, pairs: Pairs, limits: Limits) -> CaptureSeries:
-    """Return images that are paired already."""
+def _of_pairs(
+    where_a: Path, where_b: Path, pairs: Pairs, limits: Limits, *, by_name: bool
+) -> CaptureSeries:
+    """Return images that are paired already, by their names or in order."""
     stacks = [
         set_stack(where, [pair[sensor] for pair in pairs], limits, of_pairs=True)
         for sensor, where in enumerate((where_a, where_b))
     ]
-    return _series(stacks, pairs, "frames")
+    return _series(stacks, pairs, "frames", by_name=by_name)
 
 
 def _opened(
@@ -295,8 +298,13 @@ def _published(file: ImagesDepthFile) -> Stack:
     return Stack(file.path, "FS", (samples, sensors), (height, width), planes)
 
 
-def _check_times(a: Stack, b: Stack) -> tuple[str, ...]:
+def _check_times(a: Stack, b: Stack, *, by_name: bool) -> tuple[str, ...]:
     """Refuse two stacks whose frames were taken at other moments, as where frames were dropped.
+
+    Args:
+        a: Sensor A's frames.
+        b: Sensor B's.
+        by_name: Whether the frames are files that their names pair, which times do not refute.
 
     Returns:
         A note where times that are rounded cannot say so with certainty.
@@ -306,14 +314,25 @@ def _check_times(a: Stack, b: Stack) -> tuple[str, ...]:
     step_s = max(a.time_step_s, b.time_step_s)
     exact = disagreeing(a.time_s, b.time_s)
     lone = disagreeing(a.time_s, b.time_s, step=step_s) if step_s else exact
-    named = lone or exact
+    named = lone if by_name else lone or exact
     if named is None:
         return ()
     frames = ", ".join(
         f"frame {n + 1} of sensor {side}" for side, all_ in zip("AB", named, strict=True)
         for n in all_[:2]
     )  # fmt: skip
-    where = f"{printable(a.path)} and {printable(b.path)}"
+    where = " and ".join(dict.fromkeys((printable(a.path), printable(b.path))))
+    if by_name:
+        return (
+            f"{where}: paired by their names, not all of which are of one moment by the times that "
+            f"the files state ({frames or 'they come in another order'}); check them if either "
+            "camera may drop frames.",
+        )
+    if lone is None and not (_rises(a.time_s) and _rises(b.time_s)):
+        return (
+            f"{where}: frames came faster than their times, which are to the second, tell apart; "
+            "frames that one camera dropped cannot be noticed by them.",
+        )
     if lone is None:
         return (
             f"{where}: by their times to the second, frames may be missing ({frames}), after which "
@@ -327,7 +346,12 @@ def _check_times(a: Stack, b: Stack) -> tuple[str, ...]:
 
 
 def _series(
-    stacks: list[Stack], pairs: Pairs, pages: PageMeaning, *, growing: bool = False
+    stacks: list[Stack],
+    pairs: Pairs,
+    pages: PageMeaning,
+    *,
+    growing: bool = False,
+    by_name: bool = False,
 ) -> CaptureSeries:
     """Return one stack alone, or two stacks as sensors A and B."""
     if len(stacks) == 1:
@@ -362,7 +386,7 @@ def _series(
             f"holds {b.frames}, "
             "expected as many of sensor A as of B; give pairs."
         )
-    remarks = _check_times(a, b)
+    remarks = _check_times(a, b, by_name=by_name)
     sizes_um = [stack.pixel_size_um for stack in (a, b) if stack.pixel_size_um is not None]
     if len(sizes_um) == 2 and not math.isclose(*sizes_um, rel_tol=PIXEL_SIZE_TOLERANCE):
         raise FileFormatError(
@@ -385,8 +409,15 @@ def _series(
 def _times(stack: Stack, frames: int) -> tuple[float, ...] | None:
     """Return when each of so many frames was taken, s; None if the file does not state it of all.
 
-    Times of pages that turn out to be sensors are no times of frames.
+    Times of pages that turn out to be sensors are no times of frames, and neither are those to the
+    second that several frames share.
     """
     if stack.time_s is None or len(stack.time_s) != stack.frames:
         return None
-    return stack.time_s[:frames]
+    times = stack.time_s[:frames]
+    return None if stack.time_step_s and not _rises(times) else times
+
+
+def _rises(times: Sequence[float]) -> bool:
+    """Whether each time is later than the one before."""
+    return all(a < b for a, b in pairwise(times))

@@ -6,10 +6,16 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ArraySource", "Claims", "Part"]
+from fociscope.errors import FileFormatError
+
+__all__ = ["ArraySource", "Claims", "NotNumbersError", "Part"]
 
 Claims = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
 """Variable -> shape and dtype, as a file claims them."""
+
+
+class NotNumbersError(FileFormatError):
+    """An array is sound, but by its type no images: text, records, cells, complex numbers."""
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class Format:
     Examples:
         >>> from fociscope.files import FORMATS
         >>> FORMATS["tiff"].suffixes
-        ('.tif', '.tiff')
+        ('.tif', '.tiff', '.lsm', '.stk')
     """
 
     name: str
@@ -127,7 +127,7 @@ def list_suffixes(kind: FormatKind) -> tuple[str, ...]:
     Examples:
         >>> from fociscope.files import list_suffixes
         >>> list_suffixes("image")
-        ('.tif', '.tiff', '.png', '.npy')
+        ('.tif', '.tiff', '.lsm', '.stk', '.png', '.npy')
     """
     return tuple(
         dict.fromkeys(

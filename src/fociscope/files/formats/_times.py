@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import bisect
+import math
 import re
 import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
-__all__ = ["clock_times", "disagreeing", "name_times"]
+__all__ = ["clock_times", "disagreeing", "interval_times", "name_times"]
 
 _DATE = re.compile(
     r"(?<!\d)(\d{4})[-_.]?(\d{2})[-_.]?(\d{2})[T _.\-]?(\d{2})[-_.:h]?(\d{2})[-_.:m]?(\d{2})"
@@ -57,6 +58,13 @@ def clock_times(names: Sequence[str]) -> list[float] | None:
         if known and len(known) == len(names):
             return known
     return None
+
+
+def interval_times(interval_s: float, frames: int) -> tuple[float, ...] | None:
+    """Return times in s of frames at an interval, None where that is none."""
+    if not 0 < interval_s < math.inf:
+        return None
+    return tuple(round(n * interval_s, 9) for n in range(frames))
 
 
 def disagreeing(

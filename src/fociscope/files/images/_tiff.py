@@ -25,6 +25,12 @@ from fociscope.files.images._tiff_count import Planes, count_planes, read_contig
 from fociscope.files.images._tiff_lzw import PREDICTORS, decoded_lzw
 from fociscope.files.images._tiff_metadata import check_axes, page_axes, pixel_size_um
 from fociscope.files.images._tiff_samples import check_colour, colour_note, frame_px, plane_of
+from fociscope.files.images._tiff_sparse import (
+    check_written,
+    fill_value,
+    missing_parts,
+    sparse_note,
+)
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits, check_claim, decoding, require_file
 from fociscope.typing import Float32Array
 
@@ -116,7 +122,8 @@ def open_tiff(
                     found[place] = reader.read(int(index))
             return found
 
-        every = (*held.notes, *colour_note(path, first), *axes.notes, *notes)
+        sparse = sparse_note(path, tiff, held.listed)
+        every = (*held.notes, *sparse, *colour_note(path, first), *axes.notes, *notes)
         yield Stack(
             path,
             axes.leading,
@@ -321,6 +328,8 @@ def _check_page(path: Path, page: Any, limits: Limits, *, growing: bool = False)
             "expected unsigned integers as they are; save it as 16-bit integers or float32."
         )
     check_claim(path, (*page.chunks[2:], *page.chunks[:2]), page.dtype, limits)
+    if not growing:
+        check_written(path, page)
     if not growing and not _is_complete(path, page):
         raise FileFormatError(
             f"{where}: holds only a part of the {_size(page)} values it claims; it is truncated, "
@@ -329,20 +338,25 @@ def _check_page(path: Path, page: Any, limits: Limits, *, growing: bool = False)
 
 
 def _is_complete(path: Path, page: Any) -> bool:
-    """Whether the parts (strips, tiles) of a page lie in the file and fill the page."""
+    """Whether the parts (strips, tiles) of a page lie in the file and fill the page.
+
+    Parts that were never written count as there; `check_written` refuses them.
+    """
     size = path.stat().st_size
-    parts = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-    if not all(length > 0 and start + length <= size for start, length in parts):
+    every = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    parts = [(start, length) for start, length in every if length]
+    part_bytes = math.prod(page.chunks) * page.dtype.itemsize
+    if not all(start + length <= size for start, length in parts):
         return False
     if page.compression in DEFLATE:
-        part_bytes = math.prod(page.chunks) * page.dtype.itemsize
         held = sum(_inflated(path, page, start, length, part_bytes) for start, length in parts)
     else:
         held = sum(length for _, length in parts) * _MOST_RATIO.get(page.compression, 1)
+    held += (len(every) - len(parts)) * part_bytes
     height, width = frame_px(page)
     rows = height * math.prod(page.shape) // (height * width * math.prod(page.chunks[2:]))
     row_bytes = (width * math.prod(page.chunks[2:]) * page.bitspersample + 7) // 8
-    return bool(len(parts) >= math.prod(page.chunked) and held >= rows * row_bytes)
+    return bool(len(every) >= math.prod(page.chunked) and held >= rows * row_bytes)
 
 
 def _inflated(path: Path, page: Any, start: int, length: int, expected: int) -> int:
@@ -361,6 +375,11 @@ def _inflated(path: Path, page: Any, start: int, length: int, expected: int) -> 
 
 def _decode(page: Any) -> npt.NDArray[np.generic]:
     """Return the values of one page: (y, x), (sample, y, x) or (y, x, sample)."""
+    missing = missing_parts(page)
+    if missing:
+        page.nodata = fill_value(page)
+    if missing and missing == len(page.databytecounts):
+        return np.full(page.shape, page.nodata, page.dtype)
     if is_packed(page):
         return decoded_packed(page)
     if page.compression == _LZW:

@@ -4,8 +4,8 @@ A writer of a contiguous series may list its first page alone and state the numb
 description, or in a tag of its own. The three must agree, or it is said.
 
 Sources: tifffile's JSON ("shaped") and ImageJ's text in ImageDescription; MetaMorph's UIC2tag
-(33629), which has one value per plane; NIH Image's header (43314); PageNumber (TIFF 6.0, section
-12); the Summary of Micro-Manager's file format.
+(33629), which has one value per plane; Zeiss' LSM record (34412); NIH Image's header (43314);
+PageNumber (TIFF 6.0, section 12); the Summary of Micro-Manager's file format.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy.typing as npt
 import tifffile
 
 from fociscope.errors import FileFormatError, printable
+from fociscope.files.images._tiff_lsm import read_lsm
 from fociscope.files.safe.limits import Limits
 
 __all__ = ["Planes", "count_planes", "read_contiguous", "scifio_axes", "shaped_descriptions"]
@@ -181,6 +182,9 @@ def _described(tiff: Any, listed: int) -> tuple[int, str] | None:
         return (count, "its ImageJ text") if count > 0 else None
     if _UIC2 in page.tags:
         return int(page.tags[_UIC2].count), "MetaMorph's tag UIC2"
+    lsm = read_lsm(tiff)
+    if lsm is not None:
+        return lsm.pages, "its LSM record (tag 34412)"
     if _NIH in page.tags:
         header = page.tags[_NIH].value
         count = int(header.get("nImages", 0)) if isinstance(header, dict) else 0
@@ -208,6 +212,7 @@ def _may_go_on(page: Any) -> bool:
     """Whether planes may follow the data of a page, each like it."""
     return bool(
         page.compression == _NO_COMPRESSION
+        and not page.is_lsm  # which lists every page
         and page.samplesperpixel == 1
         and page.fillorder == 1
         and page.predictor == 1

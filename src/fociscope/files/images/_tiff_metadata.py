@@ -17,6 +17,7 @@ from fociscope.files.formats._channels import channel_order
 from fociscope.files.formats._pixel_size import believed_um, is_printer_resolution
 from fociscope.files.formats._units import seconds_per_unit, um_per_unit
 from fociscope.files.images._tiff_count import scifio_axes, shaped_descriptions
+from fociscope.files.images._tiff_lsm import read_lsm
 from fociscope.files.images._tiff_times import (
     DATE_STEP_S,
     check_sensor_times,
@@ -94,6 +95,9 @@ def pixel_size_um(path: Path, tiff: Any) -> tuple[float | None, tuple[str, ...]]
             note = f"{where}: its pixel size {said!r} is no number; that is ignored."
             return None, (note,)
         return believed_um(where, _square(*sizes))
+    lsm = read_lsm(tiff)
+    if lsm is not None:
+        return believed_um(where, _square(*lsm.pixel_um))
     own_um = micromanager(page).get("PixelSizeUm")
     if isinstance(own_um, int | float) and own_um > 0:
         return believed_um(where, float(own_um))
@@ -187,7 +191,9 @@ def page_axes(path: Path, tiff: Any, count: int, *, listed: int | None = None) -
     names = _channel_names(image, tiff, pages)
     found = _of_long_axes(long, frames, pages).with_sensors_in_order(where, names)
     if "T" in long:
-        found = replace(found, time_s=even_times(image, tiff, long["T"]))
+        lsm = read_lsm(tiff) if image is None else None
+        even_s = even_times(image, tiff, long["T"]) if lsm is None else lsm.time_s
+        found = replace(found, time_s=even_s)
     if image is None or not found.leading.startswith(("F", "P")):
         return _with_dates(tiff, found)
     depths, unknown = _frame_values(image, "PositionZ", sides, axes, found, um_per_unit)
@@ -399,6 +405,8 @@ def _long_axes(image: OmeImage | None, tiff: Any) -> dict[str, int]:
     """Return the axes T, Z, C that are claimed to be longer than 1."""
     if image is not None:
         axes = {axis: image.size(axis) for axis in "TZC"}
+    elif (lsm := read_lsm(tiff)) is not None:
+        axes = lsm.sizes
     else:
         imagej = tiff.imagej_metadata or {}
         axes = {axis: int(imagej.get(name, 1)) for axis, name in _IMAGEJ_NAMES.items()}

@@ -35,10 +35,13 @@ def assembled(page: Any, decode: Callable[[bytes, int, int], Values]) -> Values:
         if plane >= planes:
             break
         y, x = place // across * rows, place % across * columns
+        at = slice(x * per_pixel, (x + columns) * per_pixel)
+        if not length:  # never written
+            found[plane, y : y + rows, at] = page.nodata
+            continue
         # Tiles are whole at the edges, too; the last strip ends with the page.
         held = rows if page.is_tiled else min(rows, height - y)
         handle.seek(start)
         values = decode(handle.read(length), held, columns * per_pixel)
-        at = slice(x * per_pixel, (x + columns) * per_pixel)
         found[plane, y : y + rows, at] = values[: height - y, : (width - x) * per_pixel]
     return found.reshape(page.shape)

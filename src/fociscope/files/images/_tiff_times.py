@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files.formats._times import clock_times, disagreeing
+from fociscope.files.formats._times import clock_times, disagreeing, interval_times
 from fociscope.files.formats._units import seconds_per_unit
 from fociscope.files.ome._xml import OmeImage
 from fociscope.typing import Int64Array
@@ -35,9 +35,7 @@ def even_times(image: OmeImage | None, tiff: Any, frames: int) -> tuple[float, .
         if not interval_s > 0:
             rate = _number(imagej.get("fps"))
             interval_s = 1 / rate if rate > 0 else math.nan
-    if not 0 < interval_s < math.inf:
-        return None
-    return tuple(round(n * interval_s, 9) for n in range(frames))
+    return interval_times(interval_s, frames)
 
 
 def date_times(tiff: Any, pages: Int64Array) -> tuple[float, ...] | None:
@@ -48,7 +46,7 @@ def date_times(tiff: Any, pages: Int64Array) -> tuple[float, ...] | None:
         pages: Number of each page.
 
     Returns:
-        None unless each page states one, later than the page before.
+        None unless each page states one, none earlier than the page before.
     """
     listed = len(tiff.pages)
     if len(pages) < 2 or max(pages) >= listed or _DATE_TIME not in tiff.pages[0].tags:
@@ -57,7 +55,7 @@ def date_times(tiff: Any, pages: Int64Array) -> tuple[float, ...] | None:
     if ends is None or not ends[0] < ends[1]:
         return None
     times = clock_times([_date_time(tiff.pages[int(page)]) for page in pages])
-    if times is None or not all(a < b for a, b in pairwise(times)):
+    if times is None or not all(a <= b for a, b in pairwise(times)):
         return None
     return tuple(times)
 

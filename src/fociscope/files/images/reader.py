@@ -42,7 +42,8 @@ def read_image(path: Path, limits: Limits = DEFAULT_LIMITS) -> Float32Array:
     """Read one image or stack.
 
     Args:
-        path: File of an image format: `.tif`, `.tiff`, `.png`, `.npy`, or one of a plug-in.
+        path: File of an image format: `.tif`, `.tiff`, `.lsm`, `.stk`, `.png`, `.npy`, or one of a
+            plug-in.
         limits: What the file may claim.
 
     Returns:

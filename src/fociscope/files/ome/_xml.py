@@ -21,6 +21,7 @@ __all__ = ["OmeImage", "read_ome_xml"]
 UnitOf = Callable[[str | None], float]
 _LONGEST_TEXT = 64 * 2**20
 _MOST_ELEMENTS = 1_000_000
+_LONGEST_DATE = 64
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class OmeImage:
     """Attributes of each `Plane`."""
     images: int = 1
     """How many images the XML describes."""
+    acquired: str = ""
+    """Date and time of the first image, as `AcquisitionDate` writes it; "" without."""
 
     @property
     def slow_to_fast(self) -> str:
@@ -137,6 +140,7 @@ def read_ome_xml(path: Path, text: str) -> OmeImage | None:
     found: list[dict[str, str]] = []
     of_first: dict[str, list[dict[str, str]]] = {"TiffData": [], "Channel": [], "Plane": []}
     elements = 0
+    date, in_date = [""], [False]
 
     def start(tag: str, attributes: dict[str, str]) -> None:
         nonlocal elements
@@ -148,6 +152,14 @@ def read_ome_xml(path: Path, text: str) -> OmeImage | None:
             found.append(attributes if not found else {})
         elif name in of_first and len(found) == 1:
             of_first[name].append(attributes)
+        in_date[0] = name == "AcquisitionDate" and len(found) == 0
+
+    def characters(text: str) -> None:
+        if in_date[0] and len(date[0]) < _LONGEST_DATE:
+            date[0] += text
+
+    def end(_: str) -> None:
+        in_date[0] = False
 
     def refuse(*_: object) -> None:
         raise FileFormatError(
@@ -157,6 +169,8 @@ def read_ome_xml(path: Path, text: str) -> OmeImage | None:
 
     parser = expat.ParserCreate()
     parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = characters
     parser.StartDoctypeDeclHandler = refuse
     parser.EntityDeclHandler = refuse
     try:
@@ -166,4 +180,4 @@ def read_ome_xml(path: Path, text: str) -> OmeImage | None:
     if not found:
         return None
     tiff_data, channels, planes = of_first.values()
-    return OmeImage(found[0], tiff_data, channels, planes, len(found))
+    return OmeImage(found[0], tiff_data, channels, planes, len(found), date[0].strip())
