@@ -13,8 +13,10 @@ import tifffile
 from fociscope.errors import FileFormatError
 from fociscope.imager import Imager
 from fociscope.localization import EmitterResponse
-from fociscope.results import load_result
+from fociscope.results import load_emitters, load_result
 from fociscope.simulation import simulate
+from fociscope.workflows import _locate
+from fociscope.workflows._locating import Locating
 
 FRAME_PX = (40, 40)
 WRITTEN = {"emitters.csv", "frames.csv", "emitters.ome.tif", "summary.json", "figure.png"}
@@ -100,6 +102,94 @@ def test_dense_tissue_is_refused_in_one_line(fociscope, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_long_series_of_tissue_is_refused_early(
+    fociscope, beads, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(_locate, "MOST_UNEXPLAINED", 2)
+    tissue = simulate(1, seed=0).captures[:, :, :40, :40]
+    np.save(tmp_path / "series.npy", np.concatenate([tissue, tissue, beads]))
+    ran = fociscope("locate", tmp_path / "series.npy", "-o", tmp_path / "out", "--most", "3")
+
+    assert ran.code == 1
+    assert "6 of them leave" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_captures_that_emitters_do_not_explain_are_named(fociscope, beads, tmp_path: Path) -> None:
+    tissue = simulate(1, seed=0).captures[:, :, :40, :40]
+    np.save(tmp_path / "series.npy", np.concatenate([tissue, beads]))
+    ran = fociscope("locate", tmp_path / "series.npy", "-o", tmp_path / "out", "--most", "3")
+
+    assert ran.code == 0, ran.err
+    assert "emitters do not explain 1 of 3 captures: frame 1; dense tissue" in ran.err
+    assert [row["explained"] for row in rows(tmp_path / "out" / "frames.csv")] == ["0", "1", "1"]
+
+
+def test_a_series_that_was_interrupted_goes_on_to_the_same_tables(
+    fociscope, beads, tmp_path: Path, monkeypatch
+) -> None:
+    np.save(tmp_path / "series.npy", beads)
+    locate = ["locate", tmp_path / "series.npy", "-o"]
+    assert fociscope(*locate, tmp_path / "whole").code == 0
+    located, calls = Locating.located, []
+
+    def stops(self, captures):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return located(self, captures)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Locating, "located", stops)
+        ran = fociscope(*locate, tmp_path / "out")
+    assert ran.code == 130
+    assert "--resume" in ran.err
+    assert "1 frame(s) are certain; it is unfinished" in fociscope("info", tmp_path / "out").out
+    with (tmp_path / "out" / "emitters.csv").open("a") as stream:
+        stream.write("2,half a row")  # as a kill leaves it
+    refused = fociscope(*locate, tmp_path / "out")
+    assert refused.code == 1
+    assert "--resume, --overwrite" in refused.err
+
+    ran = fociscope(*locate, tmp_path / "out", "--resume")
+    assert ran.code == 0, ran.err
+    assert "3 emitter(s) in 2 captures, 1 of them now" in ran.out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == WRITTEN
+    for name in ("emitters.csv", "frames.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert fociscope(*locate, tmp_path / "out", "--resume").code == 0  # nothing is left to do
+    other = fociscope(*locate, tmp_path / "out", "--resume", "--most", "7")
+    assert other.code == 1
+    assert "number of emitters at most (60, now 7)" in other.err
+
+
+def test_pairs_are_located_as_they_come(fociscope, beads, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+
+    def write(number: int, pair: np.ndarray) -> None:
+        for side, image in zip("AB", pair, strict=True):
+            tifffile.imwrite(folder / f"{number}_{side}.tif", image)
+
+    write(1, beads[0])
+    watch = ["locate", "--watch", folder, "-o", tmp_path / "out", "--idle", "0.3", "--json"]
+    ran = fociscope(*watch)
+    assert ran.code == 0, ran.err
+    assert "Captures of sensors A and B." in ran.err
+    frame, summary = map(json.loads, ran.out.splitlines())
+    assert (frame["event"], frame["frame"], frame["name"]) == ("frame", 1, "1_A.tif")
+    assert frame["emitters"][0]["depth_um"] == pytest.approx(350, abs=5)
+    assert (summary["event"], summary["emitters"]) == ("summary", 1)
+
+    write(2, beads[1])
+    ran = fociscope(*watch[:-1], "--resume")
+    assert ran.code == 0, ran.err
+    assert "2 2_A.tif: 2 emitter(s) at " in ran.err
+    assert "3 emitter(s) in 2 captures, 1 of them now" in ran.out
+    assert [row["name"] for row in rows(tmp_path / "out" / "frames.csv")] == ["1_A.tif", "2_A.tif"]
+    assert len(load_emitters(tmp_path / "out")) == 3
+
+
 def test_a_missing_file_is_one_line(fociscope, tmp_path: Path) -> None:
     ran = fociscope("locate", tmp_path / "none.tif", "-o", tmp_path / "out")
 
@@ -113,5 +203,5 @@ def test_what_was_located_is_described_and_is_no_map(fociscope, beads, tmp_path:
     fociscope("locate", tmp_path / "series.npy", "-o", tmp_path / "out")
 
     assert "3 in 2 capture(s), located" in fociscope("info", tmp_path / "out").out
-    with pytest.raises(FileFormatError, match=r"read emitters\.csv as a table"):
+    with pytest.raises(FileFormatError, match=r"load_emitters, or emitters\.csv as a table"):
         load_result(tmp_path / "out")

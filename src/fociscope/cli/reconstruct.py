@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from fociscope.reconstruction.preparation import Preparation
 
 
-__all__ = ["preparation_of", "refuse_missing_captures"]
+__all__ = ["check_idle", "preparation_of", "refuse_missing_captures"]
 
 
 @app.command()
@@ -88,7 +88,7 @@ def reconstruct(
     from fociscope.cli.reconstruct_report import follow, run
     from fociscope.workflows import ReconstructionOptions
 
-    _check_idle(idle, watch)
+    check_idle(idle, watch)
     options = ReconstructionOptions(
         model=model,
         imager=imager,
@@ -129,7 +129,7 @@ def refuse_missing_captures(captures: Sequence[str]) -> None:
     refuse_missing(*(path for path in captures if not set("*?[:") & set(path)))
 
 
-def _check_idle(idle: float | None, watch: bool) -> None:
+def check_idle(idle: float | None, watch: bool) -> None:
     """Refuse `--idle` without `--watch`, and a time that is no time."""
     from fociscope.errors import FociscopeError
 

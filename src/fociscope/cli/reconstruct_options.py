@@ -163,7 +163,7 @@ IdleOption = Annotated[
     ),
 ]
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Go on with a long series that was interrupted.")
+    bool, typer.Option("--resume", help="Go on with a series that was interrupted.")
 ]
 RefineOption = Annotated[
     bool,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,10 @@ from fociscope.cli.common import (
     self_check,
 )
 from fociscope.cli.entry import print_warning
+from fociscope.cli.watch_report import FrameLines, print_json
+from fociscope.cli.watch_report import follow as follow_instrument
 from fociscope.errors import printable
-from fociscope.series.watch import WatchedFrame, WatchState, stop_at_signals
+from fociscope.series.following import WatchedFrame
 from fociscope.workflows import (
     ReconstructionOptions,
     ReconstructionOutcome,
@@ -33,10 +34,6 @@ from fociscope.workflows import (
 
 __all__ = ["follow", "run"]
 
-#: Where there is no terminal to draw a line anew on, the state is printed so often.
-REPORT_EVERY_S = 10.0
-#: Captures of a look that are printed each, at most; those with quality flags always are.
-MOST_FRAMES_SHOWN = 3
 #: Names of what was written, at most.
 MOST_WRITTEN_LISTED = 20
 
@@ -78,52 +75,21 @@ def follow(
         as_json: Whether to print a line of JSON for each capture, for each that was left out, and
             for the summary, and nothing else, to stdout.
     """
-    followed = " + ".join(path.name for path in paths)
-    err.print(f"Following {escape(followed)}; Ctrl-C ends it.", highlight=False, soft_wrap=True)
-    last, model = -REPORT_EVERY_S, ""
-
-    with stop_at_signals() as stopped, err.status("waiting for captures") as status:
-
-        def report(state: WatchState) -> None:
-            nonlocal last, model
-            if state.model != model:
-                model = state.model
-                err.print(f"Model: {escape(model)}.", highlight=False, soft_wrap=True)
-            _print_new(state, as_json)
-            line = f"{state.frames} frame(s), {state.rate_per_s:.1f}/s, {state.waiting} waiting"
-            status.update(line)
-            if not err.is_terminal and time.monotonic() - last >= REPORT_EVERY_S:
-                last = time.monotonic()
-                err.print(line, highlight=False)
-
-        outcome = watch(paths, output, options, idle_s=idle_s, stopped=stopped, report=report)
+    lines = FrameLines(frame_line, _is_odd, "layers.csv", "Model")
+    outcome = follow_instrument(
+        paths,
+        lines,
+        lambda stopped, report: watch(
+            paths, output, options, idle_s=idle_s, stopped=stopped, report=report
+        ),
+        as_json=as_json,
+    )
     if as_json:
-        _print_json("summary", outcome.summary)
+        print_json("summary", outcome.summary)
         for warning in outcome.warnings:
             print_warning(warning, bold=True)
     else:
         _print_outcome(outcome, as_json)
-
-
-def _print_new(state: WatchState, as_json: bool) -> None:
-    """Print captures that were reconstructed, or left out, since the look before."""
-    for frame in state.new if as_json else ():
-        _print_json("frame", frame.to_json())
-    for one in state.skipped:
-        if as_json:
-            _print_json("left_out", {"name": one.name, "why": one.why})
-        err.print(
-            f"[yellow]left out:[/] {escape(printable(one.name))}: {escape(one.why)}",
-            highlight=False,
-            soft_wrap=True,
-        )
-    shown = [frame for frame in state.new if frame.figures["quality_flags"]]
-    if not as_json:
-        shown = [one for one in state.new if one in shown or one in state.new[-MOST_FRAMES_SHOWN:]]
-    for frame in shown:
-        err.print(frame_line(frame), highlight=False, soft_wrap=True)
-    if len(shown) < len(state.new) and not as_json:
-        err.print(f"  and {len(state.new) - len(shown)} before, see layers.csv", highlight=False)
 
 
 def frame_line(frame: WatchedFrame) -> str:
@@ -142,9 +108,8 @@ def frame_line(frame: WatchedFrame) -> str:
     return f"{line}; [yellow]not to be trusted:[/] {escape(flags)}" if flags else line
 
 
-def _print_json(event: str, content: dict[str, Any]) -> None:
-    """Print one line of JSON, at once."""
-    print(json.dumps({"event": event, **content}), flush=True)
+def _is_odd(frame: WatchedFrame) -> bool:
+    return bool(frame.figures["quality_flags"])
 
 
 def _print_plan(plan: ReconstructionPlan) -> None:

@@ -1,6 +1,7 @@
 """What a reconstruction is, in memory and on disk: layered maps, foci, tables, writers."""
 
 from fociscope.results._layered_map import LayeredMap
+from fociscope.results.emitters import load_emitters
 from fociscope.results.foci import Focus, find_foci
 from fociscope.results.formats import MapContent
 from fociscope.results.load import load_result
@@ -15,6 +16,7 @@ __all__ = [
     "Reconstruction",
     "Writer",
     "find_foci",
+    "load_emitters",
     "load_result",
     "writer_names",
 ]

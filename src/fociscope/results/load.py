@@ -23,16 +23,14 @@ from fociscope.files.safe.limits import decoding
 from fociscope.files.safe.records import read_typed_record
 from fociscope.imager.geometry import Imager
 from fociscope.networks.foci import FocusProbability
+from fociscope.results.emitters import EMITTERS_TABLE
 from fociscope.results.formats import NPZ, OME_TIFFS, OME_ZARR
 from fociscope.results.result import Reconstruction
 from fociscope.results.tables import TABLES
 from fociscope.results.writers import SUMMARY
 from fociscope.typing import Float32Array, Float64Array
 
-__all__ = ["EMITTERS_TABLE", "SavedCapture", "SavedLayer", "load_result"]
-
-#: What `fociscope.locate` writes.
-EMITTERS_TABLE = "emitters.csv"
+__all__ = ["SavedCapture", "SavedLayer", "load_result"]
 
 #: Far more than a summary of a thousand frames takes.
 LARGEST_SUMMARY_BYTES = 2**30
@@ -120,7 +118,7 @@ def load_result(folder: Path | str) -> Reconstruction:
     if (folder / EMITTERS_TABLE).exists() and not (folder / "layers.csv").exists():
         raise FileFormatError(
             f"{printable(folder)}: holds emitters that were located, and no maps; read "
-            f"{EMITTERS_TABLE} as a table."
+            f"them by load_emitters, or {EMITTERS_TABLE} as a table."
         )
     what = "the summary of a reconstruction"
     saved = read_typed_record(

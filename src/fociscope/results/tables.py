@@ -118,9 +118,9 @@ class Tables:
         of_each = [list(column) for column in labels.values()]
         before = [[column[n] for column in of_each] for n in range(len(self.coverage))]
         return {
-            "frames.csv": _lines(self._frames(first, names, labels, of_frames or {})),
-            "layers.csv": _lines(_labelled(self._layers(first), first, before)),
-            "foci.csv": _lines(_labelled(self._foci(first), first, before)),
+            "frames.csv": csv_lines(self._frames(first, names, labels, of_frames or {})),
+            "layers.csv": csv_lines(_labelled(self._layers(first), first, before)),
+            "foci.csv": csv_lines(_labelled(self._foci(first), first, before)),
         }
 
     def _frames(
@@ -205,7 +205,7 @@ def header(name: str, labels: Iterable[str] = (), of_frames: Iterable[str] = ())
     columns = list(TABLES[name])
     place = columns.index(NAME) + 1 if NAME in columns else 1
     columns[place:place] = [label for label in labels if label not in columns]
-    return _lines([[*columns, *(of_frames if name == "frames.csv" else ())]])
+    return csv_lines([[*columns, *(of_frames if name == "frames.csv" else ())]])
 
 
 def encoded(text: str) -> bytes:
@@ -239,7 +239,8 @@ def _labelled(
     return ((frame, *before[frame - first], *rest) for frame, *rest in rows)
 
 
-def _lines(rows: Iterable[Sequence[Any]]) -> str:
+def csv_lines(rows: Iterable[Sequence[Any]]) -> str:
+    """Return rows as lines of CSV."""
     stream = io.StringIO(newline="")
     csv.writer(stream, lineterminator="\n").writerows(rows)
     return stream.getvalue()

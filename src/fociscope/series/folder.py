@@ -10,10 +10,11 @@ import csv
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fociscope.errors import FociscopeError, OutputExistsError, printable
 from fociscope.files.ome.zarr import OmeZarrSeries
@@ -26,6 +27,14 @@ from fociscope.files.safe.atomic import (
 )
 from fociscope.files.safe.backup import Backup
 from fociscope.files.safe.records import read_record
+from fociscope.localization import Emitters
+from fociscope.results.emitters import (
+    EMITTER_FILES,
+    EMITTERS_TABLE,
+    FRAMES_TABLE,
+    emitter_headers,
+    emitter_lines,
+)
 from fociscope.results.foci import CELL_DIAMETER_UM
 from fociscope.results.formats import (
     OME_ZARR,
@@ -37,19 +46,117 @@ from fociscope.results.formats import (
 from fociscope.results.result import Reconstruction
 from fociscope.results.tables import TABLES, Labels, Tables, encoded, header
 from fociscope.results.writers import FIGURE, JOURNAL, SUMMARY
-from fociscope.series.journal import Journal
+from fociscope.series.journal import Journal, Totals
 
-__all__ = ["SERIES_FORMATS", "SeriesFolder", "frame_names", "open_series_folder"]
+__all__ = [
+    "SERIES_FORMATS",
+    "AppendedFolder",
+    "EmittersFolder",
+    "SeriesFolder",
+    "frame_names",
+    "open_folder",
+    "open_series_folder",
+]
 
 #: What can be written part by part.
 SERIES_FORMATS = ("ome-zarr", "csv")
 #: What a new series takes the place of; the journal vouches for the others.
-REPLACED = (JOURNAL, SUMMARY, OME_ZARR, *TABLES, FIGURE)
+REPLACED = (JOURNAL, SUMMARY, OME_ZARR, *TABLES, *EMITTER_FILES, FIGURE)
 #: For so long a chunk may still be written after zarr has said that another one failed.
 STRAY_S = 0.1
 
+Opened = TypeVar("Opened", bound="AppendedFolder")
 
-class SeriesFolder:
+
+class AppendedFolder:
+    """A folder whose tables grow; `append` of a subclass adds frames, which are then certain."""
+
+    def __init__(
+        self, folder: Path, journal: Journal, *, is_complete: bool, before: Backup
+    ) -> None:
+        """Take up where the journal ends."""
+        self.folder = folder
+        self.journal = journal
+        self._before = before
+        self.is_complete = is_complete
+        self.frame_px: tuple[int, int] | None = None
+        """(y, x) of the frames; None before it is known."""
+
+    @property
+    def frames(self) -> int:
+        """How many frames are on the disk for certain."""
+        return self.journal.frames
+
+    def _note(self, lines: Mapping[str, str], totals: Totals) -> None:
+        """Write lines behind the tables, then the journal, with the sums that include them."""
+        lengths = {
+            name: self._append_lines(self.folder / name, encoded(lines[name])) for name in lines
+        }
+        grown = self.journal.model_copy(update={"bytes": lengths, "totals": totals})
+        grown.write(self.folder)
+        was_empty, self.journal = self.frames == 0, grown
+        if was_empty:
+            self._before.forget()
+
+    def _append_lines(self, path: Path, lines: bytes) -> int:
+        with plain_disk_errors(path), path.open("ab") as stream:
+            stream.write(lines)
+            stream.flush()
+            os.fsync(stream.fileno())
+            return stream.tell()
+
+    def rewind(self, *, again: bool = False) -> None:
+        """Cut off what is not certain.
+
+        Args:
+            again: whether writers that failed may still be at it; zarr's are, for a moment.
+
+        Raises:
+            FociscopeError: the disk refuses, or a file is shorter than the journal says.
+        """
+        discard_leftovers([self.folder / name for name in (JOURNAL, SUMMARY)])
+        if self.frames == 0:
+            for name in (OME_ZARR, *TABLES, *EMITTER_FILES):
+                remove(self.folder / name)
+            if again:
+                self._discard_stray()
+            return
+        for name, length in self.journal.bytes.items():
+            path = self.folder / name
+            with plain_disk_errors(path):
+                if not path.is_file() or path.stat().st_size < length:
+                    raise FociscopeError(
+                        f"{printable(path)}: shorter than {JOURNAL} says, so it was changed after "
+                        "the run that wrote it; overwrite it to start anew",
+                        fields=("overwrite",),
+                    )
+                os.truncate(path, length)
+        self._cut_stores()
+
+    def _discard_stray(self) -> None:
+        """Remove what writers that failed may have written since."""
+
+    def _cut_stores(self) -> None:
+        """Cut off what is not certain where it is no table."""
+
+    def finish(self, summary: Mapping[str, Any], *, goes_on: bool = False) -> dict[str, Any]:
+        """Write `summary.json`; the journal goes, unless the series may go on another time."""
+        said = {**summary, "identity": self.journal.identity}
+        with atomic_path(self.folder / SUMMARY, overwrite=True) as part:
+            text = json.dumps(said, indent=2)
+            part.write_text(text + "\n", encoding="utf-8")
+        if not goes_on:
+            with plain_disk_errors(self.folder):
+                (self.folder / JOURNAL).unlink(missing_ok=True)
+        self.is_complete = True
+        return said
+
+    def read_summary(self) -> dict[str, Any]:
+        """Return the summary of a complete series."""
+        return _read_summary(self.folder)
+
+
+class SeriesFolder(AppendedFolder):
     """Appends reconstructions to files; use `open_series_folder` to get one."""
 
     def __init__(
@@ -65,22 +172,12 @@ class SeriesFolder:
         interval_s: float | None = None,
     ) -> None:
         """Take up where the journal ends."""
-        self.folder = folder
-        self.journal = journal
-        self._before = before
-        self.is_complete = is_complete
+        super().__init__(folder, journal, is_complete=is_complete, before=before)
         self._tables = tuple(TABLES) if "csv" in formats else ()
         self._zarr = OmeZarrSeries(folder / OME_ZARR) if "ome-zarr" in formats else None
         self._frames_per_chunk = frames_per_chunk
         self._cell_diameter_um = cell_diameter_um
         self._interval_s = interval_s
-        self.frame_px: tuple[int, int] | None = None
-        """(y, x) of the frames; None before it is known."""
-
-    @property
-    def frames(self) -> int:
-        """How many frames are on the disk for certain."""
-        return self.journal.frames
 
     @property
     def files(self) -> list[Path]:
@@ -116,20 +213,15 @@ class SeriesFolder:
             if self.frames == 0:
                 self._create_zarr(self._zarr, result)
             self._zarr.append(zarr_image(result), layer_figures(result))
-        lengths = {}
         labels = tables.labels if labels is None else labels
         of_frames = of_frames or {}
         text = tables.text(first_frame=self.frames, names=names, labels=labels, of_frames=of_frames)
-        for name in self._tables:
-            first_line = "" if self.frames else header(name, labels, of_frames)
-            lines = first_line + text[name]
-            lengths[name] = self._append_lines(self.folder / name, encoded(lines))
-        totals = self.journal.totals.plus(tables)
-        grown = self.journal.model_copy(update={"bytes": lengths, "totals": totals})
-        grown.write(self.folder)
-        was_empty, self.journal = self.frames == 0, grown
-        if was_empty:
-            self._before.forget()
+        is_first = self.frames == 0
+        lines = {
+            name: (header(name, labels, of_frames) if is_first else "") + text[name]
+            for name in self._tables
+        }
+        self._note(lines, self.journal.totals.plus(tables))
         height, width = result.probability.shape[-2:]
         self.frame_px = (height, width)
         return tables
@@ -147,62 +239,62 @@ class SeriesFolder:
             about={"model": result.model, "imager": result.imager.name},
         )
 
-    def _append_lines(self, path: Path, lines: bytes) -> int:
-        with plain_disk_errors(path), path.open("ab") as stream:
-            stream.write(lines)
-            stream.flush()
-            os.fsync(stream.fileno())
-            return stream.tell()
+    def _discard_stray(self) -> None:
+        """Remove the store once more: zarr's writers may have been at it, for a moment."""
+        if self._zarr is not None:
+            time.sleep(STRAY_S)
+            remove(self.folder / OME_ZARR)
 
-    def rewind(self, *, again: bool = False) -> None:
-        """Cut off what is not certain.
-
-        Args:
-            again: whether writers that failed may still be at it; zarr's are, for a moment.
-
-        Raises:
-            FociscopeError: the disk refuses, or a file is shorter than the journal says.
-        """
-        discard_leftovers([self.folder / name for name in (JOURNAL, SUMMARY)])
-        if self.frames == 0:
-            for name in (OME_ZARR, *TABLES):
-                remove(self.folder / name)
-            if again and self._zarr is not None:
-                time.sleep(STRAY_S)
-                remove(self.folder / OME_ZARR)
-            return
-        for name, length in self.journal.bytes.items():
-            path = self.folder / name
-            with plain_disk_errors(path):
-                if not path.is_file() or path.stat().st_size < length:
-                    raise FociscopeError(
-                        f"{printable(path)}: shorter than {JOURNAL} says, so it was changed after "
-                        "the run that wrote it; overwrite it to start anew",
-                        fields=("overwrite",),
-                    )
-                os.truncate(path, length)
+    def _cut_stores(self) -> None:
+        """Cut the store to the frames that are certain."""
         if self._zarr is not None:
             self.frame_px = self._zarr.cut(self.frames)
 
     def finish(self, summary: Mapping[str, Any], *, goes_on: bool = False) -> dict[str, Any]:
-        """Write `summary.json`; the journal goes, unless the series may go on another time."""
-        said = {
-            **summary,
+        """Write `summary.json`, with the means of all frames."""
+        means = {
             "cell_diameter_um": self._cell_diameter_um,
             "series": self.journal.totals.summary(),
-            "identity": self.journal.identity,
         }
-        with atomic_path(self.folder / SUMMARY, overwrite=True) as part:
-            part.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-        if not goes_on:
-            with plain_disk_errors(self.folder):
-                (self.folder / JOURNAL).unlink(missing_ok=True)
-        self.is_complete = True
-        return said
+        return super().finish({**summary, **means}, goes_on=goes_on)
 
-    def read_summary(self) -> dict[str, Any]:
-        """Return the summary of a complete series."""
-        return _read_summary(self.folder)
+
+class EmittersFolder(AppendedFolder):
+    """Appends emitters to `emitters.csv` and `frames.csv`; see `open_folder`."""
+
+    @property
+    def files(self) -> list[Path]:
+        """What the folder holds for its reader."""
+        names = (EMITTERS_TABLE, FRAMES_TABLE, SUMMARY)
+        return [self.folder / name for name in names]
+
+    def append(
+        self,
+        emitters: Emitters,
+        names: Sequence[str] = (),
+        *,
+        labels: Labels | None = None,
+        of_frames: Labels | None = None,
+    ) -> None:
+        """Add the emitters of frames, and their names; then they are certain.
+
+        Args:
+            emitters: of one frame or of many.
+            names: of their files; without them, the column stays empty.
+            labels: columns of `frames.csv` behind the name, the same for all frames of the series.
+            of_frames: its last columns.
+
+        Raises:
+            FociscopeError: the disk refuses.
+        """
+        columns = {"labels": labels or {}, "of_frames": of_frames or {}}
+        sensors = emitters.background.shape[1]
+        lines = emitter_lines(emitters, first_frame=self.frames, names=names, **columns)
+        if self.frames == 0:
+            headers = emitter_headers(sensors, **columns)
+            lines = {name: headers[name] + lines[name] for name in lines}
+        frames = self.frames + len(emitters.misfit)
+        self._note(lines, self.journal.totals.model_copy(update={"frames": frames}))
 
 
 @contextmanager
@@ -217,7 +309,7 @@ def open_series_folder(
     resume: bool = False,
     overwrite: bool = False,
 ) -> Iterator[SeriesFolder]:
-    """Open a folder for appending, and keep other runs out of it.
+    """Open a folder for appending maps, and keep other runs out of it.
 
     Args:
         folder: made if it is not there.
@@ -226,6 +318,40 @@ def open_series_folder(
         frames_per_chunk: see `OmeZarrSeries.create`.
         cell_diameter_um: of a typical cell, for the number of cells.
         interval_s: between frames, s; None if it is unknown or uneven.
+        resume: as for `open_folder`.
+        overwrite: as for `open_folder`.
+
+    Raises:
+        OutputExistsError: the folder holds something, and neither is asked for.
+        FociscopeError: another run is writing here, what is here came about otherwise, or the disk
+            refuses.
+    """
+    make = partial(
+        SeriesFolder,
+        formats=formats,
+        frames_per_chunk=frames_per_chunk,
+        cell_diameter_um=cell_diameter_um,
+        interval_s=interval_s,
+    )
+    with open_folder(folder, make, identity, resume=resume, overwrite=overwrite) as series:
+        yield series
+
+
+@contextmanager
+def open_folder(
+    folder: Path,
+    make: Callable[..., Opened],
+    identity: Mapping[str, str],
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Iterator[Opened]:
+    """Open a folder for appending, and keep other runs out of it.
+
+    Args:
+        folder: made if it is not there.
+        make: class of what is opened.
+        identity: what the results depend on.
         resume: go on with what an earlier run has left; start where there is nothing.
         overwrite: let it take the place of what an earlier run has written here, as soon as its
             first frames are certain; until then, failure or a kill leave the earlier run's.
@@ -241,16 +367,7 @@ def open_series_folder(
         before = Backup(folder, REPLACED)
         _mend(folder, before)
         journal, is_complete = _start(folder, before, dict(identity), resume, overwrite)
-        series = SeriesFolder(
-            folder,
-            journal,
-            formats=formats,
-            frames_per_chunk=frames_per_chunk,
-            cell_diameter_um=cell_diameter_um,
-            is_complete=is_complete,
-            before=before,
-            interval_s=interval_s,
-        )
+        series = make(folder, journal, is_complete=is_complete, before=before)
         try:
             if not is_complete:
                 series.rewind()
@@ -349,7 +466,7 @@ def _in_short(found: object, wanted: object) -> str:
 
 def frame_names(folder: Path) -> set[str]:
     """Return the names in a folder's `frames.csv`, as `tables.as_written` gives them."""
-    path = folder / "frames.csv"
+    path = folder / FRAMES_TABLE
     if not path.exists():
         return set()
     with path.open(encoding="utf-8", newline="") as stream:

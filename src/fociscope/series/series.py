@@ -25,6 +25,8 @@ from fociscope.series.options import THREADS, ReconstructionOptions
 __all__ = [
     "LONG_FRAMES",
     "SeriesOutcome",
+    "captures_identity",
+    "correction_digest",
     "is_long",
     "reconstruct_series",
     "series_about",
@@ -139,13 +141,12 @@ def reconstruct_series(
     step = part_frames(options.layers or model.info.layers, height, width)
     sources = inputs(series.names)
     arrays = series.arrays if isinstance(series, CaptureSeries) else ()
-    times = series.time_s if isinstance(series, CaptureSeries) else None
+    times = _times(series)
     identity = {
         **work_identity(model, each, formats, options.cell_diameter_um),
         "precision": model.precision_for(height, width, options.tile_px),
-        "captures": _digest(repr((series.shape, sources, arrays))),
+        **captures_identity(series, sources),
         "preparation": options.preparation.model_dump_json(),
-        **({} if times is None else {"set of times": _digest(repr(times))}),
     }
     first: Reconstruction | None = None
     with open_series_folder(
@@ -209,18 +210,12 @@ def work_identity(
     model: Model, options: FrameOptions, formats: Sequence[str], cell_diameter_um: float
 ) -> dict[str, str]:
     """Return what results depend on, the captures apart."""
-    chip = options.correction or ChipCorrection()
-    of_chip = (chip.dark, chip.flat, chip.bad_pixels)
-    frames = [None if f is None else np.asarray(f) for f in of_chip]
     made = versions()
     return {
         "model": weights_sha256(model.network),
         "imager": imager_sha256(model.imager),
         "number of layers": str(options.layers or model.info.layers),
-        "chip correction": _digest(
-            *(b"" if f is None else repr(f.shape).encode() + f.tobytes() for f in frames),
-            *([f"{chip.black_level_counts:g}".encode()] if chip.black_level_counts else []),
-        ),
+        "chip correction": correction_digest(options.correction),
         "tile size": str(options.tile_px),
         "refining of the light": str(model.refine),
         "refining of the depth": str(model.refine_depth),
@@ -229,6 +224,36 @@ def work_identity(
         "device": model.device.type,
         "version": f"fociscope {made['fociscope']}, torch {made['torch']}",
     }
+
+
+def captures_identity(series: Captures, sources: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what results depend on of the captures.
+
+    Args:
+        series: the captures.
+        sources: name and checksum of each file, from `provenance.inputs`.
+    """
+    arrays = series.arrays if isinstance(series, CaptureSeries) else ()
+    times = _times(series)
+    return {
+        "captures": _digest(repr((series.shape, sources, arrays))),
+        **({} if times is None else {"set of times": _digest(repr(times))}),
+    }
+
+
+def correction_digest(correction: ChipCorrection | None) -> str:
+    """Return the checksum of the chip's frames and black level."""
+    chip = correction or ChipCorrection()
+    of_chip = (chip.dark, chip.flat, chip.bad_pixels)
+    frames = [None if f is None else np.asarray(f) for f in of_chip]
+    return _digest(
+        *(b"" if f is None else repr(f.shape).encode() + f.tobytes() for f in frames),
+        *([f"{chip.black_level_counts:g}".encode()] if chip.black_level_counts else []),
+    )
+
+
+def _times(series: Captures) -> tuple[float, ...] | None:
+    return series.time_s if isinstance(series, CaptureSeries) else None
 
 
 def series_about(

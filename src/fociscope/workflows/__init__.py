@@ -8,9 +8,10 @@ from fociscope._lazy import lazy_names
 
 if TYPE_CHECKING:
     from fociscope.series.options import ReconstructionOptions as ReconstructionOptions
-    from fociscope.workflows._locate import LocateOptions as LocateOptions
-    from fociscope.workflows._locate import LocateOutcome as LocateOutcome
     from fociscope.workflows._locate import locate as locate
+    from fociscope.workflows._locate_options import LocateOptions as LocateOptions
+    from fociscope.workflows._locate_options import LocateOutcome as LocateOutcome
+    from fociscope.workflows._locate_watch import watch_emitters as watch_emitters
     from fociscope.workflows._outcome import ReconstructionOutcome as ReconstructionOutcome
     from fociscope.workflows._outcome import ReconstructionPlan as ReconstructionPlan
     from fociscope.workflows._reconstruct import load_correction_for as load_correction_for
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 #: Each is imported when it is first used, so that a reconstruction does not load Lightning.
 _HOME = {
     "DemoResult": "fociscope.workflows.demo",
-    "LocateOptions": "fociscope.workflows._locate",
-    "LocateOutcome": "fociscope.workflows._locate",
+    "LocateOptions": "fociscope.workflows._locate_options",
+    "LocateOutcome": "fociscope.workflows._locate_options",
     "ReconstructionOptions": "fociscope.series.options",
     "ReconstructionOutcome": "fociscope.workflows._outcome",
     "ReconstructionPlan": "fociscope.workflows._outcome",
@@ -40,6 +41,7 @@ _HOME = {
     "run_demo": "fociscope.workflows.demo",
     "train": "fociscope.workflows._train",
     "watch": "fociscope.workflows._watch",
+    "watch_emitters": "fociscope.workflows._locate_watch",
 }
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "run_demo",
     "train",
     "watch",
+    "watch_emitters",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -2,107 +2,38 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
 from fociscope.errors import CaptureError, FociscopeWarning, printable
-from fociscope.figures.emitters import draw_emitters
-from fociscope.files import CaptureSeries, atomic_folder, open_captures, write_ome_tiff
-from fociscope.files.captures.reader import PageMeaning
+from fociscope.files import CaptureSeries, open_captures
 from fociscope.imager.geometry import Imager
-from fociscope.localization import Emitters, Locator
+from fociscope.localization import Emitters
 from fociscope.localization.emitters import LARGEST_MISFIT
-from fociscope.localization.locator import MODEL_ERROR, MOST_EMITTERS
 from fociscope.reconstruction.black_level import (
     find_black_level,
     stated_black_level,
     with_black_level,
 )
 from fociscope.reconstruction.checks import check_pixel_size
-from fociscope.reconstruction.correction import ChipCorrection
-from fociscope.reconstruction.preparation import Preparation, prepared
-from fociscope.results.load import EMITTERS_TABLE
-from fociscope.results.provenance import imager_sha256, inputs, versions
-from fociscope.results.writers import FIGURE, SUMMARY
-from fociscope.series.options import Paths, ReconstructionOptions
-from fociscope.typing import Float32Array, Progress
-from fociscope.workflows._loading import (
-    as_paths,
-    data_set_imager,
-    loaded_correction,
-    named_imager,
-    title_of,
-)
-from fociscope.workflows._outcome import MOST_NAMED
+from fociscope.reconstruction.preparation import prepared
+from fociscope.results.emitters import load_emitters
+from fociscope.results.provenance import inputs
+from fociscope.results.tables import TIME, Labels
+from fociscope.series.folder import EmittersFolder, open_folder
+from fociscope.series.series import LONG_FRAMES, captures_identity
+from fociscope.typing import Progress
+from fociscope.workflows._loading import as_paths, loaded_correction, named_imager, title_of
+from fociscope.workflows._locate_options import LocateOptions, LocateOutcome
+from fociscope.workflows._locating import ADVICE, Locating, located_imager
 
-__all__ = ["LocateOptions", "LocateOutcome", "locate"]
+__all__ = ["locate"]
 
-#: Planes of the rendering, and its spot's standard deviation in pixels.
-RENDERED_STEP_UM, SPOT_PX = 50.0, 0.6
-EMITTERS, FRAMES, RENDERING = EMITTERS_TABLE, "frames.csv", "emitters.ome.tif"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LocateOptions:
-    """How captures are read, and emitters located; every field has a default.
-
-    Examples:
-        >>> from fociscope.workflows import LocateOptions
-        >>> LocateOptions(most=10).most
-        10
-    """
-
-    imager: Imager | Path | str | None = None
-    """Imager that took the captures, or path of its TOML file; None for that of the data set which
-    the captures are of, else the reference imager."""
-    dark: Paths | float = ()
-    """Dark frames, as for `fociscope.reconstruct`."""
-    flat: Paths = ()
-    """Captures of even light, as for `fociscope.reconstruct`."""
-    bad_pixels: Paths = ()
-    """Images that differ from 0 at pixels which are not used."""
-    preparation: Preparation = field(default_factory=Preparation)
-    """Flips, crop and average of the captures, before anything else."""
-    pages: PageMeaning = "auto"
-    """Meaning of the pages of a stack that does not state it."""
-    most: int = MOST_EMITTERS
-    """Emitters per capture at most."""
-    model_error: float = MODEL_ERROR
-    """Standard deviation of what the imager's description is wrong by, as a share of the light."""
-    overwrite: bool = False
-    """Whether results of the same names are replaced."""
-
-
-@dataclass(frozen=True)
-class LocateOutcome:
-    """Emitters and files of `fociscope.locate`.
-
-    Examples:
-        >>> from pathlib import Path
-        >>> from fociscope.workflows import LocateOutcome
-        >>> LocateOutcome(emitters=None, output=Path("beads"), files=(), title="run").title
-        'run'
-    """
-
-    emitters: Emitters
-    """Emitters of all captures."""
-    output: Path
-    """Folder of the results."""
-    files: tuple[Path, ...]
-    """Files that were written."""
-    title: str
-    """Title of the figure: the names of the captures."""
-    notes: tuple[str, ...] = ()
-    """How the files were read where they leave it open, in sentences for a user."""
-    warnings: tuple[FociscopeWarning, ...] = ()
-    """Reasons not to trust the results as they are."""
+#: So many captures that emitters do not explain, before one that they do, end a run.
+MOST_UNEXPLAINED = 16
 
 
 def locate(
@@ -116,9 +47,11 @@ def locate(
 ) -> LocateOutcome:
     """Locate point emitters in captures: beads, single cells, micro-foci, anywhere in depth.
 
-    Their number is chosen by the data; see `fociscope.localization.Locator`. All files are written,
-    or none: `emitters.csv`, `frames.csv`, `emitters.ome.tif` (the first capture, rendered;
-    not of oblong pixels), `summary.json` and `figure.png`.
+    Their number is chosen by the data; see `fociscope.localization.Locator`. Captures are read one
+    by one, and the rows of each are written at once: `emitters.csv`, `frames.csv`; then
+    `emitters.ome.tif` (the first capture, rendered; not of oblong pixels), `figure.png` and
+    `summary.json`. A run that was interrupted is continued with `options.resume`, and then ends
+    with the tables of one that was not.
 
     Args:
         paths: Sensor A's image and sensor B's: files, stacks, folders, or patterns; or one file
@@ -134,9 +67,12 @@ def locate(
 
     Raises:
         FileFormatError: If a file is missing, broken or unsafe.
-        CaptureError: If captures do not fit the imager, or no capture is one of a few emitters.
-        OutputExistsError: If the folder is not empty, and `overwrite` is not set.
+        CaptureError: If captures do not fit the imager, or emitters explain none of the first
+            `MOST_UNEXPLAINED`.
+        OutputExistsError: If the folder is not empty, and neither `overwrite` nor `resume` is set.
         ImagerError: If the imager is none that emitters can be located with.
+        FociscopeError: If another run writes into the folder, its content was made from something
+            else, or the disk refuses.
 
     Examples:
         >>> import tempfile
@@ -153,221 +89,123 @@ def locate(
         1
     """
     options = options or LocateOptions()
-    named = as_paths(paths)
-    shared = ReconstructionOptions(
-        imager=options.imager,
-        dark=options.dark,
-        flat=options.flat,
-        bad_pixels=options.bad_pixels,
-        preparation=options.preparation,
-        pages=options.pages,
-    )
-    with (
-        open_captures(
-            named, pages=options.pages, allow_non_finite=bool(shared.chip_files[2])
-        ) as files,
-        atomic_folder(Path(output), options.overwrite) as part,
-    ):
+    named, shared = as_paths(paths), options.of_captures
+    with open_captures(
+        named, pages=options.pages, allow_non_finite=bool(shared.chip_files[2])
+    ) as files:
         series = prepared(files, options.preparation)
-        imager, notes = _imager(shared, named, files)
+        _, sensors, height, width = files.shape
+        imager, notes = located_imager(options, named, sensors, (height, width))
         check_pixel_size(series.pixel_size_um, imager)
         if on_plan is not None:
             on_plan(files, imager)
         black = find_black_level(
             files.read(0, 1), stated_black_level(named_imager(shared)), has_dark=shared.has_dark
         )
-        correction = with_black_level(loaded_correction(shared, series.shape[1]), black)
-        emitters, first = _located(series, imager, options, correction, progress)
+        correction = with_black_level(loaded_correction(shared, sensors), black)
+        run = Locating(imager, options, correction)
         title = title or title_of(named, len(series))
-        warnings = _checked(emitters, series, title)
-        draw_emitters(emitters.of_frame(0), first, imager, title).savefig(part / FIGURE)
-        _write(part, emitters, series, imager)
-        _write_summary(part, emitters, imager, options, files.names)
-    names = (EMITTERS, FRAMES, *([RENDERING] if imager.has_plain_pixels else []), SUMMARY, FIGURE)
-    said = (*black.warnings, *warnings)
-    return LocateOutcome(
-        emitters=emitters,
-        output=Path(output),
-        files=tuple(Path(output) / name for name in names),
-        title=title,
+        done = _into_folder(run, series, Path(output), title, progress)
+    said = tuple(FociscopeWarning(text, fields=("dark", "imager")) for text in black.warnings)
+    return replace(
+        done,
         notes=(*series.notes, *notes, *black.notes),
-        warnings=tuple(FociscopeWarning(text, fields=("imager", "model_error")) for text in said),
+        warnings=(*said, *done.warnings),
     )
 
 
-def _imager(
-    shared: ReconstructionOptions, paths: Sequence[Path], files: CaptureSeries
-) -> tuple[Imager, tuple[str, ...]]:
-    """Return the imager for these captures, and a note where nobody named it."""
-    imager = named_imager(shared)
-    notes: tuple[str, ...] = ()
-    if imager is None:
-        imager = data_set_imager(paths)
-        source = "that of the data set" if imager is not None else "the reference imager"
-        notes = (f"no imager is named: {source} is taken.",)
-    imager = imager or Imager.reference()
-    sensors = files.shape[1]
-    if imager.sensors < sensors:
-        raise CaptureError(
-            f"the captures are of {sensors} sensors, the imager {imager.name!r} has one; name the "
-            "imager of both, or give sensor A's images alone",
-            fields=("imager",),
+def _into_folder(
+    run: Locating, series: CaptureSeries, output: Path, title: str, progress: Progress | None
+) -> LocateOutcome:
+    """Locate the emitters of captures that the folder does not hold yet, and write the rest."""
+    options, sources = run.options, inputs(series.names)
+    identity = {**run.identity, **captures_identity(series, sources)}
+    with open_folder(
+        output, EmittersFolder, identity, resume=options.resume, overwrite=options.overwrite
+    ) as folder:
+        before, in_memory = folder.frames, None
+        if folder.is_complete:
+            before, summary = len(series), folder.read_summary()
+            first = load_emitters(folder.folder, frames=1)
+            _, counts = run.about(folder)
+        else:
+            in_memory = _append(run, series, folder, title, progress)
+            if in_memory is None:
+                first = load_emitters(folder.folder, frames=1)
+            else:
+                first = in_memory.of_frame(0)
+            run.draw_first(folder.folder, first, series.read(0, 1)[0], title)
+            about, counts = run.about(folder)
+            summary = folder.finish({**about, "inputs": sources})
+        return LocateOutcome(
+            frames=len(series),
+            made=len(series) - before,
+            summary=summary,
+            output=output,
+            files=tuple(output / path.name for path in run.files(folder)),
+            title=title,
+            first=first,
+            warnings=run.warnings(len(series), counts),
+            in_memory=in_memory,
         )
-    crop = shared.preparation.crop
-    if crop is not None:
-        imager = imager.cropped(*crop, of=(files.shape[2], files.shape[3]))
-    return imager.with_(sensors=sensors, frame_px=_frame_px(shared, files)), notes
 
 
-def _frame_px(shared: ReconstructionOptions, files: CaptureSeries) -> tuple[int, int]:
-    return shared.preparation.frame_px((files.shape[2], files.shape[3]))
-
-
-def _corrected(
-    captures: Float32Array, correction: ChipCorrection | None
-) -> tuple[Float32Array, np.ndarray | None]:
-    """Return captures without the chip's pattern, and its bad pixels."""
-    if correction is None:
-        return captures, None
-    corrected, bad = correction(torch.from_numpy(captures))
-    return corrected.numpy(), bad.numpy()
-
-
-def _located(
+def _append(
+    run: Locating,
     series: CaptureSeries,
-    imager: Imager,
-    options: LocateOptions,
-    correction: ChipCorrection | None,
+    folder: EmittersFolder,
+    title: str,
     progress: Progress | None,
-) -> tuple[Emitters, Float32Array]:
-    """Locate the emitters of each capture, one after another; return the first capture, too."""
-    locator = Locator(imager, imager.frame_px, model_error=options.model_error, most=options.most)
-    parts, first = [], None
-    for frame in range(len(series)):
-        captures, bad = _corrected(series.read(frame, frame + 1), correction)
-        first = captures[0] if first is None else first
-        parts.append(locator.locate(captures, bad_pixels=bad))
-        if progress is not None:
-            progress(frame + 1, len(series))
-    assert first is not None  # a series holds a capture
-    return Emitters.joined(parts), first
+) -> Emitters | None:
+    """Locate emitters capture by capture, and write those of each.
 
+    Captures that emitters do not explain are held back until one comes that they do.
 
-def _checked(emitters: Emitters, series: CaptureSeries, title: str) -> tuple[str, ...]:
-    """Return what speaks against the emitters; refuse captures of something else.
+    Returns:
+        The emitters of all captures; None if they are many, or an earlier run has located some.
 
     Raises:
-        CaptureError: If no capture is explained by emitters.
+        CaptureError: If that one does not come.
     """
-    odd = np.flatnonzero(~emitters.is_explained)
-    if len(odd) == 0:
-        return ()
-    advice = (
-        "dense tissue is for fociscope.reconstruct; if there are but a few emitters, the imager's "
-        "description does not fit, or a larger model error is to be stated"
-    )
-    if len(odd) == len(emitters.misfit):
-        misfit = float(np.median(emitters.misfit))
+    kept: list[Emitters] | None = [] if not folder.frames and len(series) <= LONG_FRAMES else None
+    held: list[Emitters] = []
+    names = series.frame_names
+    for frame in range(folder.frames, len(series)):
+        held.append(_located(run, series, frame, names))
+        if kept is not None:
+            kept.append(held[-1])
+        if folder.frames or held[-1].is_explained[0]:
+            its = slice(folder.frames, frame + 1)
+            folder.append(Emitters.joined(held), names[its], labels=_times(series, its))
+            held = []
+        elif len(held) == min(MOST_UNEXPLAINED, len(series)):
+            raise _unexplained(Emitters.joined(held), title)
+        if progress is not None:
+            progress(frame + 1, len(series))
+    return None if kept is None else Emitters.joined(kept)
+
+
+def _located(run: Locating, series: CaptureSeries, frame: int, names: Sequence[str]) -> Emitters:
+    try:
+        return run.located(series.read(frame, frame + 1))
+    except CaptureError as error:
+        name = f" ({printable(names[frame])})" if names else ""
         raise CaptureError(
-            f"{printable(title)}: emitters do not explain the light: {len(emitters)} of them leave "
-            f"{misfit:.1f} times the noise (at most {LARGEST_MISFIT:g} are expected); {advice}",
-            fields=("imager", "model_error"),
-        )
-    names = series.frame_names or [""] * len(emitters.misfit)
-    named = [f"frame {n + 1}{f' ({printable(names[n])})' if names[n] else ''}" for n in odd]
-    more = f" and {len(odd) - MOST_NAMED} more" if len(odd) > MOST_NAMED else ""
-    return (
-        f"emitters do not explain {len(odd)} of {len(emitters.misfit)} captures: "
-        f"{', '.join(named[:MOST_NAMED])}{more}; {advice}",
+            f"frame {frame + 1}{name}: {error}", fields=error.fields, value=error.value
+        ) from None
+
+
+def _times(series: CaptureSeries, its: slice) -> Labels:
+    """Return the column with the times of some frames, if they are known."""
+    if series.time_s is None:
+        return {}
+    return {TIME: [str(round(float(time), 6)) for time in series.time_s[its]]}
+
+
+def _unexplained(emitters: Emitters, title: str) -> CaptureError:
+    misfit = float(np.median(emitters.misfit))
+    return CaptureError(
+        f"{printable(title)}: emitters do not explain the light: {len(emitters)} of them leave "
+        f"{misfit:.1f} times the noise (at most {LARGEST_MISFIT:g} are expected); {ADVICE}",
+        fields=("imager", "model_error"),
     )
-
-
-def _write(part: Path, emitters: Emitters, series: CaptureSeries, imager: Imager) -> None:
-    """Write the tables and the rendering."""
-    e = emitters
-    places = (e.x_um, e.y_um, e.depth_um, e.x_std_um, e.y_std_um, e.depth_std_um)
-    columns = {
-        "frame": (e.frame + 1).tolist(),
-        **{
-            name: [f"{value:.2f}" for value in column]
-            for name, column in zip(PLACES, places, strict=True)
-        },
-        "brightness": [f"{value:.6g}" for value in e.brightness],
-        "probability": [f"{value:.4f}" for value in e.probability],
-    }
-    _write_csv(part / EMITTERS, columns)
-    count = len(e.misfit)
-    frames: dict[str, list[Any]] = {
-        "frame": list(range(1, count + 1)),
-        "name": [printable(name) for name in series.frame_names] or [""] * count,
-    }
-    if series.time_s is not None:
-        frames["time_s"] = [str(round(float(time), 6)) for time in series.time_s]
-    frames["emitters"] = e.counts.tolist()
-    frames["misfit"] = [f"{value:.3f}" for value in e.misfit]
-    frames["explained"] = e.is_explained.astype(int).tolist()
-    for s, sensor in enumerate("ab"[: imager.sensors]):
-        frames[f"background_{sensor}"] = [f"{value:.6g}" for value in e.background[:, s]]
-    _write_csv(part / FRAMES, frames)
-    if not imager.has_plain_pixels:  # OME-TIFF knows one size of pixels along x and y here
-        return
-    depth_um = np.arange(0.0, imager.gap_um + 1e-6, RENDERED_STEP_UM)
-    write_ome_tiff(
-        part / RENDERING,
-        rendered(e.of_frame(0), imager, depth_um),
-        pixel_pitch_um=imager.square_pitch_um,
-        depth_um=depth_um,
-        channel_name="light",
-    )
-
-
-#: Columns of `emitters.csv` that are lengths, in um.
-PLACES = ("x_um", "y_um", "depth_um", "x_std_um", "y_std_um", "depth_std_um")
-
-
-def rendered(emitters: Emitters, imager: Imager, depth_um: np.ndarray) -> Float32Array:
-    """Return (z, y, x): each emitter's light as a spot on the nearest plane."""
-    height, width = imager.frame_px
-    out = np.zeros((len(depth_um), height, width), np.float32)
-    y, x = np.arange(height)[:, None], np.arange(width)
-    pitch = imager.square_pitch_um
-    for n in range(len(emitters)):
-        plane = int(np.abs(depth_um - emitters.depth_um[n]).argmin())
-        squared = (y - emitters.y_um[n] / pitch) ** 2 + (x - emitters.x_um[n] / pitch) ** 2
-        spot = np.exp(-squared / (2 * SPOT_PX**2))
-        out[plane] += emitters.brightness[n] * spot / max(float(spot.sum()), 1e-9)
-    return out
-
-
-def _write_csv(path: Path, columns: dict[str, list[Any]]) -> None:
-    rows: Iterable[Sequence[Any]] = zip(*columns.values(), strict=True)
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
-
-
-def _write_summary(
-    part: Path,
-    emitters: Emitters,
-    imager: Imager,
-    options: LocateOptions,
-    captures: Sequence[Path],
-) -> None:
-    counts = emitters.counts
-    summary = {
-        "kind": "emitters",
-        "frames": len(counts),
-        "emitters": len(emitters),
-        "emitters_per_frame": {"least": int(counts.min()), "most": int(counts.max())},
-        "explained_frames": int(emitters.is_explained.sum()),
-        "median_misfit": round(float(np.median(emitters.misfit)), 4),
-        "imager": imager.model_dump(mode="json", exclude_none=True),
-        "most": options.most,
-        "model_error": options.model_error,
-        **versions(),
-        "imager_sha256": imager_sha256(imager),
-        "inputs": inputs(captures),
-    }
-    text = json.dumps(summary, indent=2, ensure_ascii=False)
-    (part / SUMMARY).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fociscope.errors import CaptureError, FociscopeError, FociscopeWarning
 from fociscope.reconstruction.black_level import stated_black_level
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.results.writers import FIGURE, check_formats
 from fociscope.series.folder import SERIES_FORMATS
+from fociscope.series.following import POLL_S, WatchState, still_waiting
 from fociscope.series.options import THREADS, ReconstructionOptions
-from fociscope.series.series import SeriesOutcome
-from fociscope.series.watch import POLL_S, WatchState, still_waiting, watch_captures
+from fociscope.series.watch import watch_captures
 from fociscope.series.watcher import (
     GIVEN_UP_S,
     check_followed,
@@ -34,7 +34,7 @@ from fociscope.workflows._loading import (
 from fociscope.workflows._outcome import ReconstructionOutcome
 from fociscope.workflows._run import series_warnings
 
-__all__ = ["watch"]
+__all__ = ["FirstCapture", "waiting_warnings", "watch"]
 
 _Found = TypeVar("_Found")
 
@@ -98,7 +98,7 @@ def watch(
             fields=("scheduler",),
             value=options.scheduler,
         )
-    waiting = _Waiting(followed, options, idle_s, stopped)
+    waiting = FirstCapture(followed, options, idle_s, stopped)
     if options.model is None:
         options = with_model(options, waiting.sensors())
     model = loaded_model(options, waiting.frame_px)
@@ -124,21 +124,22 @@ def watch(
         files=(*done.files, *figure),
         title=title_of(followed, 1),
         by_parts=True,
-        warnings=(*series_warnings(done), *_waiting(done)),
+        warnings=(*series_warnings(done), *waiting_warnings(done.summary)),
     )
 
 
-def _waiting(done: SeriesOutcome) -> tuple[FociscopeWarning, ...]:
-    count = done.summary["waiting_count"]
+def waiting_warnings(summary: Mapping[str, Any]) -> tuple[FociscopeWarning, ...]:
+    """Return which captures a summary names that were seen, and not worked on."""
+    count = summary["waiting_count"]
     if not count:
         return ()
-    named = still_waiting(count, done.summary["waiting"])
+    named = still_waiting(count, summary["waiting"])
     return (FociscopeWarning(f"{named}; resume to take them up", fields=("resume",)),)
 
 
 @dataclass(frozen=True)
-class _Waiting:
-    """What is asked of the first capture, before a model is there that could take it."""
+class FirstCapture:
+    """What is asked of the first capture, before anything is there that could take it."""
 
     paths: Sequence[Path]
     options: ReconstructionOptions
@@ -167,11 +168,11 @@ class _Waiting:
 
         return self._first(look)
 
-    def frame_px(self) -> tuple[int, int]:
-        """Wait for a capture of two sensors, and return its (y, x) size before it is cropped."""
+    def frame_px(self, sensors: int = 2) -> tuple[int, int]:
+        """Wait for a capture of so many sensors, and return its (y, x) size before the crop."""
         source = watch_paths(
             self.paths,
-            sensors=2,
+            sensors=sensors,
             known=set(),
             preparation=Preparation(),
             allow_non_finite=True,

@@ -7,8 +7,11 @@ import json
 import pytest
 
 from fociscope.cli import reconstruct_report as report
+from fociscope.cli.watch_report import FrameLines, print_new
 from fociscope.series._growing_file import SkippedFrame
-from fociscope.series.watch import WatchedFrame, WatchState
+from fociscope.series.following import WatchedFrame, WatchState
+
+LINES = FrameLines(report.frame_line, report._is_odd, "layers.csv", "Model")
 
 
 def frame(number: int, flags: str = "") -> WatchedFrame:
@@ -43,13 +46,13 @@ def test_a_capture_with_flags_is_said_not_to_be_trusted() -> None:
 
 
 def test_of_many_at_once_the_last_and_those_with_flags_are_shown(lines) -> None:
-    report._print_new(state(frame(1), frame(2, "no light"), *map(frame, range(3, 9))), False)
+    print_new(state(frame(1), frame(2, "no light"), *map(frame, range(3, 9))), LINES, False)
     assert [line.split()[0] for line in lines[:-1]] == ["2", "6", "7", "8"]
     assert "and 4 before" in lines[-1]
 
 
 def test_json_has_a_line_for_each_capture_and_each_that_was_left_out(lines, capsys) -> None:
-    report._print_new(state(frame(1), skipped=(SkippedFrame("2_A.tif", "no TIFF"),)), True)
+    print_new(state(frame(1), skipped=(SkippedFrame("2_A.tif", "no TIFF"),)), LINES, True)
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert (first["event"], first["frame"], first["name"]) == ("frame", 1, "0001_A.tif")
     assert first["layers"][0]["depth_um"] == 240.6

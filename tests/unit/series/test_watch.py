@@ -15,8 +15,9 @@ import zarr
 from fociscope.errors import FociscopeError, FociscopeWarning, OutputExistsError
 from fociscope.reconstruction import Model, load_model
 from fociscope.series import _growing_file as recording
+from fociscope.series.following import WatchState
 from fociscope.series.options import ReconstructionOptions
-from fociscope.series.watch import WatchState, watch_captures
+from fociscope.series.watch import watch_captures
 from fociscope.simulation import simulate
 
 FRAMES = 5

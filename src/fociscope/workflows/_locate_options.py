@@ -1,0 +1,115 @@
+"""What emitters are located with, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fociscope.errors import FociscopeError, FociscopeWarning
+from fociscope.files.captures.reader import PageMeaning
+from fociscope.imager.geometry import Imager
+from fociscope.localization import Emitters
+from fociscope.localization.locator import MODEL_ERROR, MOST_EMITTERS
+from fociscope.reconstruction.preparation import Preparation
+from fociscope.results.emitters import load_emitters
+from fociscope.series.options import Paths, ReconstructionOptions
+
+__all__ = ["LocateOptions", "LocateOutcome"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocateOptions:
+    """How captures are read, and emitters located; every field has a default.
+
+    Raises:
+        FociscopeError: If `resume` and `overwrite` are both set.
+
+    Examples:
+        >>> from fociscope.workflows import LocateOptions
+        >>> LocateOptions(most=10).most
+        10
+    """
+
+    imager: Imager | Path | str | None = None
+    """Imager that took the captures, or path of its TOML file; None for that of the data set which
+    the captures are of, else the reference imager."""
+    dark: Paths | float = ()
+    """Dark frames, as for `fociscope.reconstruct`."""
+    flat: Paths = ()
+    """Captures of even light, as for `fociscope.reconstruct`."""
+    bad_pixels: Paths = ()
+    """Images that differ from 0 at pixels which are not used."""
+    preparation: Preparation = field(default_factory=Preparation)
+    """Flips, crop and average of the captures, before anything else."""
+    pages: PageMeaning = "auto"
+    """Meaning of the pages of a stack that does not state it."""
+    most: int = MOST_EMITTERS
+    """Emitters per capture at most."""
+    model_error: float = MODEL_ERROR
+    """Standard deviation of what the imager's description is wrong by, as a share of the light."""
+    resume: bool = False
+    """Whether a run continues after the last frame that an earlier run has completed."""
+    overwrite: bool = False
+    """Whether results of the same names are replaced."""
+
+    def __post_init__(self) -> None:
+        """Refuse options that contradict each other."""
+        if self.resume and self.overwrite:
+            raise FociscopeError(
+                "resuming continues an earlier run, overwriting starts anew; ask for one of them",
+                fields=("resume", "overwrite"),
+            )
+
+    @property
+    def of_captures(self) -> ReconstructionOptions:
+        """The part that a reconstruction has, too: how captures are read and corrected."""
+        return ReconstructionOptions(
+            imager=self.imager,
+            dark=self.dark,
+            flat=self.flat,
+            bad_pixels=self.bad_pixels,
+            preparation=self.preparation,
+            pages=self.pages,
+        )
+
+
+@dataclass(frozen=True)
+class LocateOutcome:
+    """Emitters and files of `fociscope.locate`.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from fociscope.workflows import LocateOutcome
+        >>> outcome = LocateOutcome(
+        ...     frames=9, made=4, summary={}, output=Path("beads"), files=(), title="run"
+        ... )
+        >>> outcome.frames - outcome.made  # of an earlier run
+        5
+    """
+
+    frames: int
+    """Number of frames in the output folder."""
+    made: int
+    """Number of frames that this run has worked on; the others are an earlier run's."""
+    summary: dict[str, Any] = field(repr=False)
+    """Content of `summary.json`."""
+    output: Path
+    """Folder of the results."""
+    files: tuple[Path, ...]
+    """Files that were written."""
+    title: str
+    """Title of the figure: the names of the captures."""
+    first: Emitters | None = None
+    """Emitters of the first capture."""
+    notes: tuple[str, ...] = ()
+    """How the files were read where they leave it open, in sentences for a user."""
+    warnings: tuple[FociscopeWarning, ...] = ()
+    """Reasons not to trust the results as they are."""
+    in_memory: Emitters | None = field(default=None, repr=False)
+    """Emitters of all captures, if this run has located them and they are few."""
+
+    @property
+    def emitters(self) -> Emitters:
+        """Emitters of all captures; of a long series or an earlier run, read from the tables."""
+        return load_emitters(self.output) if self.in_memory is None else self.in_memory
