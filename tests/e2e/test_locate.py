@@ -163,6 +163,27 @@ def test_a_series_that_was_interrupted_goes_on_to_the_same_tables(
     assert "number of emitters at most (60, now 7)" in other.err
 
 
+def test_tracks_go_through_the_frames(fociscope, beads, tmp_path: Path) -> None:
+    pytest.importorskip("laptrack")
+    np.save(tmp_path / "series.npy", beads)
+    ran = fociscope("locate", tmp_path / "series.npy", "-o", tmp_path / "out", "--track")
+
+    assert ran.code == 0, ran.err
+    assert "3 emitter(s) of 2 track(s) in 2 captures" in ran.out
+    found = rows(tmp_path / "out" / "tracks.csv")
+    assert [(row["track"], row["frame"]) for row in found] == [("1", "1"), ("1", "2"), ("2", "2")]
+    assert [float(row["depth_um"]) for row in found] == pytest.approx([350, 350, 640], abs=5)
+
+
+def test_the_speed_of_tracks_alone_is_refused(fociscope, beads, tmp_path: Path) -> None:
+    np.save(tmp_path / "series.npy", beads)
+    ran = fociscope("locate", tmp_path / "series.npy", "-o", tmp_path / "out", "--most-speed", "10")
+
+    assert ran.code == 1
+    assert "no tracks are asked for" in ran.err
+    assert ran.err.strip().endswith("--track")
+
+
 def test_pairs_are_located_as_they_come(fociscope, beads, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

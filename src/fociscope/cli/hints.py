@@ -15,6 +15,7 @@ PARAMETERS = {
     "cell_diameter_um": "cell_diameter",
     "depth_um": "depths",
     "idle_s": "idle",
+    "most_speed_um": "most_speed",
     "scenes": "samples",
     "tile_px": "tile",
 }

@@ -39,6 +39,27 @@ ModelErrorOption = Annotated[
     ),
 ]
 
+TrackOption = Annotated[
+    bool, typer.Option("--track", help="Link emitters from frame to frame: tracks.csv.")
+]
+MostSpeedOption = Annotated[
+    float,
+    typer.Option(
+        metavar="UM",
+        min=0.0,
+        help="With --track: how far an emitter moves from one frame to the next, at most, besides "
+        "its errors.",
+    ),
+]
+MostGapOption = Annotated[
+    int,
+    typer.Option(
+        metavar="FRAMES",
+        min=0,
+        help="With --track: in how many frames in a row an emitter may be missing.",
+    ),
+]
+
 
 @app.command()
 def locate(
@@ -55,6 +76,9 @@ def locate(
     pages: PagesOption = Pages.auto,
     most: MostOption = 60,
     model_error: ModelErrorOption = 0.002,
+    track: TrackOption = False,
+    most_speed: MostSpeedOption = 0.0,
+    most_gap: MostGapOption = 1,
     watch: WatchOption = False,
     idle: IdleOption = None,
     resume: ResumeOption = False,
@@ -78,6 +102,9 @@ def locate(
         pages=pages.value,
         most=most,
         model_error=model_error,
+        track=track,
+        most_speed_um=most_speed,
+        most_gap=most_gap,
         resume=resume,
         overwrite=overwrite,
     )

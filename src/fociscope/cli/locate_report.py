@@ -106,9 +106,10 @@ def _print_outcome(outcome: LocateOutcome, *, has_table: bool) -> None:
     if has_table:
         _print_first(outcome)
         said, misfit = outcome.summary, outcome.summary["median_misfit"]
+        tracks = f" of {said['tracks']} track(s)" if "tracks" in said else ""
         made = f" in {outcome.frames} captures, {outcome.made} of them now" * (outcome.frames > 1)
         out.print(
-            f"{said['emitters']} emitter(s){made}; residual {misfit:.2f} times the noise. "
+            f"{said['emitters']} emitter(s){tracks}{made}; residual {misfit:.2f} times the noise. "
             f"Written to {escape(str(outcome.output))}: "
             f"{', '.join(path.name for path in outcome.files)}",
             highlight=False,

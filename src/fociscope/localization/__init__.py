@@ -4,5 +4,13 @@ from fociscope.localization._fit import NoiseModel
 from fociscope.localization._response import EmitterResponse
 from fociscope.localization.emitters import Emitters
 from fociscope.localization.locator import Locator, locate_captures
+from fociscope.localization.tracks import link_emitters
 
-__all__ = ["EmitterResponse", "Emitters", "Locator", "NoiseModel", "locate_captures"]
+__all__ = [
+    "EmitterResponse",
+    "Emitters",
+    "Locator",
+    "NoiseModel",
+    "link_emitters",
+    "locate_captures",
+]

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from fociscope.errors import FileFormatError, printable
-from fociscope.files import require_file
+from fociscope.files import atomic_path, require_file
 from fociscope.localization import Emitters
 from fociscope.localization.emitters import COLUMNS
-from fociscope.results.tables import NAME, Labels, csv_lines
-from fociscope.typing import Float64Array
+from fociscope.results.tables import NAME, TIME, Labels, csv_lines
+from fociscope.typing import Float64Array, Int64Array
 
 __all__ = [
     "EMITTERS_TABLE",
@@ -34,6 +34,7 @@ __all__ = [
     "emitter_headers",
     "emitter_lines",
     "load_emitters",
+    "write_tracks",
 ]
 
 EMITTERS_TABLE, FRAMES_TABLE, TRACKS_TABLE = "emitters.csv", "frames.csv", "tracks.csv"
@@ -43,6 +44,8 @@ EMITTER_FILES = (EMITTERS_TABLE, TRACKS_TABLE, RENDERING)
 #: Columns of `frames.csv` behind its labels; then a background for each sensor.
 OF_FRAME = ("emitters", "misfit", "explained")
 BACKGROUNDS = ("background_a", "background_b")
+#: Columns of `tracks.csv` behind track, frame and time.
+TRACKED = COLUMNS[1:8]
 #: Formats of the columns of `emitters.csv` behind the number of the frame.
 FORMATS = (*("{:.3f}",) * 6, "{:.6g}", "{:.4f}")
 
@@ -103,6 +106,35 @@ def emitter_lines(
         EMITTERS_TABLE: csv_lines(zip((emitters.frame + first).tolist(), *columns, strict=True)),
         FRAMES_TABLE: csv_lines(frames),
     }
+
+
+def write_tracks(folder: Path, emitters: Emitters, track: Int64Array) -> int:
+    """Write `tracks.csv` beside the tables: emitters, track by track, with the times of the frames.
+
+    Args:
+        folder: Folder that `fociscope.locate` has written into.
+        emitters: Emitters of all frames.
+        track: (emitter,) number of the track, from 0.
+
+    Returns:
+        The number of tracks.
+    """
+    times = [row.get(TIME) for row in _rows(folder / FRAMES_TABLE, ("frame",))]
+    has_times = any(times)
+    order = np.lexsort((emitters.frame, track))
+    columns = [
+        [text.format(value) for value in getattr(emitters, name)[order]]
+        for name, text in zip(TRACKED, FORMATS, strict=False)
+    ]
+    frames = emitters.frame[order]
+    before = [(track[order] + 1).tolist(), (frames + 1).tolist()]
+    if has_times:
+        before.append([times[frame] or "" for frame in frames])
+    first = ("track", "frame", *([TIME] if has_times else []), *TRACKED)
+    with atomic_path(folder / TRACKS_TABLE, overwrite=True) as part:
+        text = csv_lines([first]) + csv_lines(zip(*before, *columns, strict=True))
+        part.write_text(text, encoding="utf-8")
+    return int(track.max()) + 1 if len(track) else 0
 
 
 def load_emitters(folder: Path | str, *, frames: int | None = None) -> Emitters:

@@ -20,7 +20,7 @@ from fociscope.reconstruction.black_level import (
 )
 from fociscope.reconstruction.checks import check_pixel_size
 from fociscope.reconstruction.preparation import prepared
-from fociscope.results.emitters import load_emitters
+from fociscope.results.emitters import count_emitters, load_emitters
 from fociscope.results.provenance import inputs
 from fociscope.results.tables import TIME, Labels
 from fociscope.series.folder import EmittersFolder, open_folder
@@ -29,6 +29,7 @@ from fociscope.typing import Progress
 from fociscope.workflows._loading import as_paths, loaded_correction, named_imager, title_of
 from fociscope.workflows._locate_options import LocateOptions, LocateOutcome
 from fociscope.workflows._locating import ADVICE, Locating, located_imager
+from fociscope.workflows._outcome import MOST_NAMED
 
 __all__ = ["locate"]
 
@@ -127,7 +128,9 @@ def _into_folder(
         if folder.is_complete:
             before, summary = len(series), folder.read_summary()
             first = load_emitters(folder.folder, frames=1)
-            _, counts = run.about(folder)
+            counts = count_emitters(folder.folder, MOST_NAMED)
+            if options.track:
+                summary = folder.finish({**summary, **run.linked(folder)})
         else:
             in_memory = _append(run, series, folder, title, progress)
             if in_memory is None:

@@ -11,6 +11,7 @@ from fociscope.files.captures.reader import PageMeaning
 from fociscope.imager.geometry import Imager
 from fociscope.localization import Emitters
 from fociscope.localization.locator import MODEL_ERROR, MOST_EMITTERS
+from fociscope.localization.tracks import MOST_GAP
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.results.emitters import load_emitters
 from fociscope.series.options import Paths, ReconstructionOptions
@@ -23,7 +24,8 @@ class LocateOptions:
     """How captures are read, and emitters located; every field has a default.
 
     Raises:
-        FociscopeError: If `resume` and `overwrite` are both set.
+        FociscopeError: If `resume` and `overwrite` are both set, or what concerns tracks without
+            `track`.
 
     Examples:
         >>> from fociscope.workflows import LocateOptions
@@ -48,6 +50,12 @@ class LocateOptions:
     """Emitters per capture at most."""
     model_error: float = MODEL_ERROR
     """Standard deviation of what the imager's description is wrong by, as a share of the light."""
+    track: bool = False
+    """Whether emitters are linked from frame to frame; needs the extra `track`."""
+    most_speed_um: float = 0.0
+    """Greatest distance that an emitter moves from one frame to the next, um, when it is linked."""
+    most_gap: int = MOST_GAP
+    """Frames in a row in which an emitter may be missing from its track."""
     resume: bool = False
     """Whether a run continues after the last frame that an earlier run has completed."""
     overwrite: bool = False
@@ -59,6 +67,12 @@ class LocateOptions:
             raise FociscopeError(
                 "resuming continues an earlier run, overwriting starts anew; ask for one of them",
                 fields=("resume", "overwrite"),
+            )
+        if not self.track and (self.most_speed_um != 0 or self.most_gap != MOST_GAP):
+            raise FociscopeError(
+                "the speed and the gap of tracks are stated, and no tracks are asked for; ask for "
+                "them, too",
+                fields=("track",),
             )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,19 @@ import torch
 from fociscope.errors import CaptureError, FociscopeWarning, printable
 from fociscope.figures.emitters import draw_emitters
 from fociscope.files import atomic_path, write_ome_tiff
+from fociscope.files.safe.atomic import remove
 from fociscope.imager.geometry import Imager
-from fociscope.localization import Emitters, Locator
+from fociscope.localization import Emitters, Locator, link_emitters
+from fociscope.localization.tracks import require_laptrack
 from fociscope.reconstruction.correction import ChipCorrection
-from fociscope.results.emitters import RENDERING, EmitterCounts, count_emitters
+from fociscope.results.emitters import (
+    RENDERING,
+    TRACKS_TABLE,
+    EmitterCounts,
+    count_emitters,
+    load_emitters,
+    write_tracks,
+)
 from fociscope.results.provenance import imager_sha256, versions
 from fociscope.results.writers import FIGURE
 from fociscope.series.folder import EmittersFolder
@@ -81,6 +91,8 @@ class Locating:
     def __post_init__(self) -> None:
         """Prepare the locator."""
         options = self.options
+        if options.track:
+            require_laptrack()  # before the work
         self._locator = Locator(
             self.imager, self.imager.frame_px, model_error=options.model_error, most=options.most
         )
@@ -129,8 +141,33 @@ class Locating:
 
     def files(self, folder: EmittersFolder) -> tuple[Path, ...]:
         """Return the files of a run that is complete."""
-        pictures = (RENDERING, FIGURE) if self.imager.has_plain_pixels else (FIGURE,)
-        return (*folder.files, *(folder.folder / name for name in pictures))
+        names = (
+            *((TRACKS_TABLE,) if self.options.track else ()),
+            *((RENDERING,) if self.imager.has_plain_pixels else ()),
+            FIGURE,
+        )
+        return (*folder.files, *(folder.folder / name for name in names))
+
+    def linked(self, folder: EmittersFolder) -> dict[str, Any]:
+        """Write `tracks.csv` if tracks are asked for, and return what the summary says of them.
+
+        Tracks of an earlier run, which lack the frames since, are removed otherwise.
+        """
+        options = self.options
+        if not options.track:
+            remove(folder.folder / TRACKS_TABLE)
+            return {}
+        emitters = load_emitters(folder.folder)
+        track = link_emitters(
+            emitters, most_speed_um=options.most_speed_um, most_gap=options.most_gap
+        )
+        count = write_tracks(folder.folder, emitters, track)
+        return {
+            "tracks": count,
+            "most_speed_um": options.most_speed_um,
+            "most_gap": options.most_gap,
+            "laptrack": version("laptrack"),
+        }
 
     def about(self, folder: EmittersFolder) -> tuple[dict[str, Any], EmitterCounts]:
         """Return the entries of the summary, and what they count."""
@@ -145,6 +182,7 @@ class Locating:
             "imager": self.imager.model_dump(mode="json", exclude_none=True),
             "most": self.options.most,
             "model_error": self.options.model_error,
+            **self.linked(folder),
             **versions(),
             "imager_sha256": imager_sha256(self.imager),
         }, counts
