@@ -22,7 +22,14 @@ reading = importlib.import_module("read_cases")
 sys.path.remove(str(HERE))
 
 #: What a user can mend; the command line prints these without a traceback.
-PLAIN = {"FileFormatError", "ModelError", "ImagerError", "RecipeError", "CaptureError"}
+PLAIN = {
+    "FileFormatError",
+    "NotNumbersError",
+    "ModelError",
+    "ImagerError",
+    "RecipeError",
+    "CaptureError",
+}
 
 HEADING = """\
 # Hostile files
