@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import tomllib
 import warnings
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from fociscope.errors import FociscopeError, FociscopeWarning
+from fociscope.errors import FociscopeError, FociscopeWarning, harmless, one_line, printable
 from fociscope.registry import Registry, unknown_field
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "any_kind",
     "changed",
     "kind_problem",
+    "load_toml",
     "number_or_pair",
     "parse_toml",
     "plain_errors",
@@ -43,6 +45,13 @@ __all__ = [
 _KINDS: set[str] = set()
 #: Type of pydantic's errors that `Configuration` words itself.
 _CUSTOM = "configuration"
+#: So many errors of one file are listed.
+MOST_ERRORS = 20
+#: Parts of one name, names, and values in lists, that a TOML file may hold.
+_MOST_PARTS, _MOST_NAMES, _MOST_VALUES = 32, 20_000, 100_000
+_TOML_PIECE = re.compile(rb"([^,\[\]{}=\n#]*)([,\[\]{}=\n#]|$)")
+_TOML_NUMBER = re.compile(rb"\s*[+-]?\d[\d_]*\.\d[\d_]*(?:[eE][+-]?\d+)?\s*$")
+_TOML_HEADER = re.compile(rb"(?m)^\s*\[")
 #: Where the context of a validation holds the name of a user's file.
 _SOURCE = "source"
 
@@ -246,7 +255,7 @@ def plain_errors(error: ValidationError) -> str:
         error: Error that pydantic has raised.
 
     Returns:
-        `field: reason (got value)` for each error, joined by semicolons.
+        `field: reason (got value)` for each error, of very many the first, joined by semicolons.
     """
 
     def plain(key: int | str) -> str:
@@ -256,13 +265,19 @@ def plain_errors(error: ValidationError) -> str:
         return ".".join(plain(key) for key in location if key not in _KINDS) or "file"
 
     def found(value: object) -> str:
-        text = " ".join(repr(value).split())  # an array's goes over many lines
+        try:
+            text = " ".join(repr(value).split())  # an array's goes over many lines
+        except RecursionError:
+            text = type(value).__name__
         return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
-    return "; ".join(
+    reasons = error.errors(include_url=False)
+    listed = [
         f"{where(e['loc'])}: {e['msg'].removeprefix('Value error, ')} (got {found(e['input'])})"
-        for e in error.errors()
-    )
+        for e in reasons[:MOST_ERRORS]
+    ]
+    more = len(reasons) - len(listed)
+    return harmless("; ".join([*listed, f"and {more} more"] if more else listed))
 
 
 def changed(
@@ -289,6 +304,42 @@ def changed(
         raise error(f"not a possible {what}: {plain_errors(cause)}") from None
 
 
+def load_toml(content: bytes) -> dict[str, Any]:
+    """Return the values in a TOML file, of which no more is parsed than takes bounded memory.
+
+    Args:
+        content: Content of the file, of at most 1 MiB.
+
+    Returns:
+        Tables and values by name.
+
+    Raises:
+        ValueError: if it is no TOML, has a name of more than 32 parts or more than 20,000 names, or
+            more than 100,000 values in its lists.
+        RecursionError: if its lists are nested too deep.
+
+    Examples:
+        >>> from fociscope.configuration import load_toml
+        >>> load_toml(b"pixel_pitch_um = 55.0")
+        {'pixel_pitch_um': 55.0}
+    """
+    # Each part of a name takes the parser a kilobyte, each pair of parts of one name as well.
+    names, values = 0, content.count(b",")
+    for piece in _TOML_PIECE.finditer(content):
+        text, end = piece.groups()
+        dots = text.count(b".")
+        if dots > _MOST_PARTS:
+            raise ValueError(f"a name of more than {_MOST_PARTS} parts")
+        if end == b"=" or not _TOML_NUMBER.match(text):
+            names += dots
+    names += content.count(b"=") + content.count(b"{") + len(_TOML_HEADER.findall(content))
+    if names > _MOST_NAMES or values > _MOST_VALUES:
+        raise ValueError(
+            f"{names} names and {values} values, expected at most {_MOST_NAMES} and {_MOST_VALUES}"
+        )
+    return tomllib.loads(content.decode("utf-8"))
+
+
 def parse_toml(
     kind: type[SomeConfiguration],
     content: bytes,
@@ -309,11 +360,11 @@ def parse_toml(
     Returns:
         The configuration.
     """
+    source = printable(str(source))
     try:
-        values = tomllib.loads(content.decode("utf-8"))
+        values = load_toml(content)
     except (ValueError, RecursionError) as cause:  # bad TOML, bad UTF-8, endless numbers or nesting
-        what = str(cause).splitlines()[0]
-        raise error(f"{source}: not a TOML file: {what}") from None
+        raise error(f"{source}: not a TOML file: {one_line(cause)}") from None
     try:
         return kind.model_validate(values, context={**(context or {}), _SOURCE: source})
     except ValidationError as cause:

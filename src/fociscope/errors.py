@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ __all__ = [
     "SceneError",
     "SolverError",
     "former_attribute",
+    "harmless",
     "one_line",
     "printable",
 ]
@@ -141,6 +143,30 @@ def printable(path: Path | str) -> str:
     """Return a path or a name as messages print it: quoted where it would break the line."""
     text = str(path)
     return text if text.isprintable() else repr(text)
+
+
+def harmless(text: str) -> str:
+    r"""Return text with all letters written out that would steer a terminal.
+
+    Args:
+        text: Text that may come from a file: a name, a note, a message.
+
+    Returns:
+        The text; line feeds and spaces of all widths stay.
+
+    Examples:
+        >>> from fociscope.errors import harmless
+        >>> print(harmless("a\x1b[31m.tif"))
+        a\x1b[31m.tif
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        letter
+        if letter.isprintable() or letter == "\n" or unicodedata.category(letter) == "Zs"
+        else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
 
 
 def one_line(error: BaseException, length: int = 160) -> str:

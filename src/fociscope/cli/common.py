@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
+from rich.text import Text
 
 from fociscope.cli.names import IMAGERS, completed, listed
+from fociscope.errors import harmless
 
 if TYPE_CHECKING:
     from fociscope.imager import Imager
@@ -22,6 +25,7 @@ __all__ = [
     "MOST_PAIRS_LISTED",
     "Device",
     "DeviceOption",
+    "HarmlessConsole",
     "ImagerOption",
     "OverwriteOption",
     "err",
@@ -38,7 +42,27 @@ __all__ = [
     "show",
 ]
 
-out, err = Console(), Console(stderr=True)
+
+class HarmlessConsole(Console):
+    """A console on which text of files cannot steer the terminal, nor turn into pictures."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        """Write to stdout, or to stderr."""
+        super().__init__(stderr=stderr, emoji=False)
+
+    def render_str(self, text: str, *args: Any, **options: Any) -> Text:
+        """Return text with markup, whose letters that are no text are written out."""
+        return super().render_str(harmless(text), *args, **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Yield the segments of anything, their texts harmless."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=harmless(segment.text))
+
+
+out, err = HarmlessConsole(), HarmlessConsole(stderr=True)
 
 #: Pairs of files are listed one by one up to so many; of more, the first and the last.
 MOST_PAIRS_LISTED = 200
@@ -118,6 +142,7 @@ def refuse_missing(*paths: Path | str | None) -> None:
 
 def show(name: str, value: str) -> None:
     """Print one property of what `fociscope info` describes."""
+    value = value.replace("\n", r"\n")  # that of a name
     out.print(f"[bold]{name:<12}[/] {escape(value)}", highlight=False, soft_wrap=True)
 
 
@@ -142,7 +167,7 @@ def print_table(title: str, columns: dict[str, list[str]]) -> None:
     for name in columns:
         table.add_column(name, justify="right")
     for row in zip(*columns.values(), strict=True):
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     out.print(table)
 
 

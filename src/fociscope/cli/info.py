@@ -146,13 +146,12 @@ def _describe_file(path: Path) -> list[Path]:
 
 def _is_recipe(path: Path) -> bool:
     """Whether a TOML file has a recipe's sections, and not an imager's."""
-    import tomllib
-
+    from fociscope.configuration import load_toml
     from fociscope.errors import FociscopeError
     from fociscope.files.safe.limits import read_description
 
     try:
-        said = tomllib.loads(read_description(path).decode())
+        said = load_toml(read_description(path))
     except (FociscopeError, ValueError, RecursionError):
         return False  # the reader of imagers says what is wrong with it
     return any(name in said for name in ("optimisation", "network", "family", "stages"))
@@ -182,7 +181,7 @@ def _describe_set(folder: Path, state: SetState) -> None:
     for file in record.files:
         s, how = file.statistics, state.states[file.name]
         table.add_row(
-            file.name,
+            escape(file.name),
             str(file.samples),
             str(file.first_scene),
             f"{file.bytes / 1e6:.1f}",
@@ -347,7 +346,7 @@ def _describe_model(name: Path) -> None:
             from rich.markdown import Markdown
 
             out.print()
-            out.print(Markdown(card.read_text(encoding="utf-8")))
+            out.print(Markdown(card.read_text(encoding="utf-8", errors="replace"), hyperlinks=False))
             break
 
 

@@ -152,7 +152,8 @@ def _print_outcome(outcome: ReconstructionOutcome, as_json: bool) -> None:
             print_table(outcome.title, found_columns(outcome.first))
             out.print(self_check(outcome.first), highlight=False)
         names = ", ".join(_named(outcome.files))
-        out.print(f"Written to [bold]{escape(str(outcome.output))}[/]: {names}", highlight=False)
+        where = escape(str(outcome.output))
+        out.print(f"Written to [bold]{where}[/]: {escape(names)}", highlight=False)
     for warning in outcome.warnings:
         print_warning(warning, bold=True)
 

@@ -184,7 +184,7 @@ def _write(
         )
         return
     if done.kept:
-        out.print(f"Kept, whole already: {', '.join(done.kept)}", highlight=False)
+        out.print(f"Kept, whole already: {escape(', '.join(done.kept))}", highlight=False)
     noise = "without noise" if plan.peak_snr_db is None else f"at {plan.peak_snr_db:g} dB peak SNR"
     layers = "1 layer" if plan.layers == 1 else f"{plan.layers} layers"
     out.print(

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fociscope.errors import harmless
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.results._layered_map import LayeredMap
 from fociscope.results.foci import CELL_DIAMETER_UM, FociTable, tabulate_foci
@@ -54,6 +55,9 @@ TABLES: dict[str, tuple[str, ...]] = {
 
 #: Columns that come behind the number of the frame, and its name, where they are known.
 NAME, TIME = "name", "time_s"
+
+_FORMULA = "=+-@"
+"""Letters with which a spreadsheet's formulas begin."""
 
 Labels = Mapping[str, Sequence[str]]
 """Column -> its text for each frame."""
@@ -214,8 +218,23 @@ def encoded(text: str) -> bytes:
 
 
 def as_written(text: str) -> str:
-    """Return text as a reader of the tables finds it."""
-    return encoded(text).decode("utf-8")
+    """Return text as a reader of the tables finds it.
+
+    Letters that steer a terminal or break a line are written out, and an apostrophe stands before
+    what a spreadsheet would take for a formula.
+    """
+    plain = encoded(harmless(text).replace("\n", r"\n")).decode("utf-8")
+    return f"'{plain}" if plain.startswith(tuple(_FORMULA)) and not _is_number(plain) else plain
+
+
+def csv_lines(rows: Iterable[Sequence[Any]]) -> str:
+    """Return rows as lines of CSV, their texts as `as_written` gives them."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerows(
+        [as_written(cell) if isinstance(cell, str) else cell for cell in row] for row in rows
+    )
+    return stream.getvalue()
 
 
 def write_tables(folder: Path, tables: Tables, *, names: Sequence[str] = ()) -> list[Path]:
@@ -239,8 +258,9 @@ def _labelled(
     return ((frame, *before[frame - first], *rest) for frame, *rest in rows)
 
 
-def csv_lines(rows: Iterable[Sequence[Any]]) -> str:
-    """Return rows as lines of CSV."""
-    stream = io.StringIO(newline="")
-    csv.writer(stream, lineterminator="\n").writerows(rows)
-    return stream.getvalue()
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
