@@ -346,7 +346,9 @@ def _describe_model(name: Path) -> None:
             from rich.markdown import Markdown
 
             out.print()
-            out.print(Markdown(card.read_text(encoding="utf-8", errors="replace"), hyperlinks=False))
+            out.print(
+                Markdown(card.read_text(encoding="utf-8", errors="replace"), hyperlinks=False)
+            )
             break
 
 
