@@ -1,4 +1,4 @@
-"""napari opens files: captures, data sets of the published layout, and saved layered maps.
+"""napari opens files: captures, data sets of the published layout, saved maps and emitters.
 
 napari asks by name alone, and asks the user wherever two readers answer to a name, so that
 `napari.yaml` names few. Whatever is claimed here has been looked into and can be read.
@@ -15,6 +15,7 @@ from typing import Any
 from fociscope.errors import FociscopeError, FociscopeWarning
 from fociscope.files import ImagesDepthFile, list_suffixes, open_captures, read_images_depth
 from fociscope.imager.geometry import Imager
+from fociscope.napari_plugin.saved_emitters import is_saved_emitters, read_saved_emitters
 from fociscope.napari_plugin.saved_map import SUMMARY, is_saved_map, is_saved_plane, read_saved_map
 from fociscope.napari_plugin.saved_series import is_saved_series, read_saved_series
 from fociscope.napari_plugin.transforms import (
@@ -40,6 +41,7 @@ def get_reader(path: str | list[str]) -> Reader | None:
     kinds: tuple[tuple[Callable[[Sequence[Path]], bool], Reader], ...] = (
         (_is_saved_map, lambda _: read_saved_map(paths[0].parent)),
         (_is_saved_series, lambda _: read_saved_series(paths[0].parent)),
+        (_are_saved_emitters, lambda _: read_saved_emitters(paths[0].parent)),
         (_is_data_set, lambda _: data_set_layers(paths[0])),
         (_are_captures, lambda _: capture_layers(paths)),
     )
@@ -144,6 +146,10 @@ def _is_saved_map(paths: Sequence[Path]) -> bool:
 
 def _is_saved_series(paths: Sequence[Path]) -> bool:
     return len(paths) == 1 and paths[0].name == SUMMARY and is_saved_series(paths[0].parent)
+
+
+def _are_saved_emitters(paths: Sequence[Path]) -> bool:
+    return len(paths) == 1 and is_saved_emitters(paths[0])
 
 
 def _is_data_set(paths: Sequence[Path]) -> bool:

@@ -23,7 +23,7 @@ __all__ = [
     "sync_depths",
 ]
 
-LayerType = Literal["image", "points"]
+LayerType = Literal["image", "points", "tracks", "vectors"]
 LayerData = tuple[Any, dict[str, Any], LayerType]
 """What napari makes a layer of: data, keyword arguments, type."""
 

@@ -34,6 +34,7 @@ __all__ = [
     "emitter_headers",
     "emitter_lines",
     "load_emitters",
+    "load_tracks",
     "write_tracks",
 ]
 
@@ -178,6 +179,18 @@ def load_emitters(folder: Path | str, *, frames: int | None = None) -> Emitters:
         background=np.stack(background, 1) if background else np.zeros((count, 0)),
         misfit=of_frames["misfit"],
     )
+
+
+def load_tracks(folder: Path) -> dict[str, Float64Array]:
+    """Read `tracks.csv`: (row,) track, frame, both from 1, places, deviations and brightness.
+
+    Args:
+        folder: Folder that `fociscope.locate` has written into.
+
+    Raises:
+        FileFormatError: If the table is missing or damaged.
+    """
+    return _numbers(folder / TRACKS_TABLE, ("track", "frame", *TRACKED), (), math.inf)
 
 
 @dataclass(frozen=True)

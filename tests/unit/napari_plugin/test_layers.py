@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -16,12 +17,14 @@ from PIL import Image
 from fociscope.errors import FociscopeError, OutputExistsError
 from fociscope.files import ImagesDepth, write_images_depth
 from fociscope.imager import Imager
+from fociscope.localization import Emitters
 from fociscope.napari_plugin.reader import capture_layers, get_reader
 from fociscope.napari_plugin.result_layers import result_layers
 from fociscope.napari_plugin.sample_data import example, scene, series
 from fociscope.napari_plugin.transforms import KEY, LEAST_THICKNESS_UM, LayerData
 from fociscope.napari_plugin.writer import write_result
 from fociscope.results import Reconstruction
+from fociscope.results.emitters import emitter_headers, emitter_lines, write_tracks
 from fociscope.results.foci import tabulate_foci
 from fociscope.results.writers import write_result as write_maps
 
@@ -273,6 +276,68 @@ def test_a_map_of_another_size_than_its_summary_is_refused(tmp_path: Path) -> No
     assert reader is not None
     with pytest.raises(FociscopeError, match="1 planes, expected 3"):
         reader(path)
+
+
+def located(folder: Path, frames: int = 1) -> Path:
+    """Write a folder of `fociscope locate` with an emitter in each frame, and one in the first."""
+    count = frames + 1
+    emitters = Emitters(
+        frame=np.array([0, *range(frames)]),
+        x_um=np.full(count, 100.0),
+        y_um=np.full(count, 200.0),
+        depth_um=np.array([700.0, *[300.0] * frames]),
+        x_std_um=np.full(count, 1.0),
+        y_std_um=np.full(count, 2.0),
+        depth_std_um=np.full(count, 3.0),
+        brightness=np.ones(count),
+        probability=np.ones(count),
+        background=np.zeros((frames, 2)),
+        misfit=np.ones(frames),
+    )
+    header, lines = emitter_headers(2), emitter_lines(emitters)
+    for name in header:
+        (folder / name).write_text(header[name] + lines[name])
+    summary = {"kind": "emitters", "imager": IMAGER.model_dump(mode="json", exclude_none=True)}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    write_tracks(folder, emitters, np.array([0, *[1] * frames]))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["emitters.csv", "summary.json"])
+def test_emitters_open_where_they_are_with_their_errors(tmp_path: Path, name: str) -> None:
+    path = str(located(tmp_path) / name)
+    read = get_reader(path)
+    assert read is not None
+    (bars, _, _), (places, looks, kind), _ = read(path)
+
+    assert kind == "points"
+    half_px = IMAGER.square_pitch_um / 2  # from the pixel's middle to its outer corner
+    np.testing.assert_allclose(places[0], [700, 200 + half_px, 100 + half_px])
+    assert looks["units"] == ("um", "um", "um")
+    assert looks["features"]["depth_std_um"].tolist() == [3.0, 3.0]
+    assert looks["face_color"][0] != looks["face_color"][1]
+    np.testing.assert_allclose(bars[0], [places[0] - [3, 0, 0], [6, 0, 0]])
+    np.testing.assert_allclose(bars[4], [places[1] - [0, 2, 0], [0, 4, 0]])
+
+
+def test_emitters_of_a_series_have_frames_and_tracks(tmp_path: Path) -> None:
+    path = str(located(tmp_path, frames=3) / "emitters.csv")
+    read = get_reader(path)
+    assert read is not None
+    _, (places, looks, _), (tracks, _, kind) = read(path)
+
+    assert places[:, 0].tolist() == [0, 0, 1, 2]
+    assert looks["axis_labels"] == ("frame", "depth", "y", "x")
+    assert looks["features"]["frame"].tolist() == [1, 1, 2, 3]
+    assert kind == "tracks"
+    assert tracks[:, :3].tolist() == [[1, 0, 700], [2, 0, 300], [2, 1, 300], [2, 2, 300]]
+
+
+def test_a_table_of_emitters_without_its_summary_is_not_claimed(tmp_path: Path) -> None:
+    located(tmp_path)
+    (tmp_path / "summary.json").unlink()
+
+    assert get_reader(str(tmp_path / "emitters.csv")) is None
 
 
 def test_writer_wants_one_reconstruction(tmp_path: Path) -> None:
