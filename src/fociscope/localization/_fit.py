@@ -28,6 +28,9 @@ REWEIGHTED = 6
 BEYOND_PX = 1.5
 #: Dampings that a step tries.
 DAMPINGS = 6
+#: Eigenvalues of a normal matrix of float32 products, as shares of the greatest, that are no more
+#: than rounding.
+LEAST_EIGENVALUE = 1e-7
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,11 @@ class EmitterFit:
         """Return (emitter, 4, 4): the covariance of x, y, depth and light of each emitter."""
         count = len(self.light)
         normal = self.normal()
-        scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))  # of um, and of any unit of light
-        inverse = scipy.linalg.pinvh(normal / np.outer(scale, scale)) / np.outer(scale, scale)
+        scale = np.sqrt(np.diag(normal))  # of um, and of any unit of light
+        scale[scale == 0] = 1.0  # an emitter without light says nothing of its place
+        values, vectors = scipy.linalg.eigh(normal / np.outer(scale, scale))
+        values = np.maximum(values, LEAST_EIGENVALUE * values[-1])  # of emitters at one place
+        inverse = (vectors / values) @ vectors.T / np.outer(scale, scale)
         own = np.arange(count)[:, None] * np.array([3, 3, 3, 1]) + np.array([0, 1, 2, 3 * count])
         return np.asarray(inverse[own[:, :, None], own[:, None, :]])
 

@@ -47,6 +47,7 @@ from fociscope.workflows._outcome import (
     implausible_frames,
 )
 from fociscope.workflows._run import Run, run_on
+from fociscope.workflows._sparse import sparse_hint
 
 __all__ = ["captures_apart", "reconstruct_batch"]
 
@@ -135,7 +136,7 @@ def reconstruct_batch(
         first=first,
         is_batch=True,
         notes=plan.notes,
-        warnings=found,
+        warnings=(*found, *sparse_hint(first)),
     )
 
 

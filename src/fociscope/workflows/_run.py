@@ -58,6 +58,7 @@ from fociscope.workflows._outcome import (
     implausible_frames,
     quality_warnings,
 )
+from fociscope.workflows._sparse import sparse_hint
 
 __all__ = ["Run", "run_on", "series_warnings"]
 
@@ -168,7 +169,7 @@ class Run:
             title=self.title,
             first=result.frame(0),
             notes=self.series.notes,
-            warnings=quality_warnings(result),
+            warnings=(*quality_warnings(result), *sparse_hint(result.frame(0))),
         )
 
     def written(
@@ -264,7 +265,7 @@ class Run:
             first=first,
             by_parts=True,
             notes=series.notes,
-            warnings=series_warnings(done),
+            warnings=(*series_warnings(done), *sparse_hint(first)),
         )
 
 

@@ -8,6 +8,7 @@ import pytest
 from fociscope.errors import CaptureError, ImagerError
 from fociscope.imager import Imager
 from fociscope.localization import EmitterResponse, Emitters, Locator, NoiseModel, locate_captures
+from fociscope.localization._fit import EmitterFit
 from fociscope.simulation import simulate
 
 FRAME_PX = (40, 40)
@@ -133,6 +134,23 @@ def test_dense_tissue_is_not_explained() -> None:
     found = Locator(IMAGER, FRAME_PX, most=8).locate(tissue)
 
     assert not found.is_explained[0]
+
+
+def test_emitters_at_one_place_or_without_light_gain_nothing(response: EmitterResponse) -> None:
+    places = np.array([[900.0, 700.0, 350.0], [300.0, 400.0, 60.0], [900.0, 700.0, 350.0]])
+    images, gradients = response(places)
+    light = np.array([1.0, 0.0, 1.0])
+    mean = light @ images
+    weight = np.full(response.pixels, NOISE**-2)
+    fit = EmitterFit(places, light, np.zeros(2), mean, weight, 0.0, images, gradients)
+
+    assert (np.einsum("eii->ei", fit.covariance()) > 0).all()
+    gains = fit.gains()
+    assert gains[1] == 0
+    alone = EmitterFit(
+        places[:1], light[:1], np.zeros(2), mean, weight, 0.0, images[:1], gradients[:1]
+    )
+    assert (gains[[0, 2]] < 0.01 * alone.gains()).all()
 
 
 def test_sensor_a_alone_finds_depth_by_the_blur() -> None:
