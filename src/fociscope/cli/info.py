@@ -47,7 +47,9 @@ def info(
     ),
     imager: Annotated[
         Path | None,
-        typer.Option(help="TOML file of the imager of files without dataset.json, for the scales."),
+        typer.Option(
+            help="Imager of files without dataset.json, for the scales and raw counts' layout."
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -60,7 +62,7 @@ def info(
             fields=("overwrite",),
         )
     given_imager = read_imager(imager)
-    sheet, problem, its_imager = _describe(path)
+    sheet, problem, its_imager = _describe(path, given_imager)
     if output is not None:
         if not sheet:
             raise FociscopeError(f"{path}: no samples here to draw; leave out -o.")
@@ -69,7 +71,7 @@ def info(
         raise FociscopeError(problem)
 
 
-def _describe(path: Path) -> tuple[list[Path], str | None, Imager | None]:
+def _describe(path: Path, imager: Imager | None) -> tuple[list[Path], str | None, Imager | None]:
     """Print what something is.
 
     Returns:
@@ -87,11 +89,11 @@ def _describe(path: Path) -> tuple[list[Path], str | None, Imager | None]:
         whole = [path / name for name, how in state.states.items() if how == "whole"]
         return whole, _problem(path, state), state.record.plan.imager
     if path.is_dir() and not is_store(path):
-        return _describe_folder(path), None, None
-    return _describe_file(path), None, None
+        return _describe_folder(path, imager), None, None
+    return _describe_file(path, imager), None, None
 
 
-def _describe_folder(path: Path) -> list[Path]:
+def _describe_folder(path: Path, imager: Imager | None) -> list[Path]:
     """Print what a folder is that is no data set; return files of samples that can be drawn."""
     from fociscope.cli.info_captures import describe_captures
     from fociscope.cli.info_result import JOURNAL, SUMMARY, describe_result
@@ -110,7 +112,7 @@ def _describe_folder(path: Path) -> list[Path]:
         return []
     suffixes = list_suffixes("image")
     if any(entry.suffix.lower() in suffixes for entry in path.iterdir()):
-        describe_captures(path)
+        describe_captures(path, imager)
         return []
     files = dataset_files(path)
     show("Folder of", f"{len(files)} file(s) without {RECORD_NAME}: no checksums to hold")
@@ -119,7 +121,7 @@ def _describe_folder(path: Path) -> list[Path]:
     return files
 
 
-def _describe_file(path: Path) -> list[Path]:
+def _describe_file(path: Path, imager: Imager | None) -> list[Path]:
     """Print what a file, a store or a name is; return it where it holds samples to be drawn."""
     from fociscope.cli.info_captures import describe_captures, is_published
     from fociscope.cli.info_result import SUMMARY, describe_result
@@ -140,7 +142,7 @@ def _describe_file(path: Path) -> list[Path]:
         _describe_layout(path)
         return [path]
     else:
-        describe_captures(path)
+        describe_captures(path, imager)
     return []
 
 

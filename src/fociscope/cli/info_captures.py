@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from fociscope.errors import printable
 from fociscope.files import open_captures
 from fociscope.files.captures.reader import is_published
 
+if TYPE_CHECKING:
+    from fociscope.imager import Imager
+
 __all__ = ["describe_captures", "is_published"]
 
 STEP_VALUES = 2**24
@@ -18,16 +22,18 @@ STEP_VALUES = 2**24
 PAIRS_LISTED = 5
 
 
-def describe_captures(path: Path) -> None:
+def describe_captures(path: Path, imager: Imager | None = None) -> None:
     """Say what captures hold, and how their files are understood; all frames are read.
 
     Args:
         path: File, folder or pattern, or an array in a file, as for `open_captures`.
+        imager: Imager whose layout the raw counts have; None for images.
 
     Raises:
         FileFormatError: They cannot be read.
     """
-    with open_captures([path], allow_non_finite=True) as series:
+    order = None if imager is None else imager.pixel_order()
+    with open_captures([path], allow_non_finite=True, pixel_order=order) as series:
         frames, sensors, height, width = series.shape
         sides = "sensors A and B" if sensors == 2 else "sensor A alone"
         show("Captures", f"{path}, {frames} frame(s) of {sides}, {height} x {width} pixels (y, x)")

@@ -23,13 +23,14 @@ from fociscope.errors import FociscopeError, ImagerError
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.limits import read_description
 from fociscope.imager._camera import Camera
+from fociscope.imager._layout import Layout, layout_order
 from fociscope.imager._pixel_response import pixel_centres_um, pixel_response
 from fociscope.imager._presets import PRESETS
 from fociscope.imager.fixed_pattern import FixedPattern
 from fociscope.imager.psf import AngleSelectivePsf, AnyPsf
 from fociscope.imager.registration import Registration
 from fociscope.registry import unknown_name
-from fociscope.typing import Float64Array
+from fociscope.typing import Float64Array, IndexArray
 
 __all__ = ["Boundary", "Imager"]
 
@@ -89,6 +90,10 @@ class Imager(Configuration):
     dead_pixels: tuple[Pixel, ...] = ()
     """(sensor, y, x) of pixels that do not respond, from 0 on; sensor 0 is A, and 1 is B, if there
     is one."""
+    layout: Layout | None = None
+    """Which count of a frame is which pixel, where captures hold raw counts in the order of the
+    readout: `row-major`, `column-major`, `serpentine` (odd rows backwards), or a CSV file with the
+    number of each pixel's count, from 0 on. Left out: captures are images."""
     sensors: Literal[1, 2] = 2
     """1: sensor A alone; 2: A on top and B underneath."""
     gap_um: Annotated[float, Field(gt=0, le=20_000)] = 1000.0
@@ -130,6 +135,8 @@ class Imager(Configuration):
                 f"row_shift_um has {len(self.row_shift_um)} rows, the frame {self.frame_px[0]}"
             )
         self._check_psf_pattern()
+        if self.layout is not None:
+            layout_order(self.layout, self.frame_px)
         for sensor, *place in self.dead_pixels:
             if any(n >= side for n, side in zip(place, self.frame_px, strict=True)):
                 raise ValueError(f"there is no pixel {(sensor, *place)} (sensor, y, x)")
@@ -192,6 +199,19 @@ class Imager(Configuration):
                 "stagger or sensitive rectangle only; see the imager's page for what takes others"
             )
         return self.pixel_pitch_um
+
+    def pixel_order(self) -> IndexArray | None:
+        """Return which of a frame's raw counts is that of each pixel, as `layout` says.
+
+        Returns:
+            (y, x) numbers from 0 on, for `open_captures`; None if captures are images.
+
+        Examples:
+            >>> from fociscope.imager import Imager
+            >>> Imager(frame_px=(2, 3), layout="serpentine").pixel_order().tolist()
+            [[0, 1, 2], [5, 4, 3]]
+        """
+        return None if self.layout is None else layout_order(self.layout, self.frame_px)
 
     def pixel_centres_um(self) -> Float64Array:
         """Return where the pixels' sensitive areas lie.
@@ -362,6 +382,8 @@ class Imager(Configuration):
                 f"captures of {of[0]} x {of[1]} pixels"
             )
         changes: dict[str, object] = {}
+        if self.layout is not None:  # it is of whole frames, and has been followed
+            changes["layout"] = None
         if self.dead_pixels and of == self.frame_px:
             changes["dead_pixels"] = tuple(
                 (sensor, row - y, column - x)

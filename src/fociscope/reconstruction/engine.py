@@ -198,7 +198,7 @@ class Model:
         self, paths: Path | str | Sequence[Path | str]
     ) -> tuple[Float32Array, tuple[str, ...], Float64Array | None]:
         """Read captures, and hold their pixels against the imager; their names and times."""
-        with open_captures(paths) as series:
+        with open_captures(paths, pixel_order=self.imager.pixel_order()) as series:
             check_pixel_size(series.pixel_size_um, self.imager)
             captures = series.read()
             time_s = None if series.time_s is None else np.array(series.time_s, np.float64)

@@ -63,8 +63,9 @@ def inputs(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 def imager_sha256(imager: Imager) -> str:
     """Return the SHA-256 of all that an imager's description says."""
-    # Under the boundary's former name, so that a series that was begun with it can go on.
+    # As it was written formerly, so that a series that was begun then can go on.
     content = imager.model_dump_json().replace('"boundary":"reflect"', '"boundary":"surround"')
+    content = content.replace('"layout":null,', "")
     return hashlib.sha256(content.encode()).hexdigest()
 
 

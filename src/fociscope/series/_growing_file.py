@@ -17,7 +17,7 @@ from fociscope.files import CaptureSeries, open_captures
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.preparation import Preparation, prepared
 from fociscope.results.tables import as_written
-from fociscope.typing import BoolArray, Float32Array
+from fociscope.typing import BoolArray, Float32Array, IndexArray
 
 __all__ = [
     "CompleteFrame",
@@ -80,6 +80,8 @@ class ReadSettings:
     """Let NaN and infinity pass, as for captures whose bad pixels are filled."""
     pages: PageMeaning = "auto"
     """What pages are where a file does not say."""
+    pixel_order: IndexArray | None = None
+    """Of raw counts; None for images."""
 
     @contextmanager
     def opened(self, paths: Sequence[Path], pages: PageMeaning) -> Iterator[CaptureSeries]:
@@ -90,7 +92,11 @@ class ReadSettings:
             CaptureError: another number of sensors, or the crop goes beyond the frame.
         """
         with open_captures(
-            paths, pages=pages, allow_non_finite=self.allow_non_finite, growing=True
+            paths,
+            pages=pages,
+            allow_non_finite=self.allow_non_finite,
+            growing=True,
+            pixel_order=self.pixel_order,
         ) as series:
             if series.shape[1] != self.sensors:
                 raise CaptureError(

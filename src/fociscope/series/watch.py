@@ -117,6 +117,7 @@ def watch_captures(
             preparation=options.preparation,
             allow_non_finite=correction is not None,
             pages=options.pages,
+            pixel_order=model.imager.pixel_order(),
         )
         before = output.frames
         watch = _MapFollower(model, source, output, each, black_level_counts)

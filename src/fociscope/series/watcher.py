@@ -26,6 +26,7 @@ from fociscope.series._growing_file import (
     frame_number,
     has_lasted,
 )
+from fociscope.typing import IndexArray
 
 __all__ = [
     "GIVEN_UP_S",
@@ -69,6 +70,7 @@ def watch_paths(
     preparation: Preparation,
     allow_non_finite: bool = False,
     pages: PageMeaning = "auto",
+    pixel_order: IndexArray | None = None,
 ) -> Watcher:
     """Follow a folder (or sensor A's and sensor B's), or a growing TIFF stack (or two).
 
@@ -80,6 +82,7 @@ def watch_paths(
         allow_non_finite: let NaN and infinity pass, as for captures whose bad pixels are filled.
         pages: what pages are where a file does not say. In a stack that grows they are A and B in
             turns for a model of two sensors, and otherwise frames.
+        pixel_order: of raw counts, as for `open_captures`.
 
     Raises:
         CaptureError: there is nothing such to follow, or frames are to be averaged.
@@ -91,7 +94,7 @@ def watch_paths(
             f"{len(paths)} path(s) to follow, expected 1 to {sensors} for a model of {sensors} "
             "sensor(s): what holds all, or one of sensor A and one of sensor B"
         )
-    settings = ReadSettings(sensors, preparation, allow_non_finite, pages)
+    settings = ReadSettings(sensors, preparation, allow_non_finite, pages, pixel_order)
     if check_followed(paths):
         return FolderWatcher(paths, known, settings)
     return StackWatcher(paths, known, settings)

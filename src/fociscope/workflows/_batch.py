@@ -39,7 +39,7 @@ from fociscope.series.frames import FrameOptions
 from fociscope.series.options import THREADS, ReconstructionOptions
 from fociscope.series.series import LONG_FRAMES, work_identity
 from fociscope.typing import Progress
-from fociscope.workflows._loading import loaded_correction, loaded_model
+from fociscope.workflows._loading import loaded_correction, loaded_model, named_order
 from fociscope.workflows._outcome import (
     MOST_NAMED,
     ReconstructionOutcome,
@@ -313,7 +313,10 @@ class _Batch:
         options = replace(self.options, batch=False, by_parts=None, resume=False)
         has_bad_pixels = bool(options.chip_files[2])
         with open_captures(
-            list(group), pages=options.pages, allow_non_finite=has_bad_pixels
+            list(group),
+            pages=options.pages,
+            allow_non_finite=has_bad_pixels,
+            pixel_order=named_order(options),
         ) as files:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")

@@ -20,7 +20,7 @@ from fociscope.reconstruction.preparation import Preparation, prepared
 from fociscope.results.provenance import provenance
 from fociscope.series.options import ReconstructionOptions
 from fociscope.simulation.dataset_record import RECORD_NAME, read_record
-from fociscope.typing import Float32Array
+from fociscope.typing import Float32Array, IndexArray
 
 __all__ = [
     "as_paths",
@@ -29,6 +29,7 @@ __all__ = [
     "loaded_correction",
     "loaded_model",
     "named_imager",
+    "named_order",
     "sources",
     "title_of",
     "with_model",
@@ -108,6 +109,12 @@ def named_imager(options: ReconstructionOptions) -> Imager | None:
     return imager if imager is None or isinstance(imager, Imager) else Imager.load(imager)
 
 
+def named_order(options: ReconstructionOptions) -> IndexArray | None:
+    """Return the order of raw counts that the imager of options states; None for images."""
+    imager = named_imager(options)
+    return None if imager is None else imager.pixel_order()
+
+
 def data_set_imager(paths: Sequence[Path]) -> Imager | None:
     """Return the imager of the data set that files belong to, by the record beside them.
 
@@ -156,7 +163,10 @@ def _chip_frames(
     if len(paths) == 2 and _is_same(*paths):
         paths, is_shared = paths[:1], True
     each = options.preparation.model_copy(update={"average": 1})
-    with open_captures(paths, pages=options.pages, allow_non_finite=True) as series:
+    order = named_order(options)
+    with open_captures(
+        paths, pages=options.pages, allow_non_finite=True, pixel_order=order
+    ) as series:
         frames, own, *frame_px = series.shape
         if is_shared and own < sensors:
             one = series

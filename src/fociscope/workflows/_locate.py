@@ -26,7 +26,13 @@ from fociscope.results.tables import TIME, Labels
 from fociscope.series.folder import EmittersFolder, open_folder
 from fociscope.series.series import LONG_FRAMES, captures_identity
 from fociscope.typing import Progress
-from fociscope.workflows._loading import as_paths, loaded_correction, named_imager, title_of
+from fociscope.workflows._loading import (
+    as_paths,
+    loaded_correction,
+    named_imager,
+    named_order,
+    title_of,
+)
 from fociscope.workflows._locate_options import LocateOptions, LocateOutcome
 from fociscope.workflows._locating import ADVICE, Locating, located_imager
 from fociscope.workflows._outcome import MOST_NAMED
@@ -92,7 +98,10 @@ def locate(
     options = options or LocateOptions()
     named, shared = as_paths(paths), options.of_captures
     with open_captures(
-        named, pages=options.pages, allow_non_finite=bool(shared.chip_files[2])
+        named,
+        pages=options.pages,
+        allow_non_finite=bool(shared.chip_files[2]),
+        pixel_order=named_order(shared),
     ) as files:
         series = prepared(files, options.preparation)
         _, sensors, height, width = files.shape

@@ -16,7 +16,13 @@ from fociscope.series.folder import EmittersFolder, frame_names, open_folder
 from fociscope.series.following import Follower, Latency, WatchState
 from fociscope.series.watcher import Watcher, watch_paths
 from fociscope.typing import Float32Array
-from fociscope.workflows._loading import as_paths, loaded_correction, named_imager, title_of
+from fociscope.workflows._loading import (
+    as_paths,
+    loaded_correction,
+    named_imager,
+    named_order,
+    title_of,
+)
 from fociscope.workflows._locate_options import LocateOptions, LocateOutcome
 from fociscope.workflows._locating import Locating, located_imager
 from fociscope.workflows._watch import FirstCapture, waiting_warnings
@@ -97,6 +103,7 @@ def watch_emitters(
             preparation=options.preparation,
             allow_non_finite=run.correction is not None,
             pages=options.pages,
+            pixel_order=named_order(shared),
         )
         before, title = folder.frames, title_of(followed, 1)
         watch = _EmitterFollower(

@@ -29,6 +29,7 @@ from fociscope.workflows._loading import (
     loaded_correction,
     loaded_model,
     named_imager,
+    named_order,
     with_model,
 )
 from fociscope.workflows._outcome import ReconstructionOutcome, ReconstructionPlan
@@ -98,7 +99,10 @@ def reconstruct(
             batch, Path(output), options, title=title, progress=progress, on_plan=on_plan
         )
     with open_captures(
-        named, pages=options.pages, allow_non_finite=bool(options.chip_files[2])
+        named,
+        pages=options.pages,
+        allow_non_finite=bool(options.chip_files[2]),
+        pixel_order=named_order(options),
     ) as files:
         run = run_on(files, named, options, progress, output=Path(output), title=title)
         by_parts = run.is_by_parts()
@@ -224,7 +228,12 @@ def _of_files(
 ) -> Reconstruction:
     """Reconstruct all captures of files in memory."""
     has_bad_pixels = bool(options.chip_files[2])
-    with open_captures(paths, pages=options.pages, allow_non_finite=has_bad_pixels) as files:
+    with open_captures(
+        paths,
+        pages=options.pages,
+        allow_non_finite=has_bad_pixels,
+        pixel_order=named_order(options),
+    ) as files:
         run = run_on(files, paths, options, progress)
         return run.in_memory(run.loaded_model())
 

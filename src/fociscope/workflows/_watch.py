@@ -27,6 +27,7 @@ from fociscope.workflows._loading import (
     loaded_correction,
     loaded_model,
     named_imager,
+    named_order,
     sources,
     title_of,
     with_model,
@@ -177,6 +178,7 @@ class FirstCapture:
             preparation=Preparation(),
             allow_non_finite=True,
             pages=self.options.pages,
+            pixel_order=named_order(self.options),
         )
 
         def look() -> tuple[int, int] | None:

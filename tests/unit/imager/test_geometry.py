@@ -18,6 +18,7 @@ CHANGED = Imager(
     sensitive_offset_um=(-0.7, 1 / 3),
     row_shift_um=(0.0, 1 / 7),
     dead_pixels=((0, 35, 79), (0, 1, 2)),
+    layout="serpentine",
     sensors=1,
     gap_um=1 / 3 * 1e4,
     boundary="reflect",

@@ -19,6 +19,7 @@ import numpy as np
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.captures._array_files import open_named_arrays
 from fociscope.files.captures._sets import InputPath, list_images, resolve, set_stack
+from fociscope.files.captures.layout import in_layout
 from fociscope.files.captures.pairing import Pairs, check_sides, pair_by_name, pair_sets, sensor_of
 from fociscope.files.captures.series import CaptureSeries, refusing_non_finite
 from fociscope.files.formats._stacks import Stack, size
@@ -27,7 +28,7 @@ from fociscope.files.formats._times import disagreeing
 from fociscope.files.images.reader import open_image
 from fociscope.files.published.images_depth import SENSOR_A, SENSOR_B, ImagesDepthFile
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits
-from fociscope.typing import Float32Array
+from fociscope.typing import Float32Array, IndexArray
 
 __all__ = ["PageMeaning", "list_images", "open_captures", "read_captures", "sort_captures"]
 
@@ -85,6 +86,7 @@ def open_captures(
     pages: PageMeaning = "auto",
     allow_non_finite: bool = False,
     growing: bool = False,
+    pixel_order: IndexArray | None = None,
 ) -> Iterator[CaptureSeries]:
     """Open a capture, or a series of them, of which only what is asked for is read.
 
@@ -108,6 +110,8 @@ def open_captures(
             are filled later; otherwise reading them is refused.
         growing: Whether one or two image files are still being written: frames of which A or B is
             missing count as `incomplete`, and an incomplete page is refused only when it is read.
+        pixel_order: (y, x) which of a frame's counts is that of each pixel, as
+            `Imager.pixel_order` returns it; None for captures that are images.
 
     Yields:
         The open series; files are closed when the block ends.
@@ -155,6 +159,8 @@ def open_captures(
                 f"{found.path.name}:/{found.inner}" for found in given if found.inner is not None
             ),
         )
+        if pixel_order is not None:
+            series = in_layout(series, pixel_order)
         yield series if allow_non_finite else refusing_non_finite(series)
 
 
