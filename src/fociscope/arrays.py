@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import operator
+import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Literal, TypeGuard
+from typing import Literal, ParamSpec, TypeGuard, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fociscope.errors import CaptureError, FociscopeError
+from fociscope.errors import CaptureError, FociscopeError, whole_number
 from fociscope.typing import ArrayLike
 
-__all__ = ["ArrayLike", "as_tensor", "check_result", "is_path", "like", "whole_number"]
+__all__ = [
+    "ArrayLike",
+    "as_tensor",
+    "check_result",
+    "is_path",
+    "like",
+    "whole_number",
+    "without_autocast",
+]
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 
 def as_tensor(array: ArrayLike, *, device: torch.device | None = None) -> Tensor:
@@ -37,28 +48,27 @@ def as_tensor(array: ArrayLike, *, device: torch.device | None = None) -> Tensor
         )
     if tensor.layout != torch.strided:
         raise CaptureError("expected a dense array, got a sparse one; make it dense first")
+    if tensor.is_quantized or tensor.is_meta:
+        kind = "a quantized one" if tensor.is_quantized else "one without values (meta)"
+        raise CaptureError(f"expected an array of plain numbers, got {kind}; convert it first")
     if tensor.dtype not in (torch.float32, torch.float64) or isinstance(array, float | list):
         tensor = tensor.to(torch.float32)
     return tensor if device is None else tensor.to(device)
 
 
-def whole_number(value: object, what: str, *, error: type[FociscopeError]) -> int:
-    """Return a whole number of any type as an `int`.
+def without_autocast(function: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Return a function that computes in its own numbers, in whatever autocast region it is called.
 
     Args:
-        value: Number, of Python or NumPy.
-        what: Its name, for the message.
-        error: Type of the error.
-
-    Raises:
-        FociscopeError: If it is no whole number, or a truth value; of the type `error`.
+        function: Function, or method, that computes with torch.
     """
-    try:
-        if isinstance(value, bool | np.bool_):
-            raise TypeError
-        return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise error(f"{what} must be a whole number; got {value!r:.60}") from None
+
+    @functools.wraps(function)
+    def alone(*given: Given.args, **named: Given.kwargs) -> Result:
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            return function(*given, **named)
+
+    return alone
 
 
 def is_path(value: object) -> TypeGuard[Path | str | Sequence[Path | str]]:
@@ -70,13 +80,14 @@ def is_path(value: object) -> TypeGuard[Path | str | Sequence[Path | str]]:
 
 def _from_numpy(values: object) -> Tensor:
     """Return what NumPy takes for an array of numbers as a tensor."""
-    if isinstance(values, np.ma.MaskedArray):
-        if np.ma.is_masked(values):
+    parts = values if isinstance(values, list | tuple) else [values]
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        if any(np.ma.is_masked(part) for part in parts):
             raise CaptureError(
                 "expected an array of which every value counts, got a masked one; fill the masked "
                 "values, or mark bad pixels in the preparation"
             )
-        values = values.data
+        values = np.asarray(values)
     try:
         array = np.asarray(values)
     except ValueError as cause:

@@ -48,7 +48,7 @@ _CUSTOM = "configuration"
 #: So many errors of one file are listed.
 MOST_ERRORS = 20
 #: Parts of one name, names, and values in lists, that a TOML file may hold.
-_MOST_PARTS, _MOST_NAMES, _MOST_VALUES = 32, 20_000, 100_000
+_MOST_PARTS, _MOST_NAMES, _MOST_VALUES = 32, 5_000, 100_000
 _TOML_PIECE = re.compile(rb"([^,\[\]{}=\n#]*)([,\[\]{}=\n#]|$)")
 _TOML_NUMBER = re.compile(rb"\s*[+-]?\d[\d_]*\.\d[\d_]*(?:[eE][+-]?\d+)?\s*$")
 _TOML_HEADER = re.compile(rb"(?m)^\s*\[")
@@ -314,7 +314,7 @@ def load_toml(content: bytes) -> dict[str, Any]:
         Tables and values by name.
 
     Raises:
-        ValueError: if it is no TOML, has a name of more than 32 parts or more than 20,000 names, or
+        ValueError: if it is no TOML, has a name of more than 32 parts or more than 5,000 names, or
             more than 100,000 values in its lists.
         RecursionError: if its lists are nested too deep.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import unicodedata
 import warnings
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = [
     "harmless",
     "one_line",
     "printable",
+    "whole_number",
 ]
 
 
@@ -174,3 +176,22 @@ def one_line(error: BaseException, length: int = 160) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     text = "".join(letter if letter.isprintable() else "?" for letter in text)  # from the file
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def whole_number(value: object, what: str, *, error: type[FociscopeError]) -> int:
+    """Return a whole number of any type as an `int`.
+
+    Args:
+        value: Number, of Python or NumPy.
+        what: Its name, for the message.
+        error: Type of the error.
+
+    Raises:
+        FociscopeError: If it is no whole number, or a truth value; of the type `error`.
+    """
+    try:
+        if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):  # of NumPy, too
+            raise TypeError
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise error(f"{what} must be a whole number; got {value!r:.60}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from fociscope.files.captures.calibration_stack import (
     read_stack,
 )
 from fociscope.files.images.reader import read_image
-from fociscope.files.safe.atomic import atomic_folder
+from fociscope.files.safe.atomic import atomic_folder, locked_folder
 from fociscope.files.safe.checksum import sha256
 from fociscope.imager.geometry import Imager
 from fociscope.typing import Progress
@@ -121,30 +122,33 @@ def calibrate(
     """
     if output is not None:
         check_output(output, overwrite=overwrite)
-    depths = read_depths(depth_um) if isinstance(depth_um, str | Path) else depth_um
-    measured = read_stack(stack, depth_um=depths, sensor_b=sensor_b, variable=variable)
-    for note in measured.notes:
-        warnings.warn(note, FociscopeWarning, stacklevel=2)
-    start = _start(imager, measured.pixel_pitch_um, pixel_pitch_um, gap_um)
-    _check_plausible(measured, Path(stack), start)
-    if start_values:
-        start = start.with_(psf=start_psf(start, model, start_values=start_values))
-    options: dict[str, Any] = {
-        "imager": start if output is None else start.with_(name=Path(output).stem),
-        "model": model,
-        "saturation_counts": saturation_counts,
-        "progress": progress,
-    }
-    if target is None:
-        calibration = calibrate_beads(
-            measured, fit_depth_offset=fit_depth_offset, radial=radial, **options
-        )
-    else:
-        calibration = calibrate_target(measured, read_image(Path(target)), **options)
-    if output is not None:
-        inputs = [file_of(Path(path))[0] for path in (stack, sensor_b, target) if path is not None]
-        save_calibration(calibration, output, inputs=inputs, draw=draw, overwrite=overwrite)
-    return calibration
+    with nullcontext() if output is None else locked_folder(Path(output).absolute().parent):
+        depths = read_depths(depth_um) if isinstance(depth_um, str | Path) else depth_um
+        measured = read_stack(stack, depth_um=depths, sensor_b=sensor_b, variable=variable)
+        for note in measured.notes:
+            warnings.warn(note, FociscopeWarning, stacklevel=2)
+        start = _start(imager, measured.pixel_pitch_um, pixel_pitch_um, gap_um)
+        _check_plausible(measured, Path(stack), start)
+        if start_values:
+            start = start.with_(psf=start_psf(start, model, start_values=start_values))
+        options: dict[str, Any] = {
+            "imager": start if output is None else start.with_(name=Path(output).stem),
+            "model": model,
+            "saturation_counts": saturation_counts,
+            "progress": progress,
+        }
+        if target is None:
+            calibration = calibrate_beads(
+                measured, fit_depth_offset=fit_depth_offset, radial=radial, **options
+            )
+        else:
+            calibration = calibrate_target(measured, read_image(Path(target)), **options)
+        if output is not None:
+            inputs = [
+                file_of(Path(path))[0] for path in (stack, sensor_b, target) if path is not None
+            ]
+            save_calibration(calibration, output, inputs=inputs, draw=draw, overwrite=overwrite)
+        return calibration
 
 
 def check_output(output: Path | str, *, overwrite: bool = False) -> None:
@@ -218,7 +222,7 @@ def save_calibration(
         ['chip.toml', 'chip.calibration.json']
     """
     output, measured = Path(output), inputs or []
-    with atomic_folder(output.parent, overwrite=True, shared=True) as part:
+    with atomic_folder(output.parent, overwrite=True, again=True) as part:
         check_output(output, overwrite=overwrite)
         written = calibration.write_into(
             part, output.name, inputs=[_input(path) for path in measured]

@@ -236,7 +236,9 @@ class Camera(Configuration):
         Returns:
             (...) photons per exposure.
         """
-        snr2 = torch.as_tensor(10.0, dtype=torch.float32) ** (torch.as_tensor(peak_snr_db) / 10)
+        is_number = isinstance(peak_snr_db, int | float)  # of no precision of its own
+        level = torch.as_tensor(peak_snr_db, dtype=torch.float32 if is_number else None)
+        snr2 = torch.as_tensor(10.0, dtype=torch.float32) ** (level / 10)
         electrons = (snr2 + torch.sqrt(snr2**2 + 4 * snr2 * self.floor_variance_e2)) / 2
         return electrons / self.quantum_efficiency
 

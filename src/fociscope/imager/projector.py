@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fociscope.arrays import ArrayLike, as_tensor, like
+from fociscope.arrays import ArrayLike, as_tensor, like, without_autocast
 from fociscope.errors import ImagerError
 from fociscope.imager.projection import Projection, distances_um
 
@@ -80,6 +80,7 @@ class LayerProjector:
         self.memory_bytes = memory_bytes
         self.parameter_range = parameter_range
 
+    @without_autocast
     def A(
         self, layers: ArrayLike, depth_um: ArrayLike, **psf_parameters: Tensor
     ) -> Tensor | np.ndarray:
@@ -112,6 +113,7 @@ class LayerProjector:
         captures = projection.A(x.reshape(-1, *x.shape[-3:]))
         return like(captures.reshape(*x.shape[:-3], *captures.shape[-3:]), layers)
 
+    @without_autocast
     def A_adjoint(
         self, captures: ArrayLike, depth_um: ArrayLike, **psf_parameters: Tensor
     ) -> Tensor | np.ndarray:

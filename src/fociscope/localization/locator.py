@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from fociscope.arrays import ArrayLike, as_tensor
+from fociscope.arrays import ArrayLike, as_tensor, without_autocast
 from fociscope.errors import CaptureError, ImagerError
 from fociscope.imager import Imager
 from fociscope.localization._detect import FilterBank
@@ -78,6 +78,7 @@ class Locator:
         """Least and greatest depth of an emitter, in um."""
         return self._response.depth_range_um
 
+    @without_autocast
     def locate(
         self,
         captures: ArrayLike,

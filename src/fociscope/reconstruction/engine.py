@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from fociscope.arrays import as_tensor, is_path, whole_number
 from fociscope.devices import Precision, pick_device, pick_precision
-from fociscope.errors import FociscopeError
+from fociscope.errors import FociscopeError, ImagerError, ModelError
 from fociscope.files import open_captures
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
@@ -312,6 +313,7 @@ class Model:
 def _checked_tile(tile_px: int | None) -> int:
     if tile_px is None:
         return TILE_PX
+    tile_px = whole_number(tile_px, "tile_px", error=FociscopeError)
     if tile_px < LEAST_TILE_PX:
         raise FociscopeError(f"tiles need at least {LEAST_TILE_PX} pixels; got tile_px = {tile_px}")
     return tile_px
@@ -358,8 +360,18 @@ def load_model(
         >>> model.info.name, model.info.layers
         ('layers-ab', 4)
     """
+    if not isinstance(name_or_path, str | PathLike):
+        raise ModelError(
+            f"expected a model's name or path, got {type(name_or_path).__name__}; name one",
+            fields=("model",),
+        )
+    if not isinstance(imager, Imager | str | PathLike | None):
+        raise ImagerError(
+            f"expected an imager, or the path of its file, got {type(imager).__name__}; give one",
+            fields=("imager",),
+        )
     network, info = read_model(find_model(name_or_path))
-    if isinstance(imager, str | Path):
+    if isinstance(imager, str | PathLike):
         imager = Imager.load(imager)
     imager = imager or info.imager
     found = check_imager(imager, info)

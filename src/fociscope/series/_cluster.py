@@ -7,11 +7,13 @@ the time of its parts: the scheduler hands them, with all they need, to another 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import lru_cache
 from importlib import import_module
@@ -19,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fociscope.errors import FociscopeError, one_line
+from fociscope.errors import FociscopeError, one_line, printable
 from fociscope.imager.geometry import Imager
 from fociscope.networks.store import write_model
 from fociscope.reconstruction.engine import Model, load_model
@@ -33,6 +35,8 @@ __all__ = ["computed_on_cluster"]
 PARTS_PER_WORKER = 2
 CONNECT_S = 10
 WAIT_FOR_WORKERS_S = 60
+#: What comes of an address at which no scheduler answers, or something else does.
+_NO_SCHEDULER = (OSError, ValueError, TypeError, AssertionError, RuntimeError, MemoryError)
 
 
 def computed_on_cluster(
@@ -62,19 +66,48 @@ def computed_on_cluster(
         ) from None
     with ExitStack() as opened:
         try:
+            _check_scheduler(distributed, address)
             client = opened.enter_context(
                 distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
             )
             client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS_S)
-        except (OSError, ValueError, TypeError) as error:
+        except _NO_SCHEDULER as error:
+            where = printable(address) or "an empty address"
             raise FociscopeError(
-                f"no dask scheduler with workers answers at {address} ({one_line(error)}); start "
+                f"no dask scheduler with workers answers at {where} ({one_line(error)}); start "
                 "'dask scheduler' and 'dask worker', and give the scheduler's address, such as "
                 "tcp://127.0.0.1:8786"
             ) from None
         for worker, its in client.run(version, "fociscope", on_error="return").items():
             _check_version(worker, its)
         yield from _in_order(client, _Sent.from_model(model), series, parts, options, names)
+
+
+def _check_scheduler(distributed: Any, address: str) -> None:
+    """Have a scheduler say what it is, in a bounded time.
+
+    A client bounds its attempts to connect, but neither the wait for an answer of some other server
+    that listens there, nor what it reads from it.
+
+    Raises:
+        TimeoutError: nothing answers as a scheduler does.
+        Exception: whatever reading its answer raises.
+    """
+
+    async def ask() -> None:
+        how = distributed.Security().get_connection_args("client")
+        async with distributed.rpc(address, connection_args=how, timeout=CONNECT_S) as server:
+            await server.identity()
+
+    async def ask_in_time() -> None:
+        try:
+            await asyncio.wait_for(ask(), CONNECT_S)
+        except TimeoutError:
+            raise TimeoutError(f"no answer in {CONNECT_S} s") from None
+
+    # In a thread of its own, as a notebook runs a loop of events already.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, ask_in_time()).result()
 
 
 def _in_order(

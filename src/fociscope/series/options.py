@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from fociscope.devices import Precision
-from fociscope.errors import FociscopeError
+from fociscope.errors import FociscopeError, whole_number
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.imager.geometry import Imager
 from fociscope.reconstruction.preparation import Preparation
@@ -98,6 +98,10 @@ class ReconstructionOptions:
 
     def __post_init__(self) -> None:
         """Check the fields, and keep every selection as a tuple."""
+        for name in ("layers", "tile_px"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, whole_number(value, name, error=FociscopeError))
         levels = _levels(self.dark)
         object.__setattr__(self, "dark", levels or _paths(cast(Paths, self.dark)))
         for name in ("flat", "bad_pixels"):

@@ -11,7 +11,7 @@ from types import EllipsisType
 import numpy as np
 import torch
 
-from fociscope.arrays import whole_number
+from fociscope.arrays import whole_number, without_autocast
 from fociscope.errors import SceneError
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
@@ -146,6 +146,7 @@ def draw_depths(
     return (free + min_separation_um * np.arange(layers)).astype(np.float32)
 
 
+@without_autocast
 def simulate(
     count: int,
     *,

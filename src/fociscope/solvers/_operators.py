@@ -174,9 +174,9 @@ class SpectralOperator:
     def frequencies_per_px(self, mirrored: bool) -> tuple[Tensor, Tensor]:
         """Return (ky,) and (kx,): cycles per pixel of each basis function."""
         if mirrored:
-            y, x = (torch.arange(n) / (2 * n) for n in self.transfer.shape[-2:])
+            y, x = (_counted(torch.arange(n)) / (2 * n) for n in self.transfer.shape[-2:])
         else:
-            y, x = (_quadrant_order(n) / n for n in self.transfer.shape[-2:])
+            y, x = (_counted(_quadrant_order(n)) / n for n in self.transfer.shape[-2:])
         return y, x
 
     def A(self, layers: Tensor) -> Tensor:
@@ -288,6 +288,11 @@ def _frame_basis(pixels: int, grid: int) -> Tensor:
 
 
 @lru_cache(maxsize=16)
+def _counted(whole: Tensor) -> Tensor:
+    """Return whole numbers as float32, whatever torch's default is."""
+    return whole.to(torch.float32)
+
+
 def _quadrant_order(grid: int) -> Tensor:
     """Return the frequency of each basis function: cosines 0 ... grid // 2, then the sines."""
     cosines = torch.arange(grid // 2 + 1)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fociscope.arrays import ArrayLike, as_tensor, check_result, like
+from fociscope.arrays import ArrayLike, as_tensor, check_result, like, without_autocast
 from fociscope.errors import CaptureError, SolverError
 from fociscope.imager import Imager
 from fociscope.residuals import relative_residual
@@ -210,6 +210,7 @@ class Problem:
         """Return A of some scenes."""
         return operator_at(self.imager, self.depth_um[scenes], self.frame_px)
 
+    @without_autocast
     def map_chunks(self, solve: Callable[[Operator, slice], ChunkSolution]) -> Solution:
         """Solve all scenes, as many at a time as a cache holds, and join what is found.
 

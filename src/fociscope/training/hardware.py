@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,8 +17,12 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 
 from fociscope.devices import pick_device
 from fociscope.errors import FociscopeError, RecipeError
+from fociscope.files.safe.atomic import locked_folder
 
-__all__ = ["ComputeSettings", "end_other_processes", "is_lost_contact"]
+__all__ = ["ComputeSettings", "end_other_processes", "is_lost_contact", "only_run_in"]
+
+#: Variables in which launchers of several processes say the number of this one, or of its node.
+_NUMBERS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK", "NODE_RANK", "GROUP_RANK")
 
 _ABLE = {
     "cpu": ("32-true", "bf16-mixed"),
@@ -134,3 +140,19 @@ def end_other_processes(launcher: Any, grace_s: float = 3.0) -> None:
             process.wait(max(0.0, deadline - time.monotonic()))
         process.kill()
         process.wait()
+
+
+@contextmanager
+def only_run_in(folder: Path, *, again: bool = False) -> Iterator[None]:
+    """Keep the folder of a run to it: to its first process, as only that one writes.
+
+    Args:
+        folder: Folder of the run.
+        again: Whether this process may keep it already.
+
+    Raises:
+        FociscopeError: if another run is writing there, or the disk refuses.
+    """
+    is_first = all(os.environ.get(name, "0") == "0" for name in _NUMBERS)
+    with locked_folder(folder, again=again) if is_first else nullcontext():
+        yield

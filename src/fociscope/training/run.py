@@ -33,7 +33,12 @@ from fociscope.training._curves import CurvesFile, tensorboard_logger
 from fociscope.training._file_scenes import FileBatches
 from fociscope.training._module import SECONDS, TrainingModule
 from fociscope.training._progress_callback import ProgressCallback
-from fociscope.training.hardware import ComputeSettings, end_other_processes, is_lost_contact
+from fociscope.training.hardware import (
+    ComputeSettings,
+    end_other_processes,
+    is_lost_contact,
+    only_run_in,
+)
 from fociscope.training.live_scenes import LiveScenes
 from fociscope.training.progress import (
     TrainingProgress,
@@ -198,8 +203,10 @@ def train(
         compute.check(each.optimisation.precision)
     if progress is not None:
         run = _Run(out, data, start_from, compute, tensorboard, progress)
-        return _train_stages(recipe, run, resume=resume)
-    with progress_listeners(show_progress=show_progress, report=report) as listeners:
+        with only_run_in(out, again=True):
+            return _train_stages(recipe, run, resume=resume)
+    listening = progress_listeners(show_progress=show_progress, report=report)
+    with only_run_in(out), listening as listeners:
         progress = TrainingProgress(stage_phases(recipe, from_files=data is not None), listeners)
         run = _Run(out, data, start_from, compute, tensorboard, progress)
         return _train_stages(recipe, run, resume=resume)

@@ -154,21 +154,22 @@ def reconstruct_captures(
     options = options or ReconstructionOptions()
     if is_path(captures):
         return _of_files(as_paths(captures), options, progress)
-    captures = cast(ArrayLike, captures)
-    *lead, height, width = np.shape(captures)
-    sensors = lead[-1] if lead else 2
+    raw = np.asarray(as_tensor(cast(ArrayLike, captures)).detach().cpu())
+    if raw.ndim < 3:
+        raise CaptureError(f"captures need the axes (..., sensor, y, x); got the shape {raw.shape}")
+    *lead, height, width = raw.shape
+    sensors = lead[-1]
     options = with_model(options, sensors)
     if options.preparation != Preparation():
-        captures = _prepared_array(np.asarray(captures, np.float32), options.preparation)
+        raw = _prepared_array(raw.astype(np.float32, copy=False), options.preparation)
     model = model or load_model_for(options, (height, width))
-    raw = captures if isinstance(captures, np.ndarray) else np.asarray(as_tensor(captures).cpu())
     black = find_black_level(
         raw[:1] if raw.ndim > 3 else raw,
         stated_black_level(named_imager(options)),
         has_dark=options.has_dark,
     )
     result = model.reconstruct(
-        captures if frame is None else raw[frame if isinstance(frame, int) else list(frame)],
+        raw if frame is None else raw[frame if isinstance(frame, int) else list(frame)],
         layers=options.layers,
         correction=with_black_level(correction or loaded_correction(options, sensors), black),
         tile_px=options.tile_px,

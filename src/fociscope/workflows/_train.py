@@ -9,7 +9,7 @@ from pathlib import Path
 from fociscope.devices import pick_device
 from fociscope.evaluation.card import card_scenes, write_card
 from fociscope.training.export import export_model, export_phases
-from fociscope.training.hardware import ComputeSettings
+from fociscope.training.hardware import ComputeSettings, only_run_in
 from fociscope.training.progress import Phase, TrainingProgress, stage_phases
 from fociscope.training.progress_display import progress_listeners
 from fociscope.training.recipe import Recipe
@@ -98,7 +98,8 @@ def train(
         RecipeError: if the recipe is invalid, there is nothing to resume, or the run, the data or
             the model do not fit it.
         FileFormatError: if a file of `data` cannot be read.
-        FociscopeError: if the device does not exist, or the disk refuses.
+        FociscopeError: if the device does not exist, another run is writing into `output`, or the
+            disk refuses.
 
     Examples:
         >>> import tempfile
@@ -117,7 +118,8 @@ def train(
         Phase(CARD, card_scenes(plan), kind="card"),
     ]
     report = report or _silent
-    with progress_listeners(show_progress=show_progress, report=report) as listeners:
+    listening = progress_listeners(show_progress=show_progress, report=report)
+    with only_run_in(output), listening as listeners:
         progress = TrainingProgress(phases, listeners)
         trained = run(
             plan,

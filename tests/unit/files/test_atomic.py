@@ -231,9 +231,42 @@ def test_a_folder_that_another_process_writes_into_is_refused(tmp_path: Path) ->
         atomic_folder(tmp_path / "out", overwrite=True),
     ):
         pass
-    with locked_folder(tmp_path / "out"), atomic_folder(tmp_path / "out", shared=True) as part:
+    with locked_folder(tmp_path / "out"), atomic_folder(tmp_path / "out", again=True) as part:
         (part / "a").touch()
     assert (tmp_path / "out" / "a").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such locks")
+def test_a_new_folder_that_another_process_writes_is_refused(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "out") as part:
+        (part / "a").touch()
+        with (
+            pytest.raises(FociscopeError, match="out: another process is writing"),
+            atomic_folder(tmp_path / "out"),
+        ):
+            pytest.fail("the body must not run")
+        with atomic_folder(tmp_path / "other"):
+            pass
+    assert names(tmp_path) == ["other", "out", "out/a"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such locks")
+def test_what_a_killed_writer_of_a_new_folder_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".out-0123456789ab").mkdir()
+    (tmp_path / ".out-0123456789ab" / "half").touch()
+    (tmp_path / ".other-0123456789ab").mkdir()
+    with atomic_folder(tmp_path / "out"):
+        pass
+    assert names(tmp_path) == [".other-0123456789ab", "out"]
+
+
+def test_a_folder_that_was_made_for_a_lock_goes_if_it_stays_empty(tmp_path: Path) -> None:
+    with locked_folder(tmp_path / "d"):
+        pass
+    assert names(tmp_path) == []
+    with locked_folder(tmp_path / "d"):
+        (tmp_path / "d" / "a").touch()
+    assert names(tmp_path) == ["d", "d/a"]
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +22,7 @@ import zarr
 
 from fociscope.errors import CaptureError, FociscopeError
 from fociscope.reconstruction import load_model
+from fociscope.series import _cluster
 from fociscope.series import series as module
 from fociscope.series.options import ReconstructionOptions
 from fociscope.series.series import reconstruct_series
@@ -146,3 +150,43 @@ def test_no_scheduler_is_one_line(tmp_path, monkeypatch) -> None:
             ReconstructionOptions(scheduler="tcp://127.0.0.1:9"),
         )
     assert not (tmp_path / "map").exists()
+
+
+@pytest.mark.parametrize("answer", [None, b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_another_server_at_the_address_is_one_line_in_bounded_time(monkeypatch, answer) -> None:
+    """One that says nothing, and one that speaks HTTP."""
+    monkeypatch.setattr(_cluster, "CONNECT_S", 1)
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                if answer is not None:
+                    connection.sendall(answer)
+                    connection.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+    started = time.monotonic()
+    with pytest.raises(
+        FociscopeError, match=r"no dask scheduler .*; start 'dask scheduler'"
+    ) as one:
+        list(
+            _cluster.computed_on_cluster(
+                load_model("layers-ab"), Double(np.zeros((0, 2, 51, 51))), [], None, address
+            )
+        )
+    assert "\n" not in str(one.value)
+    assert time.monotonic() - started < 20
+    server.close()
+
+
+@pytest.mark.parametrize("address", ["", "nonsense", "http://127.0.0.1:1", "inproc://x"])
+def test_addresses_that_are_none_are_one_line(address) -> None:
+    with pytest.raises(FociscopeError, match="no dask scheduler with workers answers at"):
+        list(
+            _cluster.computed_on_cluster(
+                load_model("layers-ab"), Double(np.zeros((0, 2, 51, 51))), [], None, address
+            )
+        )

@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from fociscope.errors import FociscopeError, OutputExistsError, one_line, printable
@@ -43,6 +44,7 @@ _DISK_ERRORS = {
     errno.ENOENT: "there is no such folder, and none can be made; choose another path",
     errno.EEXIST: "something of that name is in the way; choose another path",
     errno.ENOTEMPTY: "something of that name is in the way; choose another path",
+    errno.ELOOP: "its links lead round in a circle; choose another path",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 
@@ -74,6 +76,7 @@ def atomic_path(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """
     path = Path(path).absolute()
     with plain_disk_errors(path):
+        _refuse_loop(path)
         _refuse_existing(path, overwrite)
     with _temporary(path, path.parent) as temporary:
         temporary.touch(exist_ok=False)  # permission trouble shows before the work
@@ -87,7 +90,7 @@ def atomic_path(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(
-    path: Path, overwrite: bool = False, *, shared: bool = False, removes: Sequence[str] = ()
+    path: Path, overwrite: bool = False, *, again: bool = False, removes: Sequence[str] = ()
 ) -> Iterator[Path]:
     """Yield a fresh temporary folder whose content becomes the folder `path` on success.
 
@@ -99,7 +102,7 @@ def atomic_folder(
         path: Folder to write.
         overwrite: Whether to write into a folder that is not empty, replacing files of the same
             names.
-        shared: Whether other processes may write into a folder that exists, meanwhile.
+        again: Whether this thread may keep the folder already (`locked_folder`).
         removes: Names that mean nothing once the new files are there; they are removed.
 
     Yields:
@@ -120,27 +123,29 @@ def atomic_folder(
     """
     path = Path(path).absolute()
     with plain_disk_errors(path):
+        _refuse_loop(path)
         path = path.resolve()  # a link to a folder stays a link
         exists = path.exists()
         if exists and not path.is_dir():
             _refuse_full_folder(path, overwrite)
     # Inside a folder that exists, the temporary one is sure to be on the same disk.
     with (
-        locked_folder(path) if exists and not shared else nullcontext(),
+        locked_folder(path, again=again) if exists else nullcontext(),
         _temporary(path, path if exists else path.parent) as temporary,
     ):
-        if exists and not shared:
+        if exists:
             discard_leftovers([path / path.name])  # of a run that was killed
         _refuse_full_folder(path, overwrite)
         temporary.mkdir()
-        yield temporary
-        _sync_files(temporary)
-        if exists:
-            _move_into(path, temporary, removes)
-        else:
-            _refuse_full_folder(path, overwrite)
-            temporary.rename(path)
-            _sync_folder(path)
+        with nullcontext() if exists else _only_writer(path, temporary):
+            yield temporary
+            _sync_files(temporary)
+            if exists:
+                _move_into(path, temporary, removes)
+            else:
+                _refuse_full_folder(path, overwrite)
+                temporary.rename(path)
+                _sync_folder(path)
 
 
 @contextmanager
@@ -172,6 +177,7 @@ def atomic_tree(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """
     path = Path(path).absolute()
     with plain_disk_errors(path):
+        _refuse_loop(path)
         _refuse_full_folder(path, overwrite)
     with _temporary(path, path.parent) as temporary:
         temporary.mkdir()
@@ -194,46 +200,113 @@ def discard_leftovers(paths: Iterable[Path]) -> list[Path]:
     """Remove what killed writers of `paths` have left beside them; return what was removed."""
     removed = []
     for path in paths:
-        start, end = _hidden(path)
-        name = re.compile(re.escape(start) + "[0-9a-f]{12}" + re.escape(end))
-        for entry in sorted(path.parent.iterdir()) if path.parent.is_dir() else []:
-            if name.fullmatch(entry.name):
-                removed.append(entry)
-                remove(entry)
+        for entry in _hidden_beside(path):
+            removed.append(entry)
+            remove(entry)
     return removed
 
 
 @contextmanager
-def locked_folder(path: Path) -> Iterator[None]:
+def locked_folder(path: Path, *, again: bool = False) -> Iterator[None]:
     """Make a folder and keep it to this process for a while; a killed process keeps nothing.
 
-    Where the system or the disk has no such locks (Windows, some network disks), nothing is kept.
+    Where the system or the disk has no such locks (Windows, some network disks), nothing is kept. A
+    folder that was made for it is removed again if it is still empty.
+
+    Args:
+        path: Folder.
+        again: Whether this thread may keep it already, for a larger job of which this is a part.
 
     Raises:
         FociscopeError: another process is writing there, or the disk refuses.
     """
     with plain_disk_errors(path):
+        _refuse_loop(path)
         if path.exists() and not path.is_dir():
             _refuse_full_folder(path, overwrite=True)
+        is_new = not path.exists()
         path.mkdir(parents=True, exist_ok=True)
-    if sys.platform == "win32":
+        about = path.stat()
+    place = about.st_dev, about.st_ino
+    if again and place in _held.get():
         yield
+        return
+    try:
+        with _flocked(path) as is_locked:
+            if is_locked is False:
+                raise _busy(path)
+            token = _held.set(_held.get() | {place})
+            try:
+                yield
+            finally:
+                _held.reset(token)
+    finally:
+        if is_new:
+            with suppress(OSError):
+                path.rmdir()
+
+
+_held: ContextVar[frozenset[tuple[int, int]]] = ContextVar("held", default=frozenset())
+"""Device and number of the folders that this thread has locked."""
+
+
+def _busy(path: Path) -> FociscopeError:
+    return FociscopeError(
+        f"{printable(path)}: another process is writing into this folder; wait for it, or choose "
+        "another folder."
+    )
+
+
+@contextmanager
+def _flocked(path: Path) -> Iterator[bool | None]:
+    """Lock a folder; yield whether it is ours, False for another's, None where none can be."""
+    if sys.platform == "win32":
+        yield None
         return
     handle = os.open(path, os.O_RDONLY)
     try:
+        is_locked: bool | None = True
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise FociscopeError(
-                    f"{printable(path)}: another process is writing into this folder; wait for it, "
-                    "or choose another folder."
-                ) from None
-            if error.errno not in _NO_LOCKS:
+                is_locked = False
+            elif error.errno in _NO_LOCKS:
+                is_locked = None
+            else:
                 raise
-        yield
+        yield is_locked
     finally:
         os.close(handle)
+
+
+@contextmanager
+def _only_writer(path: Path, temporary: Path) -> Iterator[None]:
+    """Keep the new folder `path` to this process, which writes it as `temporary`.
+
+    What killed writers of it have left beside it is removed.
+
+    Raises:
+        FociscopeError: another process is writing it.
+    """
+    with _flocked(temporary) as is_locked:
+        for entry in _hidden_beside(path) if is_locked else ():
+            if entry == temporary or not entry.is_dir() or entry.is_symlink():
+                continue
+            with suppress(FileNotFoundError), _flocked(entry) as is_left:
+                if is_left is False:
+                    raise _busy(path)
+                if is_left:
+                    shutil.rmtree(entry, ignore_errors=True)
+        yield
+
+
+def _hidden_beside(path: Path) -> list[Path]:
+    """Return what stands beside `path` under hidden names of it."""
+    start, end = _hidden(path)
+    name = re.compile(re.escape(start) + "[0-9a-f]{12}" + re.escape(end))
+    entries = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    return [entry for entry in entries if name.fullmatch(entry.name)]
 
 
 def remove(path: Path) -> None:
@@ -280,6 +353,15 @@ def _temporary(path: Path, folder: Path) -> Iterator[Path]:
             with suppress(OSError):
                 remove(temporary)
         _sync_folder(folder)
+
+
+def _refuse_loop(path: Path) -> None:
+    """Refuse a path on which links lead round in a circle: other calls take it for a new one."""
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:
@@ -399,7 +481,7 @@ def _is_elsewhere(named: object, path: Path) -> bool:
     """Whether an error names a file that has nothing to do with writing `path`."""
     if not isinstance(named, str):
         return False
-    standing = next(folder for folder in path.parents if os.path.lexists(folder))
+    standing = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
     return not Path(named).absolute().is_relative_to(standing)
 
 
