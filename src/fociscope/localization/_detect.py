@@ -55,12 +55,17 @@ class FilterBank:
         padded = np.roll(padded, (1 - height, 1 - width), axis=(-2, -1))
         return np.asarray(np.conj(scipy.fft.rfft2(padded)))
 
-    def _correlated(self, spectra: Complex64Array, images: Float64Array) -> Float64Array:
+    def _correlated(self, spectra: Complex64Array, images: Float64Array) -> Float32Array:
         """Return (depth, sensor, y, x): the correlation of images (sensor, y, x) with a bank."""
-        height, width = self.response.frame_px
         transformed = scipy.fft.rfft2(images.astype(np.float32), s=self._shape)
-        back = scipy.fft.irfft2(spectra * transformed, s=self._shape)
-        return np.asarray(back[..., :height, :width])
+        return self._inverse(spectra * transformed)
+
+    def _inverse(self, spectra: Complex64Array) -> Float32Array:
+        """Return the images (..., y, x) of spectra, on the frame."""
+        height, width = self.response.frame_px
+        # The second axis is transformed on the frame's rows alone.
+        rows = scipy.fft.ifft(spectra, axis=-2)[..., :height, :]
+        return np.asarray(scipy.fft.irfft(rows, n=self._shape[1], axis=-1)[..., :width])
 
     def prepare(self, weight: Float64Array) -> None:
         """Take the weights (pixel,) that hold for the rounds to come."""
@@ -68,15 +73,16 @@ class FilterBank:
         self._weight = weight.reshape(-1, height, width)
         self._total = np.maximum(self._weight.sum((-2, -1)), 1e-300)
         self._wh = self._correlated(self._h, self._weight)
-        own = self._correlated(self._h2, self._weight)
-        self._energy = (own - self._wh**2 / self._total[:, None, None]).sum(1)
+        transformed = scipy.fft.rfft2(self._weight.astype(np.float32), s=self._shape)
+        own = self._inverse((self._h2 * transformed).sum(1))
+        self._energy = own - (self._wh**2 / self._total[:, None, None]).sum(1)
 
     def rise(self, residual: Float64Array) -> tuple[Float64Array, Float64Array]:
         """Return (depth, y, x): rise of the log-likelihood, and the light of such an emitter."""
         height, width = self.response.frame_px
         weighted = self._weight * residual.reshape(-1, height, width)
         transformed = scipy.fft.rfft2(weighted.astype(np.float32), s=self._shape)
-        seen = scipy.fft.irfft2((self._h * transformed).sum(1), s=self._shape)[..., :height, :width]
+        seen = self._inverse((self._h * transformed).sum(1))
         mean = weighted.sum((-2, -1)) / self._total
         projected = seen - np.einsum("dsyx,s->dyx", self._wh, mean)
         energy = np.maximum(self._energy, 1e-3 * self._energy.max((-2, -1), keepdims=True))

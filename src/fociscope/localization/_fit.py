@@ -113,8 +113,8 @@ class EmitterFit:
 
     def normal(self) -> Float64Array:
         """Return the normal matrix of `design`: the Fisher information."""
-        rows = self.design()
-        return np.asarray((rows * self.weight.astype(np.float32)) @ rows.T, np.float64)
+        rows = self.design() * np.sqrt(self.weight).astype(np.float32)
+        return np.asarray(rows @ rows.T, np.float64)  # of one matrix: half the products
 
     def covariance(self) -> Float64Array:
         """Return (emitter, 4, 4): the covariance of x, y, depth and light of each emitter."""
@@ -122,7 +122,7 @@ class EmitterFit:
         normal = self.normal()
         scale = np.sqrt(np.diag(normal))  # of um, and of any unit of light
         scale[scale == 0] = 1.0  # an emitter without light says nothing of its place
-        values, vectors = scipy.linalg.eigh(normal / np.outer(scale, scale))
+        values, vectors = np.linalg.eigh(normal / np.outer(scale, scale))
         values = np.maximum(values, LEAST_EIGENVALUE * values[-1])  # of emitters at one place
         inverse = (vectors / values) @ vectors.T / np.outer(scale, scale)
         own = np.arange(count)[:, None] * np.array([3, 3, 3, 1]) + np.array([0, 1, 2, 3 * count])
@@ -232,10 +232,10 @@ def _stepped(
 ) -> tuple[EmitterFit, float, bool]:
     """Return the fit after one step that lowers the cost, the damping, and whether there is one."""
     count = len(fit.light)
-    rows = fit.design()
-    weighted = rows * fit.weight.astype(np.float32)
-    normal = np.asarray(weighted @ rows.T, np.float64)
-    right = np.asarray(weighted @ fit.residual(capture).astype(np.float32), np.float64)
+    root = np.sqrt(fit.weight)
+    rows = fit.design() * root.astype(np.float32)
+    normal = np.asarray(rows @ rows.T, np.float64)
+    right = np.asarray(rows @ (root * fit.residual(capture)).astype(np.float32), np.float64)
     scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
     scaled, target = normal / np.outer(scale, scale), right / scale
     for _ in range(DAMPINGS):

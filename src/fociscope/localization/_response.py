@@ -141,14 +141,14 @@ class EmitterResponse:
         for s in range(sensors):
             shift = self.imager.registration.shift_um if s else (0.0, 0.0)
             depth = place_um[:, 2]
-            both[:, :, s] = self._images(
+            self._images(
+                both[:, :, s],
                 place_um[:, 1] + shift[0],
                 place_um[:, 0] + shift[1],
                 self.imager.gap_um - depth if s else depth,
                 self.imager.sensor_gains[s],
+                -1.0 if s else 1.0,  # deeper is nearer to sensor B
             )
-            if s:
-                both[:, 3, s] *= -1  # deeper is nearer to sensor B
         flat = both.reshape(count, 4, self.pixels)
         return flat[:, 0], flat[:, 1:]
 
@@ -165,21 +165,25 @@ class EmitterResponse:
         return seen[:, 0].astype(np.float32), gradients.astype(np.float32)
 
     def _images(
-        self, y_um: Float64Array, x_um: Float64Array, distance_um: Float64Array, gain: float
-    ) -> Float32Array:
-        """Return (emitter, 4, y, x): images on one sensor, derivatives by x, y and distance."""
+        self,
+        out: Float32Array,
+        y_um: Float64Array,
+        x_um: Float64Array,
+        distance_um: Float64Array,
+        gain: float,
+        sign: float,
+    ) -> None:
+        """Put images on one sensor, and their derivatives by x, y and depth, into (e, 4, y, x)."""
         assert self._kernels is not None
         kernels, pitch = self._kernels, self.imager.square_pitch_um
-        u, du = _along(kernels.rows, y_um / pitch, kernels.reach, self.frame_px[0])
-        v, dv = _along(kernels.columns, x_um / pitch, kernels.reach, self.frame_px[1])
+        u, du = _along(kernels.rows, y_um / pitch, kernels.reach, self.frame_px[0], pitch)
+        v, dv = _along(kernels.columns, x_um / pitch, kernels.reach, self.frame_px[1], pitch)
         core, dcore = self._core(distance_um)
-        core, dcore = gain * core, gain * dcore
+        core, dcore = np.float32(gain) * core, np.float32(sign * gain) * dcore
         left = u @ core
         v, dv = v.swapaxes(1, 2), dv.swapaxes(1, 2)
-        images = np.stack(
-            [left @ v, left @ dv / pitch, (du @ core) @ v / pitch, (u @ dcore) @ v], axis=1
-        )
-        return np.asarray(images, np.float32)
+        for n, (one, other) in enumerate(((left, v), (left, dv), (du @ core, v), (u @ dcore, v))):
+            np.matmul(one, other, out=out[:, n])
 
     def _core(self, distance_um: Float64Array) -> tuple[Float32Array, Float32Array]:
         """Return (emitter, rank, rank) cores at distances, and their derivatives per um."""
@@ -197,33 +201,31 @@ class EmitterResponse:
 
 
 def _along(
-    basis: Float32Array, place_px: Float64Array, reach: int, length: int
+    basis: Float32Array, place_px: Float64Array, reach: int, length: int, pitch_um: float
 ) -> tuple[Float32Array, Float32Array]:
-    """Return (emitter, pixel, rank): the basis along one axis, and its derivative per pixel."""
+    """Return (emitter, pixel, rank): the basis along one axis, and its derivative per um."""
     sample = (reach - place_px) * PHASES
     base = np.floor(sample).astype(int)
     weight, slope = _cubic(sample - base)
     pixel = PHASES * np.arange(length)
-    taps = basis[base[:, None, None] + pixel[:, None] + np.arange(-1, 3)]  # (e, pixel, 4, rank)
-    both = np.stack([weight, -PHASES * slope], 1).astype(np.float32)[:, None] @ taps
-    return both[:, :, 0], both[:, :, 1]
+    taps = basis[base[:, None, None] + np.arange(-1, 3)[:, None] + pixel]  # (e, 4, pixel, rank)
+    both = np.stack([weight, slope * (-PHASES / pitch_um)], 1).astype(np.float32)
+    both = both @ taps.reshape(len(base), 4, length * basis.shape[1])
+    both = both.reshape(len(base), 2, length, basis.shape[1])
+    return both[:, 0], both[:, 1]
 
 
 def _cubic(t: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Return (..., 4) weights of Keys' cubic convolution at -1, 0, 1, 2, and their slopes by t."""
-    weight = [
-        ((-0.5 * t + 1) * t - 0.5) * t,
-        (1.5 * t - 2.5) * t * t + 1,
-        ((-1.5 * t + 2) * t + 0.5) * t,
-        (0.5 * t - 0.5) * t * t,
-    ]
-    slope = [
-        (-1.5 * t + 2) * t - 0.5,
-        (4.5 * t - 5) * t,
-        (-4.5 * t + 4) * t + 0.5,
-        (1.5 * t - 1) * t,
-    ]
-    return np.stack(weight, -1), np.stack(slope, -1)
+    powers = t[..., None] ** np.arange(4)
+    return powers @ _KEYS, powers[..., :3] @ _KEYS_SLOPE
+
+
+#: Coefficients (power, tap) of the weights, and of their derivatives.
+_KEYS = np.array(
+    [[0, 1, 0, 0], [-0.5, 0, 0.5, 0], [1, -2.5, 2, -0.5], [-0.5, 1.5, -1.5, 0.5]], np.float64
+)
+_KEYS_SLOPE = np.arange(1, 4)[:, None] * _KEYS[1:]
 
 
 @lru_cache(maxsize=4)
@@ -248,7 +250,8 @@ def _decomposed(imager: Imager, side_px: int) -> _Kernels:
     fine = np.concatenate([near, _denser(far, PHASES // FAR_PHASES)])
     scaled = fine / np.linalg.norm(fine, axis=(1, 2), keepdims=True)
     rows = _basis(scaled.swapaxes(1, 2).reshape(-1, samples))
-    columns = _basis(scaled.reshape(-1, samples))
+    is_even = imager.psf.symmetric and imager.psf.radial  # then y and x can change places
+    columns = rows if is_even else _basis(scaled.reshape(-1, samples))
     cores = rows.T @ fine @ columns
     return _Kernels(rows, columns, cores, first, step, reach)
 

@@ -129,7 +129,8 @@ def estimate_noise(
         light = np.maximum(_weighted_like_roughness(mean[0])[middle], 0)
         bins = _bins(light)
         x = np.array([light[part].mean() for part in bins])
-        y = np.array([max(_variance(rough[part]), _least(mean[0])) for part in bins])
+        least = _least(mean[0])
+        y = np.array([max(_variance(rough[part]), least) for part in bins])
         floor, slope = _line(x, y, np.sqrt([len(part) for part in bins]))
         floors.append(floor)
         slopes.append(slope)
@@ -170,7 +171,12 @@ def _weighted_like_roughness(image: Float64Array) -> Float64Array:
 
 def _variance(rough: Float64Array) -> float:
     """Return the variance of normal numbers by the median of their absolute values."""
-    return float(np.median(rough) / MEDIAN_OF_NORMAL) ** 2 if len(rough) else 0.0
+    if not len(rough):
+        return 0.0
+    half = len(rough) // 2
+    below = half - 1 if len(rough) % 2 == 0 else half
+    parts = np.partition(rough, (below, half))  # a tenth of the time of NumPy's median of few
+    return float((parts[below] + parts[half]) / 2 / MEDIAN_OF_NORMAL) ** 2
 
 
 def _line(x: Float64Array, y: Float64Array, sure: Float64Array) -> tuple[float, float]:
