@@ -26,6 +26,7 @@ from fociscope.cli.reconstruct_options import (
     Pages,
     PagesOption,
     ResumeOption,
+    SchedulerOption,
     WatchOption,
 )
 
@@ -79,6 +80,7 @@ def locate(
     track: TrackOption = False,
     most_speed: MostSpeedOption = 0.0,
     most_gap: MostGapOption = 1,
+    scheduler: SchedulerOption = "threads",
     watch: WatchOption = False,
     idle: IdleOption = None,
     resume: ResumeOption = False,
@@ -105,6 +107,7 @@ def locate(
         track=track,
         most_speed_um=most_speed,
         most_gap=most_gap,
+        scheduler=scheduler,
         resume=resume,
         overwrite=overwrite,
     )

@@ -1,6 +1,6 @@
 """The parts of a series on the workers of a dask scheduler; the files stay with this process.
 
-A worker gets the captures and the model's file by wire and gives back the reconstruction, so it
+A worker gets the captures, and what works on them, by wire and gives back the results, so it
 needs neither our disk nor a copy of the model, only the same Fociscope. A worker that dies costs
 the time of its parts: the scheduler hands them, with all they need, to another one.
 """
@@ -12,14 +12,14 @@ import hashlib
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fociscope.errors import FociscopeError, one_line, printable
 from fociscope.imager.geometry import Imager
@@ -29,7 +29,11 @@ from fociscope.results.result import Reconstruction
 from fociscope.series.frames import Captures, FrameOptions, reconstruct_frames
 from fociscope.typing import Float32Array
 
-__all__ = ["computed_on_cluster"]
+__all__ = ["computed_on_cluster", "reconstruction_work"]
+
+Result = TypeVar("Result")
+Work = Callable[[Float32Array, int, Sequence[str]], Result]
+"""Captures (frame, sensor, y, x), number of the first, names -> results."""
 
 #: Parts under way for each worker: one that is computed, one that waits.
 PARTS_PER_WORKER = 2
@@ -40,16 +44,23 @@ _NO_SCHEDULER = (OSError, ValueError, TypeError, AssertionError, RuntimeError, M
 
 
 def computed_on_cluster(
-    model: Model,
+    work: Work[Result],
     series: Captures,
     parts: Iterable[range],
-    options: FrameOptions,
     address: str,
     names: Sequence[str] = (),
-) -> Iterator[tuple[range, Reconstruction]]:
-    """Yield each part and its reconstruction, in order, whichever worker is done first.
+) -> Iterator[tuple[range, Result]]:
+    """Yield each part and its results, in order, whichever worker is done first.
 
     Only a few parts for each worker are under way at a time, so memory does not grow.
+
+    Args:
+        work: what is done with the captures (frame, sensor, y, x) of a part, the number of the
+            first, and their names; it goes to the workers with all that it holds.
+        series: the captures.
+        parts: frames that are worked on at a time.
+        address: of the scheduler.
+        names: of the frames.
 
     Raises:
         FociscopeError: dask is not installed, no scheduler or worker answers, a part took all the
@@ -80,7 +91,7 @@ def computed_on_cluster(
             ) from None
         for worker, its in client.run(version, "fociscope", on_error="return").items():
             _check_version(worker, its)
-        yield from _in_order(client, _Sent.from_model(model), series, parts, options, names)
+        yield from _in_order(client, work, series, parts, names)
 
 
 def _check_scheduler(distributed: Any, address: str) -> None:
@@ -112,12 +123,11 @@ def _check_scheduler(distributed: Any, address: str) -> None:
 
 def _in_order(
     client: Any,
-    sent: _Sent,
+    work: Work[Result],
     series: Captures,
     parts: Iterable[range],
-    options: FrameOptions,
     names: Sequence[str],
-) -> Iterator[tuple[range, Reconstruction]]:
+) -> Iterator[tuple[range, Result]]:
     distributed: Any = import_module("distributed")
     gone = (import_module("distributed.client").FutureCancelledError, OSError)
     waiting: deque[tuple[range, Any]] = deque()
@@ -132,9 +142,7 @@ def _in_order(
                 break
             captures = series.read(part.start, part.stop)
             named = names[part.start : part.stop]
-            future = client.submit(
-                _reconstruct_part, sent, captures, options, part.start, named, pure=False, retries=0
-            )
+            future = client.submit(_done, work, captures, part.start, named, pure=False, retries=0)
             waiting.append((part, future))
         if not waiting:
             return
@@ -225,9 +233,20 @@ def _loaded(digest: str, imager_json: str, **how: Any) -> Model:
             return load_model(path, imager=imager, **how)
 
 
+def reconstruction_work(model: Model, options: FrameOptions) -> Work[Reconstruction]:
+    """Return what reconstructs a part with a model, wherever it runs."""
+    return partial(_reconstruct_part, _Sent.from_model(model), options)
+
+
 def _reconstruct_part(
-    sent: _Sent, captures: Float32Array, options: FrameOptions, first: int, names: Sequence[str]
-) -> tuple[str, Reconstruction]:
+    sent: _Sent, options: FrameOptions, captures: Float32Array, first: int, names: Sequence[str]
+) -> Reconstruction:
     """Run on a worker: reconstruct a part."""
-    result = reconstruct_frames(sent.unpacked(), captures, options, first, names=names)
-    return version("fociscope"), result
+    return reconstruct_frames(sent.unpacked(), captures, options, first, names=names)
+
+
+def _done(
+    work: Work[Result], captures: Float32Array, first: int, names: Sequence[str]
+) -> tuple[str, Result]:
+    """Run on a worker: work on a part, and say with which Fociscope."""
+    return version("fociscope"), work(captures, first, names)

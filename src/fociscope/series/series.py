@@ -17,7 +17,7 @@ from fociscope.reconstruction.engine import Model
 from fociscope.results.provenance import imager_sha256, inputs, versions, weights_sha256
 from fociscope.results.result import Reconstruction
 from fociscope.results.writers import check_formats
-from fociscope.series._cluster import computed_on_cluster
+from fociscope.series._cluster import computed_on_cluster, reconstruction_work
 from fociscope.series.folder import SERIES_FORMATS, open_series_folder
 from fociscope.series.frames import Captures, FrameOptions, Progress, reconstruct_frames
 from fociscope.series.options import THREADS, ReconstructionOptions
@@ -198,7 +198,9 @@ def _computed(
 ) -> Iterator[tuple[range, Reconstruction]]:
     """Yield each part and its reconstruction, in order."""
     if scheduler != THREADS:
-        yield from computed_on_cluster(model, series, parts, options, scheduler, names)
+        yield from computed_on_cluster(
+            reconstruction_work(model, options), series, parts, scheduler, names
+        )
         return
     for part in parts:
         captures = series.read(part.start, part.stop)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,9 @@ from fociscope.reconstruction.preparation import prepared
 from fociscope.results.emitters import count_emitters, load_emitters
 from fociscope.results.provenance import inputs
 from fociscope.results.tables import TIME, Labels
+from fociscope.series._cluster import computed_on_cluster
 from fociscope.series.folder import EmittersFolder, open_folder
+from fociscope.series.options import THREADS
 from fociscope.series.series import LONG_FRAMES, captures_identity
 from fociscope.typing import Progress
 from fociscope.workflows._loading import (
@@ -34,7 +37,7 @@ from fociscope.workflows._loading import (
     title_of,
 )
 from fociscope.workflows._locate_options import LocateOptions, LocateOutcome
-from fociscope.workflows._locating import ADVICE, Locating, located_imager
+from fociscope.workflows._locating import ADVICE, Locating, locate_part, located_imager
 from fociscope.workflows._outcome import MOST_NAMED
 
 __all__ = ["locate"]
@@ -182,8 +185,8 @@ def _append(
     kept: list[Emitters] | None = [] if not folder.frames and len(series) <= LONG_FRAMES else None
     held: list[Emitters] = []
     names = series.frame_names
-    for frame in range(folder.frames, len(series)):
-        held.append(_located(run, series, frame, names))
+    for frame, emitters in _computed(run, series, range(folder.frames, len(series)), names):
+        held.append(emitters)
         if kept is not None:
             kept.append(held[-1])
         if folder.frames or held[-1].is_explained[0]:
@@ -197,14 +200,19 @@ def _append(
     return None if kept is None else Emitters.joined(kept)
 
 
-def _located(run: Locating, series: CaptureSeries, frame: int, names: Sequence[str]) -> Emitters:
-    try:
-        return run.located(series.read(frame, frame + 1))
-    except CaptureError as error:
-        name = f" ({printable(names[frame])})" if names else ""
-        raise CaptureError(
-            f"frame {frame + 1}{name}: {error}", fields=error.fields, value=error.value
-        ) from None
+def _computed(
+    run: Locating, series: CaptureSeries, frames: range, names: Sequence[str]
+) -> Iterator[tuple[int, Emitters]]:
+    """Yield the number of each frame and its emitters, in order."""
+    if run.options.scheduler != THREADS:
+        parts = (range(frame, frame + 1) for frame in frames)
+        work = partial(locate_part, run.imager, run.options, run.correction)
+        done = computed_on_cluster(work, series, parts, run.options.scheduler, names)
+        yield from ((part.start, emitters) for part, emitters in done)
+        return
+    for frame in frames:
+        captures = series.read(frame, frame + 1)
+        yield frame, run.part(captures, frame, names[frame : frame + 1])
 
 
 def _times(series: CaptureSeries, its: slice) -> Labels:

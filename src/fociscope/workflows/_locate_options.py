@@ -14,7 +14,7 @@ from fociscope.localization.locator import MODEL_ERROR, MOST_EMITTERS
 from fociscope.localization.tracks import MOST_GAP
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.results.emitters import load_emitters
-from fociscope.series.options import Paths, ReconstructionOptions
+from fociscope.series.options import THREADS, Paths, ReconstructionOptions
 
 __all__ = ["LocateOptions", "LocateOutcome"]
 
@@ -56,6 +56,9 @@ class LocateOptions:
     """Greatest distance that an emitter moves from one frame to the next, um, when it is linked."""
     most_gap: int = MOST_GAP
     """Frames in a row in which an emitter may be missing from its track."""
+    scheduler: str = THREADS
+    """`threads` to compute in this process, or the address of a dask scheduler, such as
+    `tcp://10.0.0.5:8786`, to compute on its workers."""
     resume: bool = False
     """Whether a run continues after the last frame that an earlier run has completed."""
     overwrite: bool = False

@@ -25,7 +25,7 @@ from fociscope.workflows._loading import (
 )
 from fociscope.workflows._locate_options import LocateOptions, LocateOutcome
 from fociscope.workflows._locating import Locating, located_imager
-from fociscope.workflows._watch import FirstCapture, waiting_warnings
+from fociscope.workflows._watch import FirstCapture, refuse_scheduler, waiting_warnings
 
 __all__ = ["watch_emitters"]
 
@@ -78,6 +78,7 @@ def watch_emitters(
         (1, 0)
     """
     options = options or LocateOptions()
+    refuse_scheduler(options.scheduler)
     output, followed, shared = Path(output), as_paths(paths), options.of_captures
     first = FirstCapture(followed, shared, idle_s, stopped or (lambda: False))
     sensors = first.sensors()

@@ -36,7 +36,7 @@ from fociscope.workflows._loading import data_set_imager, named_imager
 from fociscope.workflows._locate_options import LocateOptions
 from fociscope.workflows._outcome import MOST_NAMED
 
-__all__ = ["ADVICE", "Locating", "located_imager", "rendered"]
+__all__ = ["ADVICE", "Locating", "locate_part", "located_imager", "rendered"]
 
 #: Planes of the rendering, and its spot's standard deviation in pixels.
 RENDERED_STEP_UM, SPOT_PX = 50.0, 0.6
@@ -122,6 +122,22 @@ class Locating:
         corrected, bad = self.corrected(captures)
         return self._locator.locate(corrected, bad_pixels=bad)
 
+    def part(self, captures: Float32Array, first: int, names: Sequence[str]) -> Emitters:
+        """Return the emitters of some frames of a series; an error names the first of them.
+
+        Args:
+            captures: (frame, sensor, y, x).
+            first: number of the first frame, from 0.
+            names: of the frames, if they have any.
+        """
+        try:
+            return self.located(captures)
+        except CaptureError as error:
+            name = f" ({printable(names[0])})" if names else ""
+            raise CaptureError(
+                f"frame {first + 1}{name}: {error}", fields=error.fields, value=error.value
+            ) from None
+
     def draw_first(self, folder: Path, emitters: Emitters, raw: Float32Array, title: str) -> None:
         """Write the figure and the rendering of the first capture (sensor, y, x)."""
         capture = self.corrected(raw[None])[0][0]
@@ -199,6 +215,20 @@ class Locating:
             f"{ADVICE}"
         )
         return (FociscopeWarning(text, fields=("imager", "model_error")),)
+
+
+def locate_part(
+    imager: Imager,
+    options: LocateOptions,
+    correction: ChipCorrection | None,
+    captures: Float32Array,
+    first: int,
+    names: Sequence[str],
+) -> Emitters:
+    """Run on a worker: locate the emitters of a part."""
+    # Without what this process alone reads; kernels are kept from part to part.
+    plain = LocateOptions(most=options.most, model_error=options.model_error)
+    return Locating(imager, plain, correction).part(captures, first, names)
 
 
 def rendered(emitters: Emitters, imager: Imager, depth_um: np.ndarray) -> Float32Array:

@@ -35,7 +35,7 @@ from fociscope.workflows._loading import (
 from fociscope.workflows._outcome import ReconstructionOutcome
 from fociscope.workflows._run import series_warnings
 
-__all__ = ["FirstCapture", "waiting_warnings", "watch"]
+__all__ = ["FirstCapture", "refuse_scheduler", "waiting_warnings", "watch"]
 
 _Found = TypeVar("_Found")
 
@@ -92,13 +92,7 @@ def watch(
     followed = as_paths(paths)
     stopped = stopped or (lambda: False)
     check_formats(options.chosen_formats or SERIES_FORMATS, SERIES_FORMATS)
-    if options.scheduler != THREADS:
-        raise FociscopeError(
-            "captures that arrive are computed in this process, not on a cluster; leave out the "
-            "scheduler",
-            fields=("scheduler",),
-            value=options.scheduler,
-        )
+    refuse_scheduler(options.scheduler)
     waiting = FirstCapture(followed, options, idle_s, stopped)
     if options.model is None:
         options = with_model(options, waiting.sensors())
@@ -127,6 +121,17 @@ def watch(
         by_parts=True,
         warnings=(*series_warnings(done), *waiting_warnings(done.summary)),
     )
+
+
+def refuse_scheduler(scheduler: str) -> None:
+    """Refuse a cluster for captures that arrive."""
+    if scheduler != THREADS:
+        raise FociscopeError(
+            "captures that arrive are computed in this process, not on a cluster; leave out the "
+            "scheduler",
+            fields=("scheduler",),
+            value=scheduler,
+        )
 
 
 def waiting_warnings(summary: Mapping[str, Any]) -> tuple[FociscopeWarning, ...]:

@@ -21,12 +21,15 @@ import pytest
 import zarr
 
 from fociscope.errors import CaptureError, FociscopeError
+from fociscope.imager import Imager
+from fociscope.localization import EmitterResponse
 from fociscope.reconstruction import load_model
 from fociscope.series import _cluster
 from fociscope.series import series as module
 from fociscope.series.options import ReconstructionOptions
 from fociscope.series.series import reconstruct_series
 from fociscope.simulation import simulate
+from fociscope.workflows import LocateOptions, locate
 
 distributed = pytest.importorskip("distributed")
 
@@ -119,6 +122,23 @@ def test_a_killed_worker_costs_nothing_but_time(cluster, tmp_path) -> None:
         )
 
 
+def test_emitters_are_located_on_workers_as_here(tmp_path) -> None:
+    noise = np.random.default_rng(0).normal(0, 1e-5, (2, 2, 20, 20))
+    image, _ = EmitterResponse(Imager.reference(), (20, 20))(np.array([[500.0, 400.0, 350.0]]))
+    np.save(tmp_path / "series.npy", noise + image.reshape(2, 20, 20))
+    locate(tmp_path / "series.npy", tmp_path / "here")
+    with distributed.LocalCluster(
+        2, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
+    ) as workers:
+        options = LocateOptions(scheduler=workers.scheduler_address)
+        locate(tmp_path / "series.npy", tmp_path / "there", options)
+
+    for table in ("emitters.csv", "frames.csv"):
+        here, there = ((tmp_path / name / table).read_text() for name in ("here", "there"))
+        assert here == there
+        assert here.count("\n") == 3
+
+
 def test_threads_of_a_worker_load_a_model_together() -> None:
     from fociscope.series import _cluster as its
 
@@ -172,11 +192,7 @@ def test_another_server_at_the_address_is_one_line_in_bounded_time(monkeypatch, 
     with pytest.raises(
         FociscopeError, match=r"no dask scheduler .*; start 'dask scheduler'"
     ) as one:
-        list(
-            _cluster.computed_on_cluster(
-                load_model("layers-ab"), Double(np.zeros((0, 2, 51, 51))), [], None, address
-            )
-        )
+        list(_cluster.computed_on_cluster(print, Double(np.zeros((0, 2, 51, 51))), [], address))
     assert "\n" not in str(one.value)
     assert time.monotonic() - started < 20
     server.close()
@@ -185,8 +201,4 @@ def test_another_server_at_the_address_is_one_line_in_bounded_time(monkeypatch, 
 @pytest.mark.parametrize("address", ["", "nonsense", "http://127.0.0.1:1", "inproc://x"])
 def test_addresses_that_are_none_are_one_line(address) -> None:
     with pytest.raises(FociscopeError, match="no dask scheduler with workers answers at"):
-        list(
-            _cluster.computed_on_cluster(
-                load_model("layers-ab"), Double(np.zeros((0, 2, 51, 51))), [], None, address
-            )
-        )
+        list(_cluster.computed_on_cluster(print, Double(np.zeros((0, 2, 51, 51))), [], address))
