@@ -141,7 +141,7 @@ def times(captures: int) -> tuple[float, float, float]:
         start[:, 2] = start[:, 2].clip(40, 960)
         noise = first_noise(capture, used, response, 0.002)
         first = fit_emitters(response, capture, used, noise, start, steps=0)
-        weight = np.sqrt(first.weight)
+        weight = np.sqrt(first.weights.diagonal)
 
         def unpacked(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             return p[:45].reshape(15, 3), p[45:60], p[60:]

@@ -32,11 +32,12 @@ from fociscope.cli.reconstruct_options import (
 
 MostOption = Annotated[int, typer.Option(min=1, max=1000, help="Emitters per capture at most.")]
 ModelErrorOption = Annotated[
-    float,
+    float | None,
     typer.Option(
         metavar="SHARE",
-        help="What the imager's description is wrong by, as a share of the light: 0.002 for a "
-        "simulated chip, 0.05 and more for a real one.",
+        help="What the imager's description is wrong by at each pixel, as a share of the light: "
+        "0.05 and more for a real chip. Without it, the unevenness of the imager's pixels "
+        "(camera.prnu), and at least 0.002.",
     ),
 ]
 
@@ -76,7 +77,7 @@ def locate(
     average: AverageOption = 1,
     pages: PagesOption = Pages.auto,
     most: MostOption = 60,
-    model_error: ModelErrorOption = 0.002,
+    model_error: ModelErrorOption = None,
     track: TrackOption = False,
     most_speed: MostSpeedOption = 0.0,
     most_gap: MostGapOption = 1,

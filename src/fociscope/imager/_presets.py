@@ -35,7 +35,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "acus": {
         # Two rows of 128 single-photon diodes of some 170 um^2 behind gratings: `klshepard/acus`,
         # CC0 1.0. Its captures of beads fit with the response as it is in air. A count is a photon;
-        # the share of photons that is counted, and the diodes' sides, are assumptions.
+        # the share of photons that is counted, and the diodes' sides, are assumptions. Errors of
+        # the response and of single pixels are those of residuals (`benchmarks/real_chip.md`).
         "name": "acus",
         "pixel_pitch_um": (73.22, 25.67),
         "frame_px": (2, 128),
@@ -47,8 +48,10 @@ PRESETS: dict[str, dict[str, Any]] = {
             "table": _ACUS_RESPONSE,
             "table_medium": "air",
             "tissue_index": "air",
+            "table_error": 0.2,
         },
         "camera": {
+            "prnu": 0.06,
             "quantum_efficiency": 0.1,
             "dark_current_e_per_s": 0.0,
             "read_noise_e": 0.0,

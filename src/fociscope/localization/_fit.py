@@ -2,8 +2,10 @@ r"""Maximum likelihood of emitters' places, depths and brightness, jointly, with
 
 A capture's mean is $m = b_s + \sum_e a_e h(x_e, y_e, z_e)$, with one background $b_s$ per sensor.
 Its noise is normal, of the variance $v = v_0 + v_1 m + (\epsilon m)^2$: noise in the dark, shot
-noise, and what the imager's description is wrong by. Steps are Gauss-Newton's with Levenberg's and
-Marquardt's damping; the inverse of the last normal matrix is the covariance (Fisher information).
+noise, and what the imager's description is wrong by at each pixel for itself. What a measured
+response is wrong by at like angles is common to pixels (`ResponseError`). Steps are Gauss-Newton's
+with Levenberg's and Marquardt's damping; the inverse of the last normal matrix is the covariance
+(Fisher information).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy as np
 import scipy.linalg
 
 from fociscope.localization._response import EmitterResponse
+from fociscope.localization._weights import ResponseError, Weights
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 
 __all__ = ["EmitterFit", "NoiseModel", "fit_emitters"]
@@ -37,12 +40,14 @@ LEAST_EIGENVALUE = 1e-7
 class NoiseModel:
     r"""Variance of a pixel by its mean, in the units of the captures.
 
-    $$ v(m) = v_0 + v_1 m + (\epsilon m)^2 $$
+    $$ v(m) = v_0 + v_1 (m + d) + \epsilon^2 (m^2 + d^2) $$
 
     Attributes:
         floor: (sensor,) variance in the dark.
         per_light: (sensor,) variance per unit of light: shot noise.
         model_error: Standard deviation of the imager's error, as a share of the light.
+        subtracted: (pixel,) light that was subtracted as dark, $d$, whose noise has stayed; None
+            for none.
 
     Examples:
         >>> import numpy as np
@@ -55,16 +60,25 @@ class NoiseModel:
     floor: Float64Array
     per_light: Float64Array
     model_error: float
+    subtracted: Float64Array | None = None
 
     def variance(self, light: Float64Array) -> Float64Array:
         """Return (pixel,): the variance of pixels of a mean `light` above the background."""
         light = np.maximum(light, 0).reshape(len(self.floor), -1)
-        variance = self.floor[:, None] + self.per_light[:, None] * light
-        return np.asarray((variance + (self.model_error * light) ** 2).ravel())
+        dark = np.zeros_like(light)
+        if self.subtracted is not None:
+            dark = np.maximum(self.subtracted, 0).reshape(light.shape)
+        variance = self.floor[:, None] + self.per_light[:, None] * (light + dark)
+        return np.asarray((variance + self.model_error**2 * (light**2 + dark**2)).ravel())
 
     def scaled(self, factor: float) -> NoiseModel:
         """Return the noise of captures that are multiplied by `factor`."""
-        return NoiseModel(self.floor * factor**2, self.per_light * factor, self.model_error)
+        return NoiseModel(
+            self.floor * factor**2,
+            self.per_light * factor,
+            self.model_error,
+            None if self.subtracted is None else self.subtracted * factor,
+        )
 
 
 @dataclass
@@ -76,7 +90,7 @@ class EmitterFit:
         light: (emitter,) light that each sends into all directions.
         background: (sensor,) light per pixel.
         mean: (pixel,) what the emitters send to each pixel, without background.
-        weight: (pixel,) 1 / variance; 0 where a pixel is not used.
+        weights: Inverse covariance of the pixels; 0 where a pixel is not used.
         cost: Half of the weighted sum of squares.
         images: (emitter, pixel) images of unit light.
         gradients: (emitter, 3, pixel) their derivatives by x, y and depth.
@@ -86,7 +100,7 @@ class EmitterFit:
     light: Float64Array
     background: Float64Array
     mean: Float64Array
-    weight: Float64Array
+    weights: Weights
     cost: float
     images: Float32Array
     gradients: Float32Array
@@ -113,8 +127,12 @@ class EmitterFit:
 
     def normal(self) -> Float64Array:
         """Return the normal matrix of `design`: the Fisher information."""
-        rows = self.design() * np.sqrt(self.weight).astype(np.float32)
-        return np.asarray(rows @ rows.T, np.float64)  # of one matrix: half the products
+        return self.weights.gram(self.design())
+
+    @property
+    def log_likelihood(self) -> float:
+        """Logarithm of the likelihood, but for a constant."""
+        return -self.cost - 0.5 * self.weights.log_det
 
     def covariance(self) -> Float64Array:
         """Return (emitter, 4, 4): the covariance of x, y, depth and light of each emitter."""
@@ -149,8 +167,9 @@ def fit_emitters(
     noise: NoiseModel,
     place_um: Float64Array,
     *,
-    weight: Float64Array | None = None,
+    weights: Weights | None = None,
     steps: int = 30,
+    error: ResponseError | None = None,
 ) -> EmitterFit:
     """Fit emitters from the given places.
 
@@ -160,15 +179,16 @@ def fit_emitters(
         used: (pixel,) whether a pixel counts.
         noise: Variance by light; the weights follow the fit's own mean.
         place_um: (emitter, 3) places to begin with.
-        weight: (pixel,) weights to begin with; by the capture without them.
+        weights: Weights to begin with; by the capture without them.
         steps: Steps at most.
+        error: Errors that pixels share; None for none.
     """
-    fit = _solved_light(response, capture, used, noise, place_um, weight)
+    fit = _solved_light(response, capture, used, noise, place_um, weights)
     if len(place_um) == 0:
         return fit
     damping = 1e-3
     for step in range(steps):
-        fit = _reweighted(fit, used, noise, capture) if step < REWEIGHTED else fit
+        fit = _reweighted(fit, used, noise, capture, error) if step < REWEIGHTED else fit
         before = fit.cost
         fit, damping, moved = _stepped(response, capture, fit, damping)
         if not moved or before - fit.cost < REST:
@@ -182,20 +202,20 @@ def _solved_light(
     used: BoolArray,
     noise: NoiseModel,
     place_um: Float64Array,
-    weight: Float64Array | None,
+    weights: Weights | None,
 ) -> EmitterFit:
     """Return the fit of light and background at fixed places; light is not negative."""
     sensors, count = response.imager.sensors, len(place_um)
-    if weight is None:
+    if weights is None:
         low = np.repeat(_low(capture, used, sensors), response.pixels // sensors)
-        weight = np.where(used, 1 / noise.variance(capture - low), 0.0)
+        weights = Weights.of(np.where(used, 1 / noise.variance(capture - low), 0.0))
     images, gradients = response(place_um)
     zeros = np.zeros(response.pixels)
     fit = EmitterFit(
-        place_um, np.zeros(count), np.zeros(sensors), zeros, weight, 0.0, images, gradients
+        place_um, np.zeros(count), np.zeros(sensors), zeros, weights, 0.0, images, gradients
     )
     linear = fit.design()[3 * count :].astype(np.float64)
-    normal, right = (linear * weight) @ linear.T, (linear * weight) @ capture
+    normal, right = weights.normal_equations(linear, capture)
     active = np.ones(len(linear), bool)
     while True:
         solved = np.zeros(len(linear))
@@ -215,14 +235,19 @@ def _mean(light: Float64Array, images: Float32Array) -> Float64Array:
 
 
 def _cost(capture: Float64Array, fit: EmitterFit) -> float:
-    return 0.5 * float(fit.weight @ fit.residual(capture) ** 2)
+    return 0.5 * fit.weights.squared(fit.residual(capture))
 
 
 def _reweighted(
-    fit: EmitterFit, used: BoolArray, noise: NoiseModel, capture: Float64Array
+    fit: EmitterFit,
+    used: BoolArray,
+    noise: NoiseModel,
+    capture: Float64Array,
+    error: ResponseError | None,
 ) -> EmitterFit:
     """Return the fit with the weights that its own mean implies."""
-    fit.weight = np.where(used, 1 / noise.variance(fit.mean), 0.0)
+    common = None if error is None else error.common(fit.place_um, fit.light, fit.images)
+    fit.weights = Weights.of(np.where(used, 1 / noise.variance(fit.mean), 0.0), common)
     fit.cost = _cost(capture, fit)
     return fit
 
@@ -232,10 +257,7 @@ def _stepped(
 ) -> tuple[EmitterFit, float, bool]:
     """Return the fit after one step that lowers the cost, the damping, and whether there is one."""
     count = len(fit.light)
-    root = np.sqrt(fit.weight)
-    rows = fit.design() * root.astype(np.float32)
-    normal = np.asarray(rows @ rows.T, np.float64)
-    right = np.asarray(rows @ (root * fit.residual(capture)).astype(np.float32), np.float64)
+    normal, right = fit.weights.normal_equations(fit.design(), fit.residual(capture))
     scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
     scaled, target = normal / np.outer(scale, scale), right / scale
     for _ in range(DAMPINGS):
@@ -246,7 +268,7 @@ def _stepped(
         images, gradients = response(place)
         background = fit.background + delta[4 * count :]
         mean = _mean(light, images)
-        tried = EmitterFit(place, light, background, mean, fit.weight, 0.0, images, gradients)
+        tried = EmitterFit(place, light, background, mean, fit.weights, 0.0, images, gradients)
         tried.cost = _cost(capture, tried)
         if tried.cost < fit.cost:
             return tried, max(damping / 8, 1e-9), True

@@ -25,18 +25,21 @@ from torch import Tensor
 
 from fociscope.errors import ImagerError
 from fociscope.imager import Imager
+from fociscope.imager._pixel_response import sensitive_size_um
 from fociscope.typing import Float32Array, Float64Array
 
 __all__ = ["EmitterResponse"]
 
 #: Least distance of an emitter from a sensor: nearer ones differ by less than a pixel shows.
 NEAREST_UM = 20.0
-#: Samples of a kernel per pixel and axis.
-PHASES = 8
+#: Samples of a kernel per pixel and axis, and the longest step in um along an oblong pixel.
+PHASES, LONGEST_STEP_UM = 8, 6.0
 #: Samples that are computed of kernels farther than FAR_PX pixels; splines give those between.
 FAR_PHASES, FAR_PX = 2, 4.0
 #: Steps of the distance, as shares of itself: 41 from 20 to 1000 um.
 STEP = 0.1
+#: Knots of the light over sensitive areas, in units of asinh(place / distance), and those beyond 0.
+KNOT_STEP, KNOTS_BEFORE = 0.05, 3
 #: Share of a kernel's norm that the decomposition may miss.
 MISSED = 3e-5
 #: Step of the differences in um, where gradients are not known.
@@ -50,12 +53,13 @@ class _Kernels:
     """The kernels of one PSF, decomposed.
 
     Attributes:
-        rows: (sample, rank) functions of y, `PHASES` samples a pixel.
+        rows: (sample, rank) functions of y.
         columns: (sample, rank) functions of x.
+        phases: (y, x) samples a pixel.
         cores: (distance, rank of y, rank of x).
         first: Logarithm of the first distance in um.
         step: Difference of the logarithms of neighbours.
-        reach: Pixels from the middle of a kernel to its edge.
+        reach: (y, x) pixels from the middle of a kernel to its edge.
     """
 
     rows: Float32Array
@@ -63,7 +67,8 @@ class _Kernels:
     cores: Float32Array
     first: float
     step: float
-    reach: int
+    phases: tuple[int, int]
+    reach: tuple[int, int]
 
 
 class EmitterResponse:
@@ -82,8 +87,8 @@ class EmitterResponse:
     def __init__(self, imager: Imager, frame_px: tuple[int, int]) -> None:
         """Decompose the imager's kernels for frames of `frame_px`.
 
-        Pixels that are not square, staggered or of several gratings, and a sensor B that is turned
-        or scaled, are computed one by one, with differences for gradients: slower.
+        Pixels in staggered rows or of several gratings, and a sensor B that is turned or scaled,
+        are computed one by one, with differences for gradients: slower.
 
         Args:
             imager: Imager whose PSF, pixels, gap, gains and registration hold.
@@ -94,9 +99,14 @@ class EmitterResponse:
         """
         self.imager, self.frame_px = imager, frame_px
         turned = imager.sensors > 1 and imager.registration.is_rotated_or_scaled
-        self._kernels = (
-            _decomposed(imager, max(frame_px)) if imager.has_plain_pixels and not turned else None
-        )
+        self._kernels = None
+        if imager.has_plain_pixels and not turned:
+            self._kernels = _of_square_pixels(imager, max(frame_px))
+        elif imager.psf.knows_areas and not (
+            turned or any(imager.row_shift_um) or imager.further_psfs or imager.psf.base_blur_um
+        ):
+            alone = imager.with_(sensors=1, frame_px=frame_px, dead_pixels=(), sensor_gains=(1, 1))
+            self._kernels = _of_a_lattice(alone)
 
     def widened(self) -> EmitterResponse:
         """Return the response on a frame that holds all pixels around each of this frame's.
@@ -175,9 +185,9 @@ class EmitterResponse:
     ) -> None:
         """Put images on one sensor, and their derivatives by x, y and depth, into (e, 4, y, x)."""
         assert self._kernels is not None
-        kernels, pitch = self._kernels, self.imager.square_pitch_um
-        u, du = _along(kernels.rows, y_um / pitch, kernels.reach, self.frame_px[0], pitch)
-        v, dv = _along(kernels.columns, x_um / pitch, kernels.reach, self.frame_px[1], pitch)
+        kernels, pitch = self._kernels, self.imager.pitch_um
+        u, du = _along(kernels, 0, y_um, self.frame_px[0], pitch[0])
+        v, dv = _along(kernels, 1, x_um, self.frame_px[1], pitch[1])
         core, dcore = self._core(distance_um)
         core, dcore = np.float32(gain) * core, np.float32(sign * gain) * dcore
         left = u @ core
@@ -201,15 +211,17 @@ class EmitterResponse:
 
 
 def _along(
-    basis: Float32Array, place_px: Float64Array, reach: int, length: int, pitch_um: float
+    kernels: _Kernels, axis: int, place_um: Float64Array, length: int, pitch_um: float
 ) -> tuple[Float32Array, Float32Array]:
-    """Return (emitter, pixel, rank): the basis along one axis, and its derivative per um."""
-    sample = (reach - place_px) * PHASES
+    """Return (emitter, pixel, rank): the basis along y (0) or x, and its derivative per um."""
+    basis = kernels.columns if axis else kernels.rows
+    phases = kernels.phases[axis]
+    sample = (kernels.reach[axis] - place_um / pitch_um) * phases
     base = np.floor(sample).astype(int)
     weight, slope = _cubic(sample - base)
-    pixel = PHASES * np.arange(length)
+    pixel = phases * np.arange(length)
     taps = basis[base[:, None, None] + np.arange(-1, 3)[:, None] + pixel]  # (e, 4, pixel, rank)
-    both = np.stack([weight, slope * (-PHASES / pitch_um)], 1).astype(np.float32)
+    both = np.stack([weight, slope * (-phases / pitch_um)], 1).astype(np.float32)
     both = both @ taps.reshape(len(base), 4, length * basis.shape[1])
     both = both.reshape(len(base), 2, length, basis.shape[1])
     return both[:, 0], both[:, 1]
@@ -229,31 +241,102 @@ _KEYS_SLOPE = np.arange(1, 4)[:, None] * _KEYS[1:]
 
 
 @lru_cache(maxsize=4)
-def _decomposed(imager: Imager, side_px: int) -> _Kernels:
-    """Return the decomposed kernels of an imager that reach across frames of `side_px` pixels."""
+def _of_square_pixels(imager: Imager, side_px: int) -> _Kernels:
+    """Return the kernels of an imager that reach across frames of `side_px` pixels."""
+    distance_um, first, step = _distances(imager)
+    reach = side_px + 2
+    _refuse_large(len(distance_um) * (PHASES * (2 * reach + 1)) ** 2, side_px)
+    is_near = distance_um < FAR_PX * imager.square_pitch_um
+    near = _sampled(imager, distance_um[is_near], reach, PHASES)
+    far = _sampled(imager, distance_um[~is_near], reach, FAR_PHASES)
+    fine = np.concatenate([near, _denser(far, PHASES // FAR_PHASES)])
+    is_even = imager.psf.symmetric and imager.psf.radial  # then y and x can change places
+    return _decomposed(fine, first, step, (PHASES, PHASES), (reach, reach), is_even)
+
+
+@lru_cache(maxsize=4)
+def _of_a_lattice(imager: Imager) -> _Kernels:
+    """Return the kernels of one sensor where all pixels are alike, of any sensitive area."""
+    distance_um, first, step = _distances(imager)
+    reach = (imager.frame_px[0] + 2, imager.frame_px[1] + 2)
+    pitch = imager.pitch_um
+    phases = tuple(max(PHASES, math.ceil(side / LONGEST_STEP_UM)) for side in pitch)
+    sides = [n * (2 * r + 1) for n, r in zip(phases, reach, strict=True)]
+    _refuse_large(len(distance_um) * math.prod(sides), max(imager.frame_px))
+    # The middle of the sensitive area less the emitter's place, at each sample.
+    y_um, x_um = (
+        (np.arange(side) / n - r) * p + offset
+        for side, n, r, p, offset in zip(
+            sides, phases, reach, pitch, imager.sensitive_offset_um, strict=True
+        )
+    )
+    fine = np.stack([_of_areas(imager, z, y_um, x_um) for z in distance_um.tolist()])
+    return _decomposed(fine, first, step, (phases[0], phases[1]), reach)
+
+
+def _of_areas(
+    imager: Imager, distance_um: float, y_um: Float64Array, x_um: Float64Array
+) -> Float32Array:
+    """Return (y, x): what sensitive areas around these places collect, by splines.
+
+    The knots lie at z sinh(t): dense where the light changes, sparse where it fades.
+    """
+    psf = imager.psf
+    knots, matrices = [], []
+    for places in (y_um, x_um):
+        t = np.arcsinh(places / distance_um)
+        first = 0.0 if psf.symmetric else float(t.min())
+        own = first + KNOT_STEP * np.arange(
+            -KNOTS_BEFORE, (np.abs(t).max() - first) / KNOT_STEP + 3
+        )
+        at = np.abs(t) if psf.symmetric else t
+        matrices.append(make_interp_spline(own, np.eye(len(own)), k=3)(at))
+        knots.append(torch.from_numpy(distance_um * np.sinh(own)))
+    y, x = torch.meshgrid(*knots, indexing="ij")
+    z = torch.tensor([distance_um], dtype=torch.float64)
+    seen = psf.area_response(
+        z,
+        y_um=y.reshape(1, -1),
+        x_um=x.reshape(1, -1),
+        size_um=sensitive_size_um(imager, psf),
+    )
+    values = np.asarray(seen * psf.tissue.transmitted(z), np.float64).reshape(y.shape)
+    return np.asarray(matrices[0] @ values @ matrices[1].T, np.float32)
+
+
+def _distances(imager: Imager) -> tuple[Tensor, float, float]:
+    """Return distances in um, the logarithm of the first, and the difference of neighbours'."""
     least, most = imager.psf.depth_range_um
     least, most = max(least, NEAREST_UM), min(most, imager.gap_um)
     first = math.log(least)
     count = max(4, math.ceil((math.log(most) - first) / STEP) + 1)
     step = (math.log(most) - first) / (count - 1)
-    reach = side_px + 2
-    samples = PHASES * (2 * reach + 1)
-    if count * samples**2 > LARGEST_TABLE:
+    distance_um = torch.exp(first + step * torch.arange(count, dtype=torch.float64))
+    return distance_um.clamp(least, most), first, step
+
+
+def _refuse_large(samples: int, side_px: int) -> None:
+    """Raise ImagerError if kernels have too many samples."""
+    if samples > LARGEST_TABLE:
         raise ImagerError(
             f"frames of {side_px} pixels a side are too large to locate emitters in; crop them"
         )
-    distance_um = torch.exp(first + step * torch.arange(count, dtype=torch.float64))
-    distance_um = distance_um.clamp(least, most)
-    is_near = distance_um < FAR_PX * imager.square_pitch_um
-    near = _sampled(imager, distance_um[is_near], reach, PHASES)
-    far = _sampled(imager, distance_um[~is_near], reach, FAR_PHASES)
-    fine = np.concatenate([near, _denser(far, PHASES // FAR_PHASES)])
+
+
+def _decomposed(
+    fine: Float32Array,
+    first: float,
+    step: float,
+    phases: tuple[int, int],
+    reach: tuple[int, int],
+    is_even: bool = False,
+) -> _Kernels:
+    """Return kernels (distance, sample, sample), decomposed; y and x can change places if even."""
     scaled = fine / np.linalg.norm(fine, axis=(1, 2), keepdims=True)
-    rows = _basis(scaled.swapaxes(1, 2).reshape(-1, samples))
-    is_even = imager.psf.symmetric and imager.psf.radial  # then y and x can change places
-    columns = rows if is_even else _basis(scaled.reshape(-1, samples))
-    cores = rows.T @ fine @ columns
-    return _Kernels(rows, columns, cores, first, step, reach)
+    rows = _basis(scaled.swapaxes(1, 2).reshape(-1, fine.shape[1]))
+    columns = rows if is_even else _basis(scaled.reshape(-1, fine.shape[2]))
+    cores = np.asarray(rows.T @ fine @ columns, np.float32)
+    return _Kernels(rows, columns, cores, first, step, phases, reach)
 
 
 def _basis(vectors: Float32Array) -> Float32Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from fociscope.localization._detect import FilterBank
 from fociscope.localization._fit import EmitterFit, NoiseModel, fit_emitters
 from fociscope.localization._response import EmitterResponse
+from fociscope.localization._support import not_of_one_pixel, supported
+from fociscope.localization._weights import ResponseError
 from fociscope.noise import MEDIAN_OF_NORMAL
 from fociscope.typing import BoolArray, Float64Array, Int64Array
 
@@ -24,6 +27,8 @@ LEAST_BIN, BIN_GROWTH, LARGEST_BIN = 8, 1.5, 100
 HASTY, SETTLING = 4, 20
 #: Rounds after which the filters follow the weights again.
 PREPARED = 4
+#: Share of errors that pixels share which each is taken to have on its own, at first.
+ALONE = 0.5
 #: Parameters of an emitter: x, y, depth, light.
 PARAMETERS = 4
 
@@ -42,8 +47,13 @@ def search(
     noise: NoiseModel | None = None,
     model_error: float = 0.002,
     most: int = 100,
+    error: ResponseError | None = None,
+    subtracted: Float64Array | None = None,
 ) -> tuple[EmitterFit, NoiseModel]:
     """Return the emitters of one capture and the noise that was found.
+
+    Where pixels share errors, emitters are first sought as if each erred on its own, by half of the
+    share, which finds too many; then those go that the shared errors explain.
 
     Args:
         response: Response of the pixels.
@@ -53,15 +63,52 @@ def search(
         noise: Variance by light; None to find it in the capture.
         model_error: Standard deviation of the imager's error, as a share of the light.
         most: Emitters at most.
+        error: Errors that pixels share; None for none.
+        subtracted: (pixel,) light that was subtracted as dark; None for none.
     """
+    own_error = model_error if noise is None else noise.model_error
+    alone = own_error if error is None else float(np.hypot(own_error, ALONE * error.share))
+    fit, found = _found(
+        response,
+        bank,
+        capture,
+        used,
+        noise=noise,
+        model_error=alone,
+        most=most,
+        subtracted=subtracted,
+    )
+    least = penalty(int(used.sum()))
+    fit, used = not_of_one_pixel(response, capture, used, found, fit, least)
+    if error is None:
+        return fit, found
+    found = replace(found, model_error=own_error)
+    return supported(response, capture, used, found, fit, least, error), found
+
+
+def _found(
+    response: EmitterResponse,
+    bank: FilterBank,
+    capture: Float64Array,
+    used: BoolArray,
+    *,
+    noise: NoiseModel | None,
+    model_error: float,
+    most: int,
+    subtracted: Float64Array | None,
+) -> tuple[EmitterFit, NoiseModel]:
+    """Return emitters and noise where each pixel errs on its own."""
     given = noise
+    if noise is not None:
+        noise = replace(noise, model_error=model_error)
     noise = noise or first_noise(capture, used, response, model_error)
+    noise = replace(noise, subtracted=subtracted)
     least = penalty(int(used.sum()))
     fit = fit_emitters(response, capture, used, noise, np.empty((0, 3)))
     settled = False
     for round_ in range(2 * most):
         if round_ < 2 or round_ % PREPARED == 0:
-            bank.prepare(fit.weight)
+            bank.prepare(fit.weights.diagonal)
         new = bank.candidates(fit.residual(capture), least, min(AT_ONCE, most - len(fit.light)))
         if len(new) == 0 and settled:
             break
@@ -71,12 +118,13 @@ def search(
         fit = fit_emitters(response, capture, used, noise, places, steps=steps)
         if given is None:
             noise = estimate_noise(response, capture, used, fit, model_error)
+            noise = replace(noise, subtracted=subtracted)
         fit = pruned(response, capture, used, noise, fit, least)
         grew = len(fit.light) > before
         if settled and not grew:
             break
         settled = not grew
-    fit = fit_emitters(response, capture, used, noise, fit.place_um, weight=fit.weight)
+    fit = fit_emitters(response, capture, used, noise, fit.place_um, weights=fit.weights)
     return pruned(response, capture, used, noise, fit, least), noise
 
 
@@ -95,7 +143,7 @@ def pruned(
         if gains[weakest] >= least:
             break
         places = np.delete(fit.place_um, weakest, axis=0)
-        fit = fit_emitters(response, capture, used, noise, places, weight=fit.weight, steps=6)
+        fit = fit_emitters(response, capture, used, noise, places, weights=fit.weights, steps=6)
     return fit
 
 

@@ -12,6 +12,7 @@ from fociscope.localization._detect import FilterBank
 from fociscope.localization._fit import EmitterFit, NoiseModel
 from fociscope.localization._response import EmitterResponse
 from fociscope.localization._search import penalty, search
+from fociscope.localization._weights import ResponseError
 from fociscope.localization.emitters import COLUMNS, Emitters
 from fociscope.typing import BoolArray, Float64Array, Progress
 
@@ -20,6 +21,18 @@ __all__ = ["MODEL_ERROR", "MOST_EMITTERS", "Locator", "locate_captures"]
 #: Standard deviation of an imager's description, as a share of the light.
 MODEL_ERROR = 0.002
 MOST_EMITTERS = 60
+
+
+def default_model_error(imager: Imager) -> float:
+    """Return what an imager is wrong by at each pixel: its unevenness, and at least 0.2 %.
+
+    Examples:
+        >>> from fociscope.imager import Imager
+        >>> from fociscope.localization.locator import default_model_error
+        >>> default_model_error(Imager.reference())
+        0.002
+    """
+    return max(MODEL_ERROR, imager.camera.prnu)
 
 
 class Locator:
@@ -46,7 +59,7 @@ class Locator:
         imager: Imager,
         frame_px: tuple[int, int],
         *,
-        model_error: float = MODEL_ERROR,
+        model_error: float | None = None,
         most: int = MOST_EMITTERS,
         noise: NoiseModel | None = None,
     ) -> None:
@@ -55,8 +68,10 @@ class Locator:
         Args:
             imager: Imager that takes the captures.
             frame_px: (y, x) pixels of a capture.
-            model_error: Standard deviation of what the imager's description is wrong by, as a share
-                of the light.
+            model_error: Standard deviation of what the imager's description is wrong by at each
+                pixel for itself, as a share of the light; None for that of the imager
+                (`default_model_error`). What a measured response is wrong by alike at like angles
+                is the PSF's, `response_error`.
             most: Emitters per capture at most.
             noise: Variance by light; None to find it in each capture.
 
@@ -64,6 +79,7 @@ class Locator:
             ImagerError: If the frame is too large, or a number is out
                 of its range.
         """
+        model_error = default_model_error(imager) if model_error is None else model_error
         if not 0 <= model_error < 1:
             raise ImagerError(f"model_error must lie within 0 to 1; got {model_error:g}")
         if most < 1:
@@ -71,7 +87,13 @@ class Locator:
         self.imager, self.frame_px = imager, frame_px
         self._response = EmitterResponse(imager, frame_px)
         self._bank = FilterBank(self._response)
+        self._error = ResponseError(imager, frame_px) if imager.psf.response_error[0] else None
         self._model_error, self._most, self._noise = model_error, most, noise
+
+    @property
+    def model_error(self) -> float:
+        """Standard deviation of the imager's error at each pixel, as a share of the light."""
+        return self._model_error
 
     @property
     def depth_range_um(self) -> tuple[float, float]:
@@ -84,6 +106,7 @@ class Locator:
         captures: ArrayLike,
         *,
         bad_pixels: BoolArray | None = None,
+        subtracted: ArrayLike | None = None,
         progress: Progress | None = None,
     ) -> Emitters:
         """Return the emitters of each capture.
@@ -91,6 +114,8 @@ class Locator:
         Args:
             captures: (..., sensor, y, x) in any unit of light, all leading axes counted as one.
             bad_pixels: (sensor, y, x) True where a pixel is not used.
+            subtracted: (sensor, y, x) light that was subtracted from them as dark: its noise has
+                stayed. None for none.
             progress: Function called with the number of captures done and their total.
 
         Raises:
@@ -100,9 +125,13 @@ class Locator:
         used = self._responding()
         if bad_pixels is not None:
             used &= ~np.broadcast_to(bad_pixels, frames.shape[1:]).reshape(-1)
+        dark = None
+        if subtracted is not None:
+            dark = np.asarray(as_tensor(subtracted).detach().cpu(), np.float64)
+            dark = np.broadcast_to(dark, frames.shape[1:]).reshape(-1)
         parts = []
         for number, capture in enumerate(frames):
-            parts.append(self._of_one(capture.reshape(-1), used))
+            parts.append(self._of_one(capture.reshape(-1), used, dark))
             if progress is not None:
                 progress(number + 1, len(frames))
         return Emitters.joined(parts)
@@ -129,7 +158,9 @@ class Locator:
             raise CaptureError("captures hold NaN or infinite pixels; name them as bad pixels")
         return array.reshape(-1, *shape)
 
-    def _of_one(self, capture: Float64Array, used: BoolArray) -> Emitters:
+    def _of_one(
+        self, capture: Float64Array, used: BoolArray, dark: Float64Array | None
+    ) -> Emitters:
         unit = float(np.abs(capture[used]).max()) or 1.0
         fit, _ = search(
             self._response,
@@ -139,9 +170,11 @@ class Locator:
             noise=None if self._noise is None else self._noise.scaled(1 / unit),
             model_error=self._model_error,
             most=self._most,
+            error=self._error,
+            subtracted=None if dark is None else dark / unit,
         )
-        residual = fit.residual(capture / unit)[used]
-        misfit = float(np.sqrt(np.mean(fit.weight[used] * residual**2)))
+        pixels = int((fit.weights.diagonal > 0).sum())
+        misfit = float(np.sqrt(fit.weights.squared(fit.residual(capture / unit)) / pixels))
         return self._table(fit, unit, penalty(int(used.sum())), misfit)
 
     def _table(self, fit: EmitterFit, unit: float, least: float, misfit: float) -> Emitters:
@@ -168,7 +201,7 @@ def locate_captures(
     imager: Imager,
     *,
     bad_pixels: BoolArray | None = None,
-    model_error: float = MODEL_ERROR,
+    model_error: float | None = None,
     most: int = MOST_EMITTERS,
     progress: Progress | None = None,
 ) -> Emitters:
@@ -178,8 +211,8 @@ def locate_captures(
         captures: (..., sensor, y, x) in any unit of light; (y, x) of sensor A alone.
         imager: Imager that took them.
         bad_pixels: (sensor, y, x) True where a pixel is not used.
-        model_error: Standard deviation of what the imager's description is wrong by, as a share of
-            the light.
+        model_error: Standard deviation of what the imager's description is wrong by at each pixel,
+            as a share of the light; None for the unevenness of its pixels, and at least 0.002.
         most: Emitters per capture at most.
         progress: Function called with the number of captures done and their total.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,6 +19,8 @@ __all__ = ["ChipCorrection", "filled", "find_bad_pixels"]
 
 #: A pixel whose response lies below this share of its sensor's median is as good as dead.
 DEAD_RESPONSE = 0.2
+#: Share of a dark frame's pixels that are taken for its electronic level.
+DARKEST = 0.02
 #: Within this many pixels, good neighbours stand in for a bad one.
 REACH_PX = 2
 #: A pixel is bad where it lies this many deviations of its neighbourhood outside all neighbours.
@@ -97,6 +100,21 @@ class ChipCorrection:
         if bool(bad.any()):
             captures = filled(captures, bad)
         return captures, bad
+
+    def dark_light(self) -> Tensor | None:
+        """Return (sensor, y, x): what the dark frame holds above its darkest pixels.
+
+        It is the dark current and the light that is there without a specimen: subtracted, but its
+        noise stays. (sensor, 1, 1) zeros where the dark frame is a number; None without one.
+        """
+        if self.dark is None:
+            return None
+        dark = as_tensor(self.dark)
+        frame = self._frame("dark", dark, dark if dark.ndim > 2 else dark[None])
+        assert frame is not None  # a dark frame is given
+        frame = frame.double().nan_to_num()
+        level = np.quantile(frame.flatten(1).numpy(), DARKEST, axis=1)
+        return frame - torch.from_numpy(level)[:, None, None]
 
     @staticmethod
     def _frame(what: str, given: ArrayLike | None, captures: Tensor) -> Tensor | None:

@@ -10,7 +10,7 @@ from fociscope.errors import FociscopeError, FociscopeWarning
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.imager.geometry import Imager
 from fociscope.localization import Emitters
-from fociscope.localization.locator import MODEL_ERROR, MOST_EMITTERS
+from fociscope.localization.locator import MOST_EMITTERS
 from fociscope.localization.tracks import MOST_GAP
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.results.emitters import load_emitters
@@ -48,8 +48,9 @@ class LocateOptions:
     """Meaning of the pages of a stack that does not state it."""
     most: int = MOST_EMITTERS
     """Emitters per capture at most."""
-    model_error: float = MODEL_ERROR
-    """Standard deviation of what the imager's description is wrong by, as a share of the light."""
+    model_error: float | None = None
+    """Standard deviation of what the imager's description is wrong by at each pixel, as a share of
+    the light; None for the unevenness of its pixels, `camera.prnu`, and at least 0.002."""
     track: bool = False
     """Whether emitters are linked from frame to frame; needs the extra `track`."""
     most_speed_um: float = 0.0

@@ -105,7 +105,7 @@ class Locating:
             "imager": imager_sha256(self.imager),
             "chip correction": correction_digest(self.correction),
             "number of emitters at most": str(self.options.most),
-            "model error": f"{self.options.model_error:g}",
+            "model error": f"{self._locator.model_error:g}",
             "preparation": self.options.preparation.model_dump_json(),
             "version": f"fociscope {versions()['fociscope']}",
         }
@@ -120,7 +120,8 @@ class Locating:
     def located(self, captures: Float32Array) -> Emitters:
         """Return the emitters of captures (frame, sensor, y, x)."""
         corrected, bad = self.corrected(captures)
-        return self._locator.locate(corrected, bad_pixels=bad)
+        dark = None if self.correction is None else self.correction.dark_light()
+        return self._locator.locate(corrected, bad_pixels=bad, subtracted=dark)
 
     def part(self, captures: Float32Array, first: int, names: Sequence[str]) -> Emitters:
         """Return the emitters of some frames of a series; an error names the first of them.
@@ -197,7 +198,7 @@ class Locating:
             "median_misfit": round(counts.median_misfit, 4),
             "imager": self.imager.model_dump(mode="json", exclude_none=True),
             "most": self.options.most,
-            "model_error": self.options.model_error,
+            "model_error": self._locator.model_error,
             **self.linked(folder),
             **versions(),
             "imager_sha256": imager_sha256(self.imager),

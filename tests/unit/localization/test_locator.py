@@ -9,6 +9,7 @@ from fociscope.errors import CaptureError, ImagerError
 from fociscope.imager import Imager
 from fociscope.localization import EmitterResponse, Emitters, Locator, NoiseModel, locate_captures
 from fociscope.localization._fit import EmitterFit
+from fociscope.localization._weights import Weights
 from fociscope.simulation import simulate
 
 FRAME_PX = (40, 40)
@@ -141,7 +142,7 @@ def test_emitters_at_one_place_or_without_light_gain_nothing(response: EmitterRe
     images, gradients = response(places)
     light = np.array([1.0, 0.0, 1.0])
     mean = light @ images
-    weight = np.full(response.pixels, NOISE**-2)
+    weight = Weights.of(np.full(response.pixels, NOISE**-2))
     fit = EmitterFit(places, light, np.zeros(2), mean, weight, 0.0, images, gradients)
 
     assert (np.einsum("eii->ei", fit.covariance()) > 0).all()

@@ -80,8 +80,9 @@ def test_any_imager_is_taken_as_it_is(changes: dict[str, object]) -> None:
     place = np.array([[811.0, 612.0, 307.0]])
     images, gradients = EmitterResponse(imager, FRAME_PX)(place)
 
+    exact = imager.pixel_response(place)
     np.testing.assert_allclose(
-        images.reshape(1, 2, *FRAME_PX), imager.pixel_response(place), rtol=1e-4, atol=1e-9
+        images.reshape(1, 2, *FRAME_PX), exact, rtol=1e-4, atol=1e-3 * exact.max()
     )
     step = np.array([[0.0, 0.0, 2.0]])
     rise = (imager.pixel_response(place + step) - imager.pixel_response(place - step)).ravel() / 4

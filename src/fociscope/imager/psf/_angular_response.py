@@ -87,6 +87,11 @@ class AngularResponsePsf(GratingPsf):
     """Share of the light that passes at the angle at which most does."""
     angle_scale: Annotated[float, Field(ge=0.25, le=4)] = 1.0
     """Factor on the table's angles, in its medium."""
+    table_error: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Standard deviation of what the table is wrong by, as a share of the response: by it `locate`
+    tells a misfit from an emitter."""
+    table_error_deg: Annotated[float, Field(gt=1, le=90)] = 12.0
+    """Angle within which the table is wrong alike."""
     cover_um: Annotated[float, Field(ge=0, le=5000)] = 0.0
     """Thickness of a cover or filter between tissue and chip."""
     cover_index: Index = 1.5
@@ -151,6 +156,11 @@ class AngularResponsePsf(GratingPsf):
     def radial(self) -> bool:  # type: ignore[override]
         """Whether light depends on the distance alone: that of an even response."""
         return self.symmetric
+
+    @property
+    def response_error(self) -> tuple[float, float]:
+        """What the table is wrong by, as a share of the light, alike within some degrees."""
+        return self.table_error, self.table_error_deg
 
     def transmission(self, theta_rad: ArrayLike) -> Tensor | np.ndarray:
         """Return the share of an emitter's light that passes the chip at an angle.

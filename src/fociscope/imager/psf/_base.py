@@ -190,6 +190,14 @@ class Psf(Configuration):
         """Least and greatest distance from the sensor, in um, that the PSF is known for."""
         return 0.0, math.inf
 
+    @property
+    def response_error(self) -> tuple[float, float]:
+        """What the description is wrong by, as a share of the light, alike within some degrees.
+
+        Where pixels see an emitter at like angles, they err alike. 0 for a PSF that is a formula.
+        """
+        return 0.0, 12.0
+
     @abstractmethod
     def bare_collection_efficiency(self, distance_um: Tensor) -> Tensor:
         """Return the share of the emitted light that lands on an unbounded plane of pixels.

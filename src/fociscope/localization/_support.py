@@ -1,0 +1,105 @@
+r"""Which emitters a capture supports: not a hot pixel, not what a measured response is wrong by.
+
+Models are compared by $\ln L - n \cdot \tfrac{4}{2} \ln N$, where the likelihood of $n$ emitters
+holds the errors that their pixels share, its determinant included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fociscope.localization._fit import EmitterFit, NoiseModel, fit_emitters
+from fociscope.localization._response import EmitterResponse
+from fociscope.localization._weights import ResponseError
+from fociscope.typing import BoolArray, Float64Array
+
+__all__ = ["not_of_one_pixel", "supported"]
+
+#: Share of an emitter's information above which it hangs on one pixel.
+ONE_PIXEL = 0.5
+#: An emitter is split by so much of its depth along x, and of the pitch along y.
+APART = 0.6, 0.4
+#: Steps of a trial fit, and of the fit that is kept.
+TRIAL, KEPT = 15, 30
+#: Rounds of splitting.
+ROUNDS = 3
+
+
+def not_of_one_pixel(
+    response: EmitterResponse,
+    capture: Float64Array,
+    used: BoolArray,
+    noise: NoiseModel,
+    fit: EmitterFit,
+    least: float,
+) -> tuple[EmitterFit, BoolArray]:
+    """Return the fit without emitters that a single pixel makes, and pixels without that one.
+
+    An emitter close to a sensor lights one pixel above all, and its neighbours a little; a hot
+    pixel does not. Without the pixel, such an emitter no longer explains enough.
+    """
+    while True:
+        for e in range(len(fit.light)):
+            seen = np.where(used, fit.images[e] ** 2 * fit.weights.diagonal, 0.0)
+            pixel = int(seen.argmax())
+            if seen[pixel] < ONE_PIXEL * seen.sum():
+                continue
+            others = used.copy()
+            others[pixel] = False
+            with_it = fit_emitters(response, capture, others, noise, fit.place_um, steps=TRIAL)
+            places = np.delete(fit.place_um, e, axis=0)
+            without = fit_emitters(response, capture, others, noise, places, steps=TRIAL)
+            if with_it.log_likelihood - without.log_likelihood < least:
+                fit, used = without, others
+                break
+        else:
+            return fit, used
+
+
+def supported(
+    response: EmitterResponse,
+    capture: Float64Array,
+    used: BoolArray,
+    noise: NoiseModel,
+    fit: EmitterFit,
+    least: float,
+    error: ResponseError,
+) -> EmitterFit:
+    """Return the emitters that stay when pixels share errors, beginning with too many.
+
+    The weakest go one by one; then each is tried as two.
+    """
+
+    def fitted(places: Float64Array, steps: int = TRIAL) -> EmitterFit:
+        return fit_emitters(
+            response, capture, used, noise, places, weights=fit.weights, steps=steps, error=error
+        )
+
+    def worth(fit: EmitterFit) -> float:
+        return fit.log_likelihood - least * len(fit.light)
+
+    best = fitted(fit.place_um, KEPT)
+    for _ in range(ROUNDS):
+        while len(best.light):
+            fewer = [fitted(np.delete(best.place_um, e, axis=0)) for e in range(len(best.light))]
+            next_best = max(fewer, key=worth)
+            if worth(next_best) < worth(best):
+                break
+            best = next_best
+        split = max(map(fitted, _split(best, response)), key=worth, default=best)
+        if worth(split) <= worth(best):
+            break
+        best = split
+    return fitted(best.place_um, KEPT)
+
+
+def _split(fit: EmitterFit, response: EmitterResponse) -> Iterator[Float64Array]:
+    """Return places in which one of the emitters is two, side by side along x or along y."""
+    for e, place in enumerate(fit.place_um):
+        others = np.delete(fit.place_um, e, axis=0)
+        along_x = np.array([APART[0] * place[2], 0, 0])
+        along_y = np.array([0, APART[1] * response.imager.pitch_um[0], 0])
+        for apart in (along_x, along_y):
+            yield np.concatenate([others, place[None] + apart, place[None] - apart])
