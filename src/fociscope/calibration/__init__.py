@@ -16,10 +16,16 @@ from fociscope.calibration._from_files import (
     check_output,
     save_calibration,
 )
+from fociscope.calibration._from_sweeps import (
+    SweepCalibration,
+    SweepResult,
+    calibrate_sweeps,
+)
 from fociscope.calibration._from_target import calibrate_target
 from fociscope.calibration._psf_fit import Estimate
 from fociscope.calibration._result import Calibration, PlaneFit
-from fociscope.calibration._simulated import simulated_stack
+from fociscope.calibration._simulated import simulated_stack, simulated_sweep
+from fociscope.calibration._stage import StageSweep, read_sweeps
 from fociscope.files.captures.calibration_stack import MeasuredStack, read_depths, read_stack
 from fociscope.imager.registration import Similarity, fit_similarity, match_points
 
@@ -30,14 +36,20 @@ __all__ = [
     "MeasuredStack",
     "PlaneFit",
     "Similarity",
+    "StageSweep",
+    "SweepCalibration",
+    "SweepResult",
     "calibrate",
     "calibrate_beads",
+    "calibrate_sweeps",
     "calibrate_target",
     "check_output",
     "fit_similarity",
     "match_points",
     "read_depths",
     "read_stack",
+    "read_sweeps",
     "save_calibration",
     "simulated_stack",
+    "simulated_sweep",
 ]

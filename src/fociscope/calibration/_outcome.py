@@ -29,6 +29,7 @@ __all__ = [
     "notes_of",
     "registration_estimates",
     "same_light",
+    "with_black_level",
 ]
 
 POOR_CHI_SQUARE = 1.5
@@ -108,7 +109,7 @@ def assemble_calibration(
         changes["sensor_gains"] = (1.0, values["gain_b"].value)
     every_note = list(notes)
     return Calibration(
-        imager=_with_black_level(start.with_(**changes), values["background_a_counts"], every_note),
+        imager=with_black_level(start.with_(**changes), values["background_a_counts"], every_note),
         source=source,
         fitted=fitted,
         estimates=values,
@@ -256,7 +257,7 @@ def _gain(
     return Estimate(value, variance**0.5, "1")
 
 
-def _with_black_level(imager: Imager, level: Estimate, notes: list[str]) -> Imager:
+def with_black_level(imager: Imager, level: Estimate, notes: list[str]) -> Imager:
     """Return the imager with its camera's black level, if the camera can have such a one."""
     camera = imager.camera.model_dump()
     if level.value >= 0:

@@ -18,7 +18,7 @@ from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import Psf
 from fociscope.typing import Float64Array
 
-__all__ = ["Calibration", "PlaneFit"]
+__all__ = ["CALIBRATION_FORMAT_VERSION", "Calibration", "PlaneFit", "plain"]
 
 
 CALIBRATION_FORMAT_VERSION = 1
@@ -149,17 +149,17 @@ class Calibration:
         toml = folder / name
         self.imager.to_toml(toml)
         summary = toml.with_suffix(".calibration.json")
-        text = json.dumps(_plain(self.summary(**more)), indent=2, ensure_ascii=False)
+        text = json.dumps(plain(self.summary(**more)), indent=2, ensure_ascii=False)
         summary.write_text(text + "\n", encoding="utf-8")
         return sorted(folder.iterdir(), key=lambda path: (path != toml, path.name))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return what JSON can hold: numbers that are not finite become null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
     return value

@@ -13,12 +13,13 @@ import numpy.typing as npt
 import torch
 
 from fociscope.calibration._psf_fit import distances
+from fociscope.calibration._stage import BeadMotion, StageSweep
 from fociscope.files.captures.calibration_stack import MeasuredStack
 from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import Psf
 from fociscope.typing import Float64Array
 
-__all__ = ["simulated_stack"]
+__all__ = ["simulated_stack", "simulated_sweep"]
 
 
 DRAWN_ENERGY = 0.9999
@@ -81,6 +82,59 @@ def simulated_stack(
     else:
         counts = camera.expose(photons, generator=torch.Generator().manual_seed(seed))
     return MeasuredStack(counts.double().numpy(), depth)
+
+
+def simulated_sweep(
+    imager: Imager,
+    beads: npt.ArrayLike,
+    depth_um: float,
+    *,
+    x_um: npt.ArrayLike,
+    y_um: npt.ArrayLike = 0.0,
+    motions: tuple[BeadMotion, ...] = ("moving",),
+    gains: npt.ArrayLike = 1.0,
+    seed: int | None = 0,
+) -> StageSweep:
+    """Return what an imager would count of beads that a stage moves.
+
+    Args:
+        imager: Imager of any pixels, with its PSF and camera.
+        beads: (bead, 4) x and y from the middle of pixel (0, 0) in the first frame, depth from
+            sensor A in um, and photons that each sends out in an exposure.
+        depth_um: Depth that the stage says.
+        x_um: (frame,) coordinate of the stage along x.
+        y_um: (frame,) the same along y.
+        motions: What each bead does, "fixed" or "moving".
+        gains: (sensor, y, x) relative gain of each pixel.
+        seed: Seed of the noise; None for no noise.
+
+    Returns:
+        The sweep, without a dark frame.
+
+    Examples:
+        >>> from fociscope.calibration import simulated_sweep
+        >>> from fociscope.imager import Imager
+        >>> chip = Imager.preset("acus")
+        >>> simulated_sweep(chip, [[900.0, 30.0, 100.0, 1e8]], 90.0, x_um=[0.0, 10.0]).counts.shape
+        (2, 1, 2, 128)
+    """
+    x = np.atleast_1d(np.asarray(x_um, dtype=np.float64))
+    y = np.broadcast_to(np.asarray(y_um, dtype=np.float64), x.shape)
+    moved = np.stack([x - x[0], y - y[0], 0 * x], axis=1)
+    photons = np.zeros((len(x), imager.sensors, *imager.frame_px))
+    for bead, motion in zip(np.asarray(beads, dtype=np.float64), motions, strict=True):
+        places = bead[:3] + (moved if motion == "moving" else 0 * moved)
+        photons += bead[3] * np.asarray(imager.pixel_response(places))
+    light = torch.from_numpy(photons * np.asarray(gains))
+    camera = imager.camera
+    if seed is None:
+        electrons = light.numpy() * camera.quantum_efficiency
+        counts = electrons / camera.gain_e_per_count + camera.black_level_counts
+    else:
+        generator = torch.Generator().manual_seed(seed)
+        counts = camera.expose(light, generator=generator).double().numpy()
+    name = f"simulated, {depth_um:g} µm"
+    return StageSweep(counts, x, np.array(y), float(depth_um), motions, None, name)
 
 
 def _drawn(
