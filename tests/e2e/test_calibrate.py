@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from fociscope.calibration import MeasuredStack, simulated_stack
+from fociscope.calibration import MeasuredStack, simulated_stack, simulated_sweep
 from fociscope.imager import AngleSelectivePsf, Imager
 
 TRUE = Imager(
@@ -156,3 +156,66 @@ def test_refusals_are_one_line_and_leave_nothing(
     assert len(errors) == 1
     assert words in errors[0]
     assert set(tmp_path.iterdir()) == before
+
+
+@pytest.fixture
+def sweeps(tmp_path: Path) -> Path:
+    """A fixed bead and one that a stage moves, at two depths whose zero is 6 um off, raw counts."""
+    rows = ["frame,x_mm,depth_um"]
+    for n, depth_um in enumerate((45.0, 110.0)):
+        deep = depth_um + 6.0
+        beads_um = [[450.0, 12.0, deep, 5e7], [150.0, 30.0, deep, 4e7]]
+        x_um = np.linspace(0.0, 150.0, 4)
+        one = simulated_sweep(
+            CHIP, beads_um, depth_um, x_um=x_um, motions=("fixed", "moving"), seed=n
+        )
+        np.save(tmp_path / f"sweep{n}.npy", one.counts.reshape(4, 48))
+        rows += [f"{4 * n + k + 1},{x / 1000:g},{depth_um:g}" for k, x in enumerate(x_um)]
+    (tmp_path / "stage.csv").write_text("\n".join(rows))
+    CHIP.with_(layout="row-major").to_toml(tmp_path / "start.toml")
+    return tmp_path
+
+
+CHIP = Imager.preset("acus").with_(frame_px=(2, 24))
+
+
+def test_raw_counts_of_a_stage_become_an_imager(fociscope, sweeps: Path) -> None:
+    output = sweeps / "out" / "chip.toml"
+    ran = fociscope(
+        "calibrate", sweeps / "sweep0.npy", sweeps / "sweep1.npy", "-o", output,
+        "--imager", sweeps / "start.toml", "--stage", sweeps / "stage.csv",
+        "--beads", "fixed,moving", "--fit-depth-offset",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert {path.name for path in output.parent.iterdir()} >= WRITTEN
+    summary = json.loads(output.with_suffix(".calibration.json").read_text())
+    offset = summary["parameters"]["depth_offset_um"]
+    assert offset["value"] == pytest.approx(6.0, abs=4 * offset["std"])
+    imager = Imager.from_toml(output)
+    scale = summary["parameters"]["angle_scale"]
+    assert imager.psf.angle_scale == scale["value"] == pytest.approx(1.0, abs=4 * scale["std"])
+    assert (imager.name, imager.layout) == ("chip", "row-major")
+    assert [one["name"] for one in summary["inputs"]] == ["sweep0.npy", "sweep1.npy", "stage.csv"]
+    assert "depth_offset_um" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ((), "--stage"),
+        (("--stage", "stage.csv"), "--imager"),
+        (("--stage", "stage.csv", "--imager", "start.toml", "--beads", "flying"), "--beads"),
+        (("--stage", "short.csv", "--imager", "start.toml"), "3 rows for 8 frames"),
+    ],
+)
+def test_what_a_stage_needs_is_said(
+    fociscope, sweeps: Path, options: tuple[str, ...], why: str
+) -> None:
+    (sweeps / "short.csv").write_text("x_um,depth_um\n1,2\n3,4\n5,6\n")
+    words = [sweeps / one if one.endswith((".csv", ".toml")) else one for one in options]
+    ran = fociscope(
+        "calibrate", sweeps / "sweep0.npy", sweeps / "sweep1.npy", "-o", sweeps / "out.toml", *words
+    )
+    assert ran.code == 1
+    assert why in ran.err
+    assert not (sweeps / "out.toml").exists()

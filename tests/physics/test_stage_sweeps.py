@@ -19,7 +19,7 @@ from fociscope.imager import Imager
 
 REAL = Path(__file__).parents[3] / "shared" / "real-chip"
 CHIP = Imager.preset("acus").with_(frame_px=(2, 32))
-STAGE_UM = np.linspace(0.0, 180.0, 6)
+STAGE_UM = np.linspace(0.0, 180.0, 4)
 OFFSET_UM, SCALE, ROW_GAIN, ROW_SHIFT_UM = 9.0, 1.06, 1.25, 4.0
 TRUE = CHIP.with_(psf=CHIP.psf.with_(angle_scale=SCALE), row_shift_um=(0.0, ROW_SHIFT_UM))
 GAINS = np.stack([np.ones((1, 32)), np.full((1, 32), ROW_GAIN)], axis=1)
@@ -28,7 +28,7 @@ TRUTH = {
     "angle_scale": SCALE,
     "height_bead_2_um": -3.0,
     "row_shift_2_um": ROW_SHIFT_UM,
-    "gain_row_2": np.log(ROW_GAIN),
+    "gain_row_2": ROW_GAIN,
 }
 
 
@@ -90,7 +90,7 @@ def test_one_depth_with_a_free_zero_does_not_tell_the_scale_of_angles() -> None:
 
 
 def test_faint_beads_tell_no_shift_of_rows() -> None:
-    faint = [sweep(z, 3, light=5e4) for z in (45.0, 110.0)]
+    faint = [sweep(z, 3, light=5e4) for z in (45.0, 80.0)]
     one = calibrate_sweeps(faint, imager=CHIP, fit_depth_offset=True, model_error=0.0)
     assert "row_shift_2_um" in one.undetermined
     assert not any(one.imager.row_shift_um)
@@ -104,7 +104,7 @@ def test_a_bead_that_moves_against_the_stage_is_refused() -> None:
 
 
 def test_a_bead_that_is_not_there_is_refused() -> None:
-    dark = np.random.default_rng(0).poisson(20.0, (6, 1, 2, 32)).astype(float)
+    dark = np.random.default_rng(0).poisson(20.0, (4, 1, 2, 32)).astype(float)
     with pytest.raises(CaptureError, match="stands out"):
         calibrate_sweeps([StageSweep(dark, STAGE_UM, 0 * STAGE_UM, 50.0)], imager=CHIP)
 

@@ -25,11 +25,13 @@ from fociscope.calibration._from_target import calibrate_target
 from fociscope.calibration._psf_fit import Estimate
 from fociscope.calibration._result import Calibration, PlaneFit
 from fociscope.calibration._simulated import simulated_stack, simulated_sweep
-from fociscope.calibration._stage import StageSweep, read_sweeps
+from fociscope.calibration._stage import BeadMotion, StageSweep, read_sweeps
+from fociscope.calibration._stage_files import SweepDrawing, calibrate_stage
 from fociscope.files.captures.calibration_stack import MeasuredStack, read_depths, read_stack
 from fociscope.imager.registration import Similarity, fit_similarity, match_points
 
 __all__ = [
+    "BeadMotion",
     "Calibration",
     "Drawing",
     "Estimate",
@@ -38,9 +40,11 @@ __all__ = [
     "Similarity",
     "StageSweep",
     "SweepCalibration",
+    "SweepDrawing",
     "SweepResult",
     "calibrate",
     "calibrate_beads",
+    "calibrate_stage",
     "calibrate_sweeps",
     "calibrate_target",
     "check_output",

@@ -6,12 +6,13 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from fociscope.calibration._from_beads import calibrate_beads
+from fociscope.calibration._from_sweeps import SweepCalibration
 from fociscope.calibration._from_target import calibrate_target
 from fociscope.calibration._psf_fit import start_psf
 from fociscope.calibration._result import Calibration
@@ -36,12 +37,14 @@ from fociscope.typing import Progress
 
 __all__ = ["Drawing", "calibrate", "check_output", "save_calibration"]
 
+_Found = TypeVar("_Found", Calibration, SweepCalibration)
+
 Drawing = Callable[[Calibration, str, Path], None]
 """Draws a calibration under a title into a PNG file."""
 
 SHALLOWEST_UM = 5.0
 """Beads at no more than this depth show nothing of how light spreads with depth."""
-FILE_ENDS = (".toml", ".calibration.json", ".calibration.png", ".psf.ome.tif")
+FILE_ENDS = (".toml", ".calibration.json", ".calibration.png", ".psf.ome.tif", ".flat.npy")
 """Ends of the files that a calibration may write."""
 
 
@@ -186,14 +189,14 @@ def check_output(output: Path | str, *, overwrite: bool = False) -> None:
 
 
 def save_calibration(
-    calibration: Calibration,
+    calibration: _Found,
     output: Path | str,
     *,
     inputs: list[Path] | None = None,
-    draw: Drawing | None = None,
+    draw: Callable[[_Found, str, Path], None] | None = None,
     overwrite: bool = False,
 ) -> list[Path]:
-    """Write an imager, its summary, its measured PSF if it has one, and a picture: all or none.
+    """Write an imager, its summary, what was measured beside it, and a picture: all or none.
 
     Args:
         calibration: Calibration to write.

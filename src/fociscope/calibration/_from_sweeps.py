@@ -18,7 +18,7 @@ from fociscope.calibration._psf_fit import Estimate
 from fociscope.calibration._result import CALIBRATION_FORMAT_VERSION, plain
 from fociscope.calibration._stage import StageSweep
 from fociscope.calibration._sweep_fit import SweepFit, fit_sweeps
-from fociscope.calibration._sweep_model import PIXEL_GAIN_STD, SweepModel
+from fociscope.calibration._sweep_model import GAIN_OF_ROW, PIXEL_GAIN_STD, SweepModel
 from fociscope.errors import FociscopeWarning, ImagerError
 from fociscope.imager.geometry import Imager
 from fociscope.typing import BoolArray, Float64Array, Progress
@@ -301,12 +301,13 @@ def _check_bounds(model: SweepModel, found: SweepFit, held: Mapping[str, str]) -
 def _assembled(model: SweepModel, found: SweepFit, held: Mapping[str, str]) -> SweepCalibration:
     """Return the imager and all that is known of it."""
     std = np.sqrt(np.diag(found.covariance).clip(0))
-    estimates = {
-        one.name: Estimate(
-            float(value), math.inf if one.name in held else float(uncertain), one.unit
-        )
-        for one, value, uncertain in zip(model.parameters, found.state.shared, std, strict=True)
-    }
+    estimates = {}
+    for one, value, uncertain in zip(model.parameters, found.state.shared, std, strict=True):
+        is_gain = one.name.startswith(GAIN_OF_ROW)  # its logarithm is fitted
+        number = float(np.exp(value)) if is_gain else float(value)
+        own_std = float(uncertain) * (number if is_gain else 1.0)
+        known = math.inf if one.name in held else own_std
+        estimates[one.name] = Estimate(number, known, one.unit)
     levels = np.array([own[-1] for own in found.state.own])
     level_std = max(float(np.median([own[-1] for own in found.own_std])), float(levels.std()))
     estimates["background_counts"] = Estimate(float(np.median(levels)), level_std, "counts")

@@ -111,6 +111,8 @@ class _Search:
                 dead[sensor, y, x] = True
                 self.used &= ~dead.ravel()
         self.state = SweepState(np.zeros(0), [], np.zeros(pixels))
+        self.gains_fitted = self.half_chi_square = 0.0
+        self.variances: list[Float64Array] = []
 
     def variance(self, number: int, mean: Float64Array) -> Float64Array:
         """Return (frame, pixel) the variance of a sweep's counts, in counts^2."""
@@ -122,7 +124,7 @@ class _Search:
     def prior_std(self) -> Float64Array:
         """Return (parameter,) expected standard deviations of shared values; 0 holds a value."""
         std = np.array([one.std for one in self.model.parameters])
-        return np.where(self.free, std, 0.0)
+        return np.asarray(np.where(self.free, std, 0.0))
 
     def residuals(self) -> list[Float64Array]:
         """Return each sweep's (frame, pixel) residuals in standard deviations."""
@@ -133,27 +135,31 @@ class _Search:
             mean, slopes = self.model.evaluate(number, self.state)
             yield number, sweep.light.reshape(mean.shape), mean, slopes
 
-    def cost(self, variances: list[Float64Array] | None = None) -> float:
-        """Return half of chi square, what is expected of the chip included."""
+    def cost(self) -> float:
+        """Return half of chi square by the variances of the last `normal`."""
         total = 0.0
         for number, sweep in enumerate(self.model.sweeps):
             mean = self.model.mean(number, self.state)
-            variance = self.variance(number, mean) if variances is None else variances[number]
             off = sweep.light.reshape(mean.shape) - mean
-            total += float((self.used[number] * off**2 / variance).sum())
-        std = self.prior_std()
-        apart = self._from_start()
+            total += float((self.used[number] * off**2 / self.variances[number]).sum())
+        return 0.5 * (total + self._expected())
+
+    def _expected(self) -> float:
+        """Return the part of chi square that holds values to what is expected of a chip."""
+        std, apart = self.prior_std(), self._from_start()
         held = std > 0
-        total += float(((apart[held] / std[held]) ** 2).sum())
-        return 0.5 * (total + float(((self.state.gains / PIXEL_GAIN_STD) ** 2).sum()))
+        return float(((apart[held] / std[held]) ** 2).sum()) + float(
+            ((self.state.gains / PIXEL_GAIN_STD) ** 2).sum()
+        )
 
     def _from_start(self) -> Float64Array:
-        return self.state.shared - np.array([one.start for one in self.model.parameters])
+        start = np.array([one.start for one in self.model.parameters])
+        return np.asarray(self.state.shared - start)
 
     def normal(self) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array, Float64Array]:
         """Return the normal equations: of columns, between them and gains, of gains; both sides.
 
-        Also sets `variances`, those of the counts here.
+        Also sets the variances of the counts, half of chi square and how many gains are fitted.
         """
         shared = len(self.model.parameters)
         sizes = [len(one) for one in self.state.own]
@@ -163,11 +169,12 @@ class _Search:
         between = np.zeros((columns, pixels))
         std = np.full(pixels, PIXEL_GAIN_STD)
         gains, gains_right = 1 / std**2, -self.state.gains / std**2
-        self.variances = []
+        self.variances, total = [], self._expected()
         for number, data, mean, slopes in self._all():
             variance = self.variance(number, mean)
             self.variances.append(variance)
             weight = self.used[number] / variance
+            total += float((weight * (data - mean) ** 2).sum())
             first = shared + sum(sizes[:number])
             at = np.r_[0:shared, first : first + sizes[number]]
             part, gain = slopes[:-2], slopes[-1]
@@ -177,6 +184,8 @@ class _Search:
             between[at] += (part * (weight * gain)).sum(axis=1)
             gains = gains + (weight * gain**2).sum(axis=0)
             gains_right = gains_right + (weight * gain * (data - mean)).sum(axis=0)
+        self.half_chi_square = total / 2
+        self.gains_fitted = float((1 - 1 / (gains * std**2)).sum())
         prior = self.prior_std()
         apart = self._from_start()
         for column, (one, off) in enumerate(zip(prior, apart, strict=True)):
@@ -195,7 +204,7 @@ class _Search:
             if self.progress is not None:
                 self.progress(number * MOST_STEPS + step, ROUNDS * MOST_STEPS)
             normal, between, gains, right, gains_right = self.normal()
-            before, kept = self.cost(self.variances), self.state
+            before, kept = self.half_chi_square, self.state
             reduced = normal - (between / gains) @ between.T
             target = right - between @ (gains_right / gains)
             size = np.sqrt(np.diag(reduced).clip(1e-300))
@@ -203,7 +212,7 @@ class _Search:
                 scaled = reduced / np.outer(size, size) + damping * np.eye(len(size))
                 move = np.linalg.solve(scaled, target / size) / size
                 self.state = self._moved(kept, move, (gains_right - between.T @ move) / gains)
-                after = self.cost(self.variances)
+                after = self.cost()
                 if after < before:
                     break
                 damping *= 8
@@ -224,13 +233,21 @@ class _Search:
             new.shared[n] = np.clip(value, one.lower + margin, one.upper - margin)
         first = len(parameters)
         for n, own in enumerate(new.own):
-            longest = np.full(len(own), LONGEST_UM)
-            longest[2:-1:3] = LONGEST_LOG
-            longest[-1] = np.inf
-            new.own[n] = own + np.clip(move[first : first + len(own)], -longest, longest)
+            most = np.full(len(own), LONGEST_UM)
+            most[2:-1:3] = LONGEST_LOG
+            most[-1] = np.inf
+            new.own[n] = own + np.clip(move[first : first + len(own)], -most, most)
             first += len(own)
         new.gains = np.clip(new.gains + gains, -2, 2)
         return new
+
+    def freedom(self, counts: int) -> float:
+        """Return the degrees of freedom that so many counts leave.
+
+        A gain that its prior holds takes none of them.
+        """
+        fitted = self.free.sum() + sum(map(len, self.state.own)) + self.gains_fitted
+        return max(float(counts - fitted), 1.0)
 
     def drop_outliers(self, residuals: list[Float64Array]) -> None:
         """Leave out pixels that are off in a whole sweep, as hot and dead ones are."""
@@ -251,7 +268,7 @@ class _Search:
             keep = np.broadcast_to(self.used[number], mean.shape)
             parts.append(np.stack([((data - mean) ** 2)[keep], noise[keep], (light**2)[keep]]))
         squared, noise, light2 = np.concatenate(parts, axis=1)
-        freedom = squared.size - sum(map(len, self.state.own))
+        freedom = self.freedom(squared.size)
         low, high = 0.0, MOST_ERROR
         for _ in range(40):
             middle = (low + high) / 2
@@ -313,7 +330,7 @@ class _Search:
         count = sum(
             one.shape[0] * int(used.sum()) for one, used in zip(residuals, self.used, strict=True)
         )
-        chi_square = float(sum(one.sum() for one in squared)) / max(count, 1)
+        chi_square = float(sum(one.sum() for one in squared)) / self.freedom(count)
         reduced = normal - (between / gains) @ between.T
         size = np.sqrt(np.diag(reduced).clip(1e-300))
         covariance = np.linalg.pinv(reduced / np.outer(size, size), hermitian=True) / np.outer(

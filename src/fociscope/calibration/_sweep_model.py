@@ -30,6 +30,8 @@ STEP_UM = 0.2
 MOST_ROWS = 8
 #: Standard deviations of what is expected of a chip, before anything is measured.
 DEPTH_ZERO_STD_UM, HEIGHT_STD_UM = 50.0, 10.0
+GAIN_OF_ROW = "gain_row_"
+"""How the parameters are called that are logarithms of a row's gain over that of the first."""
 ROW_SHIFT_PITCHES, ROW_GAIN_STD, PIXEL_GAIN_STD = 0.25, 0.3, 0.1
 #: A bead is no nearer to a sensor than this.
 NEAREST_UM = 5.0
@@ -142,7 +144,7 @@ class SweepModel:
                 for row in range(1, self.rows)
             ]  # fmt: skip
         listed += [
-            SharedParameter(f"gain_row_{row + 1}", 0.0, ROW_GAIN_STD, -2.0, 2.0, "1")
+            SharedParameter(f"{GAIN_OF_ROW}{row + 1}", 0.0, ROW_GAIN_STD, -2.0, 2.0, "1")
             for row in range(1, self.rows)
         ]
         return listed
@@ -205,7 +207,7 @@ class SweepModel:
     def gains(self, state: SweepState) -> Float64Array:
         """Return (pixel,) the gain of each pixel, its row's included."""
         row_gain = np.array(
-            [0.0, *(self.value(state.shared, f"gain_row_{n + 1}") for n in range(1, self.rows))]
+            [0.0, *(self.value(state.shared, f"{GAIN_OF_ROW}{n + 1}") for n in range(1, self.rows))]
         )
         of_row = row_gain[self.row_of_pixel()] if self.rows > 1 else 0.0
         return np.asarray(np.exp(state.gains + of_row))
@@ -213,10 +215,12 @@ class SweepModel:
     def mean(self, number: int, state: SweepState) -> Float64Array:
         """Return (frame, pixel) the mean of a sweep's counts above dark."""
         sweep, own = self.sweeps[number], state.own[number]
-        imager, total = self.imager_at(state.shared), np.zeros(())
-        for bead in range(len(sweep.beads)):
-            emitters = self.emitters_um(sweep, state.shared, own, bead)
-            total = total + np.exp(own[3 * bead + 2]) * self.response(imager, emitters)
+        beads = [self.emitters_um(sweep, state.shared, own, n) for n in range(len(sweep.beads))]
+        every = self.response(self.imager_at(state.shared), np.concatenate(beads))
+        parts = np.split(every, np.cumsum([len(one) for one in beads])[:-1])
+        total = np.zeros(())
+        for light, part in zip(np.exp(own[2:-1:3]), parts, strict=True):
+            total = total + light * part
         mean = total * self.gains(state) + own[-1]
         return np.broadcast_to(mean, (len(sweep.counts), mean.shape[-1]))
 
@@ -235,15 +239,15 @@ class SweepModel:
         gain, first = self.gains(state), len(self.parameters)
         mean = np.zeros((len(sweep.counts), gain.size))
         slopes = np.zeros((first + len(own) + 2, *mean.shape))
+        imager = self.imager_at(state.shared)
+        stepped = [self._stepped(state.shared, one) for one in self.psf_parameters]
         for bead in range(len(sweep.beads)):
             emitters = self.emitters_um(sweep, state.shared, own, bead)
             factor = np.exp(own[3 * bead + 2]) * gain
-            imager = self.imager_at(state.shared)
-            bare = self.response(imager, emitters)
-            x, y, depth = (
-                factor * (self.response(imager, emitters + STEP_UM * unit) - bare) / STEP_UM
-                for unit in np.eye(3)
-            )
+            steps = STEP_UM * np.eye(3)[:, None, :]
+            near = np.concatenate([emitters, *(emitters + step for step in steps)])
+            bare, *moved = self.response(imager, near).reshape(4, len(emitters), -1)
+            x, y, depth = (factor * (one - bare) / STEP_UM for one in moved)
             light = factor * bare
             mean += light
             for column, slope in enumerate((x, y, light)):
@@ -251,14 +255,17 @@ class SweepModel:
             slopes[-2] += depth
             slopes[-1] += light
             self._add_shared(slopes, state.shared, bead, (light, x, depth))
-            for one in self.psf_parameters:
-                at, stepped = self.slot(one.name), state.shared.copy()
-                assert at is not None
-                stepped[at] += one.step
-                other = self.response(self.imager_at(stepped), emitters)
-                slopes[at] += factor * (other - bare) / one.step
+            for one, (at, other) in zip(self.psf_parameters, stepped, strict=True):
+                slopes[at] += factor * (self.response(other, emitters) - bare) / one.step
         slopes[first + len(own) - 1] = 1.0
         return mean + own[-1], slopes
+
+    def _stepped(self, shared: Float64Array, one: FitParameter) -> tuple[int, Imager]:
+        """Return a PSF parameter's number, and the imager where it is a step higher."""
+        at, higher = self.slot(one.name), shared.copy()
+        assert at is not None
+        higher[at] += one.step
+        return at, self.imager_at(higher)
 
     def _add_shared(
         self,
@@ -275,7 +282,7 @@ class SweepModel:
                 slopes[at] += depth
         row = self.row_of_pixel()
         for n in range(1, self.rows):
-            for name, slope in ((f"row_shift_{n + 1}_um", -x), (f"gain_row_{n + 1}", light)):
+            for name, slope in ((f"row_shift_{n + 1}_um", -x), (f"{GAIN_OF_ROW}{n + 1}", light)):
                 at = self.slot(name)
                 if at is not None:
                     slopes[at] += slope * (row == n)

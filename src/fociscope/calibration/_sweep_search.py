@@ -82,7 +82,7 @@ def _places(
 ) -> Float64Array:
     """Return a sweep's x, y and logarithm of the light of each bead, and its background."""
     left = sweep.light.reshape(len(sweep.counts), -1)
-    weight = used / (floor + np.maximum(left, 0) + (SEARCH_ERROR * left) ** 2)
+    weight = used / (floor + np.maximum(left, 1) + (SEARCH_ERROR * left) ** 2)
     bank = _Bank(model, max(model.depth_um(sweep, shared, 0), 20.0))
     parts: list[Float64Array] = [np.zeros_like(left) for _ in sweep.beads]
     found = [np.zeros(3) for _ in sweep.beads]

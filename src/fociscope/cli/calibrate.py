@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from fociscope.cli.calibrate_stage import fit_stage, report_stage
 from fociscope.cli.common import (
     ImagerOption,
     OverwriteOption,
@@ -20,22 +21,43 @@ from fociscope.cli.common import (
     progress_bar,
 )
 from fociscope.cli.entry import app
-from fociscope.errors import FociscopeWarning
+from fociscope.errors import FociscopeError, FociscopeWarning
 
 if TYPE_CHECKING:
     from fociscope.calibration import Calibration
 
 
 StackArgument = Annotated[
-    Path,
+    list[Path],
     typer.Argument(
-        metavar="STACK",
+        metavar="STACK...",
         help="Sensor A's planes at known depths, (depth, y, x): TIFF, NPY, HDF5, MAT, NPZ or Zarr; "
-        "both sensors' as 2 channels, or (depth, sensor, y, x).",
+        "both sensors' as 2 channels, or (depth, sensor, y, x). With --stage, one file or more of "
+        "frames.",
         show_default=False,
     ),
 ]
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="The imager's file, .toml.")]
+StageOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV file of where a stage stood in each frame (x_um, y_um, depth_um), for beads that "
+        "it moved over a chip of any pixels; see --beads."
+    ),
+]
+BeadsOption = Annotated[
+    str, typer.Option(help='With --stage, what each bead does: "moving", or "fixed,moving".')
+]
+DarkOption = Annotated[
+    Path | None, typer.Option(help="With --stage, captures without beads, to be subtracted.")
+]
+ModelErrorOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=0.5,
+        help="With --stage, share of the light by which the imager is wrong; without it, found.",
+    ),
+]  # fmt: skip
 DepthsOption = Annotated[
     str | None,
     typer.Option(
@@ -82,6 +104,10 @@ FigureOption = Annotated[bool, typer.Option(help="Draw measured against fitted."
 def calibrate(
     stack: StackArgument,
     output: OutputOption,
+    stage: StageOption = None,
+    beads: BeadsOption = "moving",
+    dark: DarkOption = None,
+    model_error: ModelErrorOption = None,
     depths: DepthsOption = None,
     sensor_b: SensorBOption = None,
     target: TargetOption = None,
@@ -97,16 +123,26 @@ def calibrate(
     figure: FigureOption = True,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Fit an imager to a stack of beads, or of a known target, at known depths.
+    """Fit an imager to a stack of beads, or of a known target, at known depths; or to a stage.
 
     Writes the imager, a summary with uncertainties (.calibration.json), a figure
     (.calibration.png), and the PSF where it was measured (.psf.ome.tif).
     """
     from fociscope.calibration import calibrate as fit_imager
 
+    if stage is not None:
+        with _warnings_last(), progress_bar("Fitting") as progress:
+            swept = fit_stage(
+                stack, stage, output, beads=beads, dark=dark, imager=imager, variable=variable,
+                fit_depth_offset=fit_depth_offset, model_error=model_error, figure=figure,
+                overwrite=overwrite, progress=progress,
+            )  # fmt: skip
+        report_stage(swept, output, figure=figure)
+        return
+    _check_one(stack, dark, model_error)
     with _warnings_last(), progress_bar("Fitting") as progress:
         found = fit_imager(
-            stack,
+            stack[0],
             output,
             depth_um=depths,
             sensor_b=sensor_b,
@@ -125,14 +161,22 @@ def calibrate(
             progress=progress,
         )
     _report(found)
-    ends = [".toml", ".calibration.json"]
-    if found.imager.psf != found.fitted:
-        ends.append(".psf.ome.tif")
-    if figure:
-        ends.append(".calibration.png")
-    names = [output.with_suffix(end).name for end in ends]
-    where = escape(str(output.parent))
-    out.print(f"Written to [bold]{where}[/]: {', '.join(names)}", highlight=False, soft_wrap=True)
+    _report_written(found, output, figure=figure)
+
+
+def _check_one(stack: list[Path], dark: Path | None, model_error: float | None) -> None:
+    """Refuse what a stage alone takes.
+
+    Raises:
+        FociscopeError: If there is more than one stack, or an option of a stage is set.
+    """
+    if len(stack) > 1 or dark is not None or model_error is not None:
+        what = f"{len(stack)} stacks" if len(stack) > 1 else "an option of a stage's captures"
+        raise FociscopeError(
+            f"{what}, expected one stack of planes at known depths; give sensor B's as such, or "
+            "the stage's positions for frames of beads that it moved",
+            fields=("stage", "sensor_b"),
+        )
 
 
 def _draw(calibration: Calibration, title: str, picture: Path) -> None:
@@ -185,3 +229,15 @@ def _report(found: Calibration) -> None:
         "and imager)",
         highlight=False,
     )
+
+
+def _report_written(found: Calibration, output: Path, *, figure: bool) -> None:
+    """Print the files that are written."""
+    ends = [".toml", ".calibration.json"]
+    if found.imager.psf != found.fitted:
+        ends.append(".psf.ome.tif")
+    if figure:
+        ends.append(".calibration.png")
+    names = [output.with_suffix(end).name for end in ends]
+    where = escape(str(output.parent))
+    out.print(f"Written to [bold]{where}[/]: {', '.join(names)}", highlight=False, soft_wrap=True)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fociscope.figures.style import depth_colours as depth_colours
     from fociscope.figures.style import draw_image as draw_image
     from fociscope.figures.style import draw_scale_bar as draw_scale_bar
+    from fociscope.figures.sweeps import draw_sweeps as draw_sweeps
 
 #: Each is imported when it is first used: a map's figure needs no calibration.
 _HOME = {
@@ -40,6 +41,7 @@ _HOME = {
     "draw_psf": "fociscope.figures._psf",
     "draw_reconstruction": "fociscope.figures.reconstruction",
     "draw_scale_bar": "fociscope.figures.style",
+    "draw_sweeps": "fociscope.figures.sweeps",
     "draw_specimen": "fociscope.figures._specimens",
     "draw_surface": "fociscope.figures._specimens",
 }
@@ -59,6 +61,7 @@ __all__ = [
     "draw_scale_bar",
     "draw_specimen",
     "draw_surface",
+    "draw_sweeps",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME)
