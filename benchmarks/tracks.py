@@ -4,8 +4,8 @@
 
 Emitters start anywhere in 51 x 51 pixels of the reference imager, 100 to 900 um deep, and walk by
 steps of any direction up to a speed; each is dark in a frame with a probability; 40 dB on each
-sensor. A link is right if both ends belong to one emitter, and missed if an emitter's next appearance,
-within the gap, has another track.
+sensor. A link is right if both ends belong to one emitter, and missed if an emitter's next
+appearance, within the gap, has another track.
 """
 
 from __future__ import annotations
