@@ -250,6 +250,13 @@ def test_a_new_folder_that_another_process_writes_is_refused(tmp_path: Path) -> 
     assert names(tmp_path) == ["other", "out", "out/a"]
 
 
+def test_a_new_folder_may_be_written_by_parts(tmp_path: Path) -> None:
+    """As the demo writes results beside its files."""
+    with atomic_folder(tmp_path / "out") as part, atomic_folder(part, overwrite=True) as inner:
+        (inner / "a").touch()
+    assert names(tmp_path) == ["out", "out/a"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no such locks")
 def test_what_a_killed_writer_of_a_new_folder_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".out-0123456789ab").mkdir()

@@ -228,7 +228,7 @@ def locked_folder(path: Path, *, again: bool = False) -> Iterator[None]:
         path.mkdir(parents=True, exist_ok=True)
         about = path.stat()
     place = about.st_dev, about.st_ino
-    if again and place in _held.get():
+    if place in _written or (again and place in _held.get()):
         yield
         return
     try:
@@ -248,6 +248,8 @@ def locked_folder(path: Path, *, again: bool = False) -> Iterator[None]:
 
 _held: ContextVar[frozenset[tuple[int, int]]] = ContextVar("held", default=frozenset())
 """Device and number of the folders that this thread has locked."""
+_written: set[tuple[int, int]] = set()
+"""Device and number of the hidden folders that this process is writing, and has locked as such."""
 
 
 def _busy(path: Path) -> FociscopeError:
@@ -298,7 +300,13 @@ def _only_writer(path: Path, temporary: Path) -> Iterator[None]:
                     raise _busy(path)
                 if is_left:
                     shutil.rmtree(entry, ignore_errors=True)
-        yield
+        about = temporary.stat()
+        place = about.st_dev, about.st_ino
+        _written.add(place)
+        try:
+            yield
+        finally:
+            _written.discard(place)
 
 
 def _hidden_beside(path: Path) -> list[Path]:
