@@ -19,7 +19,7 @@ from fociscope.localization._response import EmitterResponse
 from fociscope.localization._weights import ResponseError, Weights
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 
-__all__ = ["EmitterFit", "NoiseModel", "fit_emitters"]
+__all__ = ["EmitterFit", "NoiseModel", "fit_emitters", "within"]
 
 #: The longest step of a place, in um, and of a depth, as a share of the distance to a sensor.
 LONGEST_UM, LONGEST_SHARE = 60.0, 0.4
@@ -30,7 +30,7 @@ REWEIGHTED = 6
 #: Pixels beyond the middles of the outermost ones within which an emitter may lie.
 BEYOND_PX = 1.5
 #: Dampings that a step tries.
-DAMPINGS = 6
+DAMPINGS = 8
 #: Eigenvalues of a normal matrix of float32 products, as shares of the greatest, that are no more
 #: than rounding.
 LEAST_EIGENVALUE = 1e-7
@@ -262,7 +262,11 @@ def _stepped(
     scaled, target = normal / np.outer(scale, scale), right / scale
     for _ in range(DAMPINGS):
         damped = scaled + damping * np.eye(len(scaled))
-        delta = scipy.linalg.solve(damped, target, assume_a="pos") / scale
+        try:
+            delta = scipy.linalg.solve(damped, target, assume_a="pos") / scale
+        except scipy.linalg.LinAlgError:  # emitters at one place, in single precision
+            damping *= 6
+            continue
         by_um, by_light = delta[: 3 * count].reshape(count, 3), delta[3 * count : 4 * count]
         place, light = _moved(response, fit, by_um, by_light)
         images, gradients = response(place)
@@ -280,17 +284,22 @@ def _moved(
     response: EmitterResponse, fit: EmitterFit, by_um: Float64Array, by_light: Float64Array
 ) -> tuple[Float64Array, Float64Array]:
     """Return places and lights after a step, kept short and within the imager."""
-    low, high = response.depth_range_um
     depth = fit.place_um[:, 2]
     from_b = response.imager.gap_um - depth
     room = depth if response.imager.sensors < 2 else np.minimum(depth, from_b)
     place = fit.place_um + np.clip(by_um, -LONGEST_UM, LONGEST_UM)
     limit = np.maximum(LONGEST_SHARE * room, 5.0)
-    place[:, 2] = np.clip(depth + np.clip(by_um[:, 2], -limit, limit), low, high)
-    pitch = np.array(response.imager.pitch_um[::-1])
-    edge = (np.array(response.frame_px[::-1]) - 1 + BEYOND_PX) * pitch
-    place[:, :2] = np.clip(place[:, :2], -BEYOND_PX * pitch, edge)
+    place[:, 2] = depth + np.clip(by_um[:, 2], -limit, limit)
+    place = within(response, place)
     return place, np.maximum(fit.light + by_light, 0.1 * fit.light)
+
+
+def within(response: EmitterResponse, place_um: Float64Array) -> Float64Array:
+    """Return (emitter, 3) places, moved to where emitters can be."""
+    pitch = np.array(response.imager.pitch_um[::-1])
+    low, high = response.depth_range_um
+    edge = (np.array(response.frame_px[::-1]) - 1 + BEYOND_PX) * pitch
+    return np.clip(place_um, [*(-BEYOND_PX * pitch), low], [*edge, high])
 
 
 def _low(capture: Float64Array, used: BoolArray, sensors: int) -> Float64Array:

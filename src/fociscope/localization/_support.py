@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fociscope.localization._fit import EmitterFit, NoiseModel, fit_emitters
+from fociscope.localization._fit import EmitterFit, NoiseModel, fit_emitters, within
 from fociscope.localization._response import EmitterResponse
 from fociscope.localization._weights import ResponseError
 from fociscope.typing import BoolArray, Float64Array
@@ -102,4 +102,5 @@ def _split(fit: EmitterFit, response: EmitterResponse) -> Iterator[Float64Array]
         along_x = np.array([APART[0] * place[2], 0, 0])
         along_y = np.array([0, APART[1] * response.imager.pitch_um[0], 0])
         for apart in (along_x, along_y):
-            yield np.concatenate([others, place[None] + apart, place[None] - apart])
+            pair = within(response, np.stack([place + apart, place - apart]))
+            yield np.concatenate([others, pair])

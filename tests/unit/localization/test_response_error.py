@@ -8,6 +8,7 @@ import torch
 
 from fociscope.imager import AngularResponsePsf, Imager
 from fociscope.localization import EmitterResponse, Locator, NoiseModel
+from fociscope.localization._fit import fit_emitters
 from fociscope.localization._weights import ResponseError, Weights
 from fociscope.reconstruction import ChipCorrection
 
@@ -140,3 +141,24 @@ def test_dark_light_is_what_lies_above_the_electronic_level() -> None:
     assert float(light[0, 4, 4]) == pytest.approx(60.0)
     assert float(light.sum()) == pytest.approx(60.0)
     assert ChipCorrection().dark_light() is None
+
+
+def test_a_deep_emitter_at_the_edge_is_split_within_reach() -> None:
+    imager = chip(RESPONSE, table_error=0.2)
+    light = imager.pixel_response(np.array([[5.0, 30.0, 400.0], [1470.0, 30.0, 420.0]])).sum(0)
+    counts = np.random.default_rng(0).poisson(2000 * light / light.max() + 5.0).astype(float)
+
+    found = Locator(imager, FRAME_PX).locate(counts)
+
+    assert 1 <= len(found) <= 3
+
+
+def test_emitters_at_one_place_do_not_end_a_fit() -> None:
+    response = EmitterResponse(chip(RESPONSE), FRAME_PX)
+    places = np.array([[700.0, 20.0, 100.0]] * 3)
+    capture = 1e4 * response(places[:1])[0][0].astype(float)
+    noise = NoiseModel(np.array([1e-6]), np.array([0.0]), 0.0)
+
+    fit = fit_emitters(response, capture, np.ones(120, bool), noise, places)
+
+    assert fit.mean == pytest.approx(capture, rel=0.02, abs=0.02 * capture.max())
