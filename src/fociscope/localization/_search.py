@@ -176,10 +176,12 @@ def estimate_noise(
         rough, middle = _roughness(residual, ok)
         light = np.maximum(_weighted_like_roughness(mean[0])[middle], 0)
         bins = _bins(light)
-        x = np.array([light[part].mean() for part in bins])
+        sizes = np.array([len(part) for part in bins])
+        first = np.cumsum(sizes) - sizes
+        x = np.add.reduceat(light[np.concatenate(bins)], first) / sizes
         least = _least(mean[0])
         y = np.array([max(_variance(rough[part]), least) for part in bins])
-        floor, slope = _line(x, y, np.sqrt([len(part) for part in bins]))
+        floor, slope = _line(x, y, np.sqrt(sizes))
         floors.append(floor)
         slopes.append(slope)
     return NoiseModel(np.array(floors), np.array(slopes), model_error)
@@ -231,8 +233,12 @@ def _line(x: Float64Array, y: Float64Array, sure: Float64Array) -> tuple[float, 
     """Return floor and slope of a line through variances, whose errors grow with them."""
     weight = sure / y
     for _ in range(4):
-        line = np.stack([np.ones_like(x), x], 1) * weight[:, None]
-        floor, slope = np.linalg.lstsq(line, y * weight, rcond=None)[0]
+        squared = weight**2
+        total, along = squared.sum(), squared @ x
+        middle, level = along / total, squared @ y / total
+        spread = squared @ (x - middle) ** 2
+        slope = squared @ ((x - middle) * (y - level)) / spread if spread > 0 else 0.0
+        floor = level - slope * middle
         floor = max(float(floor), float(0.2 * np.median(y[: len(y) // 2 + 1])))
         slope = max(float(slope), 0.0)
         weight = sure / (floor + slope * x)
