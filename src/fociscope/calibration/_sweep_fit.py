@@ -210,8 +210,9 @@ class _Search:
             size = np.sqrt(np.diag(reduced).clip(1e-300))
             for _ in range(6):
                 scaled = reduced / np.outer(size, size) + damping * np.eye(len(size))
-                move = np.linalg.solve(scaled, target / size) / size
-                self.state = self._moved(kept, move, (gains_right - between.T @ move) / gains)
+                self.state = kept
+                move = self._shortened(np.linalg.solve(scaled, target / size) / size)
+                self.state = self._moved(move, (gains_right - between.T @ move) / gains)
                 after = self.cost()
                 if after < before:
                     break
@@ -223,23 +224,33 @@ class _Search:
             if before - after < ENOUGH:
                 return
 
-    def _moved(self, state: SweepState, move: Float64Array, gains: Float64Array) -> SweepState:
-        """Return the values after a step, kept within their bounds."""
-        new, parameters = state.copy(), self.model.parameters
+    def _shortened(self, move: Float64Array) -> Float64Array:
+        """Return a step that goes nowhere farther than its longest, nor beyond a bound."""
+        parameters, shared = self.model.parameters, self.state.shared
+        short = move.copy()
         for n, one in enumerate(parameters):
             longest = LONGEST_UM if one.unit == "um" else 0.2 * (one.upper - one.lower)
-            value = new.shared[n] + np.clip(move[n], -longest, longest)
-            margin = 0.0 if not self.free[n] else 1e-4 * (one.upper - one.lower)
-            new.shared[n] = np.clip(value, one.lower + margin, one.upper - margin)
+            margin = 1e-4 * (one.upper - one.lower) if self.free[n] else 0.0
+            value = shared[n] + np.clip(move[n], -longest, longest)
+            short[n] = np.clip(value, one.lower + margin, one.upper - margin) - shared[n]
         first = len(parameters)
-        for n, own in enumerate(new.own):
+        for own in self.state.own:
             most = np.full(len(own), LONGEST_UM)
             most[2:-1:3] = LONGEST_LOG
             most[-1] = np.inf
-            new.own[n] = own + np.clip(move[first : first + len(own)], -most, most)
+            part = slice(first, first + len(own))
+            short[part] = np.clip(move[part], -most, most)
             first += len(own)
-        new.gains = np.clip(new.gains + gains, -2, 2)
-        return new
+        return short
+
+    def _moved(self, move: Float64Array, gains: Float64Array) -> SweepState:
+        """Return the values after a step."""
+        first = len(self.model.parameters)
+        ends = first + np.cumsum([len(own) for own in self.state.own])
+        parts = np.split(move[first:], (ends - first)[:-1])
+        own = [one + part for one, part in zip(self.state.own, parts, strict=True)]
+        shared = self.state.shared + move[:first]
+        return SweepState(shared, own, np.clip(self.state.gains + gains, -2, 2))
 
     def freedom(self, counts: int) -> float:
         """Return the degrees of freedom that so many counts leave.
