@@ -41,6 +41,14 @@ ModelErrorOption = Annotated[
     ),
 ]
 
+JointOption = Annotated[
+    bool,
+    typer.Option(
+        "--joint",
+        help="Emitters stand still: one place for each, fitted to all captures together, and its "
+        "brightness in every capture.",
+    ),
+]
 TrackOption = Annotated[
     bool, typer.Option("--track", help="Link emitters from frame to frame: tracks.csv.")
 ]
@@ -78,6 +86,7 @@ def locate(
     pages: PagesOption = Pages.auto,
     most: MostOption = 60,
     model_error: ModelErrorOption = None,
+    joint: JointOption = False,
     track: TrackOption = False,
     most_speed: MostSpeedOption = 0.0,
     most_gap: MostGapOption = 1,
@@ -105,6 +114,7 @@ def locate(
         pages=pages.value,
         most=most,
         model_error=model_error,
+        joint=joint,
         track=track,
         most_speed_um=most_speed,
         most_gap=most_gap,

@@ -107,6 +107,8 @@ def _print_outcome(outcome: LocateOutcome, *, has_table: bool) -> None:
         _print_first(outcome)
         said, misfit = outcome.summary, outcome.summary["median_misfit"]
         tracks = f" of {said['tracks']} track(s)" if "tracks" in said else ""
+        if said.get("joint"):
+            tracks = f", {said['emitters'] // outcome.frames} in each capture"
         made = f" in {outcome.frames} captures, {outcome.made} of them now" * (outcome.frames > 1)
         out.print(
             f"{said['emitters']} emitter(s){tracks}{made}; residual {misfit:.2f} times the noise. "

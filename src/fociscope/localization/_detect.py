@@ -77,8 +77,13 @@ class FilterBank:
         own = self._inverse((self._h2 * transformed).sum(1))
         self._energy = own - (self._wh**2 / self._total[:, None, None]).sum(1)
 
-    def rise(self, residual: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """Return (depth, y, x): rise of the log-likelihood, and the light of such an emitter."""
+    def rise(
+        self, residual: Float64Array, *, signed: bool = False
+    ) -> tuple[Float64Array, Float64Array]:
+        """Return (depth, y, x): rise of the log-likelihood, and the light of such an emitter.
+
+        The light is not negative unless it is `signed`.
+        """
         height, width = self.response.frame_px
         weighted = self._weight * residual.reshape(-1, height, width)
         transformed = scipy.fft.rfft2(weighted.astype(np.float32), s=self._shape)
@@ -86,12 +91,15 @@ class FilterBank:
         mean = weighted.sum((-2, -1)) / self._total
         projected = seen - np.einsum("dsyx,s->dyx", self._wh, mean)
         energy = np.maximum(self._energy, 1e-3 * self._energy.max((-2, -1), keepdims=True))
-        light = np.maximum(projected, 0) / energy
+        light = (projected if signed else np.maximum(projected, 0)) / energy
         return 0.5 * light**2 * energy, light
 
     def candidates(self, residual: Float64Array, least: float, most: int) -> Float64Array:
         """Return (candidate, 3) places, the best first: each explains more than `least`."""
-        rise, _ = self.rise(residual)
+        return self.places(self.rise(residual)[0], least, most)
+
+    def places(self, rise: Float64Array, least: float, most: int) -> Float64Array:
+        """Return (candidate, 3) places where a rise (depth, y, x) is highest, the best first."""
         best_depth = rise.argmax(0)
         best = rise.max(0)
         found: list[list[float]] = []

@@ -10,7 +10,7 @@ with Levenberg's and Marquardt's damping; the inverse of the last normal matrix 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
@@ -19,7 +19,7 @@ from fociscope.localization._response import EmitterResponse
 from fociscope.localization._weights import ResponseError, Weights
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 
-__all__ = ["EmitterFit", "NoiseModel", "fit_emitters", "within"]
+__all__ = ["EmitterFit", "NoiseModel", "fit_emitters", "kept_short", "within"]
 
 #: The longest step of a place, in um, and of a depth, as a share of the distance to a sensor.
 LONGEST_UM, LONGEST_SHARE = 60.0, 0.4
@@ -79,6 +79,10 @@ class NoiseModel:
             self.model_error,
             None if self.subtracted is None else self.subtracted * factor,
         )
+
+    def of_mean(self, frames: int) -> NoiseModel:
+        """Return the noise of the mean of some frames; the imager's error stays."""
+        return replace(self, floor=self.floor / frames, per_light=self.per_light / frames)
 
 
 @dataclass
@@ -284,14 +288,21 @@ def _moved(
     response: EmitterResponse, fit: EmitterFit, by_um: Float64Array, by_light: Float64Array
 ) -> tuple[Float64Array, Float64Array]:
     """Return places and lights after a step, kept short and within the imager."""
-    depth = fit.place_um[:, 2]
+    place = kept_short(response, fit.place_um, by_um)
+    return place, np.maximum(fit.light + by_light, 0.1 * fit.light)
+
+
+def kept_short(
+    response: EmitterResponse, place_um: Float64Array, by_um: Float64Array
+) -> Float64Array:
+    """Return (emitter, 3) places after a step, kept short and within the imager."""
+    depth = place_um[:, 2]
     from_b = response.imager.gap_um - depth
     room = depth if response.imager.sensors < 2 else np.minimum(depth, from_b)
-    place = fit.place_um + np.clip(by_um, -LONGEST_UM, LONGEST_UM)
+    place = place_um + np.clip(by_um, -LONGEST_UM, LONGEST_UM)
     limit = np.maximum(LONGEST_SHARE * room, 5.0)
     place[:, 2] = depth + np.clip(by_um[:, 2], -limit, limit)
-    place = within(response, place)
-    return place, np.maximum(fit.light + by_light, 0.1 * fit.light)
+    return within(response, place)
 
 
 def within(response: EmitterResponse, place_um: Float64Array) -> Float64Array:

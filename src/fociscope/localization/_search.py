@@ -15,7 +15,7 @@ from fociscope.localization._weights import ResponseError
 from fociscope.noise import MEDIAN_OF_NORMAL
 from fociscope.typing import BoolArray, Float64Array, Int64Array
 
-__all__ = ["estimate_noise", "search"]
+__all__ = ["estimate_noise", "noise_of_pixels", "search"]
 
 #: Emitters that one round adds at most.
 AT_ONCE = 6
@@ -182,6 +182,31 @@ def estimate_noise(
         least = _least(mean[0])
         y = np.array([max(_variance(rough[part]), least) for part in bins])
         floor, slope = _line(x, y, np.sqrt(sizes))
+        floors.append(floor)
+        slopes.append(slope)
+    return NoiseModel(np.array(floors), np.array(slopes), model_error)
+
+
+def noise_of_pixels(
+    mean: Float64Array, variance: Float64Array, used: BoolArray, sensors: int, model_error: float
+) -> NoiseModel:
+    """Return floor and shot noise by the variances of pixels over many frames.
+
+    Args:
+        mean: (pixel,) light, sensor by sensor.
+        variance: (pixel,) variance over frames.
+        used: (pixel,) whether a pixel counts.
+        sensors: Number of sensors.
+        model_error: Standard deviation of the imager's error, as a share of the light.
+    """
+    floors, slopes = [], []
+    parts = (one.reshape(sensors, -1) for one in (mean, variance, used))
+    for light, spread, ok in zip(*parts, strict=True):
+        above = np.maximum(light[ok] - np.percentile(light[ok], 20), 0)
+        bins = _bins(above)
+        x = np.array([above[part].mean() for part in bins])
+        y = np.array([max(spread[ok][part].mean(), _least(light)) for part in bins])
+        floor, slope = _line(x, y, np.sqrt([len(part) for part in bins]))
         floors.append(floor)
         slopes.append(slope)
     return NoiseModel(np.array(floors), np.array(slopes), model_error)

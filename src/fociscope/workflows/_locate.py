@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -42,6 +43,8 @@ from fociscope.workflows._outcome import MOST_NAMED
 
 __all__ = ["locate"]
 
+#: Pixels of all captures that are fitted together, 4 GiB of them in double precision.
+MOST_JOINT_PIXELS = 2**29
 #: So many captures that emitters do not explain, before one that they do, end a run.
 MOST_UNEXPLAINED = 16
 
@@ -182,6 +185,8 @@ def _append(
     Raises:
         CaptureError: If that one does not come.
     """
+    if run.options.joint:
+        return _append_jointly(run, series, folder, title, progress)
     kept: list[Emitters] | None = [] if not folder.frames and len(series) <= LONG_FRAMES else None
     held: list[Emitters] = []
     names = series.frame_names
@@ -198,6 +203,35 @@ def _append(
         if progress is not None:
             progress(frame + 1, len(series))
     return None if kept is None else Emitters.joined(kept)
+
+
+def _append_jointly(
+    run: Locating,
+    series: CaptureSeries,
+    folder: EmittersFolder,
+    title: str,
+    progress: Progress | None,
+) -> Emitters:
+    """Locate emitters that stand still in all captures, and write those of each capture.
+
+    Raises:
+        CaptureError: If the captures do not fit into memory, or emitters do not explain them.
+    """
+    if (pixels := math.prod(series.shape)) > MOST_JOINT_PIXELS:
+        raise CaptureError(
+            f"{printable(title)}: {len(series)} captures hold {pixels} pixels, too many to be "
+            f"fitted together (at most {MOST_JOINT_PIXELS}); average them, or take a part",
+            fields=("preparation", "joint"),
+        )
+    emitters = run.located_jointly(series.read(0, len(series)))
+    if not emitters.is_explained.any():
+        raise _unexplained(emitters.of_frame(0), title)
+    its = slice(folder.frames, len(series))
+    rest = [emitters.of_frame(n) for n in range(its.start, its.stop)]
+    folder.append(Emitters.joined(rest), series.frame_names[its], labels=_times(series, its))
+    if progress is not None:
+        progress(len(series), len(series))
+    return emitters
 
 
 def _computed(

@@ -24,8 +24,8 @@ class LocateOptions:
     """How captures are read, and emitters located; every field has a default.
 
     Raises:
-        FociscopeError: If `resume` and `overwrite` are both set, or what concerns tracks without
-            `track`.
+        FociscopeError: If `resume` and `overwrite` are both set, what concerns tracks without
+            `track`, or tracks of emitters that stand still.
 
     Examples:
         >>> from fociscope.workflows import LocateOptions
@@ -51,6 +51,9 @@ class LocateOptions:
     model_error: float | None = None
     """Standard deviation of what the imager's description is wrong by at each pixel, as a share of
     the light; None for the unevenness of its pixels, `camera.prnu`, and at least 0.002."""
+    joint: bool = False
+    """Whether emitters stand still, so that all captures are fitted together: one place for each,
+    and its brightness in every capture."""
     track: bool = False
     """Whether emitters are linked from frame to frame; needs the extra `track`."""
     most_speed_um: float = 0.0
@@ -71,6 +74,12 @@ class LocateOptions:
             raise FociscopeError(
                 "resuming continues an earlier run, overwriting starts anew; ask for one of them",
                 fields=("resume", "overwrite"),
+            )
+        if self.joint and (self.track or self.scheduler != THREADS):
+            raise FociscopeError(
+                "emitters that stand still are fitted to all captures at once; leave out tracks "
+                "and the scheduler, or the joint fit",
+                fields=("joint", "track" if self.track else "scheduler"),
             )
         if not self.track and (self.most_speed_um != 0 or self.most_gap != MOST_GAP):
             raise FociscopeError(

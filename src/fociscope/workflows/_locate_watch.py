@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fociscope.errors import FociscopeError
 from fociscope.imager.geometry import Imager
 from fociscope.localization import Emitters
 from fociscope.localization.emitters import COLUMNS
@@ -79,6 +80,12 @@ def watch_emitters(
     """
     options = options or LocateOptions()
     refuse_scheduler(options.scheduler)
+    if options.joint:
+        raise FociscopeError(
+            "an instrument that is followed gives captures one by one, and a joint fit takes all "
+            "at once; leave the joint fit out, or locate when the series is there",
+            fields=("joint",),
+        )
     output, followed, shared = Path(output), as_paths(paths), options.of_captures
     first = FirstCapture(followed, shared, idle_s, stopped or (lambda: False))
     sensors = first.sensors()

@@ -107,6 +107,7 @@ class Locating:
             "number of emitters at most": str(self.options.most),
             "model error": f"{self._locator.model_error:g}",
             "preparation": self.options.preparation.model_dump_json(),
+            **({"joint": "true"} if self.options.joint else {}),
             "version": f"fociscope {versions()['fociscope']}",
         }
 
@@ -122,6 +123,12 @@ class Locating:
         corrected, bad = self.corrected(captures)
         dark = None if self.correction is None else self.correction.dark_light()
         return self._locator.locate(corrected, bad_pixels=bad, subtracted=dark)
+
+    def located_jointly(self, captures: Float32Array) -> Emitters:
+        """Return emitters that stand still in all captures (frame, sensor, y, x)."""
+        corrected, bad = self.corrected(captures)
+        dark = None if self.correction is None else self.correction.dark_light()
+        return self._locator.locate_jointly(corrected, bad_pixels=bad, subtracted=dark)
 
     def part(self, captures: Float32Array, first: int, names: Sequence[str]) -> Emitters:
         """Return the emitters of some frames of a series; an error names the first of them.
@@ -199,6 +206,7 @@ class Locating:
             "imager": self.imager.model_dump(mode="json", exclude_none=True),
             "most": self.options.most,
             "model_error": self._locator.model_error,
+            "joint": self.options.joint,
             **self.linked(folder),
             **versions(),
             "imager_sha256": imager_sha256(self.imager),
