@@ -43,6 +43,7 @@ from fociscope.reconstruction.checks import (
     light_unit,
 )
 from fociscope.reconstruction.correction import ChipCorrection, dead_pixels
+from fociscope.reconstruction.outlying import describe_outlying, fill_outlying
 from fociscope.results.result import Reconstruction
 from fociscope.solvers import depth_around
 from fociscope.typing import ArrayLike, CapturesLike, Float32Array, Float64Array
@@ -121,6 +122,8 @@ class Model:
     ) -> Reconstruction:
         """Reconstruct one capture or many.
 
+        Hot and dead pixels that a capture shows by itself are filled, and stand in the warnings.
+
         Args:
             captures: (..., sensor, y, x) in any unit of light; the gain of each sensor may be
                 unknown. Frames have at least 32x32 pixels. Or paths of files, as
@@ -157,7 +160,11 @@ class Model:
             given, bad = (correction or ChipCorrection())(raw, dead=dead)
         check_captures(given, sensors=self.info.architecture.sensors)
         lead, frame = given.shape[:-3], given.shape[-3:]
-        flat, untouched = given.reshape(-1, *frame), raw.reshape(-1, *frame)
+        flat, outlying = fill_outlying(given.reshape(-1, *frame))
+        untouched = raw.reshape(-1, *frame)
+        said = describe_outlying(outlying)
+        if said:  # what no light explains is no saturation either
+            given, untouched = flat.reshape(given.shape), torch.where(outlying, flat, untouched)
         per_batch = max(1, BATCH_PIXELS // (frame[-1] * frame[-2]))
         good = torch.ones(frame) if bad is None else (~bad).float()
         parts: list[tuple[Tensor, ...]] = []
@@ -191,7 +198,7 @@ class Model:
             precision=self.precision_for(frame[-2], frame[-1], tile_px),
             good_pixels=None if bad is None else (~bad).cpu().numpy(),
             quality_flags=np.array(quality_flags, dtype=np.str_).reshape(lead),
-            warnings=self.warnings,
+            warnings=(*self.warnings, said) if said else self.warnings,
             focus_probability=self.info.focus_probability,
         )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fociscope.errors import FociscopeWarning, printable
+from fociscope.reconstruction.outlying import OUTLYING_PIXELS
 from fociscope.results.result import Reconstruction
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ReconstructionOutcome",
     "ReconstructionPlan",
     "implausible_frames",
+    "outlying_pixels",
     "quality_warnings",
 ]
 
@@ -112,6 +114,16 @@ def quality_warnings(result: Reconstruction) -> tuple[FociscopeWarning, ...]:
         if flag
     ]
     return (implausible_frames(odd[:MOST_NAMED], len(odd), len(flags)),)
+
+
+def outlying_pixels(result: Reconstruction | None) -> tuple[FociscopeWarning, ...]:
+    """Return what was filled of the captures, as no light explains it; nothing if nothing was."""
+    said = () if result is None else result.warnings
+    return tuple(
+        FociscopeWarning(text, fields=("bad_pixels",))
+        for text in said
+        if text.startswith(OUTLYING_PIXELS)
+    )
 
 
 def implausible_frames(

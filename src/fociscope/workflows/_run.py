@@ -56,6 +56,7 @@ from fociscope.workflows._outcome import (
     ReconstructionOutcome,
     ReconstructionPlan,
     implausible_frames,
+    outlying_pixels,
     quality_warnings,
 )
 from fociscope.workflows._sparse import sparse_hint
@@ -169,7 +170,11 @@ class Run:
             title=self.title,
             first=result.frame(0),
             notes=self.series.notes,
-            warnings=(*quality_warnings(result), *sparse_hint(result.frame(0))),
+            warnings=(
+                *quality_warnings(result),
+                *outlying_pixels(result),
+                *sparse_hint(result.frame(0)),
+            ),
         )
 
     def written(
@@ -265,7 +270,7 @@ class Run:
             first=first,
             by_parts=True,
             notes=series.notes,
-            warnings=(*series_warnings(done), *sparse_hint(first)),
+            warnings=(*series_warnings(done), *outlying_pixels(first), *sparse_hint(first)),
         )
 
 
