@@ -160,6 +160,16 @@ def test_captures_of_any_kind(fociscope, tmp_path, name, write, inside):
     assert f"0 … {FRAMES.max()}, mean {FRAMES.mean():.4g}" in ran.out
 
 
+def test_raw_counts_and_the_imager_that_says_their_layout(fociscope, tmp_path):
+    chip = tmp_path / "chip.toml"
+    Imager(frame_px=(2, 6), sensors=1, layout="serpentine").to_toml(chip)
+    np.save(tmp_path / "raw.npy", np.arange(60.0).reshape(5, 12))
+    ran = fociscope("info", tmp_path / "raw.npy", "--imager", chip)
+    assert ran.code == 0, ran.err
+    assert "5 frame(s) of sensor A alone, 2 x 6 pixels" in ran.out
+    assert "serpentine" in fociscope("info", chip).out
+
+
 def test_folders_and_patterns_of_images(fociscope, tmp_path):
     for number in range(3):
         for sensor in "AB":

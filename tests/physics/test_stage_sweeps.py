@@ -15,7 +15,7 @@ from fociscope.calibration import (
     simulated_sweep,
 )
 from fociscope.errors import CaptureError, ImagerError
-from fociscope.imager import Imager
+from fociscope.imager import AngleSelectivePsf, Imager
 
 REAL = Path(__file__).parents[3] / "shared" / "real-chip"
 CHIP = Imager.preset("acus").with_(frame_px=(2, 32))
@@ -103,10 +103,33 @@ def test_a_bead_that_moves_against_the_stage_is_refused() -> None:
         calibrate_sweeps([wrong], imager=CHIP)
 
 
+def test_saturated_pixels_are_refused() -> None:
+    bright = simulated_sweep(CHIP, [[200.0, 40.0, 50.0, 3e8]], 50.0, x_um=STAGE_UM)
+    with pytest.raises(CaptureError, match="saturated in frame 1"):
+        calibrate_sweeps([bright], imager=CHIP)
+
+
 def test_a_bead_that_is_not_there_is_refused() -> None:
     dark = np.random.default_rng(0).poisson(20.0, (4, 1, 2, 32)).astype(float)
     with pytest.raises(CaptureError, match="stands out"):
         calibrate_sweeps([StageSweep(dark, STAGE_UM, 0 * STAGE_UM, 50.0)], imager=CHIP)
+
+
+def test_square_pixels_of_two_sensors_and_another_psf() -> None:
+    chip = Imager(frame_px=(9, 9), gap_um=400.0, psf=AngleSelectivePsf(half_angle_deg=14.0))
+    start = chip.with_(psf=chip.psf.with_(half_angle_deg=18.0))
+    sweeps = [
+        simulated_sweep(
+            chip, [[150.0, 230.0, z + 5.0, 1e7]], z, x_um=[0.0, 60.0, 120.0],
+            y_um=[0.0, -20.0, 20.0], seed=int(z),
+        )
+        for z in (120.0, 250.0)
+    ]  # fmt: skip
+    one = calibrate_sweeps(sweeps, imager=start, fit_depth_offset=True, model_error=0.0)
+    for name, true in (("half_angle_deg", 14.0), ("depth_offset_um", 5.0)):
+        assert one.estimates[name].value == pytest.approx(true, abs=4 * one.estimates[name].std)
+    assert one.imager.psf.half_angle_deg == pytest.approx(14.0, abs=0.2)
+    assert one.imager.row_shift_um == ()
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="captures of the real chip are not here")

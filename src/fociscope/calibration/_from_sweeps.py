@@ -19,7 +19,7 @@ from fociscope.calibration._result import CALIBRATION_FORMAT_VERSION, plain
 from fociscope.calibration._stage import StageSweep
 from fociscope.calibration._sweep_fit import SweepFit, fit_sweeps
 from fociscope.calibration._sweep_model import GAIN_OF_ROW, PIXEL_GAIN_STD, SweepModel
-from fociscope.errors import FociscopeWarning, ImagerError
+from fociscope.errors import CaptureError, FociscopeWarning, ImagerError
 from fociscope.imager.geometry import Imager
 from fociscope.typing import BoolArray, Float64Array, Progress
 
@@ -33,6 +33,8 @@ AT_BOUND = 1e-3
 POOR_CHI_SQUARE = 2.0
 #: Level of the flat frame that holds the gains, counts above dark.
 FLAT_LEVEL = 1e6
+#: Share of what the camera holds from which a pixel counts as saturated.
+SATURATED = 0.99
 #: A background below 0 by fewer standard deviations is none.
 NONE_STD = 4.0
 #: Correlations beyond this are named.
@@ -199,7 +201,7 @@ def calibrate_sweeps(
         The imager with its uncertainties.
 
     Raises:
-        CaptureError: If a bead is not there.
+        CaptureError: If a bead is not there, or pixels are saturated.
         ImagerError: If captures are not of this imager, beads move against the stage, or the fit
             ends at a bound.
 
@@ -253,6 +255,27 @@ def _check(sweeps: Sequence[StageSweep], imager: Imager) -> None:
                 f"{len(sweeps[0].beads)}; calibrate sweeps of as many beads together",
                 fields=("beads",),
             )
+        _check_saturation(one, imager)
+
+
+def _check_saturation(sweep: StageSweep, imager: Imager) -> None:
+    """Refuse captures whose pixels are full.
+
+    Raises:
+        CaptureError: If counts reach what the camera can hold, hot pixels apart.
+    """
+    camera = imager.camera
+    full = camera.black_level_counts + camera.full_well_e / camera.gain_e_per_count
+    most = min(full, camera.largest_count)
+    at = np.argwhere((sweep.counts >= SATURATED * most) & ~sweep.hot)
+    if len(at):
+        frame, sensor, y, x = (int(n) for n in at[0])
+        raise CaptureError(
+            f"{sweep.name}: pixel (y {y}, x {x}) of sensor {'AB'[sensor]} is saturated in frame "
+            f"{frame + 1} ({sweep.counts[frame, sensor, y, x]:g} counts, the camera holds "
+            f"{most:g}); expose for a shorter time, or state the true camera",
+            fields=("imager",),
+        )
 
 
 def _structurally_unknown(model: SweepModel) -> dict[str, str]:

@@ -22,9 +22,11 @@ MOST_STEPS, ENOUGH = 25, 0.01
 #: Rounds in which the model error and hot pixels are found, and the most that may be wrong.
 ROUNDS, MOST_ERROR = 3, 0.2
 #: Longest step of a place, um, and of a logarithm.
-LONGEST_UM, LONGEST_LOG = 20.0, 1.0
+LONGEST_UM, LONGEST_LOG, LONGEST_GAIN = 20.0, 1.0, 0.3
 #: A pixel whose median residual over a sweep is beyond so many standard deviations is hot or dead.
 OUTLIER_STD = 8.0
+#: Expected deviation of gains from 1 that holds them.
+HELD_GAIN_STD = 1e-4
 #: Pixels along a row whose residuals hang together.
 BLOCK_PX = 4
 
@@ -80,8 +82,8 @@ def fit_sweeps(
         search.descend(number)
         if number == ROUNDS - 1:
             break
-        residuals = search.residuals()
-        search.drop_outliers(residuals)
+        if number > 0:  # gains that differ make no outliers
+            search.drop_outliers(search.residuals())
         if model_error is None:
             search.find_error()
     return search.done()
@@ -112,6 +114,7 @@ class _Search:
                 self.used &= ~dead.ravel()
         self.state = SweepState(np.zeros(0), [], np.zeros(pixels))
         self.gains_fitted = self.half_chi_square = 0.0
+        self.gain_std = PIXEL_GAIN_STD
         self.variances: list[Float64Array] = []
 
     def variance(self, number: int, mean: Float64Array) -> Float64Array:
@@ -149,7 +152,7 @@ class _Search:
         std, apart = self.prior_std(), self._from_start()
         held = std > 0
         return float(((apart[held] / std[held]) ** 2).sum()) + float(
-            ((self.state.gains / PIXEL_GAIN_STD) ** 2).sum()
+            ((self.state.gains / self.gain_std) ** 2).sum()
         )
 
     def _from_start(self) -> Float64Array:
@@ -167,7 +170,7 @@ class _Search:
         pixels = self.state.gains.size
         normal, right = np.zeros((columns, columns)), np.zeros(columns)
         between = np.zeros((columns, pixels))
-        std = np.full(pixels, PIXEL_GAIN_STD)
+        std = np.full(pixels, self.gain_std)
         gains, gains_right = 1 / std**2, -self.state.gains / std**2
         self.variances, total = [], self._expected()
         for number, data, mean, slopes in self._all():
@@ -198,7 +201,8 @@ class _Search:
         return normal, between, gains, right, gains_right
 
     def descend(self, number: int) -> None:
-        """Go down until chi square hardly falls."""
+        """Go down until chi square hardly falls; gains are held until places are about right."""
+        self.gain_std = HELD_GAIN_STD if number == 0 else PIXEL_GAIN_STD
         damping = 1e-3
         for step in range(MOST_STEPS):
             if self.progress is not None:
@@ -250,7 +254,9 @@ class _Search:
         parts = np.split(move[first:], (ends - first)[:-1])
         own = [one + part for one, part in zip(self.state.own, parts, strict=True)]
         shared = self.state.shared + move[:first]
-        return SweepState(shared, own, np.clip(self.state.gains + gains, -2, 2))
+        return SweepState(
+            shared, own, self.state.gains + np.clip(gains, -LONGEST_GAIN, LONGEST_GAIN)
+        )
 
     def freedom(self, counts: int) -> float:
         """Return the degrees of freedom that so many counts leave.

@@ -261,6 +261,8 @@ def _describe_imager(path: Path) -> None:
         show("Pixels", f"sensitive on {x:g} x {y:g} µm")
     if imager.dead_pixels:
         show("Dead pixels", str(len(imager.dead_pixels)))
+    if imager.layout is not None:
+        show("Raw layout", imager.layout if isinstance(imager.layout, str) else "by a table")
     angle = _angle_in_media(imager)
     if angle:
         show("Half angle", angle)
