@@ -163,6 +163,32 @@ def test_a_series_that_was_interrupted_goes_on_to_the_same_tables(
     assert "number of emitters at most (60, now 7)" in other.err
 
 
+def test_emitters_that_stand_still_have_one_place_in_all_frames(
+    fociscope, beads, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(1).normal(0, 2, (4, *beads[0].shape))
+    np.save(tmp_path / "series.npy", (beads[0] + noise).astype(np.float32))
+    ran = fociscope("locate", tmp_path / "series.npy", "-o", tmp_path / "out", "--joint")
+
+    assert ran.code == 0, ran.err
+    assert "1 in each capture" in ran.out
+    found = rows(tmp_path / "out" / "emitters.csv")
+    assert [row["frame"] for row in found] == ["1", "2", "3", "4"]
+    assert len({(row["x_um"], row["y_um"], row["depth_um"]) for row in found}) == 1
+
+
+@pytest.mark.parametrize("other", ["--track", "--watch"])
+def test_a_joint_fit_is_of_a_series_that_is_there(
+    fociscope, beads, tmp_path: Path, other: str
+) -> None:
+    np.save(tmp_path / "series.npy", beads)
+    ran = fociscope("locate", tmp_path / "series.npy", "-o", tmp_path / "out", "--joint", other)
+
+    assert ran.code != 0
+    assert "--joint" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_tracks_go_through_the_frames(fociscope, beads, tmp_path: Path) -> None:
     pytest.importorskip("laptrack")
     np.save(tmp_path / "series.npy", beads)
