@@ -39,3 +39,9 @@ def test_the_project_is_described_without_an_address_that_nobody_knows() -> None
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"version: {fociscope.__version__}" in citation
     assert "urls" not in PROJECT
+
+
+def test_the_lowest_releases_are_those_that_are_tried() -> None:
+    lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    tried = {line for line in lines if not line.startswith("#")}
+    assert tried == {one.split(",")[0].replace(">=", "==") for one in PROJECT["dependencies"]}

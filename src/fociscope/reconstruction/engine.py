@@ -160,11 +160,8 @@ class Model:
             given, bad = (correction or ChipCorrection())(raw, dead=dead)
         check_captures(given, sensors=self.info.architecture.sensors)
         lead, frame = given.shape[:-3], given.shape[-3:]
-        flat, outlying = fill_outlying(given.reshape(-1, *frame))
-        untouched = raw.reshape(-1, *frame)
-        said = describe_outlying(outlying)
-        if said:  # what no light explains is no saturation either
-            given, untouched = flat.reshape(given.shape), torch.where(outlying, flat, untouched)
+        given, raw, said = _without_outlying(given, raw)
+        flat, untouched = given.reshape(-1, *frame), raw.reshape(-1, *frame)
         per_batch = max(1, BATCH_PIXELS // (frame[-1] * frame[-2]))
         good = torch.ones(frame) if bad is None else (~bad).float()
         parts: list[tuple[Tensor, ...]] = []
@@ -315,6 +312,17 @@ class Model:
         # Far beyond all that the check was fitted to, its probability means nothing.
         foreign = limits.foreign(statistics)
         return [text or other for text, other in zip(wrong, foreign, strict=True)]
+
+
+def _without_outlying(given: Tensor, raw: Tensor) -> tuple[Tensor, Tensor, str]:
+    """Fill hot and dead pixels in captures, corrected and raw; return also what to say of them."""
+    flat, outlying = fill_outlying(given.reshape(-1, *given.shape[-3:]))
+    said = describe_outlying(outlying)
+    if not said:
+        return given, raw, said
+    filled = flat.reshape(given.shape)
+    # What no light explains is no saturation either.
+    return filled, torch.where(outlying.reshape(raw.shape), filled, raw), said
 
 
 def _checked_tile(tile_px: int | None) -> int:

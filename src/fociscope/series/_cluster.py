@@ -76,22 +76,32 @@ def computed_on_cluster(
             "Fociscope: pip install '.[cluster]'"
         ) from None
     with ExitStack() as opened:
-        try:
-            _check_scheduler(distributed, address)
-            client = opened.enter_context(
-                distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
-            )
-            client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS_S)
-        except _NO_SCHEDULER as error:
-            where = printable(address) or "an empty address"
-            raise FociscopeError(
-                f"no dask scheduler with workers answers at {where} ({one_line(error)}); start "
-                "'dask scheduler' and 'dask worker', and give the scheduler's address, such as "
-                "tcp://127.0.0.1:8786"
-            ) from None
+        client = _connected(distributed, address, opened)
         for worker, its in client.run(version, "fociscope", on_error="return").items():
             _check_version(worker, its)
         yield from _in_order(client, work, series, parts, names)
+
+
+def _connected(distributed: Any, address: str, opened: ExitStack) -> Any:
+    """Return a client of a scheduler that has workers.
+
+    Raises:
+        FociscopeError: there is none at this address.
+    """
+    try:
+        _check_scheduler(distributed, address)
+        client = opened.enter_context(
+            distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
+        )
+        client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS_S)
+    except _NO_SCHEDULER as error:
+        where = printable(address) or "an empty address"
+        raise FociscopeError(
+            f"no dask scheduler with workers answers at {where} ({one_line(error)}); start "
+            "'dask scheduler' and 'dask worker', and give the scheduler's address, such as "
+            "tcp://127.0.0.1:8786"
+        ) from None
+    return client
 
 
 def _check_scheduler(distributed: Any, address: str) -> None:

@@ -154,7 +154,7 @@ def test_the_suffixes_of_napari_are_of_the_table() -> None:
     manifest = Path(fociscope.napari_plugin.__file__).with_name("napari.yaml")
     readers = yaml.safe_load(manifest.read_text())["contributions"]["readers"]
     for pattern in (p for reader in readers for p in reader["filename_patterns"]):
-        known = (*list_suffixes("file"), ".json")
+        known = (*list_suffixes("file"), ".json", ".csv")
         assert Path(pattern.replace("*", "x")).suffix in known
 
 
