@@ -164,8 +164,7 @@ class Model:
         flat, untouched = given.reshape(-1, *frame), raw.reshape(-1, *frame)
         per_batch = max(1, BATCH_PIXELS // (frame[-1] * frame[-2]))
         good = torch.ones(frame) if bad is None else (~bad).float()
-        parts: list[tuple[Tensor, ...]] = []
-        quality_flags: list[str] = []
+        parts, quality_flags = list[tuple[Tensor, ...]](), list[str]()
         for start in range(0, len(flat), per_batch):
             span = slice(start, start + per_batch)
             work = partial(self._batch, flat[span], untouched[span], good, layers)
