@@ -24,7 +24,11 @@ from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.limits import read_description
 from fociscope.imager._camera import Camera
 from fociscope.imager._layout import Layout, layout_order
-from fociscope.imager._pixel_response import pixel_centres_um, pixel_response
+from fociscope.imager._pixel_response import (
+    pixel_centres_um,
+    pixel_response,
+    sensitive_size_um,
+)
 from fociscope.imager._presets import PRESETS
 from fociscope.imager.fixed_pattern import FixedPattern
 from fociscope.imager.psf import AngleSelectivePsf, AnyPsf
@@ -212,6 +216,16 @@ class Imager(Configuration):
             [[0, 1, 2], [5, 4, 3]]
         """
         return None if self.layout is None else layout_order(self.layout, self.frame_px)
+
+    def sensitive_size_um(self) -> tuple[float, float]:
+        """Return the (y, x) sides of the sensitive rectangle of a pixel, in um.
+
+        Examples:
+            >>> from fociscope.imager import Imager
+            >>> Imager.preset("acus").sensitive_size_um()
+            (13.0, 13.0)
+        """
+        return sensitive_size_um(self, self.psf)
 
     def pixel_centres_um(self) -> Float64Array:
         """Return where the pixels' sensitive areas lie.

@@ -25,7 +25,6 @@ from torch import Tensor
 
 from fociscope.errors import ImagerError
 from fociscope.imager import Imager
-from fociscope.imager._pixel_response import sensitive_size_um
 from fociscope.typing import Float32Array, Float64Array
 
 __all__ = ["EmitterResponse"]
@@ -298,7 +297,7 @@ def _of_areas(
         z,
         y_um=y.reshape(1, -1),
         x_um=x.reshape(1, -1),
-        size_um=sensitive_size_um(imager, psf),
+        size_um=imager.sensitive_size_um(),
     )
     values = np.asarray(seen * psf.tissue.transmitted(z), np.float64).reshape(y.shape)
     return np.asarray(matrices[0] @ values @ matrices[1].T, np.float32)

@@ -17,7 +17,7 @@ from fociscope.reconstruction.engine import Model
 from fociscope.results.provenance import imager_sha256, inputs, versions, weights_sha256
 from fociscope.results.result import Reconstruction
 from fociscope.results.writers import check_formats
-from fociscope.series._cluster import computed_on_cluster, reconstruction_work
+from fociscope.series.cluster import computed_on_cluster, reconstruction_work
 from fociscope.series.folder import SERIES_FORMATS, open_series_folder
 from fociscope.series.frames import Captures, FrameOptions, Progress, reconstruct_frames
 from fociscope.series.options import THREADS, ReconstructionOptions

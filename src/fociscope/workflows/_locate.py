@@ -25,7 +25,7 @@ from fociscope.reconstruction.preparation import prepared
 from fociscope.results.emitters import count_emitters, load_emitters
 from fociscope.results.provenance import inputs
 from fociscope.results.tables import TIME, Labels
-from fociscope.series._cluster import computed_on_cluster
+from fociscope.series.cluster import computed_on_cluster
 from fociscope.series.folder import EmittersFolder, open_folder
 from fociscope.series.options import THREADS
 from fociscope.series.series import LONG_FRAMES, captures_identity

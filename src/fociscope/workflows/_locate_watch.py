@@ -80,12 +80,7 @@ def watch_emitters(
     """
     options = options or LocateOptions()
     refuse_scheduler(options.scheduler)
-    if options.joint:
-        raise FociscopeError(
-            "an instrument that is followed gives captures one by one, and a joint fit takes all "
-            "at once; leave the joint fit out, or locate when the series is there",
-            fields=("joint",),
-        )
+    _refuse_joint(options)
     output, followed, shared = Path(output), as_paths(paths), options.of_captures
     first = FirstCapture(followed, shared, idle_s, stopped or (lambda: False))
     sensors = first.sensors()
@@ -131,6 +126,16 @@ def watch_emitters(
             first=load_emitters(folder.folder, frames=1),
             notes=notes,
             warnings=(*run.warnings(folder.frames, counts), *waiting_warnings(summary)),
+        )
+
+
+def _refuse_joint(options: LocateOptions) -> None:
+    """Raise FociscopeError if all captures are to be fitted together."""
+    if options.joint:
+        raise FociscopeError(
+            "an instrument that is followed gives captures one by one, and a joint fit takes all "
+            "at once; leave the joint fit out, or locate when the series is there",
+            fields=("joint",),
         )
 
 

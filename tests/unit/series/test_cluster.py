@@ -24,7 +24,7 @@ from fociscope.errors import CaptureError, FociscopeError
 from fociscope.imager import Imager
 from fociscope.localization import EmitterResponse
 from fociscope.reconstruction import load_model
-from fociscope.series import _cluster
+from fociscope.series import cluster as on_cluster
 from fociscope.series import series as module
 from fociscope.series.options import ReconstructionOptions
 from fociscope.series.series import reconstruct_series
@@ -140,7 +140,7 @@ def test_emitters_are_located_on_workers_as_here(tmp_path) -> None:
 
 
 def test_threads_of_a_worker_load_a_model_together() -> None:
-    from fociscope.series import _cluster as its
+    from fociscope.series import cluster as its
 
     sent = its._Sent.from_model(load_model("single-a", device="cpu"))
     with ThreadPoolExecutor(4) as threads:
@@ -149,7 +149,7 @@ def test_threads_of_a_worker_load_a_model_together() -> None:
 
 
 def test_workers_with_another_fociscope_are_named() -> None:
-    from fociscope.series import _cluster as its
+    from fociscope.series import cluster as its
 
     with pytest.raises(FociscopeError, match=r"tcp://w:1 runs Fociscope 0\.0\.1, this is"):
         its._check_version("tcp://w:1", "0.0.1")
@@ -158,7 +158,7 @@ def test_workers_with_another_fociscope_are_named() -> None:
 
 
 def test_no_scheduler_is_one_line(tmp_path, monkeypatch) -> None:
-    from fociscope.series import _cluster as its
+    from fociscope.series import cluster as its
 
     monkeypatch.setattr(its, "CONNECT_S", 0.5)
     captures = np.asarray(simulate(2, seed=78).captures)
@@ -175,7 +175,7 @@ def test_no_scheduler_is_one_line(tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize("answer", [None, b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 def test_another_server_at_the_address_is_one_line_in_bounded_time(monkeypatch, answer) -> None:
     """One that says nothing, and one that speaks HTTP."""
-    monkeypatch.setattr(_cluster, "CONNECT_S", 1)
+    monkeypatch.setattr(on_cluster, "CONNECT_S", 1)
     server = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -192,7 +192,7 @@ def test_another_server_at_the_address_is_one_line_in_bounded_time(monkeypatch, 
     with pytest.raises(
         FociscopeError, match=r"no dask scheduler .*; start 'dask scheduler'"
     ) as one:
-        list(_cluster.computed_on_cluster(print, Double(np.zeros((0, 2, 51, 51))), [], address))
+        list(on_cluster.computed_on_cluster(print, Double(np.zeros((0, 2, 51, 51))), [], address))
     assert "\n" not in str(one.value)
     assert time.monotonic() - started < 20
     server.close()
@@ -201,4 +201,4 @@ def test_another_server_at_the_address_is_one_line_in_bounded_time(monkeypatch, 
 @pytest.mark.parametrize("address", ["", "nonsense", "http://127.0.0.1:1", "inproc://x"])
 def test_addresses_that_are_none_are_one_line(address) -> None:
     with pytest.raises(FociscopeError, match="no dask scheduler with workers answers at"):
-        list(_cluster.computed_on_cluster(print, Double(np.zeros((0, 2, 51, 51))), [], address))
+        list(on_cluster.computed_on_cluster(print, Double(np.zeros((0, 2, 51, 51))), [], address))
