@@ -56,6 +56,23 @@ class SweepResult:
             pixels that were left out.
         frames: Number of frames.
         rms_residual_std: Root mean squared residual in standard deviations.
+
+    Examples:
+        >>> import numpy as np
+        >>> from fociscope.calibration import Estimate, SweepResult
+        >>> sweep = SweepResult(
+        ...     "z100",
+        ...     depth_um=100.0,
+        ...     fitted_depth_um=93.8,
+        ...     own_depth_um=Estimate(93.1, 1.5, "um"),
+        ...     beads=(),
+        ...     background_counts=Estimate(-0.6, 0.5, "count"),
+        ...     residual_std=np.zeros((1, 2, 128)),
+        ...     frames=41,
+        ...     rms_residual_std=1.1,
+        ... )
+        >>> round(sweep.own_depth_um.value - sweep.fitted_depth_um, 1)
+        -0.7
     """
 
     name: str

@@ -25,6 +25,8 @@ FIRST_MODEL_ERROR = 0.03
 LEAST_BIN, BIN_GROWTH, LARGEST_BIN = 8, 1.5, 100
 #: Steps of the fit while emitters are still found, and once none is.
 HASTY, SETTLING = 4, 20
+#: Variances, over the greatest, below which they are 0: of pixels that count nothing.
+SMALLEST = 1e-12
 #: Rounds after which the filters follow the weights again.
 PREPARED = 4
 #: Share of errors that pixels share which each is taken to have on its own, at first.
@@ -256,6 +258,7 @@ def _variance(rough: Float64Array) -> float:
 
 def _line(x: Float64Array, y: Float64Array, sure: Float64Array) -> tuple[float, float]:
     """Return floor and slope of a line through variances, whose errors grow with them."""
+    y = np.maximum(y, max(SMALLEST * float(y.max()), 1e-150))  # squares of weights stay numbers
     weight = sure / y
     for _ in range(4):
         squared = weight**2
