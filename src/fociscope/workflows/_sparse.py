@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from fociscope.errors import FociscopeWarning, ImagerError
-from fociscope.localization import Locator
 from fociscope.results import Reconstruction
 
 __all__ = ["sparse_hint"]
@@ -27,6 +26,8 @@ def sparse_hint(first: Reconstruction | None) -> tuple[FociscopeWarning, ...]:
     """
     if first is None or not _looks_sparse(first):
         return ()
+    from fociscope.localization import Locator  # for few captures
+
     imager, frame_px = first.imager, first.captures.shape[-2:]
     try:
         locator = Locator(imager, (frame_px[0], frame_px[1]), most=MOST_EMITTERS + 1)
