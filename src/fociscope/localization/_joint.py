@@ -251,17 +251,12 @@ def _weights(
     low = np.array([np.percentile(part, 20) for part in parts])
     light = np.maximum((parts - low[:, None]).ravel(), 0)
     own = replace(noise, model_error=0.0).variance(light)
-    out = []
-    for c in range(len(captures)):
-        if c == 0:
-            error = np.sqrt(frames) * light
-        elif last is None:
-            error = np.zeros_like(light)
-        else:
-            error = np.abs(last.light[c]) @ response(last.place_um)[0]
-        variance = own + (noise.model_error * error) ** 2
-        out.append(Weights.of(np.where(used, 1 / variance, 0.0)))
-    return out
+    errors = np.zeros_like(captures)
+    if last is not None:
+        errors = np.abs(last.light) @ response(last.place_um)[0]
+    errors[0] = np.sqrt(frames) * light
+    variances = own + (noise.model_error * errors) ** 2
+    return [Weights.of(np.where(used, 1 / variance, 0.0)) for variance in variances]
 
 
 def search_jointly(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -101,8 +102,9 @@ class ChipCorrection:
             captures = filled(captures, bad)
         return captures, bad
 
+    @cached_property
     def dark_light(self) -> Tensor | None:
-        """Return (sensor, y, x): what the dark frame holds above its darkest pixels.
+        """(sensor, y, x) what the dark frame holds above its darkest pixels.
 
         It is the dark current and the light that is there without a specimen: subtracted, but its
         noise stays. (sensor, 1, 1) zeros where the dark frame is a number; None without one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -120,15 +120,16 @@ class Locating:
 
     def located(self, captures: Float32Array) -> Emitters:
         """Return the emitters of captures (frame, sensor, y, x)."""
-        corrected, bad = self.corrected(captures)
-        dark = None if self.correction is None else self.correction.dark_light()
-        return self._locator.locate(corrected, bad_pixels=bad, subtracted=dark)
+        return self._located(self._locator.locate, captures)
 
     def located_jointly(self, captures: Float32Array) -> Emitters:
         """Return emitters that stand still in all captures (frame, sensor, y, x)."""
+        return self._located(self._locator.locate_jointly, captures)
+
+    def _located(self, way: Callable[..., Emitters], captures: Float32Array) -> Emitters:
         corrected, bad = self.corrected(captures)
-        dark = None if self.correction is None else self.correction.dark_light()
-        return self._locator.locate_jointly(corrected, bad_pixels=bad, subtracted=dark)
+        dark = None if self.correction is None else self.correction.dark_light
+        return way(corrected, bad_pixels=bad, subtracted=dark)
 
     def part(self, captures: Float32Array, first: int, names: Sequence[str]) -> Emitters:
         """Return the emitters of some frames of a series; an error names the first of them.

@@ -135,12 +135,12 @@ def test_dark_light_is_what_lies_above_the_electronic_level() -> None:
     dark = torch.full((1, 10, 10), 100.0)
     dark[0, 4, 4] = 160.0
 
-    light = ChipCorrection(dark=dark).dark_light()
+    light = ChipCorrection(dark=dark).dark_light
 
     assert light is not None
     assert float(light[0, 4, 4]) == pytest.approx(60.0)
     assert float(light.sum()) == pytest.approx(60.0)
-    assert ChipCorrection().dark_light() is None
+    assert ChipCorrection().dark_light is None
 
 
 def test_a_deep_emitter_at_the_edge_is_split_within_reach() -> None:
