@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 
 from fociscope.calibration._outcome import with_black_level
 from fociscope.calibration._psf_fit import Estimate
-from fociscope.calibration._result import CALIBRATION_FORMAT_VERSION, plain
+from fociscope.calibration._result import CALIBRATION_FORMAT_VERSION, imager_first, write_imager
 from fociscope.calibration._stage import StageSweep
 from fociscope.calibration._sweep_fit import SweepFit, fit_sweeps
 from fociscope.calibration._sweep_model import GAIN_OF_ROW, PIXEL_GAIN_STD, SweepModel
@@ -170,10 +169,7 @@ class SweepCalibration:
         Returns:
             The files written.
         """
-        toml = folder / name
-        self.imager.to_toml(toml)
-        text = json.dumps(plain(self.summary(**more)), indent=2, ensure_ascii=False)
-        toml.with_suffix(".calibration.json").write_text(text + "\n", encoding="utf-8")
+        toml = write_imager(folder / name, self.imager, self.summary(**more))
         if self.known_gains.any():
             flat = self.gains * FLAT_LEVEL + (0.0 if self.dark is None else self.dark)
             order = self.imager.pixel_order()
@@ -183,7 +179,7 @@ class SweepCalibration:
                 flat = raw.reshape(flat.shape)
             flat = flat[0] if len(flat) == 1 else flat
             np.save(toml.with_suffix(".flat.npy"), flat.astype(np.float32))
-        return sorted(folder.iterdir(), key=lambda path: (path != toml, path.name))
+        return imager_first(toml)
 
 
 def calibrate_sweeps(

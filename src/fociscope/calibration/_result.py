@@ -18,7 +18,14 @@ from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import Psf
 from fociscope.typing import Float64Array
 
-__all__ = ["CALIBRATION_FORMAT_VERSION", "Calibration", "PlaneFit", "plain"]
+__all__ = [
+    "CALIBRATION_FORMAT_VERSION",
+    "Calibration",
+    "PlaneFit",
+    "imager_first",
+    "plain",
+    "write_imager",
+]
 
 
 CALIBRATION_FORMAT_VERSION = 1
@@ -146,12 +153,21 @@ class Calibration:
         Returns:
             The files written.
         """
-        toml = folder / name
-        self.imager.to_toml(toml)
-        summary = toml.with_suffix(".calibration.json")
-        text = json.dumps(plain(self.summary(**more)), indent=2, ensure_ascii=False)
-        summary.write_text(text + "\n", encoding="utf-8")
-        return sorted(folder.iterdir(), key=lambda path: (path != toml, path.name))
+        toml = write_imager(folder / name, self.imager, self.summary(**more))
+        return imager_first(toml)
+
+
+def write_imager(toml: Path, imager: Imager, summary: Mapping[str, Any]) -> Path:
+    """Write an imager, and beside it the summary of its calibration; return the imager's path."""
+    imager.to_toml(toml)
+    text = json.dumps(plain(summary), indent=2, ensure_ascii=False)
+    toml.with_suffix(".calibration.json").write_text(text + "\n", encoding="utf-8")
+    return toml
+
+
+def imager_first(toml: Path) -> list[Path]:
+    """Return the files in an imager's folder, the imager's own first."""
+    return sorted(toml.parent.iterdir(), key=lambda path: (path != toml, path.name))
 
 
 def plain(value: Any) -> Any:

@@ -16,8 +16,10 @@ from fociscope.cli.common import (
     ImagerOption,
     OverwriteOption,
     err,
+    estimate_cells,
     out,
     pitch_in_words,
+    print_written,
     progress_bar,
 )
 from fociscope.cli.entry import app
@@ -200,22 +202,13 @@ def _warnings_last() -> Iterator[None]:
 
 def _report(found: Calibration) -> None:
     """Print what was found."""
-    import math
-
     from rich.table import Table
 
     table = Table(title=f"Imager {escape(found.imager.name)}", title_justify="left")
     for name in ("parameter", "value", "± (1 std)", "unit"):
         table.add_column(name, justify="left" if name in ("parameter", "unit") else "right")
     for name, estimate in found.estimates.items():
-        known = math.isfinite(estimate.std)
-        digits = max(0, 1 - math.floor(math.log10(estimate.std))) if known and estimate.std else 3
-        table.add_row(
-            name,
-            f"{estimate.value:.{digits}f}",
-            f"{estimate.std:.{digits}f}" if known else "not measured",
-            "" if estimate.unit == "1" else estimate.unit,
-        )
+        table.add_row(name, *estimate_cells(estimate, unknown="not measured"))
     out.print(table)
     depths = sorted({plane.depth_um for plane in found.planes})
     out.print(
@@ -238,6 +231,4 @@ def _report_written(found: Calibration, output: Path, *, figure: bool) -> None:
         ends.append(".psf.ome.tif")
     if figure:
         ends.append(".calibration.png")
-    names = [output.with_suffix(end).name for end in ends]
-    where = escape(str(output.parent))
-    out.print(f"Written to [bold]{where}[/]: {', '.join(names)}", highlight=False, soft_wrap=True)
+    print_written(output, ends)

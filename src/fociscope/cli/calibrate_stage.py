@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rich.markup import escape
 
-from fociscope.cli.common import out, pitch_in_words
+from fociscope.cli.common import estimate_cells, out, pitch_in_words, print_written
 from fociscope.errors import FociscopeError
 
 if TYPE_CHECKING:
@@ -73,15 +73,8 @@ def report_stage(found: SweepCalibration, output: Path, *, figure: bool) -> None
     for name in ("parameter", "value", "± (1 std)", "unit", ""):
         table.add_column(name, justify="right" if name in ("value", "± (1 std)") else "left")
     for name, estimate in found.estimates.items():
-        known = math.isfinite(estimate.std)
-        digits = max(0, 1 - math.floor(math.log10(estimate.std))) if known and estimate.std else 3
-        table.add_row(
-            name,
-            f"{estimate.value:.{digits}f}",
-            f"{estimate.std:.{digits}f}" if known else "",
-            "" if estimate.unit == "1" else estimate.unit,
-            "" if known else "not determined by these captures",
-        )
+        note = "" if math.isfinite(estimate.std) else "not determined by these captures"
+        table.add_row(name, *estimate_cells(estimate, unknown=""), note)
     out.print(table)
     known_gains = int(found.known_gains.sum())
     lines = [f"{name} keeps its value: {why}" for name, why in found.undetermined.items()]
@@ -104,11 +97,9 @@ def report_stage(found: SweepCalibration, output: Path, *, figure: bool) -> None
     ends = [".toml", ".calibration.json"]
     ends += [".flat.npy"] if known_gains else []
     ends += [".calibration.png"] if figure else []
-    names = ", ".join(output.with_suffix(end).name for end in ends)
     for line in lines:
         out.print(escape(line), highlight=False, soft_wrap=True)
-    where = escape(str(output.parent))
-    out.print(f"Written to [bold]{where}[/]: {escape(names)}", highlight=False, soft_wrap=True)
+    print_written(output, ends)
 
 
 def _draw(calibration: SweepCalibration, title: str, picture: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -18,6 +19,7 @@ from fociscope.cli.names import IMAGERS, completed, listed
 from fociscope.errors import harmless
 
 if TYPE_CHECKING:
+    from fociscope.calibration import Estimate
     from fociscope.imager import Imager
     from fociscope.results import Reconstruction
 
@@ -29,12 +31,14 @@ __all__ = [
     "ImagerOption",
     "OverwriteOption",
     "err",
+    "estimate_cells",
     "found_columns",
     "imager_file",
     "out",
     "pitch_in_words",
     "print_pairs",
     "print_table",
+    "print_written",
     "progress_bar",
     "read_imager",
     "refuse_missing",
@@ -107,6 +111,29 @@ def pitch_in_words(imager: Imager) -> str:
     """Return the pixel pitch as `fociscope info` prints it: `55 µm`, or along x and along y."""
     y, x = imager.pitch_um
     return f"{x:g} µm" if x == y else f"{x:g} x {y:g} µm"
+
+
+def estimate_cells(estimate: Estimate, *, unknown: str) -> tuple[str, str, str]:
+    """Return the cells of a fitted value, its standard deviation and its unit, to two digits.
+
+    Args:
+        estimate: The value.
+        unknown: Cell of a standard deviation that the measurement does not give.
+    """
+    known = math.isfinite(estimate.std)
+    digits = max(0, 1 - math.floor(math.log10(estimate.std))) if known and estimate.std else 3
+    return (
+        f"{estimate.value:.{digits}f}",
+        f"{estimate.std:.{digits}f}" if known else unknown,
+        "" if estimate.unit == "1" else estimate.unit,
+    )
+
+
+def print_written(output: Path, ends: Sequence[str]) -> None:
+    """Print the files of an imager that were written, by the ends of their names."""
+    names = ", ".join(output.with_suffix(end).name for end in ends)
+    where = escape(str(output.parent))
+    out.print(f"Written to [bold]{where}[/]: {escape(names)}", highlight=False, soft_wrap=True)
 
 
 def read_imager(path: Path | None) -> Imager | None:
