@@ -10,7 +10,7 @@ import fociscope
 from fociscope.calibration import calibrate
 from fociscope.cli import main
 from fociscope.errors import FociscopeError
-from fociscope.files.safe.atomic import locked_folder
+from fociscope.files.safe.locks import locked_folder
 from fociscope.training import Recipe
 from fociscope.training import train as train_alone
 from fociscope.training.hardware import only_run_in
@@ -46,7 +46,7 @@ def test_train(busy: Path, recipe: Path, resume: bool) -> None:
 
 def hide_the_lock_from_this_thread():
     """Have this thread forget what it keeps, so that it is another run."""
-    from fociscope.files.safe.atomic import _held
+    from fociscope.files.safe.locks import _held
 
     token = _held.set(frozenset())
     return lambda: _held.reset(token)

@@ -11,7 +11,7 @@ import torch
 import fociscope
 from fociscope.errors import CaptureError, FociscopeError, ImagerError, ModelError
 from fociscope.files import atomic_folder, atomic_path, atomic_tree
-from fociscope.files.safe.atomic import locked_folder
+from fociscope.files.safe.locks import locked_folder
 from fociscope.imager import Imager, LayerProjector
 from fociscope.reconstruction import Model, Preparation, load_model
 from fociscope.series import ReconstructionOptions

@@ -30,8 +30,9 @@ from fociscope.files.captures.calibration_stack import (
     read_stack,
 )
 from fociscope.files.images.reader import read_image
-from fociscope.files.safe.atomic import atomic_folder, locked_folder
+from fociscope.files.safe.atomic import atomic_folder
 from fociscope.files.safe.checksum import sha256
+from fociscope.files.safe.locks import locked_folder
 from fociscope.imager.geometry import Imager
 from fociscope.typing import Progress
 
@@ -126,6 +127,8 @@ def calibrate(
     if output is not None:
         check_output(output, overwrite=overwrite)
     with nullcontext() if output is None else locked_folder(Path(output).absolute().parent):
+        if output is not None:  # what a killed run has left is in order now
+            check_output(output, overwrite=overwrite)
         depths = read_depths(depth_um) if isinstance(depth_um, str | Path) else depth_um
         measured = read_stack(stack, depth_um=depths, sensor_b=sensor_b, variable=variable)
         for note in measured.notes:
@@ -225,7 +228,8 @@ def save_calibration(
         ['chip.toml', 'chip.calibration.json']
     """
     output, measured = Path(output), inputs or []
-    with atomic_folder(output.parent, overwrite=True, again=True) as part:
+    names = [output.with_suffix(end).name for end in FILE_ENDS]
+    with atomic_folder(output.parent, overwrite=True, again=True, removes=names) as part:
         check_output(output, overwrite=overwrite)
         written = calibration.write_into(
             part, output.name, inputs=[_input(path) for path in measured]

@@ -10,7 +10,7 @@ from fociscope.calibration._from_files import check_output, save_calibration
 from fociscope.calibration._from_sweeps import SweepCalibration, calibrate_sweeps
 from fociscope.calibration._stage import BeadMotion, read_sweeps
 from fociscope.files.captures.calibration_stack import file_of
-from fociscope.files.safe.atomic import locked_folder
+from fociscope.files.safe.locks import locked_folder
 from fociscope.imager.geometry import Imager
 from fociscope.typing import Progress
 
@@ -83,6 +83,8 @@ def calibrate_stage(
         check_output(output, overwrite=overwrite)
         start = start.with_(name=Path(output).stem)
     with nullcontext() if output is None else locked_folder(Path(output).absolute().parent):
+        if output is not None:  # what a killed run has left is in order now
+            check_output(output, overwrite=overwrite)
         found = calibrate_sweeps(
             read_sweeps(named, stage, imager=start, beads=beads, dark=dark, variable=variable),
             imager=start,

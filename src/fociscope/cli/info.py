@@ -89,12 +89,12 @@ def _describe(path: Path, imager: Imager | None) -> tuple[list[Path], str | None
         whole = [path / name for name, how in state.states.items() if how == "whole"]
         return whole, _problem(path, state), state.record.plan.imager
     if path.is_dir() and not is_store(path):
-        return _describe_folder(path, imager), None, None
-    return _describe_file(path, imager), None, None
+        return *_describe_folder(path, imager), None
+    return *_describe_file(path, imager), None
 
 
-def _describe_folder(path: Path, imager: Imager | None) -> list[Path]:
-    """Print what a folder is that is no data set; return files of samples that can be drawn."""
+def _describe_folder(path: Path, imager: Imager | None) -> tuple[list[Path], str | None]:
+    """Print what a folder is that is no data set; return samples to draw, and what is wrong."""
     from fociscope.cli.info_captures import describe_captures
     from fociscope.cli.info_result import JOURNAL, SUMMARY, describe_result
     from fociscope.files import list_suffixes
@@ -103,26 +103,25 @@ def _describe_folder(path: Path, imager: Imager | None) -> list[Path]:
     from fociscope.training.recipe import RECIPE_FILE
 
     if (path / JOURNAL).exists() or (path / SUMMARY).exists():
-        describe_result(path)
-        return []
+        return [], describe_result(path)
     if (path / RECIPE_FILE).exists():
         from fociscope.cli.info_training import describe_run
 
         describe_run(path)
-        return []
+        return [], None
     suffixes = list_suffixes("image")
     if any(entry.suffix.lower() in suffixes for entry in path.iterdir()):
         describe_captures(path, imager)
-        return []
+        return [], None
     files = dataset_files(path)
     show("Folder of", f"{len(files)} file(s) without {RECORD_NAME}: no checksums to hold")
     for file in files:
         _describe_layout(file)
-    return files
+    return files, None
 
 
-def _describe_file(path: Path, imager: Imager | None) -> list[Path]:
-    """Print what a file, a store or a name is; return it where it holds samples to be drawn."""
+def _describe_file(path: Path, imager: Imager | None) -> tuple[list[Path], str | None]:
+    """Print what a file, a store or a name is; return samples to draw, and what is wrong."""
     from fociscope.cli.info_captures import describe_captures, is_published
     from fociscope.cli.info_result import SUMMARY, describe_result
     from fociscope.files import list_suffixes
@@ -137,13 +136,13 @@ def _describe_file(path: Path, imager: Imager | None) -> list[Path]:
     elif suffix == ".safetensors" or _is_plain_name(path):
         _describe_model(path)
     elif path.name == SUMMARY and path.is_file():
-        describe_result(path.parent)
+        return [], describe_result(path.parent)
     elif path.exists() and suffix not in list_suffixes("image") and is_published(path):
         _describe_layout(path)
-        return [path]
+        return [path], None
     else:
         describe_captures(path, imager)
-    return []
+    return [], None
 
 
 def _is_recipe(path: Path) -> bool:
@@ -252,7 +251,9 @@ def _describe_layout(path: Path) -> None:
 
 
 def _describe_imager(path: Path) -> None:
-    from fociscope.imager import Imager
+    from fociscope.configuration import load_toml
+    from fociscope.files.safe.limits import read_description
+    from fociscope.imager import Imager, MeasuredPsf
 
     imager = Imager.load(path)
     show("Imager", _in_short(imager))
@@ -269,6 +270,10 @@ def _describe_imager(path: Path) -> None:
     response = _response_in_words(imager)
     if response:
         show("Response", response)
+    if isinstance(imager.psf, MeasuredPsf) and imager.psf.file is not None:
+        is_stated = "file_sha256" in load_toml(read_description(path))["psf"]
+        state = "checksum holds" if is_stated else "no checksum is stated"
+        show("Kernels", f"{imager.psf.file}, {state}")
     for part in ("psf", "camera"):
         values = getattr(imager, part).model_dump(mode="json")
         show(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fociscope.cli.common import show
+from fociscope.cli.common import progress_bar, show
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.safe.records import read_record
+from fociscope.results.parts import FILES, changed_files, stated_files
 from fociscope.results.writers import JOURNAL, SUMMARY
 from fociscope.series.journal import Journal
 
@@ -16,8 +17,11 @@ __all__ = ["JOURNAL", "SUMMARY", "describe_result"]
 _LARGEST_BYTES = 2**30
 
 
-def describe_result(folder: Path) -> None:
-    """Say what a result holds, and whether its series may go on.
+def describe_result(folder: Path) -> str | None:
+    """Say what a result holds, whether its series may go on, and whether its checksums hold.
+
+    Returns:
+        The one line that says what is wrong with it; None if nothing is.
 
     Raises:
         FileFormatError: its summary or its journal is damaged.
@@ -47,6 +51,26 @@ def describe_result(folder: Path) -> None:
         show("Of", ", ".join(names) + (f" and {more} more" if more else ""))
     files = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
     show("Files", ", ".join(files))
+    return _checked(folder, said)
+
+
+def _checked(folder: Path, said: dict[str, Any]) -> str | None:
+    """Say whether the files are those that the summary states; return what is wrong."""
+    if FILES not in said:
+        show("Checksums", "none are stated")
+        return None
+    stated = stated_files(folder / SUMMARY, said[FILES])
+    with progress_bar("Verifying checksums") as progress:
+        changed = list(changed_files(folder, stated, lambda done: progress(done, len(stated))))
+    if not changed:
+        show("Checksums", f"hold for {len(stated)} file(s)")
+        return None
+    wrong = ", ".join(f"{printable(name)} ({state})" for name, state in changed)
+    show("Checksums", f"do not hold: {wrong}")
+    return (
+        f"{printable(folder)}: not as it was written: {wrong}; reconstruct the captures again, or "
+        "take the files from a copy"
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from fociscope.configuration import (
     warn_of_former_name,
 )
 from fociscope.errors import FociscopeError, ImagerError
-from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.limits import read_description
 from fociscope.imager._camera import Camera
+from fociscope.imager._description import described
 from fociscope.imager._layout import Layout, layout_order
 from fociscope.imager._pixel_response import (
     pixel_centres_um,
@@ -449,7 +449,7 @@ class Imager(Configuration):
         """Write the imager to a TOML file that `from_toml` reads back to an equal imager.
 
         A measured PSF goes into an OME-TIFF beside it, in `float32`: `imager.toml` and
-        `imager.psf.ome.tif`.
+        `imager.psf.ome.tif`, whose checksum the TOML file holds. Both appear together.
 
         Args:
             path: Path of the file.
@@ -459,9 +459,8 @@ class Imager(Configuration):
             OutputExistsError: If one of the files exists and `overwrite` is not set.
         """
         path = Path(path)
-        with atomic_path(path, overwrite=overwrite) as part:
+        with described(self.psf, path, overwrite=overwrite) as (part, psf):
             content = self.model_dump(mode="json", exclude_none=True)
-            content["psf"] = self.psf.file_fields(path)
-            content["further_psfs"] = [one.file_fields(path) for one in self.further_psfs]
+            content["psf"] = psf
+            content["further_psfs"] = [one.file_fields(part) for one in self.further_psfs]
             part.write_text(tomli_w.dumps(content), encoding="utf-8")
-            self.psf.write_files(path, overwrite=overwrite)  # last, so that none stays alone

@@ -13,7 +13,7 @@ from typing import Any
 import tomli_w
 
 from fociscope.configuration import Configuration
-from fociscope.files.safe.atomic import atomic_path
+from fociscope.imager._description import described
 from fociscope.imager.geometry import Imager
 
 __all__ = ["write_commented_imager"]
@@ -48,14 +48,13 @@ def write_commented_imager(imager: Imager, path: Path | str, *, overwrite: bool 
         True
     """
     path = Path(path)
-    with atomic_path(path, overwrite=overwrite) as part:
-        part.write_text(_text(imager, path), encoding="utf-8")
-        imager.psf.write_files(path, overwrite=overwrite)
+    with described(imager.psf, path, overwrite=overwrite) as (part, psf):
+        part.write_text(_text(imager, part, psf), encoding="utf-8")
 
 
-def _text(imager: Imager, path: Path) -> str:
+def _text(imager: Imager, path: Path, psf: dict[str, Any]) -> str:
     content = imager.model_dump(mode="json", exclude_none=True)
-    content["psf"] = imager.psf.file_fields(path)
+    content["psf"] = psf
     del content["further_psfs"]
     lines = [HEAD, "", *_fields(imager, content)]
     for name, values in content.items():

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fociscope.errors import FociscopeError
-from fociscope.files.safe.atomic import atomic_folder
 from fociscope.results._html import as_html
 from fociscope.results._layered_map import LayeredMap
 from fociscope.results.foci import CELL_DIAMETER_UM, tabulate_foci
 from fociscope.results.summary import summarise
 from fociscope.results.tables import Tables
-from fociscope.results.writers import DEFAULT_FORMATS, OF_SERIES, write_result
+from fociscope.results.writers import DEFAULT_FORMATS, result_folder, write_result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,13 +63,14 @@ class Reconstruction(LayeredMap):
         Args:
             folder: Folder to write into; it is made if it is missing.
             formats: Names of formats in `fociscope.results.WRITERS`.
-            overwrite: Whether files of the same names are replaced.
+            overwrite: Whether results that are there are replaced, in whatever formats; other
+                files are left alone.
 
         Raises:
             OutputExistsError: If the folder holds something and `overwrite` is not set.
             FociscopeError: If a format is unknown, or if the disk refuses.
         """
-        with atomic_folder(Path(folder), overwrite, removes=OF_SERIES) as part:
+        with result_folder(Path(folder), overwrite) as part:
             write_result(self, part, formats)
 
     def foci(self, *, cell_diameter_um: float = CELL_DIAMETER_UM) -> NDArray[np.void]:

@@ -6,16 +6,19 @@ Series that do not fit into memory are written by `fociscope.series.series`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fociscope.errors import FociscopeError
-from fociscope.files.safe.atomic import atomic_path
-from fociscope.files.safe.backup import BACKUP
+from fociscope.files.safe.atomic import atomic_folder, atomic_path
+from fociscope.files.safe.backup import BACKUP, Backup
+from fociscope.files.safe.locks import locked_folder
 from fociscope.registry import Registry, unknown_name
 from fociscope.results._layered_map import LayeredMap
+from fociscope.results.emitters import EMITTER_FILES
 from fociscope.results.foci import CELL_DIAMETER_UM
 from fociscope.results.formats import (
     MAT,
@@ -29,6 +32,7 @@ from fociscope.results.formats import (
     write_ome_tiffs,
     write_zarr,
 )
+from fociscope.results.parts import FILES, checksums
 from fociscope.results.summary import summarise
 from fociscope.results.tables import TABLES, Tables
 
@@ -36,12 +40,13 @@ __all__ = [
     "DEFAULT_FORMATS",
     "FIGURE",
     "JOURNAL",
-    "OF_SERIES",
     "OME_ZARR",
     "SUMMARY",
     "WRITERS",
     "Writer",
     "check_formats",
+    "result_folder",
+    "result_names",
     "write_result",
     "writer_names",
 ]
@@ -51,8 +56,6 @@ SUMMARY = "summary.json"
 #: Says how far a long series has come; beside the files of one that goes on.
 JOURNAL = "journal.json"
 FIGURE = "figure.png"
-#: What a long series leaves, and what means nothing once other results are in its folder.
-OF_SERIES = (JOURNAL, BACKUP)
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,36 @@ def writer_names() -> tuple[str, ...]:
     return tuple(WRITERS)
 
 
+def result_names() -> tuple[str, ...]:
+    """Return the names of all that a result may consist of, what vouches for the others first.
+
+    None of them means anything beside files of another result.
+    """
+    written = (name for writer in WRITERS.values() for name in writer.files)
+    return tuple(dict.fromkeys((JOURNAL, SUMMARY, *written, *TABLES, *EMITTER_FILES, FIGURE)))
+
+
+@contextmanager
+def result_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
+    """Yield a temporary folder whose content takes the place of a result, as `atomic_folder` does.
+
+    Args:
+        folder: Folder of the result.
+        overwrite: Whether one that is there is replaced, in whatever formats. What a series that
+            was to take its place had set aside when it was killed comes back before.
+
+    Raises:
+        OutputExistsError: If the folder holds something and `overwrite` is not set.
+        FociscopeError: If another process is writing there, or the disk refuses.
+    """
+    names = result_names()
+    if overwrite and (folder / BACKUP).exists():
+        with locked_folder(folder):
+            Backup(folder, names).restore()
+    with atomic_folder(folder, overwrite, removes=names) as part:
+        yield part
+
+
 def check_formats(formats: Sequence[str], possible: Sequence[str] | None = None) -> None:
     """Refuse names of unknown formats.
 
@@ -173,7 +206,12 @@ def write_result(
     for name, writer in writers.items():
         writer.write(content, folder)
         written += _files_of(name, writer, folder)
-    summary = {**more, "cell_diameter_um": cell_diameter_um, **summarise(result, tables)}
+    summary = {
+        **more,
+        "cell_diameter_um": cell_diameter_um,
+        **summarise(result, tables),
+        FILES: checksums(written),
+    }
     with atomic_path(folder / SUMMARY) as part:
         text = json.dumps(summary, indent=2, allow_nan=False)
         part.write_text(text + "\n", encoding="utf-8")

@@ -18,14 +18,10 @@ from typing import Any, TypeVar
 
 from fociscope.errors import FociscopeError, OutputExistsError, printable
 from fociscope.files.ome.zarr import OmeZarrSeries
-from fociscope.files.safe.atomic import (
-    atomic_path,
-    discard_leftovers,
-    locked_folder,
-    plain_disk_errors,
-    remove,
-)
+from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.backup import Backup
+from fociscope.files.safe.disk import plain_disk_errors, remove
+from fociscope.files.safe.locks import discard_leftovers, locked_folder
 from fociscope.files.safe.records import read_record
 from fociscope.localization import Emitters
 from fociscope.results.emitters import (
@@ -43,9 +39,10 @@ from fociscope.results.formats import (
     zarr_channels,
     zarr_image,
 )
+from fociscope.results.parts import FILES, checksums
 from fociscope.results.result import Reconstruction
 from fociscope.results.tables import TABLES, Labels, Tables, encoded, header
-from fociscope.results.writers import FIGURE, JOURNAL, SUMMARY
+from fociscope.results.writers import JOURNAL, SUMMARY, result_names
 from fociscope.series.journal import Journal, Totals
 
 __all__ = [
@@ -60,8 +57,6 @@ __all__ = [
 
 #: What can be written part by part.
 SERIES_FORMATS = ("ome-zarr", "csv")
-#: What a new series takes the place of; the journal vouches for the others.
-REPLACED = (JOURNAL, SUMMARY, OME_ZARR, *TABLES, *EMITTER_FILES, FIGURE)
 #: For so long a chunk may still be written after zarr has said that another one failed.
 STRAY_S = 0.1
 
@@ -105,6 +100,11 @@ class AppendedFolder:
             os.fsync(stream.fileno())
             return stream.tell()
 
+    def _parts(self) -> list[Path]:
+        """Return the files and stores that `summary.json` vouches for."""
+        names = (OME_ZARR, *TABLES, *EMITTER_FILES)
+        return [self.folder / name for name in names if (self.folder / name).exists()]
+
     def rewind(self, *, again: bool = False) -> None:
         """Cut off what is not certain.
 
@@ -114,7 +114,6 @@ class AppendedFolder:
         Raises:
             FociscopeError: the disk refuses, or a file is shorter than the journal says.
         """
-        discard_leftovers([self.folder / name for name in (JOURNAL, SUMMARY)])
         if self.frames == 0:
             for name in (OME_ZARR, *TABLES, *EMITTER_FILES):
                 remove(self.folder / name)
@@ -141,7 +140,7 @@ class AppendedFolder:
 
     def finish(self, summary: Mapping[str, Any], *, goes_on: bool = False) -> dict[str, Any]:
         """Write `summary.json`; the journal goes, unless the series may go on another time."""
-        said = {**summary, "identity": self.journal.identity}
+        said = {**summary, "identity": self.journal.identity, FILES: checksums(self._parts())}
         with atomic_path(self.folder / SUMMARY, overwrite=True) as part:
             text = json.dumps(said, indent=2)
             part.write_text(text + "\n", encoding="utf-8")
@@ -308,6 +307,7 @@ def open_series_folder(
     interval_s: float | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    inner: Sequence[str] = (),
 ) -> Iterator[SeriesFolder]:
     """Open a folder for appending maps, and keep other runs out of it.
 
@@ -320,6 +320,7 @@ def open_series_folder(
         interval_s: between frames, s; None if it is unknown or uneven.
         resume: as for `open_folder`.
         overwrite: as for `open_folder`.
+        inner: as for `open_folder`.
 
     Raises:
         OutputExistsError: the folder holds something, and neither is asked for.
@@ -333,7 +334,9 @@ def open_series_folder(
         cell_diameter_um=cell_diameter_um,
         interval_s=interval_s,
     )
-    with open_folder(folder, make, identity, resume=resume, overwrite=overwrite) as series:
+    with open_folder(
+        folder, make, identity, resume=resume, overwrite=overwrite, inner=inner
+    ) as series:
         yield series
 
 
@@ -345,6 +348,7 @@ def open_folder(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    inner: Sequence[str] = (),
 ) -> Iterator[Opened]:
     """Open a folder for appending, and keep other runs out of it.
 
@@ -355,6 +359,7 @@ def open_folder(
         resume: go on with what an earlier run has left; start where there is nothing.
         overwrite: let it take the place of what an earlier run has written here, as soon as its
             first frames are certain; until then, failure or a kill leave the earlier run's.
+        inner: folders below that hold results of their own, which go together with the others.
 
     Raises:
         OutputExistsError: the folder holds something, and neither is asked for.
@@ -364,9 +369,11 @@ def open_folder(
     folder = Path(folder).absolute()
     was_there = folder.exists()
     with locked_folder(folder):
-        before = Backup(folder, REPLACED)
+        before = Backup(folder, result_names())
         _mend(folder, before)
-        journal, is_complete = _start(folder, before, dict(identity), resume, overwrite)
+        journal, is_complete = _start(folder, dict(identity), resume, overwrite)
+        if overwrite and not is_complete:
+            before.take(inner)
         series = make(folder, journal, is_complete=is_complete, before=before)
         try:
             if not is_complete:
@@ -391,7 +398,7 @@ def open_folder(
 
 def _mend(folder: Path, before: Backup) -> None:
     """Put in order what a killed run has left."""
-    discard_leftovers([folder / folder.name])
+    discard_leftovers([folder / name for name in result_names()])
     if not before.holds_something:
         return
     certain = 0
@@ -406,7 +413,7 @@ def _mend(folder: Path, before: Backup) -> None:
 
 
 def _start(
-    folder: Path, before: Backup, identity: dict[str, str], resume: bool, overwrite: bool
+    folder: Path, identity: dict[str, str], resume: bool, overwrite: bool
 ) -> tuple[Journal, bool]:
     """Return where to go on, and whether nothing is left to do."""
     fresh = Journal(identity=identity)
@@ -422,7 +429,6 @@ def _start(
         _check_same(folder, said.get("identity") or {}, identity)
         return fresh, True
     if overwrite:
-        before.take()
         return fresh, False
     if unfinished:
         raise OutputExistsError(

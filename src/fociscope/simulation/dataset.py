@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -26,8 +26,9 @@ import torch
 from fociscope.errors import FociscopeError, OutputExistsError, SceneError, printable
 from fociscope.files.published.images_depth import ImagesDepth
 from fociscope.files.published.writer import LayoutFormat, write_images_depth
-from fociscope.files.safe.atomic import discard_leftovers, locked_folder
+from fociscope.files.safe.backup import Backup
 from fociscope.files.safe.checksum import sha256, total_bytes
+from fociscope.files.safe.locks import discard_leftovers, locked_folder
 from fociscope.simulation.dataset_check import file_state
 from fociscope.simulation.dataset_record import (
     RECORD_NAME,
@@ -186,7 +187,8 @@ def write_dataset(
         folder: Folder of the data set, made if it does not exist.
         plan: Scenes to simulate, and how they are split into files.
         workers: Number of processes; None for one per core.
-        overwrite: Whether files of the same names are replaced.
+        overwrite: Whether a set that is there is replaced, as soon as the first new file is
+            certain; until then, failure or a kill leave it. Other files are left alone.
         resume: Whether to continue an interrupted run of the same plan; complete files are kept.
         progress: Function called with the number of scenes done and their total.
 
@@ -209,38 +211,76 @@ def write_dataset(
     if workers is not None and workers < 1:
         raise SceneError(f"workers must be at least 1; got {workers}")
     _check_plan(plan)
-    going_on = resume and (folder / RECORD_NAME).exists()
-    if going_on:
-        _check_same(folder, read_record(folder), plan)
-    elif not overwrite:
-        _refuse_existing(folder, plan)
     with locked_folder(folder):
-        targets = [folder / plan.file_name(index) for index in range(plan.files)]
-        discarded = discard_leftovers([*targets, folder / RECORD_NAME])
+        before = _mended(folder, plan)
+        discarded = discard_leftovers([folder / name for name in _names(folder, plan)])
         record = DatasetRecord(versions=current_versions(plan.format), plan=plan)
-        if going_on:
-            kept = tuple(f for f in read_record(folder).files if file_state(folder, f) == "whole")
-            for file in kept:
-                record = record.with_file(file)
-        record.write(folder, overwrite=overwrite or resume)
-        names = tuple(file.name for file in record.files)
-        missing = [i for i in range(plan.files) if plan.file_name(i) not in names]
-        total = plan.files * plan.samples
+        if resume and (folder / RECORD_NAME).exists():
+            there = read_record(folder)
+            _check_same(folder, there, plan)
+            for file in there.files:
+                if file_state(folder, file) == "whole":
+                    record = record.with_file(file)
+        elif overwrite:
+            before.take()
+        else:
+            _refuse_existing(folder, plan)
+        kept = tuple(file.name for file in record.files)
+        missing = [i for i in range(plan.files) if plan.file_name(i) not in kept]
 
         def moved(done: int) -> None:
             if progress is not None:
-                progress(len(names) * plan.samples + done, total)
+                progress(len(kept) * plan.samples + done, plan.files * plan.samples)
 
-        moved(0)
-        with closing(_files(plan, missing, workers or available_cores(), moved)) as files:
-            for index, data in files:
-                path = folder / plan.file_name(index)
-                write_images_depth(path, data, overwrite=overwrite or resume, format=plan.format)
-                record = record.with_file(_describe(path, plan, index, data))
-                del data  # before the next file fills as much memory
-                record.write(folder, overwrite=True)
+        try:
+            record.write(folder, overwrite=resume)
+            moved(0)
+            with closing(_files(plan, missing, workers or available_cores(), moved)) as files:
+                for index, data in files:
+                    path = folder / plan.file_name(index)
+                    write_images_depth(path, data, overwrite=resume, format=plan.format)
+                    record = record.with_file(_describe(path, plan, index, data))
+                    del data  # before the next file fills as much memory
+                    record.write(folder, overwrite=True)
+                    before.forget()
+        except BaseException:
+            with suppress(FociscopeError):
+                before.restore()
+            raise
     made = tuple(plan.file_name(index) for index in missing)
-    return WrittenSet(record, made, names, tuple(path.name for path in discarded))
+    return WrittenSet(record, made, kept, tuple(path.name for path in discarded))
+
+
+def _names(folder: Path, plan: DatasetPlan) -> tuple[str, ...]:
+    """Return the names of the set that is there and of the one to come, the record's first."""
+    there: list[str] = []
+    with suppress(FociscopeError):
+        former = read_record(folder).plan
+        numbers = {entry.name: entry.name.partition(".")[0] for entry in folder.iterdir()}
+        there = [
+            name
+            for name, number in numbers.items()
+            if number.isdecimal()
+            and 1 <= int(number) <= former.files
+            and former.file_name(int(number) - 1) == name
+        ]
+    planned = map(plan.file_name, range(plan.files))
+    return tuple(dict.fromkeys((RECORD_NAME, *there, *planned)))
+
+
+def _mended(folder: Path, plan: DatasetPlan) -> Backup:
+    """Put in order what a killed run has left; return the place for what is overwritten now."""
+    before = Backup(folder, _names(folder, plan))
+    if not before.holds_something:
+        return before
+    files = 0
+    with suppress(FociscopeError):
+        files = len(read_record(folder).files)
+    if files:
+        before.forget()
+    else:
+        before.restore()
+    return Backup(folder, _names(folder, plan))
 
 
 def _settings(plan: DatasetPlan) -> dict[str, object]:

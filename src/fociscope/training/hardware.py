@@ -17,7 +17,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 
 from fociscope.devices import pick_device
 from fociscope.errors import FociscopeError, RecipeError
-from fociscope.files.safe.atomic import locked_folder
+from fociscope.files.safe.locks import locked_folder
 
 __all__ = ["ComputeSettings", "end_other_processes", "is_lost_contact", "only_run_in"]
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from fociscope.configuration import parse_toml
 from fociscope.errors import FociscopeError, OutputExistsError, RecipeError, one_line
-from fociscope.files.safe.atomic import discard_leftovers
+from fociscope.files.safe.locks import discard_leftovers
 from fociscope.files.safe.records import read_typed_record, write_record
 from fociscope.training._batches import validation_loader
 from fociscope.training._checkpoint import (
@@ -53,7 +53,7 @@ from fociscope.training.run_origin import DataRecord, RunOrigin, initial_weights
 
 __all__ = ["RUN_ORIGIN", "STAGES", "StageOutcome", "TrainingOutcome", "train"]
 
-RUN_ORIGIN, CURVES, STAGES = "start.json", "curves", "stages"
+RUN_ORIGIN, CURVES, STAGES, CHECKPOINTS = "start.json", "curves", "stages", "checkpoints"
 #: The recipe with every number, in case a later version has other defaults.
 WHOLE_RECIPE = "recipe.json"
 #: What the folder of a run or of a stage may hold that has not reached its first checkpoint.
@@ -248,7 +248,7 @@ class _Stage:
 
     @property
     def selection(self) -> BestAndLastCheckpoint:
-        return BestAndLastCheckpoint(self.folder / "checkpoints", self.recipe.validation.patience)
+        return BestAndLastCheckpoint(self.folder / CHECKPOINTS, self.recipe.validation.patience)
 
 
 def _train_stage(stage: _Stage, run: _Run, *, resume: bool) -> tuple[StageOutcome, bool]:
@@ -257,7 +257,7 @@ def _train_stage(stage: _Stage, run: _Run, *, resume: bool) -> tuple[StageOutcom
     settings = recipe.optimisation
     checkpoint = _checkpoint_to_resume(recipe, folder, selection.last) if resume else None
     if checkpoint is None:
-        _refuse_another_run(folder)
+        _refuse_another_run(folder, recipe)
     first_step = 0 if checkpoint is None else int(checkpoint["global_step"])
     loggers: list[Logger] = [CurvesFile(folder / CURVES / "metrics.csv", first_step)]
     if run.tensorboard:
@@ -278,9 +278,10 @@ def _train_stage(stage: _Stage, run: _Run, *, resume: bool) -> tuple[StageOutcom
     place = {"rank": trainer.global_rank, "world_size": trainer.world_size}
     batches = None if run.data is None else FileBatches(recipe, run.data, first_step, **place)
     origin, weights = _origin(stage, run, batches, trainer.world_size)
-    if checkpoint is not None:
-        RunOrigin.read(folder / RUN_ORIGIN).check_resumable(origin, run.out)
-    elif weights is not None:
+    if resume and (folder / RUN_ORIGIN).is_file():
+        begun = RunOrigin.read(folder / RUN_ORIGIN)
+        begun.check_resumable(origin, run.out, from_start=checkpoint is None)
+    if checkpoint is None and weights is not None:
         module.network.load_state_dict(weights)
     if checkpoint is None or not _is_over(recipe, checkpoint):
         if trainer.is_global_zero:
@@ -325,7 +326,7 @@ def _train_stages(recipe: Recipe, run: _Run, *, resume: bool) -> TrainingOutcome
     for number, (named, stage_recipe) in enumerate(zip(recipe.stages, recipes, strict=True), 1):
         stage = _Stage(
             stage_recipe,
-            out / STAGES / f"{number}-{named.name.replace(' ', '-')}",
+            out / STAGES / _stage_folder(number, named.name),
             whole=recipe,
             number=number,
             before=outcomes[-1] if outcomes else None,
@@ -400,16 +401,28 @@ def _check_staged_run(recipe: Recipe, out: Path, *, resume: bool) -> None:
         _refuse_another_recipe(recipe, out)
         return
     _refuse_another_run(out, known=(*_BEFORE_CHECKPOINT, STAGES))
-    stages = out / STAGES
+    stages, recipes = out / STAGES, recipe.stage_recipes()
+    named = {
+        _stage_folder(n, s.name): r
+        for n, (s, r) in enumerate(zip(recipe.stages, recipes, strict=True), 1)
+    }
     for folder in sorted(stages.iterdir()) if stages.is_dir() else ():
-        _refuse_another_run(folder, out)
+        _refuse_another_run(folder, named.get(folder.name), out)
 
 
-def _checkpoint_to_resume(recipe: Recipe, folder: Path, last: Path) -> dict[str, Any]:
-    if not last.is_file():
+def _stage_folder(number: int, name: str) -> str:
+    return f"{number}-{name.replace(' ', '-')}"
+
+
+def _checkpoint_to_resume(recipe: Recipe, folder: Path, last: Path) -> dict[str, Any] | None:
+    """Return the last checkpoint; None of a run that ended before its first one."""
+    if last.is_file():
+        _refuse_another_recipe(recipe, folder)
+        return read_checkpoint(last)
+    if not (folder / RECIPE_FILE).is_file():
         raise RecipeError(f"{folder}: nothing to resume; there is no {last.relative_to(folder)}")
     _refuse_another_recipe(recipe, folder)
-    return read_checkpoint(last)
+    return None
 
 
 def _write_recipe_files(recipe: Recipe, folder: Path) -> None:
@@ -443,11 +456,18 @@ def _is_same_recipe(one: Recipe, other: Recipe) -> bool:
 
 
 def _refuse_another_run(
-    folder: Path, out: Path | None = None, *, known: tuple[str, ...] = _BEFORE_CHECKPOINT
+    folder: Path,
+    recipe: Recipe | None = None,
+    out: Path | None = None,
+    *,
+    known: tuple[str, ...] = _BEFORE_CHECKPOINT,
 ) -> None:
-    """Refuse a folder that holds more than a run leaves that ended before its first checkpoint."""
+    """Refuse a folder that holds more than a run leaves that ended before its first `last.ckpt`."""
     held = folder.exists() if not folder.is_dir() else any(
-        entry.name not in known and not entry.name.startswith(".") for entry in folder.iterdir()
+        entry.name not in known
+        and not entry.name.startswith(".")
+        and not (recipe is not None and _is_first_best(entry, recipe))
+        for entry in folder.iterdir()
     )  # fmt: skip
     if held and not folder.is_dir():
         raise OutputExistsError(f"{out or folder}: this is a file; name another folder for the run")
@@ -456,6 +476,15 @@ def _refuse_another_run(
             f"{out or folder}: not empty; resume the run there, or name another folder",
             fields=("resume",),
         )
+
+
+def _is_first_best(checkpoints: Path, recipe: Recipe) -> bool:
+    """Whether a folder holds at most the best state of the first validation, as after a kill."""
+    first = BestAndLastCheckpoint(checkpoints)
+    if checkpoints.name != CHECKPOINTS or not checkpoints.is_dir() or first.last.exists():
+        return False
+    steps = min(recipe.validation.every_steps, recipe.optimisation.steps)
+    return not first.best.is_file() or read_checkpoint(first.best)["global_step"] <= steps
 
 
 def _is_over(recipe: Recipe, checkpoint: dict[str, Any]) -> bool:

@@ -80,12 +80,13 @@ class RunOrigin(Configuration):
         values = self.model_dump(mode="json", exclude_none=True)
         write_record(path, values, overwrite=True, indent=2)
 
-    def check_resumable(self, asked: RunOrigin, out: Path) -> None:
+    def check_resumable(self, asked: RunOrigin, out: Path, *, from_start: bool = False) -> None:
         """Compare what a run started from with what it is to be resumed with.
 
         Args:
             asked: Origin of the resumed part; it need not name the model again.
             out: Folder of the run, for the message.
+            from_start: Whether it ended before its first checkpoint, so that it begins anew.
 
         Raises:
             RecipeError: if it would be another run.
@@ -100,6 +101,12 @@ class RunOrigin(Configuration):
             raise RecipeError(
                 f"{out}: the run there started from {began}, not from {asked.model.name}; name "
                 "no model to resume it, or name another folder",
+                fields=("start_from",),
+            )
+        if from_start and self.model is not None and asked.model is None:
+            raise RecipeError(
+                f"{out}: the run there ended before its first checkpoint, and started from "
+                f"{self.model.name}; name that model again to begin it anew",
                 fields=("start_from",),
             )
         if self.data is None and asked.data is not None:

@@ -26,7 +26,6 @@ from fociscope.figures.batch import BatchRow, draw_batch
 from fociscope.files import CaptureSeries, atomic_path, is_store, open_captures
 from fociscope.files.captures.reader import sort_captures
 from fociscope.files.captures.series import names_apart
-from fociscope.files.safe.atomic import discard_leftovers
 from fociscope.reconstruction import Model
 from fociscope.reconstruction.checks import check_pixel_size
 from fociscope.reconstruction.correction import ChipCorrection
@@ -219,6 +218,7 @@ class _Batch:
             cell_diameter_um=options.cell_diameter_um,
             resume=options.resume,
             overwrite=options.overwrite,
+            inner=self.folders,
         ) as folder:
             yield folder
 
@@ -357,14 +357,13 @@ class _Batch:
 
     def _write(self, number: int, folder: SeriesFolder) -> Reconstruction:
         """Reconstruct a capture into its folder, then put its rows into the tables."""
-        name, place = self.names[number], self.output / self.folders[number]
+        name = self.names[number]
         with self._run(number) as (_, run):
             model = self._model(run)
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 check_pixel_size(run.series.pixel_size_um, model.imager)
             self._note(name, caught)
-            discard_leftovers([place])  # of a run that was killed
             is_again = self.options.resume or self.options.overwrite
             run = replace(run, options=replace(run.options, overwrite=is_again))
             formats = run.formats(by_parts=False)

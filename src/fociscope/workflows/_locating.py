@@ -14,7 +14,7 @@ import torch
 from fociscope.errors import CaptureError, FociscopeWarning, printable
 from fociscope.figures.emitters import draw_emitters
 from fociscope.files import atomic_path, write_ome_tiff
-from fociscope.files.safe.atomic import remove
+from fociscope.files.safe.disk import remove
 from fociscope.imager.geometry import Imager
 from fociscope.localization import Emitters, Locator, link_emitters
 from fociscope.localization.tracks import require_laptrack

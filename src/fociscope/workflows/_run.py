@@ -15,7 +15,7 @@ import numpy as np
 
 from fociscope.errors import CaptureError, FociscopeError, FociscopeWarning, printable
 from fociscope.figures.reconstruction import draw_reconstruction
-from fociscope.files import CaptureSeries, atomic_folder, atomic_path
+from fociscope.files import CaptureSeries, atomic_path
 from fociscope.reconstruction.black_level import (
     BlackLevel,
     find_black_level,
@@ -31,8 +31,8 @@ from fociscope.results.writers import (
     DEFAULT_FORMATS,
     FIGURE,
     JOURNAL,
-    OF_SERIES,
     SUMMARY,
+    result_folder,
     write_result,
 )
 from fociscope.series.folder import SERIES_FORMATS
@@ -190,7 +190,7 @@ class Run:
             Map, files, and content of `summary.json`.
         """
         options, series = self.options, self.series
-        with atomic_folder(self.output, options.overwrite, removes=OF_SERIES) as part:
+        with result_folder(self.output, options.overwrite) as part:
             model = model or self.loaded_model()
             result = self.in_memory(model)
             first = result.frame(0)

@@ -12,8 +12,9 @@ import numpy as np
 from fociscope.demo import CAPTURES, TRUTH
 from fociscope.evaluation.metrics import MaskScores, mask_scores
 from fociscope.figures.reconstruction import Truth, draw_comparison
-from fociscope.files import atomic_folder, read_images_depth
+from fociscope.files import read_images_depth
 from fociscope.results import Reconstruction
+from fociscope.results.writers import result_folder
 from fociscope.series.options import ReconstructionOptions
 from fociscope.typing import Float32Array
 from fociscope.workflows._reconstruct import reconstruct
@@ -77,7 +78,7 @@ def run_demo(folder: Path, *, device: str = "auto", overwrite: bool = False) -> 
     """
     here = resources.files("fociscope.demo")
     with (
-        atomic_folder(folder, overwrite=overwrite) as part,
+        result_folder(folder, overwrite) as part,
         resources.as_file(here / TRUTH) as truth_file,
     ):
         for name in CAPTURES:

@@ -7,7 +7,7 @@ import pytest
 
 from fociscope.errors import FociscopeError, OutputExistsError
 from fociscope.files import atomic_folder, atomic_path, atomic_tree
-from fociscope.files.safe.atomic import discard_leftovers, locked_folder
+from fociscope.files.safe.locks import discard_leftovers, locked_folder
 
 
 def names(folder: Path) -> list[str]:

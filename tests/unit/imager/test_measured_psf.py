@@ -134,6 +134,23 @@ def test_nothing_half_written_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [entry for entry in tmp_path.rglob("*") if entry.is_file()] == []
 
 
+def forget_the_checksum(path: Path) -> None:
+    """Leave an imager's file as earlier versions wrote it."""
+    lines = path.read_text().splitlines()
+    assert any(line.startswith("file_sha256 = ") for line in lines)
+    path.write_text("\n".join(line for line in lines if not line.startswith("file_sha256")))
+
+
+def test_kernels_of_another_imager_are_refused(tmp_path: Path) -> None:
+    imager().to_toml(tmp_path / "chip.toml")
+    imager(seed=1).to_toml(tmp_path / "other.toml")
+    (tmp_path / "other.psf.ome.tif").replace(tmp_path / "chip.psf.ome.tif")
+    with pytest.raises(ImagerError, match=r"other kernels .* calibrate again, or remove"):
+        Imager.from_toml(tmp_path / "chip.toml")
+    forget_the_checksum(tmp_path / "chip.toml")
+    assert Imager.from_toml(tmp_path / "chip.toml").psf == imager(seed=1).psf
+
+
 def damage(tmp_path: Path, what: str) -> None:
     file = tmp_path / "chip.psf.ome.tif"
     if what == "missing":
@@ -172,6 +189,7 @@ def test_kernels_that_are_not_sound_are_named_in_one_line(
     tmp_path: Path, what: str, words: list[str]
 ) -> None:
     imager().to_toml(tmp_path / "chip.toml")
+    forget_the_checksum(tmp_path / "chip.toml")
     damage(tmp_path, what)
     with pytest.raises(ImagerError) as caught:
         Imager.from_toml(tmp_path / "chip.toml")

@@ -21,8 +21,9 @@ import zarr
 from fociscope.errors import CaptureError, FociscopeError, OutputExistsError
 from fociscope.files.safe.backup import Backup
 from fociscope.reconstruction import Model, load_model
+from fociscope.results.writers import result_names
 from fociscope.series import series as module
-from fociscope.series.folder import REPLACED, SeriesFolder
+from fociscope.series.folder import SeriesFolder
 from fociscope.series.journal import Journal
 from fociscope.series.options import ReconstructionOptions
 from fociscope.series.series import is_long, reconstruct_series
@@ -285,7 +286,7 @@ def test_a_damaged_journal_is_refused_in_words(model, captures, tmp_path) -> Non
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not locked there")
 def test_a_second_run_into_the_folder_is_refused(model, captures, tmp_path) -> None:
-    from fociscope.files.safe.atomic import locked_folder
+    from fociscope.files.safe.locks import locked_folder
 
     with (
         locked_folder(tmp_path / "map"),
@@ -346,7 +347,7 @@ def test_what_fails_before_its_first_frames_leaves_what_was_there(
 
 def test_what_a_killed_overwriting_hid_comes_back(model, captures, whole, tmp_path) -> None:
     shutil.copytree(whole, tmp_path / "out")
-    Backup(tmp_path / "out", REPLACED).take()
+    Backup(tmp_path / "out", result_names()).take()
     with pytest.raises(OutputExistsError, match="not empty"):
         reconstruct_series(model, Double(captures), tmp_path / "out")
     assert content(tmp_path / "out") == content(whole)
@@ -412,7 +413,7 @@ def test_a_run_killed_before_its_first_frames_leaves_no_journal(
     model, captures, whole, tmp_path
 ) -> None:
     shutil.copytree(whole, tmp_path / "out")
-    Backup(tmp_path / "out", REPLACED).take()
+    Backup(tmp_path / "out", result_names()).take()
     Journal(identity={}).write(tmp_path / "out")
     with pytest.raises(OutputExistsError, match="not empty"):
         reconstruct_series(model, Double(captures), tmp_path / "out")
@@ -439,7 +440,7 @@ def test_giving_back_may_be_killed_at_any_moment(model, captures, tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         reconstruct_series(model, Double(captures, fails_at=PART), tmp_path / "out")
     before = content(tmp_path / "out")
-    Backup(tmp_path / "out", REPLACED).take()
+    Backup(tmp_path / "out", result_names()).take()
     replace, left = Path.replace, [2]
 
     def killed(self: Path, target: Path) -> Path:
@@ -450,7 +451,7 @@ def test_giving_back_may_be_killed_at_any_moment(model, captures, tmp_path, monk
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Path, "replace", killed)
-        Backup(tmp_path / "out", REPLACED).restore()
+        Backup(tmp_path / "out", result_names()).restore()
     with pytest.raises(OutputExistsError, match=f"series of {PART} frame"):
         reconstruct_series(model, Double(captures), tmp_path / "out")
     assert content(tmp_path / "out") == before
@@ -458,7 +459,7 @@ def test_giving_back_may_be_killed_at_any_moment(model, captures, tmp_path, monk
 
 def test_a_short_run_takes_the_place_of_what_was_hidden(model, captures, whole, tmp_path) -> None:
     shutil.copytree(whole, tmp_path / "out")
-    Backup(tmp_path / "out", REPLACED).take()
+    Backup(tmp_path / "out", result_names()).take()
     model.reconstruct(captures[0]).save(tmp_path / "out", overwrite=True)
     was = content(tmp_path / "out")
     with pytest.raises(OutputExistsError, match="not empty"):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from fociscope.errors import FileFormatError, FociscopeError, OutputExistsError, SceneError
 from fociscope.files import LayoutFormat, read_images_depth
-from fociscope.files.safe.atomic import locked_folder
+from fociscope.files.safe.locks import locked_folder
 from fociscope.imager import Imager
 from fociscope.simulation import Surface, simulate
 from fociscope.simulation.dataset import images_depth, write_dataset

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fociscope.files.ome.times import even_interval_s
-from fociscope.files.safe.atomic import atomic_tree, plain_disk_errors
+from fociscope.files.safe.atomic import atomic_tree
+from fociscope.files.safe.disk import plain_disk_errors
 from fociscope.typing import Float32Array
 
 __all__ = ["Channel", "OmeZarrSeries", "write_ome_zarr"]

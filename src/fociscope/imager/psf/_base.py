@@ -299,11 +299,16 @@ class Psf(Configuration):
         """Whether the kind gives `area_response`."""
         return type(self).area_response is not Psf.area_response
 
+    @property
+    def has_files(self) -> bool:
+        """Whether the kind keeps files beside the imager's (`write_files`)."""
+        return type(self).write_files is not Psf.write_files
+
     def file_fields(self, imager_file: Path) -> dict[str, Any]:
         """Return what the table `[psf]` of an imager's file holds.
 
         Args:
-            imager_file: Path of the imager's file.
+            imager_file: Path of the imager's file; those of `write_files` lie beside it.
 
         Returns:
             Values by field, such as TOML can hold.

@@ -32,14 +32,17 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from fociscope.configuration import plain_errors
-from fociscope.errors import FociscopeError, ImagerError
+from fociscope.errors import FociscopeError, ImagerError, printable
 from fociscope.files.images.reader import read_image
 from fociscope.files.ome.tiff import write_ome_tiff
+from fociscope.files.safe.checksum import sha256
 from fociscope.imager.psf._base import Psf
 from fociscope.typing import Float64Array
 
 __all__ = ["MeasuredPsf"]
 
+#: What an imager's file calls the checksum of the kernels' file; older ones do without.
+CHECKSUM = "file_sha256"
 #: Standard deviation in pixels below which a kernel does not show its width.
 RESOLVED_PX = 0.35
 #: Standard deviations of the nearest Gaussian within which a kernel's own width is taken.
@@ -108,11 +111,17 @@ class MeasuredPsf(Psf):
     def _read_the_file(cls, values: Any, info: ValidationInfo) -> Any:
         if not isinstance(values, dict) or "stack" in values or "file" not in values:
             return values
-        folder = Path((info.context or {}).get("folder", "."))
+        path = Path((info.context or {}).get("folder", ".")) / str(values["file"])
         try:
-            return {**values, "stack": read_image(folder / str(values["file"]))}
+            stack = read_image(path)
         except FociscopeError as error:
             raise ValueError(str(error)) from None
+        if values.get(CHECKSUM, sha256(path)) != sha256(path):
+            raise ValueError(
+                f"{printable(path)} holds other kernels than this file was written with "
+                f"({CHECKSUM} differs); calibrate again, or remove {CHECKSUM} to take them"
+            )
+        return {**{name: values[name] for name in values if name != CHECKSUM}, "stack": stack}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -169,10 +178,11 @@ class MeasuredPsf(Psf):
         return self.depth_um[0], self.depth_um[-1]
 
     def file_fields(self, imager_file: Path) -> dict[str, Any]:
-        """Return the fields with the name of the kernels' file in place of the kernels."""
+        """Return the fields with name and SHA-256 of the kernels' file in place of the kernels."""
         fields = super().file_fields(imager_file)
         del fields["stack"]
-        return {**fields, "file": _kernels_file(imager_file).name}
+        kernels = _kernels_file(imager_file)
+        return {**fields, "file": kernels.name, CHECKSUM: sha256(kernels)}
 
     def write_files(self, imager_file: Path, *, overwrite: bool = False) -> None:
         """Write the kernels into an OME-TIFF beside the imager's file, in float32."""
