@@ -1,9 +1,8 @@
-"""The scripts in examples/ run, each in a process and a folder of its own."""
+"""The scripts in examples/ run, each in a folder of its own."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,10 +19,9 @@ def _scripts() -> list[object]:
 
 
 @pytest.mark.parametrize("script", _scripts())
-def test_example_runs(script: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=600
-    )
+def test_example_runs(
+    script: Path, run_script: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_script(script)
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+    assert capsys.readouterr().out

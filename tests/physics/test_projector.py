@@ -61,7 +61,7 @@ def convolved(layer: Image, distance_um: float, boundary: Boundary, energy: floa
 )
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("sensors", [1, 2])
-@pytest.mark.parametrize("layers", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("layers", [1, 3, 6])
 @pytest.mark.parametrize("frame", FRAMES, ids=str)
 def test_the_adjoint_identity(
     frame: tuple[int, int],

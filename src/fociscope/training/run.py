@@ -185,11 +185,11 @@ def train(
         >>> recipe = Recipe.model_validate(
         ...     {
         ...         "name": "tiny",
-        ...         "imager": {"frame_px": (32, 32), "sensors": 1},
+        ...         "imager": {"frame_px": (32, 32), "sensors": 1, "gap_um": 300},
         ...         "network": {"sensors": 1, "layers": 1, "widths": (4, 8), "blocks": (1, 1)},
         ...         "family": {"half_angle_deg": (18, 18), "base_blur_px": (0, 0)},
-        ...         "optimisation": {"steps": 1, "batch_scenes": 2},
-        ...         "stream": {"pool_chunks": 1, "chunk_scenes": 8},
+        ...         "optimisation": {"steps": 1, "batch_scenes": 2, "threads": 1},
+        ...         "stream": {"pool_chunks": 1, "chunk_scenes": 4},
         ...         "validation": {"scenes": 2, "layers": 1, "min_separation_um": 0},
         ...         "calibration": {"scenes": 10, "family_scenes": 10},
         ...     }
