@@ -7,6 +7,7 @@ import re
 import tomllib
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
@@ -28,10 +29,12 @@ from fociscope.errors import FociscopeError, FociscopeWarning, harmless, one_lin
 from fociscope.registry import Registry, unknown_field
 
 __all__ = [
+    "NO_FILES",
     "Configuration",
     "Range",
     "any_kind",
     "changed",
+    "file_beside",
     "kind_problem",
     "load_toml",
     "number_or_pair",
@@ -52,8 +55,10 @@ _MOST_PARTS, _MOST_NAMES, _MOST_VALUES = 32, 5_000, 100_000
 _TOML_PIECE = re.compile(rb"([^,\[\]{}=\n#]*)([,\[\]{}=\n#]|$)")
 _TOML_NUMBER = re.compile(rb"\s*[+-]?\d[\d_]*\.\d[\d_]*(?:[eE][+-]?\d+)?\s*$")
 _TOML_HEADER = re.compile(rb"(?m)^\s*\[")
-#: Where the context of a validation holds the name of a user's file.
-_SOURCE = "source"
+#: Where the context of a validation holds the name of a user's file, and its folder.
+_SOURCE, _FOLDER = "source", "folder"
+#: Context of the validation of a record, which holds all that it means and names no further file.
+NO_FILES: dict[str, Any] = {_FOLDER: None}
 
 
 class Configuration(BaseModel):
@@ -157,6 +162,25 @@ def warn_of_former_name(info: ValidationInfo, old: str, new: str) -> None:
             FociscopeWarning,
             stacklevel=2,
         )
+
+
+def file_beside(info: ValidationInfo, name: str) -> Path:
+    """Return the path of a file that a configuration names, beside or below its own file.
+
+    Args:
+        info: Of the validation, whose context holds the folder of the configuration's file; without
+            one, it is the working folder.
+        name: Name of the file.
+
+    Raises:
+        ValueError: If the name leads elsewhere, or the values are those of a record.
+    """
+    folder = (info.context or {}).get(_FOLDER, ".")
+    if folder is None:
+        raise ValueError(f"names the file {name!r:.60}, expected its content in the record")
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError(f"the file {name!r:.60} lies elsewhere, expected one beside this file")
+    return Path(folder, name)
 
 
 def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:

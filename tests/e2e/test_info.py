@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from importlib import resources
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,6 +16,7 @@ import zarr
 from PIL import Image
 
 from fociscope.files import read_images_depth, write_images_depth
+from fociscope.files.safe.records import write_record
 from fociscope.imager import Imager
 from fociscope.simulation.dataset import write_dataset
 from fociscope.simulation.dataset_record import DatasetPlan
@@ -75,9 +78,15 @@ def test_what_is_wrong_with_a_set_is_named(fociscope, folder, change, says):
     assert ran.err.count("\n") == 1
 
 
-def test_an_interrupted_set_is_named(fociscope, folder):
+def replace_in_record(folder: Path, old: str, new: str) -> None:
+    """Change a record whose checksum holds all the same."""
     record = folder / "dataset.json"
-    record.write_text(record.read_text().replace('"files": 2', '"files": 3'))
+    values = json.loads(record.read_text().replace(old, new))
+    write_record(record, values, overwrite=True)
+
+
+def test_an_interrupted_set_is_named(fociscope, folder):
+    replace_in_record(folder, '"files": 2', '"files": 3')
     ran = fociscope("info", folder)
     assert ran.code == 1
     assert "3.mat not made yet" in ran.err
@@ -92,8 +101,7 @@ def test_a_damaged_description_is_one_line(fociscope, folder):
 
 
 def test_a_recorded_name_cannot_leave_the_folder(fociscope, folder):
-    record = folder / "dataset.json"
-    record.write_text(record.read_text().replace('"1.mat"', '"../1.mat"'))
+    replace_in_record(folder, '"1.mat"', '"../1.mat"')
     ran = fociscope("info", folder)
     assert ran.code == 1
     assert "files.0.name" in ran.err

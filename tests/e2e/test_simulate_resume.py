@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from fociscope.files.safe.records import write_record
 from fociscope.simulation.dataset import write_dataset
 from fociscope.simulation.dataset_record import DatasetPlan
 
@@ -85,7 +87,8 @@ def test_other_settings_do_not_go_on(fociscope, tmp_path, options, says):
 def test_other_versions_do_not_go_on(fociscope, tmp_path):
     simulate(fociscope, tmp_path / "d")
     record = tmp_path / "d" / "dataset.json"
-    record.write_text(record.read_text().replace('"numpy": "', '"numpy": "0.'))
+    values = json.loads(record.read_text().replace('"numpy": "', '"numpy": "0.'))
+    write_record(record, values, overwrite=True)
     ran = simulate(fociscope, tmp_path / "d", "--resume")
     assert ran.code == 1
     assert "numpy" in ran.err

@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import BaseModel, Field
 
 from fociscope.cli.common import progress_bar, show
-from fociscope.errors import FileFormatError, printable
-from fociscope.files.safe.records import read_record
-from fociscope.results.parts import FILES, changed_files, stated_files
+from fociscope.errors import printable
+from fociscope.files.safe.records import read_typed_record
+from fociscope.results.parts import SavedFile, SavedFiles, changed_files
 from fociscope.results.writers import JOURNAL, SUMMARY
 from fociscope.series.journal import Journal
 
 __all__ = ["JOURNAL", "SUMMARY", "describe_result"]
 
-_LARGEST_BYTES = 2**30
+#: Letters of a name that are printed.
+_LONGEST_NAME = 200
+
+Count = Annotated[int, Field(ge=0)]
+Text = Annotated[str, Field(max_length=1000)]
+
+
+class _Frames(BaseModel):
+    frames: Count
+
+
+class _Input(BaseModel):
+    name: Text
+
+
+class _Told(BaseModel):
+    """What the summary of any result says, as far as it is printed."""
+
+    model: Text | None = None
+    kind: Text = ""
+    emitters: Count = 0
+    frames: Count = 0
+    is_batch: bool = False
+    captures: list[object] = Field(default_factory=list)
+    series: _Frames | None = None
+    inputs: list[_Input] = Field(default_factory=list)
+    fociscope: Text | None = None
+    torch: Text | None = None
+    numpy: Text | None = None
+    files: SavedFiles | None = None
 
 
 def describe_result(folder: Path) -> str | None:
@@ -27,39 +58,40 @@ def describe_result(folder: Path) -> str | None:
         FileFormatError: its summary or its journal is damaged.
     """
     has_journal, summary = (folder / JOURNAL).exists(), folder / SUMMARY
-    said = _read(summary) if summary.exists() else {}
-    show("Result", f"{folder}" + (f", model {said['model']}" if "model" in said else ""))
-    if said.get("kind") == "emitters":
-        show("Emitters", f"{said.get('emitters')} in {said.get('frames')} capture(s), located")
-    elif said.get("is_batch"):
-        count = len(said.get("captures", []))
+    has_summary = summary.exists()
+    said = _read(summary) if has_summary else _Told()
+    show("Result", f"{folder}" + ("" if said.model is None else f", model {said.model}"))
+    if said.kind == "emitters":
+        show("Emitters", f"{said.emitters} in {said.frames} capture(s), located")
+    elif said.is_batch:
+        count = len(said.captures)
         show("Batch", f"{count} capture(s), in folders of their own; more may come (--resume)")
     elif has_journal:
         frames = Journal.read(folder).frames
-        state = "may go on" if said else "is unfinished"
+        state = "may go on" if has_summary else "is unfinished"
         show("Series", f"{frames} frame(s) are certain; it {state} (--resume)")
-    elif "series" in said:
-        show("Series", f"{said['series'].get('frames')} frames, complete")
+    elif said.series is not None:
+        show("Series", f"{said.series.frames} frames, complete")
     else:
-        show("Captures", f"{len(said.get('captures', []))}")
-    made = [f"{name} {said[name]}" for name in ("fociscope", "torch", "numpy") if name in said]
+        show("Captures", f"{len(said.captures)}")
+    versions = {name: getattr(said, name) for name in ("fociscope", "torch", "numpy")}
+    made = [f"{name} {number}" for name, number in versions.items() if number is not None]
     if made:
         show("Made with", ", ".join(made))
-    if "inputs" in said:
-        names = [str(one.get("name")) for one in said["inputs"][:3]]
-        more = len(said["inputs"]) - len(names)
+    if said.inputs:
+        names = [one.name[:_LONGEST_NAME] for one in said.inputs[:3]]
+        more = len(said.inputs) - len(names)
         show("Of", ", ".join(names) + (f" and {more} more" if more else ""))
     files = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
     show("Files", ", ".join(files))
-    return _checked(folder, said)
+    return _checked(folder, said.files)
 
 
-def _checked(folder: Path, said: dict[str, Any]) -> str | None:
+def _checked(folder: Path, stated: list[SavedFile] | None) -> str | None:
     """Say whether the files are those that the summary states; return what is wrong."""
-    if FILES not in said:
+    if stated is None:
         show("Checksums", "none are stated")
         return None
-    stated = stated_files(folder / SUMMARY, said[FILES])
     with progress_bar("Verifying checksums") as progress:
         changed = list(changed_files(folder, stated, lambda done: progress(done, len(stated))))
     if not changed:
@@ -73,15 +105,6 @@ def _checked(folder: Path, said: dict[str, Any]) -> str | None:
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> _Told:
     what, advice = "the summary of a result", "reconstruct the captures again"
-    said = read_record(path, what, most_bytes=_LARGEST_BYTES, advice=advice)
-    sound = (
-        isinstance(said.get("series", {}), dict)
-        and isinstance(said.get("captures", []), list)
-        and isinstance(said.get("inputs", []), list)
-        and all(isinstance(one, dict) for one in said.get("inputs", []))
-    )
-    if not sound:
-        raise FileFormatError(f"{printable(path)}: not {what}; {advice}.")
-    return dict(said)
+    return read_typed_record(path, _Told, what, advice=advice)

@@ -71,8 +71,11 @@ def _last_row(path: Path) -> dict[str, str]:
     """Return the last row of the curves that is complete; {} without one."""
     if path.stat().st_size > _LARGEST_CURVES_BYTES:
         return {}
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = [row for row in csv.DictReader(stream) if None not in row.values()]
+    try:
+        with path.open(encoding="utf-8", errors="replace", newline="") as stream:
+            rows = [row for row in csv.DictReader(stream) if None not in (*row, *row.values())]
+    except csv.Error:
+        return {}
     whole = [row for row in rows if all(map(_is_number, row.values()))]
     return whole[-1] if whole else {}
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BeforeValidator, Field, ValidationInfo
 
+from fociscope.configuration import file_beside
 from fociscope.errors import FociscopeError, printable
 from fociscope.files.safe.limits import read_description
 from fociscope.typing import IndexArray
@@ -32,7 +33,7 @@ def _read_layout(value: Any, info: ValidationInfo) -> Any:
             f"the layout {value!r:.40} is none of {', '.join(LAYOUTS)}, nor a .csv file of the "
             "number of each pixel's count"
         )
-    path = Path((info.context or {}).get("folder", ".")) / value
+    path = file_beside(info, value)
     try:
         text = read_description(path).decode("utf-8-sig")
         return tuple(tuple(int(cell) for cell in row) for row in csv.reader(text.splitlines()))

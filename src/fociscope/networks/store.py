@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterable
+from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import torch
 from pydantic import Field, ValidationError, model_validator
@@ -28,6 +31,7 @@ from fociscope.registry import unknown_name
 
 __all__ = [
     "ModelInfo",
+    "check_safetensors",
     "find_model",
     "read_model",
     "safetensors_bytes",
@@ -43,6 +47,12 @@ MODEL_FORMAT_VERSION = 5
 READ_VERSIONS = ("2", "3", "4", "5")
 #: Far above any model of ours; a larger file is refused.
 LARGEST_MODEL_BYTES = 256 * 2**20
+#: Entry of a safetensors file's metadata: SHA-256 of the rest of its header, as JSON sorted by keys
+#: and without spaces, and of its tensors' bytes.
+CHECKSUM = "sha256"
+_METADATA = "__metadata__"
+_LARGEST_HEADER_BYTES = 16 * 2**20
+_BLOCK_BYTES = 2**20
 
 
 class ModelInfo(Configuration):
@@ -162,6 +172,7 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
                     f"{where}: its format is version {version!r}, this Fociscope reads "
                     f"{', '.join(READ_VERSIONS)}; {advice}"
                 )
+            check_safetensors(path)
             info = ModelInfo.model_validate(json.loads(metadata.get("info", "null")))
             with torch.device("meta"):  # nothing is allocated for what a file merely claims
                 network = LayerNet(info.architecture)
@@ -185,7 +196,8 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
 def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
     """Return the content of a safetensors file; equal tensors and metadata give equal bytes.
 
-    The library writes metadata in a random order (safetensors 0.8), so the header is written anew.
+    The library writes metadata in a random order (safetensors 0.8), so the header is written anew,
+    with a checksum (`CHECKSUM`), which the format itself has not.
 
     Args:
         tensors: Name -> tensor on the CPU.
@@ -194,12 +206,46 @@ def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> b
     Returns:
         The content of the file.
     """
-    data = save(tensors, metadata=metadata)
-    start = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:start]) | {"__metadata__": metadata}
-    text = json.dumps(header, separators=(",", ":")).encode("ascii")
+    content = save(tensors, metadata=metadata)
+    start = 8 + int.from_bytes(content[:8], "little")
+    header, data = json.loads(content[8:start]) | {_METADATA: metadata}, content[start:]
+    stated = {**metadata, CHECKSUM: _checksum(header, [data])}
+    text = json.dumps(header | {_METADATA: stated}, separators=(",", ":")).encode("ascii")
     text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[start:]
+    return len(text).to_bytes(8, "little") + text + data
+
+
+def check_safetensors(path: Path) -> None:
+    """Hold a safetensors file against its checksum; one without, of an earlier version, passes.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        ValueError: if the checksum does not hold, or the header is no JSON object.
+        OSError: if the file cannot be read.
+    """
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if length > _LARGEST_HEADER_BYTES:
+            raise ValueError("its header is too large")
+        header = json.loads(stream.read(length))
+        if not isinstance(header, dict):
+            raise ValueError("its header is no JSON object")
+        metadata = header.get(_METADATA)
+        if not isinstance(metadata, dict) or CHECKSUM not in metadata:
+            return
+        stated = metadata.pop(CHECKSUM)
+        if stated != _checksum(header, iter(partial(stream.read, _BLOCK_BYTES), b"")):
+            raise ValueError("its checksum does not hold, so copy it again")
+
+
+def _checksum(header: dict[str, Any], data: Iterable[bytes]) -> str:
+    """Return the checksum of a header without checksum, and of the bytes of the tensors."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True, separators=(",", ":")).encode())
+    for block in data:
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def shipped_models() -> list[str]:

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files import atomic_path, require_file
+from fociscope.files.safe.records import read_typed_record
 from fociscope.localization import Emitters
 from fociscope.localization.emitters import COLUMNS
+from fociscope.results.parts import JOURNAL, SUMMARY, SavedFiles, check_parts
 from fociscope.results.tables import NAME, TIME, Labels, csv_lines
 from fociscope.typing import Float64Array, Int64Array
 
@@ -35,6 +38,7 @@ __all__ = [
     "emitter_lines",
     "load_emitters",
     "load_tracks",
+    "read_emitters",
     "write_tracks",
 ]
 
@@ -49,6 +53,12 @@ BACKGROUNDS = ("background_a", "background_b")
 TRACKED = COLUMNS[1:8]
 #: Formats of the columns of `emitters.csv` behind the number of the frame.
 FORMATS = (*("{:.3f}",) * 6, "{:.6g}", "{:.4f}")
+
+
+class _SavedEmitters(BaseModel):
+    """What a summary says of the files beside it."""
+
+    files: SavedFiles | None = None
 
 
 def emitter_headers(
@@ -162,6 +172,23 @@ def load_emitters(folder: Path | str, *, frames: int | None = None) -> Emitters:
         Emitters(0 in 3 capture(s))
     """
     folder = Path(folder)
+    if not (folder / JOURNAL).exists() and (folder / SUMMARY).exists():
+        what, advice = "the summary of located emitters", "locate again"
+        saved = read_typed_record(folder / SUMMARY, _SavedEmitters, what, advice=advice)
+        check_parts(folder, saved.files, (EMITTERS_TABLE, FRAMES_TABLE))
+    return read_emitters(folder, frames=frames)
+
+
+def read_emitters(folder: Path, *, frames: int | None = None) -> Emitters:
+    """Read the emitters of a folder that this process writes, as `load_emitters` does.
+
+    Args:
+        folder: As for `load_emitters`.
+        frames: As for `load_emitters`.
+
+    Raises:
+        FileFormatError: If a table is missing or damaged.
+    """
     last = math.inf if frames is None else frames
     of_frames = _numbers(folder / FRAMES_TABLE, ("frame", "misfit"), BACKGROUNDS, last)
     of_emitters = _numbers(folder / EMITTERS_TABLE, COLUMNS, (), last)

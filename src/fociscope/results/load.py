@@ -8,32 +8,31 @@ What images do not hold (presence, deviations, flags) comes from `summary.json`,
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AliasChoices, BaseModel, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from fociscope.errors import FileFormatError, printable
+from fociscope.errors import FileFormatError, one_line, printable
 from fociscope.files import DEFAULT_LIMITS, find_format, require_file
 from fociscope.files.arrays.zarr_array import KIND, ZarrArray, refuse_links
 from fociscope.files.images.reader import read_planes
 from fociscope.files.safe.limits import decoding
-from fociscope.files.safe.records import read_typed_record
+from fociscope.files.safe.records import read_record, read_typed_record
 from fociscope.imager.geometry import Imager
 from fociscope.networks.foci import FocusProbability
 from fociscope.results.emitters import EMITTERS_TABLE
 from fociscope.results.formats import NPZ, OME_TIFFS, OME_ZARR
+from fociscope.results.parts import SavedFiles, check_parts
 from fociscope.results.result import Reconstruction
 from fociscope.results.tables import TABLES
-from fociscope.results.writers import SUMMARY
+from fociscope.results.writers import JOURNAL, SUMMARY
 from fociscope.typing import Float32Array, Float64Array
 
-__all__ = ["SavedCapture", "SavedLayer", "load_result"]
+__all__ = ["SavedCapture", "SavedLayer", "load_result", "read_batch_part"]
 
-#: Far more than a summary of a thousand frames takes.
-LARGEST_SUMMARY_BYTES = 2**30
 #: Of `LayeredMap`: as many axes as each array has besides the axis of captures.
 _AXES = {
     "probability": 3,
@@ -86,6 +85,47 @@ class SavedResult(BaseModel):
     is_batch: bool = False
     """Whether each capture has a folder of its own."""
     focus_probability: FocusProbability | None = None
+    files: SavedFiles | None = None
+    """Checksums of the files; None in summaries of earlier versions."""
+
+
+class _Listed(BaseModel):
+    """The parent of what the tables of a batch take of the summary of each capture."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _ListedLayer(_Listed):
+    present: bool
+    depth_um: Finite
+    coverage: Finite
+    foci: Annotated[int, Field(ge=0)]
+
+
+class _ListedCapture(_Listed):
+    layers: Annotated[list[_ListedLayer], Field(min_length=1)]
+    self_check_residual: dict[str, Finite]
+    plausible: bool
+
+
+class _BatchPart(_Listed):
+    captures: Annotated[list[_ListedCapture], Field(min_length=1)]
+    is_series: bool
+    inputs: list[dict[str, Any]] = Field(default_factory=list)
+
+
+def read_batch_part(path: Path) -> dict[str, Any]:
+    """Return the content of the `summary.json` of a capture of a batch, which was checked.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        FileFormatError: If it is damaged.
+    """
+    what, advice = "the summary of a reconstruction", "reconstruct the captures again"
+    read_typed_record(path, _BatchPart, what, advice=advice)
+    return read_record(path, what, advice=advice)
 
 
 def load_result(folder: Path | str) -> Reconstruction:
@@ -121,13 +161,8 @@ def load_result(folder: Path | str) -> Reconstruction:
             f"them by load_emitters, or {EMITTERS_TABLE} as a table."
         )
     what = "the summary of a reconstruction"
-    saved = read_typed_record(
-        folder / SUMMARY,
-        SavedResult,
-        what,
-        most_bytes=LARGEST_SUMMARY_BYTES,
-        advice="reconstruct the captures again",
-    )
+    advice = "reconstruct the captures again"
+    saved = read_typed_record(folder / SUMMARY, SavedResult, what, advice=advice)
     if saved.is_batch:
         places = dict.fromkeys(one.folder for one in saved.captures)
         first = printable(folder / next(iter(places), ""))
@@ -164,19 +199,29 @@ def load_result(folder: Path | str) -> Reconstruction:
 
 def _arrays(folder: Path, saved: SavedResult) -> dict[str, Float32Array]:
     """Return the arrays of a map from the format that says most."""
-    readers: tuple[tuple[str, Callable[[Path, SavedResult], dict[str, Float32Array]]], ...] = (
-        (NPZ, _from_npz),
-        (OME_ZARR, _from_zarr),
-        (OME_TIFFS[_PROBABILITY], _from_tiffs),
+    readers: tuple[
+        tuple[tuple[str, ...], Callable[[Path, SavedResult], dict[str, Float32Array]]], ...
+    ] = (
+        ((NPZ,), _from_npz),
+        ((OME_ZARR,), _from_zarr),
+        ((OME_TIFFS[_PROBABILITY], OME_TIFFS[_INTENSITY]), _from_tiffs),
     )
-    for name, read in readers:
-        if (folder / name).exists():
+    for names, read in readers:
+        if (folder / names[0]).exists():
+            _check_files(folder, saved, names)
             return read(folder, saved)
+    possible = ", ".join(names[0] for names, _ in readers)
     raise FileFormatError(
-        f"{printable(folder)}: holds no maps ({', '.join(name for name, _ in readers)}), expected "
-        "one of them; reconstruct again with the format npz, ome-zarr or ome-tiff",
+        f"{printable(folder)}: holds no maps ({possible}), expected one of them; reconstruct again "
+        "with the format npz, ome-zarr or ome-tiff",
         fields=("formats",),
     )
+
+
+def _check_files(folder: Path, saved: SavedResult, names: Sequence[str]) -> None:
+    """Hold files against their checksums, unless they may have grown since."""
+    if not (folder / JOURNAL).exists():
+        check_parts(folder, saved.files, names)
 
 
 def _from_npz(folder: Path, _: SavedResult) -> dict[str, Float32Array]:
@@ -294,6 +339,7 @@ def _frames(folder: Path, saved: SavedResult, lead: tuple[int, ...]) -> list[dic
         ]
     table = folder / "frames.csv"
     if table.is_file():
+        _check_files(folder, saved, [table.name])
         rows = _table(table)
         if len(rows) == count:
             return rows
@@ -319,7 +365,7 @@ def _table(path: Path) -> list[dict[str, Any]]:
             ]
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise FileFormatError(
-            f"{printable(path)}: no table of frames ({error}), expected the columns "
+            f"{printable(path)}: no table of frames ({one_line(error, 80)}), expected the columns "
             f"{', '.join(TABLES[path.name])}; reconstruct again."
         ) from None
 

@@ -5,14 +5,27 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.safe.checksum import sha256
 
-__all__ = ["FILES", "SavedFile", "changed_files", "checksums", "stated_files"]
+__all__ = [
+    "FILES",
+    "JOURNAL",
+    "SUMMARY",
+    "SavedFile",
+    "SavedFiles",
+    "changed_files",
+    "check_parts",
+    "checksums",
+]
+
+SUMMARY = "summary.json"
+#: Says how far a long series has come; beside the files of one that goes on.
+JOURNAL = "journal.json"
 
 #: Entry of a summary that holds them.
 FILES = "files"
@@ -27,7 +40,7 @@ class SavedFile(BaseModel):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-_FILES = TypeAdapter(Annotated[list[SavedFile], Field(max_length=MOST_FILES)])
+SavedFiles = Annotated[list[SavedFile], Field(max_length=MOST_FILES)]
 
 
 def checksums(paths: Sequence[Path]) -> list[dict[str, str]]:
@@ -35,23 +48,22 @@ def checksums(paths: Sequence[Path]) -> list[dict[str, str]]:
     return [{"name": path.name, "sha256": sha256(path)} for path in paths]
 
 
-def stated_files(summary: Path, stated: Any) -> list[SavedFile]:
-    """Check what a summary states of its files.
+def check_parts(folder: Path, stated: Sequence[SavedFile] | None, names: Sequence[str]) -> None:
+    """Refuse files of a result that are not as its summary states; those it does not name pass.
 
     Args:
-        summary: Path of the summary, for the message.
-        stated: Its entry `files`.
+        folder: Folder of the result.
+        stated: What the summary states; None of an earlier version, which stated none.
+        names: Names of the files that are to be read.
 
     Raises:
-        FileFormatError: It is no list of names in the same folder, and checksums.
+        FileFormatError: One of them has changed or is missing, or is a link.
     """
-    try:
-        return _FILES.validate_python(stated)
-    except ValidationError:
+    for name, state in changed_files(folder, [one for one in stated or () if one.name in names]):
         raise FileFormatError(
-            f"{printable(summary)}: damaged: {FILES!r} is no list of file names and SHA-256 "
-            "checksums; reconstruct again."
-        ) from None
+            f"{printable(folder / name)}: {state} since it was written, as its checksum in the "
+            "summary beside it says; take it from a copy, or make it again"
+        )
 
 
 def changed_files(
@@ -61,7 +73,7 @@ def changed_files(
 
     Args:
         folder: Folder of the result.
-        stated: From `stated_files`.
+        stated: What the summary states.
         progress: Function called with the number of files done.
     """
     for number, one in enumerate(stated):

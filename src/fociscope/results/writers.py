@@ -5,7 +5,6 @@ Series that do not fit into memory are written by `fociscope.series.series`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from fociscope.errors import FociscopeError
-from fociscope.files.safe.atomic import atomic_folder, atomic_path
+from fociscope.files.safe.atomic import atomic_folder
 from fociscope.files.safe.backup import BACKUP, Backup
 from fociscope.files.safe.locks import locked_folder
+from fociscope.files.safe.records import write_record
 from fociscope.registry import Registry, unknown_name
 from fociscope.results._layered_map import LayeredMap
 from fociscope.results.emitters import EMITTER_FILES
@@ -32,7 +32,7 @@ from fociscope.results.formats import (
     write_ome_tiffs,
     write_zarr,
 )
-from fociscope.results.parts import FILES, checksums
+from fociscope.results.parts import FILES, JOURNAL, SUMMARY, checksums
 from fociscope.results.summary import summarise
 from fociscope.results.tables import TABLES, Tables
 
@@ -52,9 +52,6 @@ __all__ = [
 ]
 
 DEFAULT_FORMATS: tuple[str, ...] = ("ome-tiff", "csv")
-SUMMARY = "summary.json"
-#: Says how far a long series has come; beside the files of one that goes on.
-JOURNAL = "journal.json"
 FIGURE = "figure.png"
 
 
@@ -212,9 +209,7 @@ def write_result(
         **summarise(result, tables),
         FILES: checksums(written),
     }
-    with atomic_path(folder / SUMMARY) as part:
-        text = json.dumps(summary, indent=2, allow_nan=False)
-        part.write_text(text + "\n", encoding="utf-8")
+    write_record(folder / SUMMARY, summary, indent=2)
     return [*written, folder / SUMMARY]
 
 

@@ -1,28 +1,37 @@
 """A folder that results are appended to: at every moment whole frames, after a kill as well.
 
 A part is written behind what is certain; then the journal says that it is certain, too. Whatever
-lies behind the journal's word when a run ends is cut off, by that run or by the next.
+lies behind the journal's word when a run ends is cut off, by that run or by the next. What a run
+takes up is input like any other: tables must have the checksums that the journal states, the store
+the description that it was made with, and links are not followed.
 """
 
 from __future__ import annotations
 
 import csv
-import json
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fociscope.errors import FociscopeError, OutputExistsError, printable
+from fociscope.errors import (
+    FileFormatError,
+    FociscopeError,
+    OutputExistsError,
+    one_line,
+    printable,
+)
+from fociscope.files.arrays.zarr_array import KIND, refuse_links
 from fociscope.files.ome.zarr import OmeZarrSeries
-from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.backup import Backup
 from fociscope.files.safe.disk import plain_disk_errors, remove
+from fociscope.files.safe.limits import decoding
 from fociscope.files.safe.locks import discard_leftovers, locked_folder
-from fociscope.files.safe.records import read_record
+from fociscope.files.safe.records import write_record
 from fociscope.localization import Emitters
 from fociscope.results.emitters import (
     EMITTER_FILES,
@@ -39,11 +48,15 @@ from fociscope.results.formats import (
     zarr_channels,
     zarr_image,
 )
-from fociscope.results.parts import FILES, checksums
+from fociscope.results.parts import FILES, check_parts, checksums
 from fociscope.results.result import Reconstruction
 from fociscope.results.tables import TABLES, Labels, Tables, encoded, header
 from fociscope.results.writers import JOURNAL, SUMMARY, result_names
-from fociscope.series.journal import Journal, Totals
+from fociscope.series.finished import read_finished
+from fociscope.series.journal import CertainTable, Journal, Totals
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 __all__ = [
     "SERIES_FORMATS",
@@ -59,12 +72,17 @@ __all__ = [
 SERIES_FORMATS = ("ome-zarr", "csv")
 #: For so long a chunk may still be written after zarr has said that another one failed.
 STRAY_S = 0.1
+#: Of a table that is read for its checksum.
+_BLOCK_BYTES = 2**20
 
 Opened = TypeVar("Opened", bound="AppendedFolder")
 
 
 class AppendedFolder:
     """A folder whose tables grow; `append` of a subclass adds frames, which are then certain."""
+
+    tables: tuple[str, ...] = ()
+    """Names of the tables."""
 
     def __init__(
         self, folder: Path, journal: Journal, *, is_complete: bool, before: Backup
@@ -73,6 +91,7 @@ class AppendedFolder:
         self.folder = folder
         self.journal = journal
         self._before = before
+        self._digests: dict[str, _Hash] = {}
         self.is_complete = is_complete
         self.frame_px: tuple[int, int] | None = None
         """(y, x) of the frames; None before it is known."""
@@ -82,12 +101,16 @@ class AppendedFolder:
         """How many frames are on the disk for certain."""
         return self.journal.frames
 
-    def _note(self, lines: Mapping[str, str], totals: Totals) -> None:
+    def _note(self, lines: Mapping[str, str], totals: Totals, store: str | None = None) -> None:
         """Write lines behind the tables, then the journal, with the sums that include them."""
-        lengths = {
-            name: self._append_lines(self.folder / name, encoded(lines[name])) for name in lines
-        }
-        grown = self.journal.model_copy(update={"bytes": lengths, "totals": totals})
+        tables = {}
+        for name, text in lines.items():
+            length = self._append_lines(self.folder / name, encoded(text))
+            digest = self._digests.setdefault(name, hashlib.sha256())
+            digest.update(encoded(text))
+            tables[name] = CertainTable(bytes=length, sha256=digest.hexdigest())
+        noted = {"tables": tables, "totals": totals, "store": store or self.journal.store}
+        grown = self.journal.model_copy(update=noted)
         grown.write(self.folder)
         was_empty, self.journal = self.frames == 0, grown
         if was_empty:
@@ -112,25 +135,52 @@ class AppendedFolder:
             again: whether writers that failed may still be at it; zarr's are, for a moment.
 
         Raises:
-            FociscopeError: the disk refuses, or a file is shorter than the journal says.
+            FociscopeError: the disk refuses, or a file is not the one that the journal vouches for.
         """
+        self._digests = {}
         if self.frames == 0:
             for name in (OME_ZARR, *TABLES, *EMITTER_FILES):
                 remove(self.folder / name)
             if again:
                 self._discard_stray()
             return
-        for name, length in self.journal.bytes.items():
+        if set(self.journal.tables) != set(self.tables):
+            raise self._changed(self.folder / JOURNAL, "vouches for other tables than this series'")
+        for name, certain in self.journal.tables.items():
             path = self.folder / name
             with plain_disk_errors(path):
-                if not path.is_file() or path.stat().st_size < length:
-                    raise FociscopeError(
-                        f"{printable(path)}: shorter than {JOURNAL} says, so it was changed after "
-                        "the run that wrote it; overwrite it to start anew",
-                        fields=("overwrite",),
-                    )
-                os.truncate(path, length)
+                self._digests[name] = self._checked(path, certain)
+        self._check_stores()
+        for name, certain in self.journal.tables.items():
+            with plain_disk_errors(self.folder / name):
+                os.truncate(self.folder / name, certain.bytes)
         self._cut_stores()
+
+    def _checked(self, path: Path, certain: CertainTable) -> _Hash:
+        """Return the checksum of a table, if it is a file of its own that begins as it should."""
+        if path.is_symlink() or not path.is_file() or path.stat().st_nlink > 1:
+            raise self._changed(path, "no file of its own")
+        digest, left = hashlib.sha256(), certain.bytes
+        with path.open("rb") as stream:
+            while left and (block := stream.read(min(left, _BLOCK_BYTES))):
+                digest.update(block)
+                left -= len(block)
+        if left:
+            raise self._changed(path, f"shorter than {JOURNAL} says")
+        if digest.hexdigest() != certain.sha256:
+            raise self._changed(path, f"its checksum is not the one in {JOURNAL}")
+        return digest
+
+    @staticmethod
+    def _changed(path: Path, why: str) -> FociscopeError:
+        return FileFormatError(
+            f"{printable(path)}: {why}, so it was changed after the run that wrote it; overwrite "
+            "it to start anew",
+            fields=("overwrite",),
+        )
+
+    def _check_stores(self) -> None:
+        """Refuse what is no table and was changed after the run that wrote it."""
 
     def _discard_stray(self) -> None:
         """Remove what writers that failed may have written since."""
@@ -141,9 +191,7 @@ class AppendedFolder:
     def finish(self, summary: Mapping[str, Any], *, goes_on: bool = False) -> dict[str, Any]:
         """Write `summary.json`; the journal goes, unless the series may go on another time."""
         said = {**summary, "identity": self.journal.identity, FILES: checksums(self._parts())}
-        with atomic_path(self.folder / SUMMARY, overwrite=True) as part:
-            text = json.dumps(said, indent=2)
-            part.write_text(text + "\n", encoding="utf-8")
+        write_record(self.folder / SUMMARY, said, overwrite=True, indent=2)
         if not goes_on:
             with plain_disk_errors(self.folder):
                 (self.folder / JOURNAL).unlink(missing_ok=True)
@@ -152,7 +200,7 @@ class AppendedFolder:
 
     def read_summary(self) -> dict[str, Any]:
         """Return the summary of a complete series."""
-        return _read_summary(self.folder)
+        return read_finished(self.folder)[0]
 
 
 class SeriesFolder(AppendedFolder):
@@ -172,7 +220,7 @@ class SeriesFolder(AppendedFolder):
     ) -> None:
         """Take up where the journal ends."""
         super().__init__(folder, journal, is_complete=is_complete, before=before)
-        self._tables = tuple(TABLES) if "csv" in formats else ()
+        self.tables = tuple(TABLES) if "csv" in formats else ()
         self._zarr = OmeZarrSeries(folder / OME_ZARR) if "ome-zarr" in formats else None
         self._frames_per_chunk = frames_per_chunk
         self._cell_diameter_um = cell_diameter_um
@@ -181,7 +229,7 @@ class SeriesFolder(AppendedFolder):
     @property
     def files(self) -> list[Path]:
         """What the folder holds for its reader."""
-        names = (*([OME_ZARR] if self._zarr else []), *self._tables, SUMMARY)
+        names = (*([OME_ZARR] if self._zarr else []), *self.tables, SUMMARY)
         return [self.folder / name for name in names]
 
     def append(
@@ -208,19 +256,21 @@ class SeriesFolder(AppendedFolder):
             FociscopeError: the disk refuses.
         """
         tables = Tables.from_reconstruction(result, cell_diameter_um=self._cell_diameter_um)
+        totals, store = self.journal.totals.plus(tables), None
         if self._zarr is not None:
             if self.frames == 0:
                 self._create_zarr(self._zarr, result)
             self._zarr.append(zarr_image(result), layer_figures(result))
+            store = self.journal.store or self._zarr.described()[0]
         labels = tables.labels if labels is None else labels
         of_frames = of_frames or {}
         text = tables.text(first_frame=self.frames, names=names, labels=labels, of_frames=of_frames)
         is_first = self.frames == 0
         lines = {
             name: (header(name, labels, of_frames) if is_first else "") + text[name]
-            for name in self._tables
+            for name in self.tables
         }
-        self._note(lines, self.journal.totals.plus(tables))
+        self._note(lines, totals, store)
         height, width = result.probability.shape[-2:]
         self.frame_px = (height, width)
         return tables
@@ -244,6 +294,22 @@ class SeriesFolder(AppendedFolder):
             time.sleep(STRAY_S)
             remove(self.folder / OME_ZARR)
 
+    def _check_stores(self) -> None:
+        """Refuse a store that holds links, lacks frames, or is described otherwise than it was."""
+        if self._zarr is None:
+            return
+        store = self._zarr.path
+        if store.is_symlink() or not store.is_dir():
+            raise self._changed(store, "no folder of its own")
+        with decoding(store, KIND):
+            refuse_links(store, most_files=None)
+            checksum, frames = self._zarr.described()
+        if checksum != self.journal.store:
+            raise self._changed(store, "it is described otherwise than at first")
+        missing = self._zarr.missing_chunk(self.frames)
+        if frames < self.frames or missing is not None:
+            raise self._changed(missing or store, f"lacks a part of the frames that {JOURNAL} says")
+
     def _cut_stores(self) -> None:
         """Cut the store to the frames that are certain."""
         if self._zarr is not None:
@@ -260,6 +326,8 @@ class SeriesFolder(AppendedFolder):
 
 class EmittersFolder(AppendedFolder):
     """Appends emitters to `emitters.csv` and `frames.csv`; see `open_folder`."""
+
+    tables = (EMITTERS_TABLE, FRAMES_TABLE)
 
     @property
     def files(self) -> list[Path]:
@@ -425,8 +493,9 @@ def _start(
         _check_same(folder, found.identity, identity)
         return found, False
     if resume and complete:
-        said = _read_summary(folder)
-        _check_same(folder, said.get("identity") or {}, identity)
+        said, files = read_finished(folder)
+        _check_same(folder, said["identity"], identity)
+        check_parts(folder, files, (*TABLES, *EMITTER_FILES))
         return fresh, True
     if overwrite:
         return fresh, False
@@ -439,17 +508,6 @@ def _start(
     raise OutputExistsError(
         f"{printable(folder)}: the folder is not empty; choose another or allow overwriting",
         fields=("overwrite",),
-    )
-
-
-def _read_summary(folder: Path) -> dict[str, Any]:
-    return read_record(
-        folder / SUMMARY,
-        "the summary of a series, so it cannot go on",
-        most_bytes=2**30,
-        advice="overwrite it to start anew, or choose another folder",
-        fields=("overwrite",),
-        error=FociscopeError,
     )
 
 
@@ -475,5 +533,12 @@ def frame_names(folder: Path) -> set[str]:
     path = folder / FRAMES_TABLE
     if not path.exists():
         return set()
-    with path.open(encoding="utf-8", newline="") as stream:
-        return {row["name"] for row in csv.DictReader(stream)}
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return {str(row["name"]) for row in csv.DictReader(stream)}
+    except (KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise FileFormatError(
+            f"{printable(path)}: no table of frames ({one_line(error, 80)}); overwrite it to start "
+            "anew",
+            fields=("overwrite",),
+        ) from None

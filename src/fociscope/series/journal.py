@@ -7,18 +7,34 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from fociscope.configuration import Configuration
+from fociscope.errors import FileFormatError
 from fociscope.files.safe.records import read_typed_record, write_record
-from fociscope.results.tables import Tables
+from fociscope.results.emitters import EMITTERS_TABLE
+from fociscope.results.tables import TABLES, Tables
 from fociscope.results.writers import JOURNAL
 
-__all__ = ["Journal", "Totals"]
+__all__ = ["CertainTable", "Journal", "Totals"]
 
 _LARGEST_BYTES = 2**20
+_FORMAT_VERSION = 2
+#: Totals of each sensor, and of each layer.
+_OF_SENSORS = ("residual",)
+_OF_LAYERS = ("present", "presence", "depth_um", "depth_std_um", "coverage", "foci", "cells")
 
-Count = Annotated[int, Field(ge=0)]
+
+def _table(name: str) -> str:
+    """Refuse what is no table of ours: a name is joined to the folder, and the file is cut."""
+    if name not in (*TABLES, EMITTERS_TABLE):
+        raise ValueError("no table of a series")
+    return name
+
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+TableName = Annotated[str, AfterValidator(_table)]
 
 
 class Totals(Configuration):
@@ -35,10 +51,24 @@ class Totals(Configuration):
     foci: tuple[Count, ...] = ()
     cells: tuple[float, ...] = ()
 
+    @model_validator(mode="after")
+    def _sums_fit(self) -> Self:
+        lengths = {len(getattr(self, name)) for name in _OF_LAYERS}
+        if len(lengths) > 1 or len(self.residual) > 2:
+            raise ValueError("its sums are of different numbers of layers or sensors")
+        if max((self.plausible, *self.present)) > self.frames:
+            raise ValueError(f"it counts more than its {self.frames} frames")
+        return self
+
     def plus(self, tables: Tables) -> Self:
-        """Return the sums with some frames more."""
+        """Return the sums with some frames more.
+
+        Raises:
+            FileFormatError: The sums are of another number of layers or sensors.
+        """
         result, frames = tables.result, len(tables.coverage)
         present = result.present.reshape(frames, -1)
+        self._check_fits(result.residual.shape[-1], present.shape[1])
 
         def added(name: str, values: NDArray[Any]) -> tuple[float, ...]:
             sums = values.reshape(frames, -1).astype(np.float64).sum(axis=0)
@@ -59,6 +89,15 @@ class Totals(Configuration):
             foci=counted("foci", tables.foci_count),
             cells=added("cells", tables.cells),
         )
+
+    def _check_fits(self, sensors: int, layers: int) -> None:
+        """Refuse sums of frames unlike these."""
+        if self.frames and (len(self.residual), len(self.presence)) != (sensors, layers):
+            raise FileFormatError(
+                f"{JOURNAL}: sums of {len(self.residual)} sensor(s) and {len(self.presence)} "
+                f"layer(s), expected {sensors} and {layers}; overwrite it to start anew",
+                fields=("overwrite",),
+            )
 
     def summary(self) -> dict[str, Any]:
         """Return means over the frames, ready for JSON, with units in the names."""
@@ -96,15 +135,25 @@ class Totals(Configuration):
         }
 
 
+class CertainTable(Configuration):
+    """How much of a table is certain, and the checksum of that much."""
+
+    bytes: Count
+    sha256: Sha256
+
+
 class Journal(Configuration):
     """The content of `journal.json`."""
 
     format: Literal["fociscope-series"] = "fociscope-series"
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     identity: dict[str, str]
     """What the results depend on: they go on only where all of it is the same."""
-    bytes: dict[str, Count] = Field(default_factory=dict)
-    """Table -> how much of it is certain."""
+    tables: dict[TableName, CertainTable] = Field(default_factory=dict)
+    """By the name of the file, in the folder of the journal."""
+    store: Sha256 | None = None
+    """Checksum of the descriptions in an OME-Zarr store, the number of frames apart; None without
+    a store."""
     totals: Totals = Totals()
 
     @property
@@ -128,8 +177,9 @@ class Journal(Configuration):
             cls,
             "the journal of an unfinished series",
             format="fociscope-series",
-            version=1,
+            version=_FORMAT_VERSION,
             most_bytes=_LARGEST_BYTES,
             advice="overwrite it to start anew, or choose another folder",
             fields=("overwrite",),
+            needs_checksum=True,
         )

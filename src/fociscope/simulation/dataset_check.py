@@ -40,15 +40,17 @@ def dataset_files(folder: Path) -> list[Path]:
     """Return the files of a data set: those that `dataset.json` records, else all by their suffix.
 
     Raises:
-        FileFormatError: there is none, or a recorded one is missing.
+        FileFormatError: there is none, or a recorded one is missing or not as it was written.
     """
     if (folder / RECORD_NAME).exists():
-        paths = [folder / file.name for file in read_record(folder).files]
-        for path in paths:
-            if not path.exists():
+        record = read_record(folder)
+        paths = [folder / file.name for file in record.files]
+        for path, file in zip(paths, record.files, strict=True):
+            state = file_state(folder, file)
+            if state != "whole":
                 raise FileFormatError(
-                    f"{printable(path)}: missing, though {RECORD_NAME} records it; resume the "
-                    "simulation of the set to make it again"
+                    f"{printable(path)}: {state}, not the file that {RECORD_NAME} records; resume "
+                    "the simulation of the set to make it again"
                 )
     else:
         paths = _layout_files(folder)

@@ -18,9 +18,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from fociscope.errors import RecipeError
+from fociscope.errors import RecipeError, one_line
 from fociscope.files.safe.atomic import atomic_path
-from fociscope.networks.store import safetensors_bytes
+from fociscope.networks.store import check_safetensors, safetensors_bytes
 
 __all__ = [
     "MONITORED",
@@ -28,6 +28,7 @@ __all__ = [
     "SafetensorsCheckpoint",
     "network_weights",
     "read_checkpoint",
+    "read_state",
     "stopped_early",
     "write_checkpoint",
 ]
@@ -71,11 +72,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         RecipeError: if the file is missing, damaged, or not a checkpoint of this version.
     """
     try:
+        check_safetensors(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise RecipeError(f"{path}: not a checkpoint that can be resumed: {error}") from None
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        why = one_line(error)
+        raise RecipeError(f"{path}: not a checkpoint that can be resumed: {why}") from None
     if metadata.get("format") != _FORMAT:
         raise RecipeError(f"{path}: not a checkpoint of this version ({_FORMAT})")
     try:
@@ -84,6 +87,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: a damaged checkpoint: {type(error).__name__}") from None
     if not isinstance(state, dict):
         raise RecipeError(f"{path}: a damaged checkpoint: its state is a {type(state).__name__}")
+    return state
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of a run, and refuse one that lacks what a run is resumed from.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        RecipeError: As for `read_checkpoint`, or if the step or the weights are missing.
+    """
+    state = read_checkpoint(path)
+    step, weights = state.get("global_step"), state.get("state_dict")
+    is_sound = type(step) is int and step >= 0 and isinstance(weights, dict)
+    if not is_sound or not all(isinstance(one, Tensor) for one in dict(weights or {}).values()):
+        raise RecipeError(f"{path}: a damaged checkpoint: without its step or its weights")
     return state
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from fociscope.errors import FociscopeError
 from fociscope.files.safe.atomic import atomic_path
 
 __all__ = ["CurvesFile", "tensorboard_logger"]
+
+#: Digits of a step; a longer one is damaged.
+_LONGEST_STEP = 12
 
 
 class CurvesFile(Logger):
@@ -37,11 +42,7 @@ class CurvesFile(Logger):
         self._rows: list[dict[str, str]] = []
         if first_step and path.is_file():
             with path.open(newline="", encoding="utf-8", errors="replace") as stream:
-                self._rows = [
-                    {key: value for key, value in row.items() if key and value}
-                    for row in csv.DictReader(stream)
-                    if (row.get("step") or "").isdecimal() and int(row["step"]) < first_step
-                ]
+                self._rows = list(_rows_before(first_step, stream))
 
     @property
     def name(self) -> str:
@@ -98,3 +99,12 @@ def tensorboard_logger(out: Path, first_step: int = 0) -> Logger:
         )
     purge_step = first_step or None
     return TensorBoardLogger(out, name="", version="tensorboard", purge_step=purge_step)
+
+
+def _rows_before(step: int, lines: Iterable[str]) -> Iterator[dict[str, str]]:
+    """Yield the rows of a table whose steps are whole numbers below a step, up to a damaged one."""
+    with suppress(csv.Error):
+        for row in csv.DictReader(lines):
+            text = row.get("step") or ""
+            if text.isdecimal() and len(text) <= _LONGEST_STEP and int(text) < step:
+                yield {key: value for key, value in row.items() if key and value}

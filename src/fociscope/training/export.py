@@ -46,7 +46,7 @@ from fociscope.training._batches import (
     conditioning_noise,
     reference_scenes,
 )
-from fociscope.training._checkpoint import network_weights, read_checkpoint
+from fociscope.training._checkpoint import network_weights, read_state
 from fociscope.training.live_scenes import LiveScenes
 from fociscope.training.progress import Phase, TrainingProgress
 from fociscope.training.recipe import Recipe
@@ -143,7 +143,7 @@ def export_model(
     """
     recipe = recipe.stage_recipes()[-1]
     network = LayerNet(recipe.network)
-    network.load_state_dict(network_weights(read_checkpoint(checkpoint)))
+    network.load_state_dict(network_weights(read_state(checkpoint)))
     network.eval()
     progress = progress or TrainingProgress(export_phases(recipe))
     _renew_normalisation(recipe, network, progress)

@@ -297,6 +297,8 @@ class Recipe(RecipePart):
         imager, network = values.get("imager"), values.get("network", {})
         if isinstance(imager, str):
             folder = (info.context or {}).get("folder", "")
+            if folder is None:
+                raise ValueError("names an imager, expected its description in the record")
             preset = imager in Imager.presets()
             path = Path(os.path.normpath(Path(folder, imager)))
             imager = Imager.preset(imager) if preset else _imager_of_file(path)

@@ -26,7 +26,7 @@ from fociscope.training._checkpoint import (
     BestAndLastCheckpoint,
     SafetensorsCheckpoint,
     network_weights,
-    read_checkpoint,
+    read_state,
     stopped_early,
 )
 from fociscope.training._curves import CurvesFile, tensorboard_logger
@@ -306,7 +306,7 @@ def _train_stage(stage: _Stage, run: _Run, *, resume: bool) -> tuple[StageOutcom
         recipe=recipe,
         best=selection.best,
         steps=first_step,
-        hours=read_checkpoint(selection.last).get(SECONDS, 0.0) / 3600,
+        hours=read_state(selection.last).get(SECONDS, 0.0) / 3600,
         stopped_early=first_step < settings.steps,
     )
     return outcome, bool(trainer.is_global_zero)
@@ -362,7 +362,7 @@ def _origin(
     weights: dict[str, Tensor] | None = None
     model = None
     if stage.before is not None:
-        weights = network_weights(read_checkpoint(stage.before.best))
+        weights = network_weights(read_state(stage.before.best))
     elif run.start_from is not None:
         network, model = initial_weights(run.start_from, stage.recipe)
         weights = network.state_dict()
@@ -418,7 +418,7 @@ def _checkpoint_to_resume(recipe: Recipe, folder: Path, last: Path) -> dict[str,
     """Return the last checkpoint; None of a run that ended before its first one."""
     if last.is_file():
         _refuse_another_recipe(recipe, folder)
-        return read_checkpoint(last)
+        return read_state(last)
     if not (folder / RECIPE_FILE).is_file():
         raise RecipeError(f"{folder}: nothing to resume; there is no {last.relative_to(folder)}")
     _refuse_another_recipe(recipe, folder)
@@ -484,7 +484,7 @@ def _is_first_best(checkpoints: Path, recipe: Recipe) -> bool:
     if checkpoints.name != CHECKPOINTS or not checkpoints.is_dir() or first.last.exists():
         return False
     steps = min(recipe.validation.every_steps, recipe.optimisation.steps)
-    return not first.best.is_file() or read_checkpoint(first.best)["global_step"] <= steps
+    return not first.best.is_file() or read_state(first.best)["global_step"] <= steps
 
 
 def _is_over(recipe: Recipe, checkpoint: dict[str, Any]) -> bool:

@@ -6,7 +6,6 @@ frame: a capture's own folder appears as a whole, then its rows are certain.
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,6 +28,7 @@ from fociscope.files.captures.series import names_apart
 from fociscope.reconstruction import Model
 from fociscope.reconstruction.checks import check_pixel_size
 from fociscope.reconstruction.correction import ChipCorrection
+from fociscope.results.load import read_batch_part
 from fociscope.results.provenance import inputs, versions
 from fociscope.results.result import Reconstruction
 from fociscope.results.tables import NAME, TABLES, as_written
@@ -254,7 +254,7 @@ class _Batch:
             path = self.output / place / SUMMARY
             if not path.is_file():
                 continue
-            its = json.loads(path.read_text(encoding="utf-8"))
+            its = read_batch_part(path)
             common = common or {key: its[key] for key in _COMMON if key in its}
             for number, one in enumerate(its["captures"], start=1):
                 mark = f"#{number}" if its["is_series"] else ""
@@ -389,8 +389,8 @@ class _Batch:
         """Refuse to go on behind a capture whose files are others than those of its results."""
         path = self.output / self.folders[number] / SUMMARY
         found: list[Any] = []
-        with suppress(OSError, ValueError, KeyError):
-            found = json.loads(path.read_text(encoding="utf-8"))["inputs"]
+        with suppress(FileFormatError):
+            found = read_batch_part(path).get("inputs", [])
         with self._run(number) as (files, _):
             its = inputs(files.names)  # without the arrays in them
         if [one for one in its if one not in found]:

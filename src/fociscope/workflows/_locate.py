@@ -22,7 +22,7 @@ from fociscope.reconstruction.black_level import (
 )
 from fociscope.reconstruction.checks import check_pixel_size
 from fociscope.reconstruction.preparation import prepared
-from fociscope.results.emitters import count_emitters, load_emitters
+from fociscope.results.emitters import count_emitters, read_emitters
 from fociscope.results.provenance import inputs
 from fociscope.results.tables import TIME, Labels
 from fociscope.series.cluster import computed_on_cluster
@@ -142,14 +142,14 @@ def _into_folder(
         before, in_memory = folder.frames, None
         if folder.is_complete:
             before, summary = len(series), folder.read_summary()
-            first = load_emitters(folder.folder, frames=1)
+            first = read_emitters(folder.folder, frames=1)
             counts = count_emitters(folder.folder, MOST_NAMED)
             if options.track:
                 summary = folder.finish({**summary, **run.linked(folder)})
         else:
             in_memory = _append(run, series, folder, title, progress)
             if in_memory is None:
-                first = load_emitters(folder.folder, frames=1)
+                first = read_emitters(folder.folder, frames=1)
             else:
                 first = in_memory.of_frame(0)
             run.draw_first(folder.folder, first, series.read(0, 1)[0], title)

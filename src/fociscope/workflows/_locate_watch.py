@@ -11,7 +11,7 @@ from fociscope.imager.geometry import Imager
 from fociscope.localization import Emitters
 from fociscope.localization.emitters import COLUMNS
 from fociscope.reconstruction.black_level import stated_black_level
-from fociscope.results.emitters import FORMATS, load_emitters
+from fociscope.results.emitters import FORMATS, read_emitters
 from fociscope.results.tables import Labels, as_written
 from fociscope.series.folder import EmittersFolder, frame_names, open_folder
 from fociscope.series.following import Follower, Latency, WatchState
@@ -123,7 +123,7 @@ def watch_emitters(
             output=output,
             files=tuple(output / path.name for path in run.files(folder) if path.exists()),
             title=title,
-            first=load_emitters(folder.folder, frames=1),
+            first=read_emitters(folder.folder, frames=1),
             notes=notes,
             warnings=(*run.warnings(folder.frames, counts), *waiting_warnings(summary)),
         )

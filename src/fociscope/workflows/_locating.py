@@ -24,7 +24,7 @@ from fociscope.results.emitters import (
     TRACKS_TABLE,
     EmitterCounts,
     count_emitters,
-    load_emitters,
+    read_emitters,
     write_tracks,
 )
 from fociscope.results.provenance import imager_sha256, versions
@@ -182,7 +182,7 @@ class Locating:
         if not options.track:
             remove(folder.folder / TRACKS_TABLE)
             return {}
-        emitters = load_emitters(folder.folder)
+        emitters = read_emitters(folder.folder)
         track = link_emitters(
             emitters, most_speed_um=options.most_speed_um, most_gap=options.most_gap
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ import numpy as np
 from fociscope.errors import CaptureError, FociscopeError, FociscopeWarning, printable
 from fociscope.figures.reconstruction import draw_reconstruction
 from fociscope.files import CaptureSeries, atomic_path
+from fociscope.files.safe.records import read_record
 from fociscope.reconstruction.black_level import (
     BlackLevel,
     find_black_level,
@@ -203,7 +203,7 @@ class Run:
             )
             draw_reconstruction(first, self.title).savefig(part / FIGURE)
             files = tuple(self.output / path.name for path in (*written, part / FIGURE))
-            summary = json.loads((part / SUMMARY).read_text(encoding="utf-8"))
+            summary = read_record(part / SUMMARY, "the summary just written")
         return result, files, summary
 
     def loaded_model(self) -> Model:

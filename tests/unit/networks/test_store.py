@@ -63,9 +63,11 @@ def refused(path: Path, *words: str) -> None:
 
 
 def edit_header(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Edit a header; the checksum goes, as in files of an earlier version."""
     content = path.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
+    header["__metadata__"].pop("sha256", None)
     edit(header)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -83,6 +85,27 @@ def edit_info(path: Path, where: str, value: object) -> None:
         header["__metadata__"]["info"] = json.dumps(info)
 
     edit_header(path, edit)
+
+
+# --- checksum -----------------------------------------------------------------------------------
+
+
+def test_a_bit_that_flips_in_the_weights_is_seen(model: Path) -> None:
+    content = bytearray(model.read_bytes())
+    content[-100] ^= 1
+    model.write_bytes(content)
+    refused(model, "damaged", "checksum does not hold")
+
+
+def test_a_letter_that_changes_in_the_description_is_seen(model: Path) -> None:
+    model.write_bytes(model.read_bytes().replace(b"60.1", b"60.2", 1))
+    refused(model, "damaged", "checksum does not hold")
+
+
+def test_a_model_of_an_earlier_version_has_no_checksum(model: Path) -> None:
+    edit_header(model, lambda header: None)
+    assert "sha256" not in model.read_bytes()[:20_000].decode("latin-1")
+    assert read_model(model)[1] == INFO
 
 
 # --- round trip ---------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 
 import fociscope
 from fociscope.errors import FileFormatError, FociscopeError
+from fociscope.files.safe.records import write_record
 from fociscope.results import Reconstruction, load_result
 
 #: Depths in `summary.json` are rounded to 0.01 um, presences and residuals to 0.0001.
@@ -81,7 +82,7 @@ def test_images_of_another_result_are_refused(series, tmp_path: Path) -> None:
     summary = tmp_path / "map" / "summary.json"
     said = json.loads(summary.read_text())
     del said["captures"][0]
-    summary.write_text(json.dumps(said))
+    write_record(summary, said, overwrite=True)
     with pytest.raises(FileFormatError, match="12 planes, expected 2 x 4"):
         load_result(tmp_path / "map")
 

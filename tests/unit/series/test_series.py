@@ -19,7 +19,8 @@ import pytest
 import zarr
 
 from fociscope.errors import CaptureError, FociscopeError, OutputExistsError
-from fociscope.files.safe.backup import Backup
+from fociscope.files.safe.backup import BACKUP, Backup
+from fociscope.files.safe.records import write_record
 from fociscope.reconstruction import Model, load_model
 from fociscope.results.writers import result_names
 from fociscope.series import series as module
@@ -351,6 +352,127 @@ def test_what_a_killed_overwriting_hid_comes_back(model, captures, whole, tmp_pa
     with pytest.raises(OutputExistsError, match="not empty"):
         reconstruct_series(model, Double(captures), tmp_path / "out")
     assert content(tmp_path / "out") == content(whole)
+
+
+@pytest.fixture
+def begun(model, captures, tmp_path) -> Path:
+    """A run that ended when a part was certain."""
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct_series(model, Double(captures, fails_at=PART), tmp_path / "map")
+    return tmp_path / "map"
+
+
+def resumed(model: Model, captures: np.ndarray, folder: Path) -> None:
+    reconstruct_series(model, Double(captures), folder, ReconstructionOptions(resume=True))
+
+
+def sealed(folder: Path, **changes: object) -> None:
+    """Change a journal as someone would who means harm: its checksum holds."""
+    said = json.loads((folder / "journal.json").read_text())
+    write_record(folder / "journal.json", {**said, **changes}, overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["../mine.csv", "{folder}/mine.csv", "mine.csv", "", ".."])
+def test_a_journal_cuts_no_other_file(model, captures, begun, name) -> None:
+    for place in (begun, begun.parent):
+        (place / "mine.csv").write_text("all of it")
+    tables = json.loads((begun / "journal.json").read_text())["tables"]
+    named = name.format(folder=begun.parent)
+    sealed(begun, tables={**tables, named: {"bytes": 3, "sha256": "0" * 64}})
+    with pytest.raises(FociscopeError, match="no table of a series"):
+        resumed(model, captures, begun)
+    assert (begun / "mine.csv").read_text() == (begun.parent / "mine.csv").read_text()
+    assert (begun / "mine.csv").read_text() == "all of it"
+
+
+@pytest.mark.parametrize("way", [os.symlink, os.link])
+def test_tables_that_are_links_are_not_followed(model, captures, begun, way) -> None:
+    elsewhere = begun.parent / "mine.csv"
+    shutil.move(begun / "layers.csv", elsewhere)
+    with elsewhere.open("a") as stream:
+        stream.write("more of mine\n")
+    before = elsewhere.read_bytes()
+    way(elsewhere, begun / "layers.csv")
+    with pytest.raises(FociscopeError, match=r"layers\.csv: no file of its own.*overwrite"):
+        resumed(model, captures, begun)
+    assert elsewhere.read_bytes() == before
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_store_that_is_or_holds_a_link_is_not_followed(model, captures, begun, inside) -> None:
+    store = begun / "reconstruction.ome.zarr"
+    entry = store / "0" / "c" if inside else store
+    shutil.move(entry, begun.parent / "mine")
+    before = content(begun.parent / "mine")
+    entry.symlink_to(begun.parent / "mine")
+    with pytest.raises(FociscopeError, match=r"reconstruction\.ome\.zarr: .*(link|no folder)"):
+        resumed(model, captures, begun)
+    assert content(begun.parent / "mine") == before
+
+
+def test_a_hidden_folder_that_is_a_link_gives_nothing_back(model, captures, tmp_path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "summary.json").write_text("mine")
+    (tmp_path / "map").mkdir()
+    (tmp_path / "map" / BACKUP).symlink_to(tmp_path / "mine")
+    options = ReconstructionOptions(overwrite=True, formats=("csv",))
+    reconstruct_series(model, Double(captures), tmp_path / "map", options)
+    assert content(tmp_path / "mine") == {"summary.json": b"mine"}
+
+
+def test_a_journal_whose_checksum_does_not_hold_is_refused(model, captures, begun) -> None:
+    text = (begun / "journal.json").read_text()
+    (begun / "journal.json").write_text(text.replace('"frames": 4', '"frames": 3'))
+    with pytest.raises(FociscopeError, match=r"journal\.json: damaged.*checksum does not hold"):
+        resumed(model, captures, begun)
+
+
+def test_sums_of_another_number_of_layers_are_refused(model, captures, begun) -> None:
+    totals = json.loads((begun / "journal.json").read_text())["totals"]
+    fewer = {
+        name: v[:3] if isinstance(v, list) and len(v) == 4 else v for name, v in totals.items()
+    }
+    sealed(begun, totals=fewer)
+    with pytest.raises(FociscopeError, match=r"3 layer\(s\), expected 2 and 4"):
+        resumed(model, captures, begun)
+    sealed(begun, totals={**totals, "foci": totals["foci"][:2]})
+    with pytest.raises(FociscopeError, match="different numbers of layers"):
+        resumed(model, captures, begun)
+    sealed(begun, totals={**totals, "frames": 1})
+    with pytest.raises(FociscopeError, match="counts more than its 1 frames"):
+        resumed(model, captures, begun)
+
+
+def test_a_table_that_was_changed_is_not_taken_up(model, captures, begun) -> None:
+    table = begun / "layers.csv"
+    table.write_text(table.read_text().replace("0", "1", 1))
+    with pytest.raises(FociscopeError, match=r"layers\.csv: its checksum is not the one"):
+        resumed(model, captures, begun)
+    table.write_text("")
+    with pytest.raises(FociscopeError, match=r"layers\.csv: shorter than journal\.json says"):
+        resumed(model, captures, begun)
+
+
+def test_a_store_that_was_changed_is_not_taken_up(model, captures, begun) -> None:
+    store = begun / "reconstruction.ome.zarr"
+    chunk = next(path for path in (store / "0" / "c" / "1").rglob("*") if path.is_file())
+    shutil.rmtree(store / "0" / "c" / "1")
+    with pytest.raises(FociscopeError, match="lacks a part of the frames"):
+        resumed(model, captures, begun)
+    chunk.parent.mkdir(parents=True)
+    text = (store / "0" / "zarr.json").read_text()
+    (store / "0" / "zarr.json").write_text(text.replace('"level": 1', '"level": 2'))
+    with pytest.raises(FociscopeError, match="described otherwise than at first"):
+        resumed(model, captures, begun)
+
+
+def test_a_summary_without_its_figures_is_refused(model, captures, whole, tmp_path) -> None:
+    shutil.copytree(whole, tmp_path / "map")
+    said = json.loads((tmp_path / "map" / "summary.json").read_text())
+    del said["series"]["layers"][0]["foci"]
+    write_record(tmp_path / "map" / "summary.json", said, overwrite=True)
+    with pytest.raises(FociscopeError, match=r"series\.layers\.0\.foci: Field required"):
+        resumed(model, captures, tmp_path / "map")
 
 
 def test_a_damaged_summary_is_refused_in_words(model, captures, tmp_path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fociscope.errors import ImagerError, OutputExistsError, RecipeError
+from fociscope.files.safe.records import write_record
 from fociscope.imager import Imager
 from fociscope.networks import find_model, read_model
 from fociscope.simulation import AnyTissue, Nuclei
@@ -73,7 +74,7 @@ def test_a_run_of_other_defaults_is_not_resumed(tmp_path: Path) -> None:
     _refuse_another_recipe(recipe, tmp_path)
     whole = json.loads((tmp_path / WHOLE_RECIPE).read_text())
     whole["optimisation"]["weight_decay"] = 0.125  # as if it had been the default
-    (tmp_path / WHOLE_RECIPE).write_text(json.dumps(whole))
+    write_record(tmp_path / WHOLE_RECIPE, whole, overwrite=True)
     with pytest.raises(RecipeError, match="other defaults"):
         _refuse_another_recipe(recipe, tmp_path)
     (tmp_path / WHOLE_RECIPE).unlink()  # as in a run of an earlier version

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import FrozenInstanceError
 from importlib import resources
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 import fociscope
 from fociscope.errors import FociscopeError, OutputExistsError
+from fociscope.files.safe.records import read_record
 from fociscope.imager import Imager
 from fociscope.reconstruction import Model
 from fociscope.reconstruction.preparation import Preparation
@@ -59,7 +59,7 @@ def test_a_pair_becomes_maps_tables_summary_and_figure(tmp_path) -> None:
     outcome = fociscope.reconstruct(PAIR, tmp_path / "map", on_plan=plans.append)
     assert {path.name for path in outcome.files} == names(tmp_path / "map")
     assert all(path.exists() for path in outcome.files)
-    assert outcome.summary == json.loads((tmp_path / "map" / "summary.json").read_text())
+    assert outcome.summary == read_record(tmp_path / "map" / "summary.json", "a summary")
     assert (outcome.frames, outcome.made, outcome.by_parts) == (1, 1, False)
     assert outcome.title == "sensor_a.tif + sensor_b.tif"
     (plan,) = plans

@@ -179,8 +179,12 @@ def opened_files(path: Path) -> Iterator[StoreFiles]:
         yield ZipFiles(path, archive)
 
 
-def refuse_links(path: Path) -> None:
+def refuse_links(path: Path, *, most_files: int | None = _MOST_FILES) -> None:
     """Walk the folder; all of it must be folders and regular files of its own.
+
+    Args:
+        path: Folder of the store.
+        most_files: Number of files that are believed; None for any.
 
     Raises:
         FileFormatError: it holds a link, a device, or more files than are believed.
@@ -196,8 +200,8 @@ def refuse_links(path: Path) -> None:
                     f"{printable(path)}: {printable(entry.relative_to(path))} is a link or a "
                     "device, expected plain files; copy what it points to into the store."
                 )
-            if count > _MOST_FILES:
+            if most_files is not None and count > most_files:
                 raise FileFormatError(
-                    f"{printable(path)}: more than {_MOST_FILES} files, expected fewer; save it in "
+                    f"{printable(path)}: more than {most_files} files, expected fewer; save it in "
                     "larger chunks."
                 )

@@ -7,6 +7,8 @@ their own, since the depths of layers are neither even nor the same in all frame
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -26,6 +28,8 @@ __all__ = ["Channel", "OmeZarrSeries", "write_ome_zarr"]
 
 VERSION = "0.5"
 LONGEST_CHUNK_PX = 512
+_DESCRIPTION = "zarr.json"
+_LONGEST_DESCRIPTION_BYTES = 2**20
 _PARTIAL = ".partial"  # how zarr names a chunk that it is about to rename
 _UNITS = {"presence": "probability"}
 
@@ -164,6 +168,31 @@ class OmeZarrSeries:
                     frame_px = (array.shape[-2], array.shape[-1])
             return frame_px
 
+    def described(self) -> tuple[str, int]:
+        """Return the checksum of all descriptions, the number of frames apart; and that number.
+
+        Raises:
+            ValueError: a description is none; as many others as decoders have.
+        """
+        digest, frames = hashlib.sha256(), []
+        for file in (self.path / _DESCRIPTION, *sorted(self.path.glob(f"*/{_DESCRIPTION}"))):
+            if file.stat().st_size > _LONGEST_DESCRIPTION_BYTES:
+                raise ValueError(f"{file.parent.name}: a description too long")
+            said = json.loads(file.read_bytes())
+            if file.parent != self.path:
+                frames.append(int(said["shape"].pop(0)))
+            digest.update(json.dumps([file.parent.name, said], sort_keys=True).encode())
+        return digest.hexdigest(), min(frames)
+
+    def missing_chunk(self, frames: int) -> Path | None:
+        """Return the first chunk along t that is not there, of those of so many frames."""
+        for file in sorted(self.path.glob(f"*/{_DESCRIPTION}")):
+            grid = json.loads(file.read_bytes())["chunk_grid"]
+            for number in range(-(-frames // grid["configuration"]["chunk_shape"][0])):
+                if not (chunk := file.parent / "c" / str(number)).exists():
+                    return chunk
+        return None
+
     @staticmethod
     def _forget(chunks: Path, keep: int) -> None:
         """Remove the chunks along t from number `keep` on."""
@@ -269,7 +298,7 @@ def _create(
             shape=its_shape,
             dtype="float32",
             chunks=chunks,
-            compressors=ZstdCodec(level=1),
+            compressors=ZstdCodec(level=1, checksum=True),
             fill_value=float("nan"),
             dimension_names=names,
             attributes=None if name == "0" else {"units": unit},

@@ -51,6 +51,8 @@ class Backup:
         """
         try:
             with plain_disk_errors(self._folder):
+                if self._place.is_symlink():
+                    self._place.unlink()  # what it leads to is no place of ours
                 self._place.mkdir(exist_ok=True)
                 for place in ("", *inner):
                     if self._link_above(place) is not None:

@@ -1,20 +1,37 @@
-"""Records: JSON files with a format, a version and a bounded size, such as `dataset.json`."""
+"""Records: JSON files with a format, a version, a bounded size and a checksum of themselves.
+
+A record is input like any other when it is read back, such as `dataset.json` or the journal of a
+series: its size, its number of values and its checksum are checked before its values are.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from fociscope.configuration import plain_errors
+from fociscope.configuration import NO_FILES, plain_errors
 from fociscope.errors import FileFormatError, FociscopeError, one_line, printable
 from fociscope.files.safe.atomic import atomic_path
 
-__all__ = ["LARGEST_RECORD_BYTES", "read_record", "read_typed_record", "write_record"]
+__all__ = [
+    "CHECKSUM",
+    "LARGEST_RECORD_BYTES",
+    "read_record",
+    "read_typed_record",
+    "write_record",
+]
 
+#: Key of a record's own checksum: the SHA-256 of its other entries as JSON, sorted by their keys
+#: and without spaces.
+CHECKSUM = "record_sha256"
 LARGEST_RECORD_BYTES = 64 * 2**20
+#: Commas and opening brackets of a record, about as many as it has values.
+MOST_VALUES = 2_000_000
 #: Characters of a reason in a message; a record with many damaged values has a longer one.
 LONGEST_REASON = 300
 
@@ -31,8 +48,9 @@ def read_record(
     advice: str = "write it again",
     error: type[FociscopeError] = FileFormatError,
     fields: tuple[str, ...] = (),
+    needs_checksum: bool = False,
 ) -> dict[str, Any]:
-    """Read a JSON object from a file, and check its size, format and version.
+    """Read a JSON object from a file, and check its size, checksum, format and version.
 
     Args:
         path: File to read.
@@ -43,29 +61,32 @@ def read_record(
         advice: What the user should do about a damaged file.
         error: Type of the error to raise.
         fields: Arguments of the caller that would mend it, such as ("overwrite",).
+        needs_checksum: Whether a record without a checksum is refused; those that an earlier
+            version has written have none.
 
     Returns:
-        The object as a dictionary.
+        The object as a dictionary, without its checksum.
 
     Raises:
-        FociscopeError: If the file is missing, too large or no JSON object, or of another format or
-            version; of the type `error`.
+        FociscopeError: If the file is missing, too large or no JSON object, if its checksum does
+            not hold, or if it is of another format or version; of the type `error`.
     """
 
     def damaged(why: str) -> FociscopeError:
         return _damaged(path, what, why, advice, error, fields)
 
     try:
-        size = path.stat().st_size
-        if size > most_bytes:
-            raise damaged(f"too large: {size} bytes")
-        values = json.loads(path.read_bytes())
+        content = _bounded(path, most_bytes)
+        values = json.loads(content)
+        stated, found = _checksums(values)
     except FileNotFoundError:
         raise error(
             f"{printable(path)}: there is no such file, expected {what}; check the path, or "
             f"{advice}.",
             fields=fields,
         ) from None
+    except _UnboundedError as reason:
+        raise damaged(str(reason)) from None
     except (OSError, ValueError, RecursionError) as reason:
         raise damaged(f"no JSON: {one_line(reason, 80)}") from None
     if not isinstance(values, dict):
@@ -79,6 +100,8 @@ def read_record(
             fields=fields,
             value=values.get("format_version"),
         )
+    if stated != found and (needs_checksum or stated is not None):
+        raise damaged("its checksum does not hold" if stated else "it has no checksum")
     return values
 
 
@@ -93,6 +116,7 @@ def read_typed_record(
     advice: str = "write it again",
     error: type[FociscopeError] = FileFormatError,
     fields: tuple[str, ...] = (),
+    needs_checksum: bool = False,
 ) -> Record:
     """Read a JSON object as `read_record` does, and check its values against a pydantic model.
 
@@ -106,6 +130,7 @@ def read_typed_record(
         advice: See `path`.
         error: See `path`.
         fields: See `path`.
+        needs_checksum: See `path`.
 
     Returns:
         The record.
@@ -115,10 +140,10 @@ def read_typed_record(
     """
     values = read_record(
         path, what, format=format, version=version, most_bytes=most_bytes, advice=advice,
-        error=error, fields=fields,
+        error=error, fields=fields, needs_checksum=needs_checksum,
     )  # fmt: skip
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(values, context=NO_FILES)
     except ValidationError as reason:
         why = plain_errors(reason)
         if len(why) > LONGEST_REASON:
@@ -127,13 +152,13 @@ def read_typed_record(
 
 
 def write_record(
-    path: Path, values: dict[str, Any], *, overwrite: bool = False, indent: int = 1
+    path: Path, values: Mapping[str, Any], *, overwrite: bool = False, indent: int = 1
 ) -> None:
-    """Write a JSON object, complete or not at all; equal values give equal bytes.
+    """Write a JSON object and its checksum, complete or not at all; equal values, equal bytes.
 
     Args:
         path: File to write.
-        values: Object to write; its values are plain JSON types.
+        values: Object to write; its values are plain JSON types, its numbers finite.
         overwrite: Whether a file that exists may be replaced.
         indent: Spaces of indentation for each level.
 
@@ -141,8 +166,47 @@ def write_record(
         OutputExistsError: If the file exists and `overwrite` is not set.
         FociscopeError: If the disk refuses (permission, full, read-only).
     """
+    plain = json.loads(json.dumps(values, allow_nan=False))
+    plain.pop(CHECKSUM, None)
     with atomic_path(path, overwrite=overwrite) as part:
-        part.write_text(json.dumps(values, indent=indent) + "\n", encoding="utf-8")
+        text = json.dumps({**plain, CHECKSUM: _sha256(plain)}, indent=indent)
+        part.write_text(text + "\n", encoding="utf-8")
+
+
+class _UnboundedError(ValueError):
+    """A file that is not even parsed."""
+
+
+def _bounded(path: Path, most_bytes: int) -> bytes:
+    """Return the content of a regular file, of which no more than is bounded has been read.
+
+    Raises:
+        _UnboundedError: It is no file, or too large.
+    """
+    if not path.is_file():
+        path.stat()  # a missing file is an error of its own
+        raise _UnboundedError("not a regular file")
+    with path.open("rb") as stream:
+        content = stream.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise _UnboundedError(f"too large: more than {most_bytes} bytes")
+    values = content.count(b",") + content.count(b"[") + content.count(b"{")
+    if values > MOST_VALUES:
+        raise _UnboundedError(f"too large: {values} values, at most {MOST_VALUES} are read")
+    return content
+
+
+def _checksums(values: Any) -> tuple[Any, str | None]:
+    """Take the checksum out of a record; return it (None for none) and what it should be."""
+    if not isinstance(values, dict) or CHECKSUM not in values:
+        return None, ""
+    return values.pop(CHECKSUM), _sha256(values)
+
+
+def _sha256(values: dict[str, Any]) -> str:
+    """Return the checksum of a record; see `CHECKSUM`."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def _damaged(

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -23,6 +22,7 @@ from pydantic import Field, ValidationInfo, model_validator
 from torch import Tensor
 
 from fociscope.arrays import ArrayLike, as_tensor, like
+from fociscope.configuration import file_beside
 from fociscope.errors import FociscopeError
 from fociscope.imager.psf._base import FitParameter
 from fociscope.imager.psf._grating import GratingPsf
@@ -121,8 +121,7 @@ class AngularResponsePsf(GratingPsf):
         """Read the table from its file where the values hold none."""
         if not isinstance(values, dict) or "table" in values or "file" not in values:
             return values
-        folder = Path((info.context or {}).get("folder", "."))
-        path = folder / str(values["file"])
+        path = file_beside(info, str(values["file"]))
         column = values.get("file_column")
         try:
             rows, sha256 = read_response_file(path, None if column is None else str(column))

@@ -31,7 +31,7 @@ from pydantic import (
 from scipy.special import ndtr
 from torch import Tensor
 
-from fociscope.configuration import plain_errors
+from fociscope.configuration import file_beside, plain_errors
 from fociscope.errors import FociscopeError, ImagerError, printable
 from fociscope.files.images.reader import read_image
 from fociscope.files.ome.tiff import write_ome_tiff
@@ -111,7 +111,7 @@ class MeasuredPsf(Psf):
     def _read_the_file(cls, values: Any, info: ValidationInfo) -> Any:
         if not isinstance(values, dict) or "stack" in values or "file" not in values:
             return values
-        path = Path((info.context or {}).get("folder", ".")) / str(values["file"])
+        path = file_beside(info, str(values["file"]))
         try:
             stack = read_image(path)
         except FociscopeError as error:
