@@ -22,6 +22,7 @@ from fociscope.files.safe.disk import (
     sync_files,
     sync_folder,
     unused_name,
+    unused_name_in,
 )
 from fociscope.files.safe.locks import discard_leftovers, locked_folder, only_writer, writing
 from fociscope.files.safe.overwriting import move_into
@@ -190,12 +191,12 @@ def atomic_tree(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def _temporary(path: Path, folder: Path) -> Iterator[Path]:
-    """Yield a hidden name in `folder` for what becomes `path`; whatever stays there is removed.
+    """Yield a hidden name in `folder` for what `path` is to hold; whatever stays is removed.
 
     Parent folders are made for the time of the body, and kept if it succeeds.
     """
     with plain_disk_errors(path), _parents_of(path):
-        temporary = unused_name(folder, path)
+        temporary = unused_name_in(path) if folder == path else unused_name(folder, path)
         try:
             yield temporary
         finally:

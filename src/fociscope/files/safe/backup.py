@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fociscope.errors import FociscopeError, printable
-from fociscope.files.safe.disk import plain_disk_errors, remove, unused_name
+from fociscope.files.safe.disk import plain_disk_errors, remove, unused_name_in
 
 __all__ = ["BACKUP", "Backup"]
 
@@ -103,7 +103,7 @@ class Backup:
 
     def _discard(self) -> None:
         """Remove the place, at once, so that never a part of it is given back."""
-        doomed = unused_name(self._folder, self._folder)
+        doomed = unused_name_in(self._folder)
         self._place.replace(doomed)
         remove(doomed)
 

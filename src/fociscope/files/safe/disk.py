@@ -14,6 +14,7 @@ from pathlib import Path
 from fociscope.errors import FociscopeError, OutputExistsError, one_line, printable
 
 __all__ = [
+    "CONTENT",
     "hidden_beside",
     "plain_disk_errors",
     "refuse_existing",
@@ -24,8 +25,11 @@ __all__ = [
     "sync_files",
     "sync_folder",
     "unused_name",
+    "unused_name_in",
 ]
 
+#: What hidden names of a folder's own content begin with.
+CONTENT = "writing"
 _ALLOW = "allow overwriting (overwrite=True)"
 _DISK_ERRORS = {
     errno.EACCES: "permission denied; choose a folder you may write to",
@@ -50,6 +54,11 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def unused_name_in(folder: Path) -> Path:
+    """Return a hidden name in a folder for its own content, whatever it is called later."""
+    return unused_name(folder, folder / CONTENT)
 
 
 def unused_name(folder: Path, path: Path) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fociscope.errors import FociscopeError, printable
 from fociscope.files.safe.disk import (
+    CONTENT,
     hidden_beside,
     plain_disk_errors,
     refuse_full_folder,
@@ -78,7 +79,8 @@ def locked_folder(path: Path, *, again: bool = False) -> Iterator[None]:
             if is_locked is False:
                 raise _busy(path)
             folder = path.resolve()
-            discard_leftovers([folder, folder / folder.name])
+            # The last is how earlier versions named the second.
+            discard_leftovers([folder, folder / CONTENT, folder / folder.name])
             end_overwriting(folder)
             token = _held.set(_held.get() | {place})
             try:

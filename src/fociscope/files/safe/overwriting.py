@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fociscope.errors import FociscopeError, printable
-from fociscope.files.safe.disk import plain_disk_errors, remove, sync_folder, unused_name
+from fociscope.files.safe.disk import plain_disk_errors, remove, sync_folder, unused_name_in
 
 __all__ = ["OVERWRITING", "end_overwriting", "move_into"]
 
@@ -89,7 +89,7 @@ def _bring(source: Path, path: Path) -> None:
 
 def _clear(path: Path) -> None:
     """Remove the hidden folder, at once for whoever looks."""
-    doomed = unused_name(path, path)
+    doomed = unused_name_in(path)
     (path / OVERWRITING).replace(doomed)
     remove(doomed)
 
