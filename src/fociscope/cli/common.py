@@ -83,7 +83,7 @@ class Device(StrEnum):
 
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
 OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Replace files of the same names that are there.")
+    bool, typer.Option("--overwrite", help="Replace what an earlier run has left there.")
 ]
 ImagerOption = Annotated[
     Path | None,

@@ -94,7 +94,7 @@ class ReconstructionOptions:
     resume: bool = False
     """Whether a long series continues after the last frame that an earlier run has completed."""
     overwrite: bool = False
-    """Whether results of the same names are replaced."""
+    """Whether results that are there are replaced, in whatever formats."""
 
     def __post_init__(self) -> None:
         """Check the fields, and keep every selection as a tuple."""

@@ -66,7 +66,7 @@ class LocateOptions:
     resume: bool = False
     """Whether a run continues after the last frame that an earlier run has completed."""
     overwrite: bool = False
-    """Whether results of the same names are replaced."""
+    """Whether results that are there are replaced, in whatever formats."""
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other."""

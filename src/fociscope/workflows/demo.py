@@ -59,7 +59,7 @@ def run_demo(folder: Path, *, device: str = "auto", overwrite: bool = False) -> 
     Args:
         folder: Folder of the results, new or empty.
         device: Device to compute on: `auto`, `cpu`, `cuda` or `mps`.
-        overwrite: Whether files of the same names are replaced.
+        overwrite: Whether results that are there are replaced.
 
     Returns:
         Map, truth, scores and files.
