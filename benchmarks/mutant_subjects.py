@@ -22,9 +22,11 @@ from fociscope.errors import FociscopeError
 from fociscope.evaluation import read_results
 from fociscope.evaluation.data_sets import DataSet
 from fociscope.evaluation.methods import find_method
-from fociscope.evaluation.results import SuiteSummary, as_json
+from fociscope.evaluation.results import SuiteSummary, as_json, write_results
 from fociscope.evaluation.run import evaluate
 from fociscope.imager import AngleSelectivePsf, Imager, MeasuredPsf
+from fociscope.napari_plugin.saved_emitters import read_saved_emitters
+from fociscope.napari_plugin.saved_map import read_saved_map
 from fociscope.networks.layer_net import LayerNet
 from fociscope.networks.store import find_model, read_model, write_model
 from fociscope.reconstruction import Model, load_model
@@ -37,6 +39,7 @@ from fociscope.simulation import DatasetPlan, simulate, write_dataset
 from fociscope.training.hardware import ComputeSettings
 from fociscope.training.recipe import Recipe
 from fociscope.training.run import train
+from fociscope.training.run_origin import RunOrigin
 from fociscope.workflows import LocateOptions, _batch, _locating, _run, locate, reconstruct
 
 __all__ = ["SUBJECTS", "Subject", "warm"]
@@ -294,6 +297,27 @@ def result_tiff(place: Path) -> Subject:
     return Subject("result, OME-TIFF", "load_result", _saved(place, "ome-tiff"), records, _arrays)
 
 
+def napari_map(place: Path) -> Subject:
+    def read(copy: Path) -> str:
+        layers = read_saved_map(copy)
+        return _digest(*(np.asarray(layer[0]) for layer in layers), len(layers))
+
+    records = ("summary.json", "probability.ome.tif", "intensity.ome.tif")
+    return Subject("result, OME-TIFF", "napari", _saved(place, "ome-tiff"), records, read)
+
+
+def napari_emitters(place: Path) -> Subject:
+    sound = journal_emitters(place)
+    sound.read(sound.sound)
+
+    def read(copy: Path) -> str:
+        layers = read_saved_emitters(copy)
+        return _digest(*(np.asarray(layer[0]) for layer in layers), len(layers))
+
+    records = ("summary.json", "emitters.csv", "frames.csv")
+    return Subject("emitters", "napari", sound.sound, records, read)
+
+
 def result_npz(place: Path) -> Subject:
     records = ("summary.json", "reconstruction.npz", "reconstruction.npz")
     return Subject("result, NPZ", "load_result", _saved(place, "npz"), records, _arrays)
@@ -384,7 +408,7 @@ def train_resume(place: Path) -> Subject:
         train(recipe, copy, resume=True, compute=ComputeSettings("cpu"))
         states = [read_checkpoint(copy / "checkpoints" / f"{n}.ckpt") for n in ("last", "best")]
         weights = [v.numpy() for state in states for v in state["state_dict"].values()]
-        return _digest(*weights, (copy / "start.json").read_bytes())
+        return _digest(*weights, RunOrigin.read(copy / "start.json"))
 
     records = ("checkpoints/last.ckpt", "checkpoints/last.ckpt", "checkpoints/best.ckpt",
                "start.json", "recipe.json", "recipe.toml", "curves/metrics.csv")  # fmt: skip
@@ -487,7 +511,7 @@ def evaluation(place: Path) -> Subject:
     folder = _data(place, "mat5")[1]
     done = evaluate([DataSet(folder)], [find_method("constant")], SuiteSummary(name="data"))
     (place / "report").mkdir()
-    (place / "report" / "results.json").write_text(as_json(done.results))
+    write_results(place / "report" / "results.json", done.results)
 
     def read(copy: Path) -> str:
         return _digest(as_json(read_results(copy / "results.json")))
@@ -519,6 +543,6 @@ def imagers(place: Path) -> Subject:
 SUBJECTS: tuple[Callable[[Path], Subject], ...] = (
     journal_maps, journal_emitters, journal_watch, journal_batch, summary_maps, summary_emitters,
     result_tiff, result_npz, result_zarr, result_series, result_emitters, result_part_of_batch,
-    info_results, train_resume, info_run, recipes, models, data_evaluate_mat, data_evaluate_zarr,
-    data_resume, data_info, evaluation, imagers,
+    info_results, napari_map, napari_emitters, models, data_evaluate_mat, data_evaluate_zarr,
+    data_resume, data_info, evaluation, imagers, recipes, info_run, train_resume,
 )  # fmt: skip

@@ -32,6 +32,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -262,8 +263,15 @@ class Ended:
     seconds: float = 0.0
 
 
-def attempt(subject: Subject, folder: Path, expected: str | None, most_s: float) -> Ended:
-    """Read a folder in a child process."""
+def attempt(
+    subject: Subject,
+    folder: Path,
+    expected: str | None,
+    most_s: float,
+    *,
+    is_missing: bool = False,
+) -> Ended:
+    """Read a folder in a child process; one without a file may be another sound folder."""
     receive, send = os.pipe()
     began = time.monotonic()
     child = os.fork()
@@ -294,7 +302,7 @@ def attempt(subject: Subject, folder: Path, expected: str | None, most_s: float)
     if ended["grown"] > MORE_BYTES:
         return Ended("memory", f"{ended['grown'] / 2**20:.0f} MiB; {kind}: {text}", seconds)
     if kind == "right" and expected is not None and text != expected:
-        kind = "another" if subject.is_of_people else "wrong"
+        kind = "another" if subject.is_of_people or is_missing else "wrong"
     return Ended(kind, text, seconds)
 
 
@@ -360,9 +368,10 @@ def tried(subject: Subject, tries: int, seed: int, place: Path) -> Iterator[tupl
         record = rng.choice(subject.records)
         how = damage(rng, folder / record, outside)
         before = contents(outside)
-        ended = attempt(subject, folder, sound.text, most_s)
+        read = partial(attempt, subject, folder, sound.text, is_missing=how == "missing")
+        ended = read(most_s)
         if ended.kind == "hang":  # perhaps the machine was busy
-            ended = attempt(subject, folder, sound.text, 2 * most_s)
+            ended = read(2 * most_s)
         if contents(outside) != before:
             ended = Ended("harm", f"changed a file outside; {ended.kind}: {ended.text}")
         yield record, how, ended

@@ -283,7 +283,8 @@ def plain_errors(error: ValidationError) -> str:
     """
 
     def plain(key: int | str) -> str:
-        return key if isinstance(key, str) and key.isprintable() else repr(key)
+        text = key if isinstance(key, str) and key.isprintable() else repr(key)
+        return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
     def where(location: tuple[int | str, ...]) -> str:
         return ".".join(plain(key) for key in location if key not in _KINDS) or "file"

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from fociscope.evaluation import run as module
+from fociscope.files.safe.records import read_record
 
 
 def test_writes_a_report_and_prints_a_table(fociscope, tmp_path):
@@ -30,7 +31,7 @@ def test_json_is_all_that_is_printed(fociscope, tmp_path):
         "-o", tmp_path / "out",
     )  # fmt: skip
     assert ran.code == 0, ran.err
-    assert json.loads(ran.out) == json.loads((tmp_path / "out" / "results.json").read_text())
+    assert json.loads(ran.out) == read_record(tmp_path / "out" / "results.json", "results")
 
 
 def test_a_solver_is_evaluated_like_a_model(fociscope, tmp_path):

@@ -118,11 +118,10 @@ def evaluate(
                 imager=imager,
                 progress=lambda _, count, total: bar(count, total),
             )
-        text = files.as_json(done.results)
-        (part / "results.json").write_text(text, encoding="utf-8")
+        files.write_results(part / "results.json", done.results)
         write_report(part, done.results, done.cases)
     if as_json:
-        typer.echo(text, nl=False)
+        typer.echo(files.as_json(done.results), nl=False)
         return
     _print_outcome(done.results, output)
 

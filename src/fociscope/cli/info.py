@@ -80,9 +80,9 @@ def _describe(path: Path, imager: Imager | None) -> tuple[list[Path], str | None
     """
     from fociscope.files import is_store
     from fociscope.simulation.dataset_check import check_dataset
-    from fociscope.simulation.dataset_record import RECORD_NAME
+    from fociscope.simulation.dataset_record import has_record
 
-    if path.is_dir() and (path / RECORD_NAME).exists() and not is_store(path):
+    if path.is_dir() and has_record(path) and not is_store(path):
         with progress_bar("Verifying checksums") as progress:
             state = check_dataset(path, progress)
         _describe_set(path, state)

@@ -15,7 +15,7 @@ from fociscope.files import ImagesDepth, ImagesDepthFile, is_store
 from fociscope.files.published.images_depth import DEPTH, DEPTH_MAP, RAW
 from fociscope.imager.geometry import Imager
 from fociscope.simulation.dataset_check import dataset_files
-from fociscope.simulation.dataset_record import RECORD_NAME, read_record
+from fociscope.simulation.dataset_record import has_record, read_record
 from fociscope.simulation.frame import chunk_scenes
 
 __all__ = ["DataSet"]
@@ -46,7 +46,7 @@ class DataSet:
         self.name = path.resolve().name
         self._cells_per_pixel: float | None = None
         self._separation_um: float | None = None
-        if is_set and (path / RECORD_NAME).exists():
+        if is_set and has_record(path):
             plan = read_record(path).plan
             imager = imager or plan.imager
             self._cells_per_pixel = plan.specimen.cells_per_unit_light(imager.square_pitch_um)

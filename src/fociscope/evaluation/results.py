@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, model_validator
 
-from fociscope.files.safe.records import read_typed_record
+from fociscope.files.safe.records import read_typed_record, write_record
 
 __all__ = [
     "FORMAT_VERSION",
@@ -44,6 +44,7 @@ __all__ = [
     "as_json",
     "read_results",
     "versions",
+    "write_results",
 ]
 
 RESULTS_FORMAT = "fociscope-evaluation"
@@ -451,9 +452,23 @@ def assembled(
 
 
 def as_json(results: EvaluationResults) -> str:
-    """Return the text of `results.json`."""
+    """Return results as the text of `results.json`, without its checksum."""
     values = results.model_dump(mode="json", exclude_unset=True)
     return json.dumps(values, indent=1, allow_nan=False) + "\n"
+
+
+def write_results(path: Path, results: EvaluationResults) -> None:
+    """Write `results.json`, with a checksum of its own.
+
+    Args:
+        path: Path of the file, which is new.
+        results: Results to write.
+
+    Raises:
+        OutputExistsError: If the file exists.
+        FociscopeError: If the disk refuses.
+    """
+    write_record(path, json.loads(as_json(results)))
 
 
 def read_results(path: Path) -> EvaluationResults:

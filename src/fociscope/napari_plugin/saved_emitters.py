@@ -19,6 +19,7 @@ from fociscope.localization.emitters import COLUMNS
 from fociscope.napari_plugin.saved_map import SUMMARY, read_summary
 from fociscope.napari_plugin.transforms import KEY, LayerData, depth_colour
 from fociscope.results.emitters import EMITTERS_TABLE, TRACKS_TABLE, load_emitters, load_tracks
+from fociscope.results.parts import JOURNAL, SavedFiles, check_parts
 from fociscope.typing import Float64Array
 
 __all__ = ["emitter_layers", "is_saved_emitters", "read_saved_emitters"]
@@ -34,6 +35,7 @@ class EmittersSummary(BaseModel):
 
     kind: Literal["emitters"]
     imager: Imager
+    files: SavedFiles | None = None
 
 
 def is_saved_emitters(path: Path) -> bool:
@@ -59,10 +61,13 @@ def read_saved_emitters(folder: Path) -> list[LayerData]:
         raise FileFormatError(
             f"{printable(table)}: more emitters than can be shown as points; they are in the table"
         )
-    imager = read_summary(folder, EmittersSummary).imager
+    summary = read_summary(folder, EmittersSummary)
+    imager = summary.imager
     known = {"files": [str(folder)]}
     layers = emitter_layers(load_emitters(folder), imager, metadata=known)
     if layers and (folder / TRACKS_TABLE).is_file():
+        if not (folder / JOURNAL).exists():  # or they may have grown since
+            check_parts(folder, summary.files, (TRACKS_TABLE,))
         layers.append(_tracks(folder, imager, known))
     return layers
 

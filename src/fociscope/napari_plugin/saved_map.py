@@ -21,6 +21,7 @@ from fociscope.napari_plugin.transforms import Depths, LayerData
 from fociscope.networks.foci import FocusProbability
 from fociscope.results.foci import tabulate_foci
 from fociscope.results.load import SavedCapture
+from fociscope.results.parts import SavedFiles, check_parts
 from fociscope.results.result import Reconstruction
 from fociscope.results.writers import SUMMARY
 from fociscope.typing import Float32Array
@@ -40,6 +41,7 @@ class Summary(BaseModel):
     imager: Imager
     captures: Annotated[list[SavedCapture], Field(min_length=1, max_length=1)]
     focus_probability: FocusProbability | None = None
+    files: SavedFiles | None = None
 
 
 def is_saved_plane(path: Path) -> bool:
@@ -65,6 +67,7 @@ def read_saved_map(folder: Path) -> list[LayerData]:
     """
     summary = read_summary(folder, Summary)
     imager, (capture,) = summary.imager, summary.captures
+    check_parts(folder, summary.files, (PROBABILITY, INTENSITY))
     probability = _planes(folder / PROBABILITY, len(capture.layers))
     intensity = _planes(folder / INTENSITY, len(capture.layers))
     presence, depth_um, depth_std_um = np.transpose(

@@ -22,6 +22,7 @@ from fociscope.napari_plugin.result_layers import foci_points, map_layers
 from fociscope.napari_plugin.saved_map import read_summary
 from fociscope.napari_plugin.transforms import Depths, LayerData
 from fociscope.results.foci import FociTable
+from fociscope.results.parts import JOURNAL, SavedFiles, check_parts
 from fociscope.results.tables import TABLES
 from fociscope.results.writers import OME_ZARR
 from fociscope.typing import Float32Array
@@ -42,6 +43,7 @@ class SeriesSummary(BaseModel):
 
     model: Annotated[str, Field(max_length=1000)]
     imager: Imager
+    files: SavedFiles | None = None
 
 
 def is_saved_series(folder: Path) -> bool:
@@ -75,6 +77,8 @@ def read_saved_series(folder: Path) -> list[LayerData]:
         brightest=float(first.max()),
         metadata=known,
     )
+    if not (folder / JOURNAL).exists():  # or they may have grown since
+        check_parts(folder, summary.files, (FOCI,))
     foci = _foci(folder)
     if foci is None:
         return layers

@@ -37,6 +37,7 @@ from fociscope.simulation.dataset_record import (
     FileRecord,
     Statistics,
     current_versions,
+    has_record,
     read_record,
 )
 from fociscope.simulation.frame import chunk_scenes
@@ -215,7 +216,7 @@ def write_dataset(
         before = _mended(folder, plan)
         discarded = discard_leftovers([folder / name for name in _names(folder, plan)])
         record = DatasetRecord(versions=current_versions(plan.format), plan=plan)
-        if resume and (folder / RECORD_NAME).exists():
+        if resume and has_record(folder):
             there = read_record(folder)
             _check_same(folder, there, plan)
             for file in there.files:

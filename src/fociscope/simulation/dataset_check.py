@@ -10,7 +10,13 @@ from typing import Literal
 from fociscope.errors import FileFormatError, printable
 from fociscope.files import list_suffixes
 from fociscope.files.safe.checksum import sha256, total_bytes
-from fociscope.simulation.dataset_record import RECORD_NAME, DatasetRecord, FileRecord, read_record
+from fociscope.simulation.dataset_record import (
+    RECORD_NAME,
+    DatasetRecord,
+    FileRecord,
+    has_record,
+    read_record,
+)
 
 __all__ = ["FileState", "SetState", "check_dataset", "dataset_files", "file_state"]
 
@@ -42,7 +48,7 @@ def dataset_files(folder: Path) -> list[Path]:
     Raises:
         FileFormatError: there is none, or a recorded one is missing or not as it was written.
     """
-    if (folder / RECORD_NAME).exists():
+    if has_record(folder):
         record = read_record(folder)
         paths = [folder / file.name for file in record.files]
         for path, file in zip(paths, record.files, strict=True):
@@ -95,8 +101,11 @@ def file_state(folder: Path, file: FileRecord) -> FileState:
     path = folder / file.name
     if not path.exists():
         return "missing"
-    same = total_bytes(path) == file.bytes and sha256(path) == file.sha256
-    return "whole" if same else "damaged"
+    try:
+        is_same = total_bytes(path) == file.bytes and sha256(path) == file.sha256
+    except OSError:  # a store that holds links in a circle, or what may not be read
+        is_same = False
+    return "whole" if is_same else "damaged"
 
 
 def _layout_files(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = [
     "Kind",
     "Statistics",
     "current_versions",
+    "has_record",
     "read_record",
 ]
 
@@ -182,6 +184,11 @@ def current_versions(format: LayoutFormat) -> dict[str, str]:
     """Return the versions that the bytes of a data set depend on."""
     writer = {"mat5": "scipy", "zarr": "zarr"}.get(format.value, "h5py")
     return {name: version(name) for name in ("fociscope", "torch", "numpy", writer)}
+
+
+def has_record(folder: Path) -> bool:
+    """Return whether a folder has a `dataset.json`, be it a link that leads nowhere."""
+    return os.path.lexists(folder / RECORD_NAME)
 
 
 def read_record(folder: Path) -> DatasetRecord:

@@ -19,7 +19,7 @@ from fociscope.reconstruction import ChipCorrection, Model, load_model
 from fociscope.reconstruction.preparation import Preparation, prepared
 from fociscope.results.provenance import provenance
 from fociscope.series.options import ReconstructionOptions
-from fociscope.simulation.dataset_record import RECORD_NAME, read_record
+from fociscope.simulation.dataset_record import has_record, read_record
 from fociscope.typing import Float32Array, IndexArray
 
 __all__ = [
@@ -127,7 +127,7 @@ def data_set_imager(paths: Sequence[Path]) -> Imager | None:
     found: list[Imager] = []
     for path in paths:
         folder = path if path.is_dir() and not is_store(path) else path.parent
-        if not (folder / RECORD_NAME).is_file():
+        if not has_record(folder):
             return None
         record = read_record(folder)
         if folder != path and path.name not in {file.name for file in record.files}:

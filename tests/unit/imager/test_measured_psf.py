@@ -235,3 +235,15 @@ def test_imagers_differ_by_their_kernels() -> None:
     assert len({one, same, other}) == 2
     assert one != one.with_(psf=AngleSelectivePsf())
     assert one.with_(gap_um=900.0).psf == one.psf
+
+
+@pytest.mark.parametrize("name", ["../kernels.tif", "{folder}/kernels.tif", "a/../../kernels.tif"])
+def test_kernels_that_lie_elsewhere_are_not_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / "chips").mkdir()
+    imager().to_toml(tmp_path / "kernels.toml")
+    (tmp_path / "kernels.psf.ome.tif").rename(tmp_path / "kernels.tif")
+    text = (tmp_path / "kernels.toml").read_text()
+    named = text.replace("kernels.psf.ome.tif", name.format(folder=tmp_path))
+    (tmp_path / "chips" / "chip.toml").write_text(named)
+    with pytest.raises(ImagerError, match="lies elsewhere, expected one beside this file"):
+        Imager.from_toml(tmp_path / "chips" / "chip.toml")

@@ -16,6 +16,7 @@ from PIL import Image
 
 from fociscope.errors import FociscopeError, OutputExistsError
 from fociscope.files import ImagesDepth, write_images_depth
+from fociscope.files.safe.records import read_record, write_record
 from fociscope.imager import Imager
 from fociscope.localization import Emitters
 from fociscope.napari_plugin.reader import capture_layers, get_reader
@@ -271,11 +272,16 @@ def test_a_map_of_another_size_than_its_summary_is_refused(tmp_path: Path) -> No
         (tmp_path / "map" / name).unlink()
     capture = np.ones((40, 40), np.float32)
     tifffile.imwrite(tmp_path / "map" / "probability.ome.tif", capture)
-    path = str(tmp_path / "map" / "summary.json")
-    reader = get_reader(path)
+    path = tmp_path / "map" / "summary.json"
+    reader = get_reader(str(path))
     assert reader is not None
+    with pytest.raises(FociscopeError, match=r"probability\.ome\.tif: changed since"):
+        reader(str(path))
+    said = read_record(path, "a summary")
+    del said["files"]  # as in a result of an earlier version
+    write_record(path, said, overwrite=True)
     with pytest.raises(FociscopeError, match="1 planes, expected 3"):
-        reader(path)
+        reader(str(path))
 
 
 def located(folder: Path, frames: int = 1) -> Path:

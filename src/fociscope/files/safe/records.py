@@ -78,7 +78,7 @@ def read_record(
     try:
         content = _bounded(path, most_bytes)
         values = json.loads(content)
-        stated, found = _checksums(values)
+        stated, wanted = _checksums(values)
     except FileNotFoundError:
         raise error(
             f"{printable(path)}: there is no such file, expected {what}; check the path, or "
@@ -100,8 +100,10 @@ def read_record(
             fields=fields,
             value=values.get("format_version"),
         )
-    if stated != found and (needs_checksum or stated is not None):
-        raise damaged("its checksum does not hold" if stated else "it has no checksum")
+    if stated is None and needs_checksum:
+        raise damaged("it has no checksum")
+    if stated != wanted:
+        raise damaged("its checksum does not hold")
     return values
 
 
@@ -197,10 +199,11 @@ def _bounded(path: Path, most_bytes: int) -> bytes:
 
 
 def _checksums(values: Any) -> tuple[Any, str | None]:
-    """Take the checksum out of a record; return it (None for none) and what it should be."""
+    """Take the checksum out of a record; return it and what it should be; None for none."""
     if not isinstance(values, dict) or CHECKSUM not in values:
-        return None, ""
-    return values.pop(CHECKSUM), _sha256(values)
+        return None, None
+    stated = values.pop(CHECKSUM)
+    return "" if stated is None else stated, _sha256(values)
 
 
 def _sha256(values: dict[str, Any]) -> str:
