@@ -32,3 +32,9 @@ def fociscope(
         return Ran(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def _few_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Export a model in a second: the statistics of its normalisation are medians over fewer."""
+    monkeypatch.setattr("fociscope.training.export.NORMALISATION_BATCHES", 2)

@@ -17,15 +17,12 @@ def test_prints_scores_and_writes_pictures(fociscope, tmp_path):
             assert min(picture.size) > 600
 
 
-def test_a_second_run_does_not_overwrite_the_first(fociscope, tmp_path):
-    fociscope("demo", "-o", tmp_path / "demo")
+def test_the_map_beats_the_constant_guess_by_far_and_is_not_overwritten(fociscope, tmp_path):
+    done = run_demo(tmp_path / "demo")
+    assert done.scores.accuracy.mean() > done.scores.constant_accuracy.mean() + 0.1
+    assert done.depth_error_um.mean() < 60
+
     ran = fociscope("demo", "-o", tmp_path / "demo")
     assert ran.code == 1
     assert "--overwrite" in ran.err
     assert fociscope("demo", "-o", tmp_path / "demo", "--overwrite").code == 0
-
-
-def test_the_map_beats_the_constant_guess_by_far(tmp_path):
-    done = run_demo(tmp_path / "demo")
-    assert done.scores.accuracy.mean() > done.scores.constant_accuracy.mean() + 0.1
-    assert done.depth_error_um.mean() < 60

@@ -25,8 +25,9 @@ COMMAND = """
 import os, signal
 from fociscope.cli import main
 from fociscope.evaluation import card
+from fociscope.training import export
 from fociscope.training._module import TrainingModule
-card.TEST_SCENES = 4
+card.TEST_SCENES, export.NORMALISATION_BATCHES = 4, 2
 {}
 if __name__ == "__main__":
     main()

@@ -54,10 +54,11 @@ def cut(path: Path, share: float = 0.6) -> Path:
 
 def bomb(beginning: bytes = b"") -> bytes:
     """Return what inflates to a sound beginning, and then to zeros without end."""
-    packer, zeros = zlib.compressobj(1), bytes(2**24)
-    packed = packer.compress(beginning)
-    packed += b"".join(packer.compress(zeros) for _ in range(BOMB_BYTES // 2**24))
-    return packed + packer.flush()
+    packer = zlib.compressobj(1)
+    packed = packer.compress(beginning) + packer.flush(zlib.Z_FULL_FLUSH)
+    # After a full flush, the same bytes are packed to the same bytes.
+    zeros = packer.compress(bytes(2**24)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return packed + zeros * (BOMB_BYTES // 2**24)
 
 
 # ---- TIFF

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 import fociscope
 
@@ -35,6 +34,7 @@ def functions(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield node.name, lines
 
 
+@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -49,10 +49,13 @@ def test_functions_are_short() -> None:
     assert sorted(long) == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=place)
-def test_a_module_says_what_it_is_and_is_no_book(path: Path) -> None:
-    assert ast.get_docstring(parsed(path))
-    assert len(path.read_text(encoding="utf-8").splitlines()) < MOST_FILE_LINES
+def test_a_module_says_what_it_is() -> None:
+    assert [place(path) for path in MODULES if not ast.get_docstring(parsed(path))] == []
+
+
+def test_a_module_is_no_book() -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert [place(path) for path, count in lines.items() if count >= MOST_FILE_LINES] == []
 
 
 def test_only_files_reads_with_scipy() -> None:
@@ -83,14 +86,13 @@ def test_only_the_command_line_names_its_options() -> None:
     assert sorted(named) == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=place)
-def test_private_modules_are_for_their_own_room(path: Path) -> None:
-    room = path.relative_to(SOURCE).parts[0]
+def test_private_modules_are_for_their_own_room() -> None:
     strangers = {
-        name
+        f"{place(path)}: {name}"
+        for path in MODULES
         for name in imported(parsed(path))
         if name.startswith("fociscope.")
-        and name.split(".")[1] != room
+        and name.split(".")[1] != path.relative_to(SOURCE).parts[0]
         and any(re.match(r"_[a-z]", part) for part in name.split(".")[2:-1])
     }
     assert sorted(strangers) == []

@@ -124,7 +124,7 @@ def test_the_imagers_frame_looks_the_same_with_a_margin(kind: str, example: Exam
     def measured(frame: DrawnFrame) -> np.ndarray:
         """(layer, 2): mean light and coverage of the imager's frame, of many layers."""
         rows = []
-        for seed in range(30):
+        for seed in range(12):
             light, mask = (part[frame.inside] for part in draw(specimen, frame, seed))
             rows.append(np.stack([light.mean((-2, -1)), mask.mean((-2, -1))], axis=-1))
         return np.concatenate(rows)
