@@ -16,10 +16,12 @@ from matplotlib.figure import Figure
 import fociscope
 from fociscope.calibration import simulated_stack, simulated_sweep
 from fociscope.evaluation import card
+from fociscope.figures import calibration, sweeps
 from fociscope.imager import AngleSelectivePsf, Imager, MeasuredPsf
 from fociscope.localization import EmitterResponse
 from fociscope.series import series
 from fociscope.training import run as training
+from fociscope.workflows import _batch, _locating, _run, demo
 
 __all__ = ["jobs", "prepare"]
 
@@ -71,6 +73,16 @@ def prepare(inputs: Path) -> None:
     """Make the inputs, and let series and cards be short, and pictures blank."""
     inputs.mkdir(parents=True)
     Figure.savefig = _blank
+    for module, name in (
+        (_run, "draw_reconstruction"),
+        (_batch, "draw_batch"),
+        (_locating, "draw_emitters"),
+        (demo, "draw_reconstruction"),
+        (demo, "draw_comparison"),
+        (calibration, "draw_calibration"),
+        (sweeps, "draw_sweeps"),
+    ):
+        setattr(module, name, lambda *_, **__: Figure())
     series.LONG_FRAMES, series.PART_FRAMES, series.CHUNK_FRAMES = 2, 2, 2
     card.TEST_SCENES, training._LOG_EVERY_STEPS = 4, 1
     for name in ("sensor_a.tif", "sensor_b.tif"):

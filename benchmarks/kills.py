@@ -2,7 +2,7 @@
 
     python benchmarks/kills.py                    # all jobs; hours on one core, mostly training
     python benchmarks/kills.py series locate      # those whose names hold one of the words
-    python benchmarks/kills.py --every 5 train    # each fifth operation only
+    python benchmarks/kills.py --most 20 train    # at most so many operations of each job
 
 A job is a command with the smallest input. It runs in a fork of this warmed process, where an audit
 hook sees what creates, opens for writing, renames, links, cuts or removes something in its folder.
@@ -411,7 +411,7 @@ def main() -> None:
     """Run the jobs that were asked for, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("words", nargs="*", help="names of jobs, or parts of them")
-    parser.add_argument("--every", type=int, default=1, help="each so many operations only")
+    parser.add_argument("--most", type=int, default=10**6, help="operations of each job")
     options = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     from kill_jobs import jobs, prepare
@@ -426,7 +426,7 @@ def main() -> None:
                 continue
             warmed(job, top / f"warm{number}" / "new" / FOLDER)
             trial = Trial(job, top / f"job{number}")
-            done = trial.kill_all(options.every)
+            done = trial.kill_all(-(-trial.outcome.operations // options.most))
             counts = " | ".join(str(done.count(kind)) for kind in KINDS)
             print(f"| {job.name} | {done.operations} | {done.kills} | {counts} |", flush=True)
             for kind, where in done.faults:
