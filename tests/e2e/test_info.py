@@ -17,7 +17,7 @@ from PIL import Image
 
 from fociscope.files import read_images_depth, write_images_depth
 from fociscope.files.safe.records import write_record
-from fociscope.imager import Imager
+from fociscope.imager import Imager, MeasuredPsf
 from fociscope.simulation.dataset import write_dataset
 from fociscope.simulation.dataset_record import DatasetPlan
 
@@ -137,6 +137,22 @@ def test_an_imager_an_image_and_a_model(fociscope, tmp_path):
     assert "4 layer(s), at most 6" in ran.out
     assert "9 … 30 degrees" in ran.out
     assert "Not a medical device" in ran.out  # the card
+
+
+def test_kernels_and_their_checksum(fociscope, tmp_path):
+    chip, stack = tmp_path / "chip.toml", np.full((2, 3, 3), 0.1)
+    Imager(psf=MeasuredPsf.from_stack(stack, [0.0, 1000.0], 55.0)).to_toml(chip)
+    assert "chip.psf.ome.tif, checksum holds" in fociscope("info", chip).out
+    lines = chip.read_text().splitlines()
+    chip.write_text("\n".join(line for line in lines if "sha256" not in line))
+    assert "chip.psf.ome.tif, no checksum is stated" in fociscope("info", chip).out
+
+
+@pytest.mark.parametrize("place", [".overwriting/waiting", ".before-overwriting"])
+def test_an_overwriting_that_was_killed_is_named(fociscope, tmp_path, place):
+    (tmp_path / place).mkdir(parents=True)
+    ran = fociscope("info", tmp_path)
+    assert "the next command that writes here puts it in order" in " ".join(ran.out.split())
 
 
 FRAMES = np.arange(3 * 2 * 9 * 11, dtype=np.uint16).reshape(3, 2, 9, 11)

@@ -12,10 +12,11 @@ import torch
 from tiny_recipe import tiny_recipe
 from torch import Tensor
 
+from fociscope.errors import RecipeError
 from fociscope.files import write_images_depth
 from fociscope.simulation import simulate
 from fociscope.simulation.dataset import images_depth
-from fociscope.training import run
+from fociscope.training import _checkpoint, run
 from fociscope.training._checkpoint import read_checkpoint
 from fociscope.training.hardware import ComputeSettings
 from fociscope.training.recipe import Recipe
@@ -24,6 +25,17 @@ from fociscope.training.run import train
 TINY = tiny_recipe(
     steps=12, warmup_steps=2, pool_chunks=2, steps_per_chunk=3, every_steps=4, scenes=4
 )
+
+#: The smallest there is.
+ONE_SENSOR = {
+    "name": "tiny",
+    "imager": {"frame_px": (32, 32), "sensors": 1},
+    "network": {"sensors": 1, "layers": 1, "widths": (4, 8), "blocks": (1, 1)},
+    "family": {"half_angle_deg": (18, 18), "base_blur_px": (0, 0)},
+    "optimisation": {"steps": 2, "batch_scenes": 2, "threads": 1},
+    "stream": {"pool_chunks": 1, "chunk_scenes": 8},
+    "validation": {"scenes": 2, "layers": 1, "min_separation_um": 0, "every_steps": 1},
+}
 
 #: Kills itself before the step after the second validation.
 BETWEEN = """
@@ -73,6 +85,37 @@ def same(ours: Path, theirs: Path) -> None:
     for key, value in one.items():
         equal = torch.equal(value, other[key]) if isinstance(value, Tensor) else value == other[key]
         assert equal, key
+
+
+@pytest.fixture(scope="module")
+def smallest(tmp_path_factory) -> Path:
+    """A run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("smallest") / "run"
+    train(Recipe.model_validate(ONE_SENSOR), folder, compute=ComputeSettings("cpu"))
+    return folder
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_killed_before_its_first_last_checkpoint_a_run_starts_again(
+    tmp_path, monkeypatch, smallest, resume
+):
+    plan, cpu = Recipe.model_validate(ONE_SENSOR), ComputeSettings("cpu")
+    write = _checkpoint.write_checkpoint
+
+    def killed(path: Path, checkpoint: dict[str, object]) -> None:
+        if path.name == "last.ckpt":
+            raise RuntimeError("killed")
+        write(path, checkpoint)
+
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError, match="killed"):
+        patched.setattr(_checkpoint, "write_checkpoint", killed)
+        train(plan, tmp_path / "run", compute=cpu)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["best.ckpt"]
+    other = plan.model_copy(update={"name": "other"})
+    with pytest.raises(RecipeError, match="follows another recipe"):
+        train(other, tmp_path / "run", compute=cpu, resume=True)
+    train(plan, tmp_path / "run", compute=cpu, resume=resume)
+    same(tmp_path / "run" / "checkpoints" / "last.ckpt", smallest / "checkpoints" / "last.ckpt")
 
 
 @pytest.mark.parametrize(

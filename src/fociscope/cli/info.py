@@ -98,10 +98,17 @@ def _describe_folder(path: Path, imager: Imager | None) -> tuple[list[Path], str
     from fociscope.cli.info_captures import describe_captures
     from fociscope.cli.info_result import JOURNAL, SUMMARY, describe_result
     from fociscope.files import list_suffixes
+    from fociscope.files.safe.backup import BACKUP
+    from fociscope.files.safe.overwriting import OVERWRITING
     from fociscope.simulation.dataset_check import dataset_files
     from fociscope.simulation.dataset_record import RECORD_NAME
     from fociscope.training.recipe import RECIPE_FILE
 
+    if any((path / place).is_dir() for place in (OVERWRITING, BACKUP)):
+        show(
+            "Interrupted",
+            "an overwriting was killed; the next command that writes here puts it in order",
+        )
     if (path / JOURNAL).exists() or (path / SUMMARY).exists():
         return [], describe_result(path)
     if (path / RECIPE_FILE).exists():

@@ -156,6 +156,13 @@ def test_the_same_result_gives_the_same_bytes(series, saved, tmp_path) -> None:
         assert file.read_bytes() == other.read_bytes(), file.name
 
 
+def test_overwriting_replaces_a_result_in_other_formats(series, saved) -> None:
+    (saved / "notes.txt").write_text("mine")
+    series.save(saved, formats=("csv",), overwrite=True)
+    tables = {"frames.csv", "layers.csv", "foci.csv"}
+    assert {p.name for p in saved.iterdir()} == {*tables, "summary.json", "notes.txt"}
+
+
 def test_what_cannot_be_written_is_refused_and_nothing_stays(series, tmp_path) -> None:
     with pytest.raises(FociscopeError, match="choose among: ome-tiff, ome-zarr"):
         series.save(tmp_path / "map", formats=("jpeg",))

@@ -105,6 +105,25 @@ def test_overwriting_starts_anew(tmp_path: Path, plan: DatasetPlan) -> None:
     assert check_dataset(tmp_path).is_sound
 
 
+def test_overwriting_that_fails_before_its_first_file_leaves_the_set(
+    tmp_path: Path, plan: DatasetPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dataset(tmp_path, plan.model_copy(update={"files": 3, "samples": 1}), workers=1)
+    (tmp_path / "4.mat").write_text("mine")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(FociscopeError, match="disk is full"):
+        patched.setattr("scipy.io.savemat", full)
+        write_dataset(tmp_path, plan, workers=1, overwrite=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    write_dataset(tmp_path, plan, workers=1, overwrite=True)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["1.mat", "2.mat", "4.mat", "dataset.json"]
+
+
 def test_a_failure_keeps_the_files_that_are_whole(
     tmp_path: Path, plan: DatasetPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
