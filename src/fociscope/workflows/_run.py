@@ -12,7 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from fociscope.errors import CaptureError, FociscopeError, FociscopeWarning, printable
+from fociscope.errors import (
+    CaptureError,
+    FileFormatError,
+    FociscopeError,
+    FociscopeWarning,
+    one_line,
+    printable,
+)
 from fociscope.figures.reconstruction import draw_reconstruction
 from fociscope.files import CaptureSeries, atomic_path
 from fociscope.files.safe.records import read_record
@@ -311,10 +318,21 @@ def _with_black_level(
 
 
 def _implausible_rows(table: Path) -> list[tuple[int, str, str]]:
-    """Return number, name and flags of the first implausible frames in `frames.csv`."""
-    with table.open(encoding="utf-8", newline="") as stream:
-        odd = (row for row in csv.DictReader(stream) if row["plausible"] == "0")
-        return [
-            (int(row["frame"]), row["name"], row["quality_flags"])
-            for row in islice(odd, MOST_NAMED)
-        ]
+    """Return number, name and flags of the first implausible frames in `frames.csv`.
+
+    Raises:
+        FileFormatError: it is no such table.
+    """
+    try:
+        with table.open(encoding="utf-8", newline="") as stream:
+            odd = (row for row in csv.DictReader(stream) if row["plausible"] == "0")
+            return [
+                (int(row["frame"]), row["name"], row["quality_flags"])
+                for row in islice(odd, MOST_NAMED)
+            ]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise FileFormatError(
+            f"{printable(table)}: no table of frames ({one_line(error, 80)}); overwrite the series "
+            "to start anew",
+            fields=("overwrite",),
+        ) from None
