@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextvars import copy_context
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
+from fociscope.files.safe.locks import locked_folder
 from fociscope.simulation import simulate
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no POSIX signals")
@@ -98,13 +100,11 @@ def test_two_runs_into_one_folder_are_refused(fociscope, captures, tmp_path) -> 
     folder, output = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
     write(folder, 0, captures[0])
-    process = watching(folder, output)
-    try:
-        wait_for(1, output)
-        ran = fociscope("reconstruct", "--watch", folder, "-o", output, "--resume")
-        assert ran.code == 1
-        assert "another process is writing" in ran.err
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
-    assert process.returncode == 0
+    watch = ["reconstruct", "--watch", folder, "-o", output, "--idle", "0.3"]
+    assert fociscope(*watch).code == 0
+    other_run, lock = copy_context(), locked_folder(output)
+    other_run.run(lock.__enter__)
+    ran = fociscope(*watch, "--resume")
+    other_run.run(lock.__exit__, None, None, None)
+    assert ran.code == 1
+    assert "another process is writing" in ran.err

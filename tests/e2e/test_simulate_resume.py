@@ -107,7 +107,7 @@ def test_leftovers_of_a_killed_run_are_removed_and_named(fociscope, tmp_path):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference") / "d"
-    write_dataset(folder, DatasetPlan(files=8, samples=50), workers=1)
+    write_dataset(folder, DatasetPlan(files=24, samples=4), workers=1)
     return contents(folder)
 
 
@@ -120,7 +120,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     fociscope, tmp_path, uninterrupted, how, when
 ):
     folder = tmp_path / "d"
-    options = ["simulate", "images-depth", "-o", str(folder), "--files", "8", "--samples", "50"]
+    options = ["simulate", "images-depth", "-o", str(folder), "--files", "24", "--samples", "4"]
     started = subprocess.Popen(
         [sys.executable, "-c", RUN, *options, "--workers", "2"],
         stderr=subprocess.PIPE,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fociscope.imager import AngleSelectivePsf, GaussianPsf, MeasuredPsf, Psf, Tissue
+from fociscope.imager.psf import _bank
 from fociscope.imager.psf._bank import KernelInterpolator, chebyshev, kernel_interpolator
 
 PITCH_UM = 55.0
@@ -178,9 +179,12 @@ def test_kernels_that_change_abruptly_have_none(name: str) -> None:
     assert kernel_interpolator(KINKED[name], **kwargs) is None
 
 
-def test_kernels_too_large_to_hold_have_none() -> None:
-    found = kernel_interpolator(
-        AngleSelectivePsf(), pixel_pitch_um=PITCH_UM, radius_px=600, depth_um=RANGE_UM
+@pytest.mark.parametrize("nodes", [16, 32])
+def test_kernels_too_large_to_hold_have_none(monkeypatch: pytest.MonkeyPatch, nodes: int) -> None:
+    """Neither where the first series is too long, nor where the one that is long enough is."""
+    monkeypatch.setattr(_bank, "LARGEST_INTERPOLATOR", nodes * (RADIUS_PX + 1) ** 2)
+    found = kernel_interpolator.__wrapped__(
+        AngleSelectivePsf(), pixel_pitch_um=PITCH_UM, radius_px=RADIUS_PX, depth_um=RANGE_UM
     )
     assert found is None
 
