@@ -21,8 +21,8 @@ from scipy.optimize import least_squares, linear_sum_assignment
 
 from fociscope.imager import Imager
 from fociscope.localization import EmitterResponse, Locator
-from fociscope.localization._fit import fit_emitters
-from fociscope.localization._search import first_noise
+from fociscope.localization._fit import Observation, fit_emitters
+from fociscope.localization._noise import first_noise
 
 FRAME_PX = (51, 51)
 LATERAL_UM, AXIAL_UM = 55.0, 50.0
@@ -139,8 +139,9 @@ def times(captures: int) -> tuple[float, float, float]:
         capture = capture / unit
         start = places + rng.normal(0, 15, places.shape)
         start[:, 2] = start[:, 2].clip(40, 960)
-        noise = first_noise(capture, used, response, 0.002)
-        first = fit_emitters(response, capture, used, noise, start, steps=0)
+        noise = first_noise(capture, used, FRAME_PX, 0.002)
+        seen = Observation(response, capture, used, noise)
+        first = fit_emitters(seen, start, steps=0)
         weight = np.sqrt(first.weights.diagonal)
 
         def unpacked(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -164,7 +165,7 @@ def times(captures: int) -> tuple[float, float, float]:
         p0 = np.clip(p0, low + 1e-9, high)
         options = {"bounds": (low, high), "x_scale": "jac", "ftol": 1e-6}
         runs: list[Callable[[], object]] = [
-            lambda c=capture, n=noise, s=start: fit_emitters(response, c, used, n, s),
+            lambda one=seen, s=start: fit_emitters(one, s),
             lambda p=p0, r=residual, o=options: least_squares(r, p, **o),
             lambda p=p0, r=residual, j=slopes, o=options: least_squares(r, p, jac=j, **o),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,14 @@ from fociscope.cli.reconstruct_options import (
     WatchOption,
 )
 
+
+class Background(StrEnum):
+    """Light beside the emitters."""
+
+    even = "even"
+    smooth = "smooth"
+
+
 MostOption = Annotated[int, typer.Option(min=1, max=1000, help="Emitters per capture at most.")]
 ModelErrorOption = Annotated[
     float | None,
@@ -41,6 +50,13 @@ ModelErrorOption = Annotated[
     ),
 ]
 
+BackgroundOption = Annotated[
+    Background,
+    typer.Option(
+        help="Light beside the emitters: even over each sensor, or smooth, of tissue that glows "
+        "unevenly around few cells (some seconds a capture).",
+    ),
+]
 JointOption = Annotated[
     bool,
     typer.Option(
@@ -86,6 +102,7 @@ def locate(
     pages: PagesOption = Pages.auto,
     most: MostOption = 60,
     model_error: ModelErrorOption = None,
+    background: BackgroundOption = Background.even,
     joint: JointOption = False,
     track: TrackOption = False,
     most_speed: MostSpeedOption = 0.0,
@@ -114,6 +131,7 @@ def locate(
         pages=pages.value,
         most=most,
         model_error=model_error,
+        background=background.value,
         joint=joint,
         track=track,
         most_speed_um=most_speed,

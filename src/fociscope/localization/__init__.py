@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fociscope._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from fociscope.localization._fit import NoiseModel as NoiseModel
+    from fociscope.localization._noise import NoiseModel as NoiseModel
     from fociscope.localization._response import EmitterResponse as EmitterResponse
     from fociscope.localization.emitters import Emitters as Emitters
     from fociscope.localization.locator import Locator as Locator
@@ -19,7 +19,7 @@ _HOME = {
     "EmitterResponse": "fociscope.localization._response",
     "Emitters": "fociscope.localization.emitters",
     "Locator": "fociscope.localization.locator",
-    "NoiseModel": "fociscope.localization._fit",
+    "NoiseModel": "fociscope.localization._noise",
     "link_emitters": "fociscope.localization.tracks",
     "locate_captures": "fociscope.localization.locator",
 }

@@ -16,6 +16,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from fociscope.localization._response import EmitterResponse
+from fociscope.localization._weights import Weights
 from fociscope.typing import Float32Array, Float64Array
 
 Complex64Array = NDArray[np.complex64]
@@ -67,8 +68,14 @@ class FilterBank:
         rows = scipy.fft.ifft(spectra, axis=-2)[..., :height, :]
         return np.asarray(scipy.fft.irfft(rows, n=self._shape[1], axis=-1)[..., :width])
 
-    def prepare(self, weight: Float64Array) -> None:
-        """Take the weights (pixel,) that hold for the rounds to come."""
+    def prepare(self, weight: Float64Array, beside: Weights | None = None) -> None:
+        """Take the weights that hold for the rounds to come.
+
+        Args:
+            weight: (pixel,) those of the pixels' own errors.
+            beside: Weights that hold common errors, too; what these leave of an emitter in the
+                middle of the frame, they are taken to leave everywhere.
+        """
         height, width = self.response.frame_px
         self._weight = weight.reshape(-1, height, width)
         self._total = np.maximum(self._weight.sum((-2, -1)), 1e-300)
@@ -76,6 +83,22 @@ class FilterBank:
         transformed = scipy.fft.rfft2(self._weight.astype(np.float32), s=self._shape)
         own = self._inverse((self._h2 * transformed).sum(1))
         self._energy = own - (self._wh**2 / self._total[:, None, None]).sum(1)
+        if beside is not None:
+            self._energy *= self._left_by(beside)[:, None, None]
+
+    def _left_by(self, weights: Weights) -> Float32Array:
+        """Return (depth,): the share of an emitter's information that common errors leave."""
+        height, width = self.response.frame_px
+        pitch_y, pitch_x = self.response.imager.pitch_um
+        middle = (width // 2) * pitch_x, (height // 2) * pitch_y
+        images = self.response(np.array([[*middle, depth] for depth in self.depth_um]))[0]
+        parts = images.reshape(len(images), -1, height * width).astype(np.float64)
+        own = weights.diagonal.reshape(parts.shape[1:])
+        mean = (parts * own).sum(-1) / np.maximum(own.sum(-1), 1e-300)
+        parts = (parts - mean[:, :, None]).reshape(len(images), -1)
+        alone = (parts**2) @ weights.diagonal
+        left = np.array([weights.squared(part) for part in parts])
+        return np.asarray(np.clip(left / np.maximum(alone, 1e-300), 1e-3, 1.0), np.float32)
 
     def rise(
         self, residual: Float64Array, *, signed: bool = False

@@ -3,23 +3,25 @@ r"""Maximum likelihood of emitters' places, depths and brightness, jointly, with
 A capture's mean is $m = b_s + \sum_e a_e h(x_e, y_e, z_e)$, with one background $b_s$ per sensor.
 Its noise is normal, of the variance $v = v_0 + v_1 m + (\epsilon m)^2$: noise in the dark, shot
 noise, and what the imager's description is wrong by at each pixel for itself. What a measured
-response is wrong by at like angles is common to pixels (`ResponseError`). Steps are Gauss-Newton's
-with Levenberg's and Marquardt's damping; the inverse of the last normal matrix is the covariance
-(Fisher information).
+response is wrong by at like angles, and a background that varies smoothly, are common to pixels
+(`CommonError`). Steps are Gauss-Newton's with Levenberg's and Marquardt's damping; the inverse of
+the last normal matrix is the covariance (Fisher information).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 
+from fociscope.localization._noise import NoiseModel
 from fociscope.localization._response import EmitterResponse
-from fociscope.localization._weights import ResponseError, Weights
+from fociscope.localization._weights import CommonError, Weights
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 
-__all__ = ["EmitterFit", "NoiseModel", "fit_emitters", "kept_short", "within"]
+__all__ = ["EmitterFit", "Observation", "fit_emitters", "kept_short", "within"]
 
 #: The longest step of a place, in um, and of a depth, as a share of the distance to a sensor.
 LONGEST_UM, LONGEST_SHARE = 60.0, 0.4
@@ -37,52 +39,30 @@ LEAST_EIGENVALUE = 1e-7
 
 
 @dataclass(frozen=True)
-class NoiseModel:
-    r"""Variance of a pixel by its mean, in the units of the captures.
-
-    $$ v(m) = v_0 + v_1 (m + d) + \epsilon^2 (m^2 + d^2) $$
+class Observation:
+    """A capture, and what is known of its pixels.
 
     Attributes:
-        floor: (sensor,) variance in the dark.
-        per_light: (sensor,) variance per unit of light: shot noise.
-        model_error: Standard deviation of the imager's error, as a share of the light.
-        subtracted: (pixel,) light that was subtracted as dark, $d$, whose noise has stayed; None
-            for none.
-
-    Examples:
-        >>> import numpy as np
-        >>> from fociscope.localization import NoiseModel
-        >>> noise = NoiseModel(np.array([4.0]), np.array([1.0]), 0.0)
-        >>> noise.variance(np.array([0.0, 12.0]))
-        array([ 4., 16.])
+        response: Response of the pixels to emitters.
+        capture: (pixel,) light, sensor by sensor.
+        used: (pixel,) whether a pixel counts.
+        noise: Variance by light.
+        error: Errors that pixels share; None for none.
     """
 
-    floor: Float64Array
-    per_light: Float64Array
-    model_error: float
-    subtracted: Float64Array | None = None
+    response: EmitterResponse
+    capture: Float64Array
+    used: BoolArray
+    noise: NoiseModel
+    error: CommonError | None = None
 
-    def variance(self, light: Float64Array) -> Float64Array:
-        """Return (pixel,): the variance of pixels of a mean `light` above the background."""
-        light = np.maximum(light, 0).reshape(len(self.floor), -1)
-        dark = np.zeros_like(light)
-        if self.subtracted is not None:
-            dark = np.maximum(self.subtracted, 0).reshape(light.shape)
-        variance = self.floor[:, None] + self.per_light[:, None] * (light + dark)
-        return np.asarray((variance + self.model_error**2 * (light**2 + dark**2)).ravel())
+    def with_(self, **changes: Any) -> Observation:
+        """Return the observation with other attributes."""
+        return replace(self, **changes)
 
-    def scaled(self, factor: float) -> NoiseModel:
-        """Return the noise of captures that are multiplied by `factor`."""
-        return NoiseModel(
-            self.floor * factor**2,
-            self.per_light * factor,
-            self.model_error,
-            None if self.subtracted is None else self.subtracted * factor,
-        )
-
-    def of_mean(self, frames: int) -> NoiseModel:
-        """Return the noise of the mean of some frames; the imager's error stays."""
-        return replace(self, floor=self.floor / frames, per_light=self.per_light / frames)
+    def weights(self, light: Float64Array, common: Float64Array | None = None) -> Weights:
+        """Return the weights of pixels of a mean `light`, and (sensor, pixel, column) in common."""
+        return Weights.of(np.where(self.used, 1 / self.noise.variance(light), 0.0), common)
 
 
 @dataclass
@@ -165,54 +145,59 @@ class EmitterFit:
 
 
 def fit_emitters(
-    response: EmitterResponse,
-    capture: Float64Array,
-    used: BoolArray,
-    noise: NoiseModel,
+    seen: Observation,
     place_um: Float64Array,
     *,
     weights: Weights | None = None,
     steps: int = 30,
-    error: ResponseError | None = None,
+    held: bool = False,
 ) -> EmitterFit:
-    """Fit emitters from the given places.
+    """Fit emitters from the given places; the weights follow the fit's own mean.
 
     Args:
-        response: Response of the pixels.
-        capture: (pixel,) light, sensor by sensor.
-        used: (pixel,) whether a pixel counts.
-        noise: Variance by light; the weights follow the fit's own mean.
+        seen: The capture.
         place_um: (emitter, 3) places to begin with.
         weights: Weights to begin with; by the capture without them.
         steps: Steps at most.
-        error: Errors that pixels share; None for none.
+        held: Whether the weights stay as they are.
     """
-    fit = _solved_light(response, capture, used, noise, place_um, weights)
+    fit = _solved_light(seen, place_um, weights)
+    if held and weights is not None:
+        return _stepped_often(seen, fit, steps, 0)
     if len(place_um) == 0:
-        return fit
+        return fit if seen.error is None else _solved_light(seen, place_um, _weights(seen, fit))
+    return _stepped_often(seen, fit, steps, REWEIGHTED)
+
+
+def _stepped_often(seen: Observation, fit: EmitterFit, steps: int, reweighted: int) -> EmitterFit:
+    """Return the fit after some steps, in the first of which the weights follow the mean."""
     damping = 1e-3
-    for step in range(steps):
-        fit = _reweighted(fit, used, noise, capture, error) if step < REWEIGHTED else fit
+    for step in range(steps if len(fit.light) else 0):
+        if step < reweighted:
+            fit.weights = _weights(seen, fit)
+            fit.cost = _cost(seen.capture, fit)
         before = fit.cost
-        fit, damping, moved = _stepped(response, capture, fit, damping)
+        fit, damping, moved = _stepped(seen, fit, damping)
         if not moved or before - fit.cost < REST:
             break
     return fit
 
 
-def _solved_light(
-    response: EmitterResponse,
-    capture: Float64Array,
-    used: BoolArray,
-    noise: NoiseModel,
-    place_um: Float64Array,
-    weights: Weights | None,
-) -> EmitterFit:
+def _weights(seen: Observation, fit: EmitterFit) -> Weights:
+    """Return the weights that a fit's own mean implies."""
+    common = None
+    if seen.error is not None:
+        common = seen.error.common(fit.place_um, fit.light, fit.images)
+    return seen.weights(fit.mean, common)
+
+
+def _solved_light(seen: Observation, place_um: Float64Array, weights: Weights | None) -> EmitterFit:
     """Return the fit of light and background at fixed places; light is not negative."""
+    response, capture = seen.response, seen.capture
     sensors, count = response.imager.sensors, len(place_um)
     if weights is None:
-        low = np.repeat(_low(capture, used, sensors), response.pixels // sensors)
-        weights = Weights.of(np.where(used, 1 / noise.variance(capture - low), 0.0))
+        low = np.repeat(_low(capture, seen.used, sensors), response.pixels // sensors)
+        weights = seen.weights(capture - low)
     images, gradients = response(place_um)
     zeros = np.zeros(response.pixels)
     fit = EmitterFit(
@@ -242,26 +227,10 @@ def _cost(capture: Float64Array, fit: EmitterFit) -> float:
     return 0.5 * fit.weights.squared(fit.residual(capture))
 
 
-def _reweighted(
-    fit: EmitterFit,
-    used: BoolArray,
-    noise: NoiseModel,
-    capture: Float64Array,
-    error: ResponseError | None,
-) -> EmitterFit:
-    """Return the fit with the weights that its own mean implies."""
-    common = None if error is None else error.common(fit.place_um, fit.light, fit.images)
-    fit.weights = Weights.of(np.where(used, 1 / noise.variance(fit.mean), 0.0), common)
-    fit.cost = _cost(capture, fit)
-    return fit
-
-
-def _stepped(
-    response: EmitterResponse, capture: Float64Array, fit: EmitterFit, damping: float
-) -> tuple[EmitterFit, float, bool]:
+def _stepped(seen: Observation, fit: EmitterFit, damping: float) -> tuple[EmitterFit, float, bool]:
     """Return the fit after one step that lowers the cost, the damping, and whether there is one."""
     count = len(fit.light)
-    normal, right = fit.weights.normal_equations(fit.design(), fit.residual(capture))
+    normal, right = fit.weights.normal_equations(fit.design(), fit.residual(seen.capture))
     scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
     scaled, target = normal / np.outer(scale, scale), right / scale
     for _ in range(DAMPINGS):
@@ -272,12 +241,12 @@ def _stepped(
             damping *= 6
             continue
         by_um, by_light = delta[: 3 * count].reshape(count, 3), delta[3 * count : 4 * count]
-        place, light = _moved(response, fit, by_um, by_light)
-        images, gradients = response(place)
+        place, light = _moved(seen.response, fit, by_um, by_light)
+        images, gradients = seen.response(place)
         background = fit.background + delta[4 * count :]
         mean = _mean(light, images)
         tried = EmitterFit(place, light, background, mean, fit.weights, 0.0, images, gradients)
-        tried.cost = _cost(capture, tried)
+        tried.cost = _cost(seen.capture, tried)
         if tried.cost < fit.cost:
             return tried, max(damping / 8, 1e-9), True
         damping *= 6

@@ -18,7 +18,8 @@ import numpy as np
 import scipy.linalg
 
 from fociscope.localization._detect import FilterBank
-from fociscope.localization._fit import EmitterFit, NoiseModel, kept_short
+from fociscope.localization._fit import EmitterFit, kept_short
+from fociscope.localization._noise import NoiseModel
 from fociscope.localization._response import EmitterResponse
 from fociscope.localization._weights import Weights
 from fociscope.typing import BoolArray, Float32Array, Float64Array, Int64Array

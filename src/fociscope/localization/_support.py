@@ -10,10 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fociscope.localization._fit import EmitterFit, NoiseModel, fit_emitters, within
+from fociscope.localization._fit import EmitterFit, Observation, fit_emitters, within
 from fociscope.localization._response import EmitterResponse
-from fociscope.localization._weights import ResponseError
-from fociscope.typing import BoolArray, Float64Array
+from fociscope.typing import Float64Array
 
 __all__ = ["not_of_one_pixel", "supported"]
 
@@ -28,54 +27,40 @@ ROUNDS = 3
 
 
 def not_of_one_pixel(
-    response: EmitterResponse,
-    capture: Float64Array,
-    used: BoolArray,
-    noise: NoiseModel,
-    fit: EmitterFit,
-    least: float,
-) -> tuple[EmitterFit, BoolArray]:
-    """Return the fit without emitters that a single pixel makes, and pixels without that one.
+    seen: Observation, fit: EmitterFit, least: float
+) -> tuple[EmitterFit, Observation]:
+    """Return the fit without emitters that a single pixel makes, and a capture without that one.
 
     An emitter close to a sensor lights one pixel above all, and its neighbours a little; a hot
     pixel does not. Without the pixel, such an emitter no longer explains enough.
     """
     while True:
         for e in range(len(fit.light)):
-            seen = np.where(used, fit.images[e] ** 2 * fit.weights.diagonal, 0.0)
-            pixel = int(seen.argmax())
-            if seen[pixel] < ONE_PIXEL * seen.sum():
+            information = np.where(seen.used, fit.images[e] ** 2 * fit.weights.diagonal, 0.0)
+            pixel = int(information.argmax())
+            if information[pixel] < ONE_PIXEL * information.sum():
                 continue
-            others = used.copy()
-            others[pixel] = False
-            with_it = fit_emitters(response, capture, others, noise, fit.place_um, steps=TRIAL)
+            used = seen.used.copy()
+            used[pixel] = False
+            others = seen.with_(used=used)
+            with_it = fit_emitters(others, fit.place_um, steps=TRIAL)
             places = np.delete(fit.place_um, e, axis=0)
-            without = fit_emitters(response, capture, others, noise, places, steps=TRIAL)
+            without = fit_emitters(others, places, steps=TRIAL)
             if with_it.log_likelihood - without.log_likelihood < least:
-                fit, used = without, others
+                fit, seen = without, others
                 break
         else:
-            return fit, used
+            return fit, seen
 
 
-def supported(
-    response: EmitterResponse,
-    capture: Float64Array,
-    used: BoolArray,
-    noise: NoiseModel,
-    fit: EmitterFit,
-    least: float,
-    error: ResponseError,
-) -> EmitterFit:
+def supported(seen: Observation, fit: EmitterFit, least: float) -> EmitterFit:
     """Return the emitters that stay when pixels share errors, beginning with too many.
 
     The weakest go one by one; then each is tried as two.
     """
 
     def fitted(places: Float64Array, steps: int = TRIAL) -> EmitterFit:
-        return fit_emitters(
-            response, capture, used, noise, places, weights=fit.weights, steps=steps, error=error
-        )
+        return fit_emitters(seen, places, weights=fit.weights, steps=steps)
 
     def worth(fit: EmitterFit) -> float:
         return fit.log_likelihood - least * len(fit.light)
@@ -88,7 +73,7 @@ def supported(
             if worth(next_best) < worth(best):
                 break
             best = next_best
-        split = max(map(fitted, _split(best, response)), key=worth, default=best)
+        split = max(map(fitted, _split(best, seen.response)), key=worth, default=best)
         if worth(split) <= worth(best):
             break
         best = split

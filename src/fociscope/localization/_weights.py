@@ -23,7 +23,7 @@ import scipy.linalg
 from fociscope.imager import Imager
 from fociscope.typing import Float32Array, Float64Array
 
-__all__ = ["ResponseError", "Weights"]
+__all__ = ["CommonError", "ResponseError", "Together", "Weights"]
 
 #: Added to the directions' own correlations, which are close to singular.
 JITTER = 1e-6
@@ -35,7 +35,7 @@ class Weights:
 
     Attributes:
         diagonal: (pixel,) 1 / variance of a pixel's own error; 0 where it is not used.
-        factor: (pixel, column) what the common errors take from it; None without any.
+        factor: (sensor, pixel, column) what the common errors take from it; None without any.
         log_det: Logarithm of the determinant of the covariance of the pixels in use.
     """
 
@@ -45,27 +45,41 @@ class Weights:
 
     @classmethod
     def of(cls, diagonal: Float64Array, common: Float64Array | None = None) -> Weights:
-        """Return the weights for weights of the pixels' own errors, and (pixel, column) common."""
+        """Return the weights of pixels.
+
+        Args:
+            diagonal: (pixel,) weights of the pixels' own errors.
+            common: (sensor, pixel, column) common errors; None for none.
+        """
         log_det = -float(np.log(diagonal[diagonal > 0]).sum())
-        if common is None or common.shape[1] == 0:
+        if common is None or common.shape[-1] == 0:
             return cls(diagonal, None, log_det)
-        weighted = diagonal[:, None] * common
-        inner = scipy.linalg.cholesky(np.eye(common.shape[1]) + common.T @ weighted, lower=True)
-        factor = scipy.linalg.solve_triangular(inner, weighted.T, lower=True).T
-        return cls(diagonal, factor, log_det + 2 * float(np.log(np.diag(inner)).sum()))
+        weights = diagonal.reshape(len(common), -1)
+        factor = np.empty_like(common)
+        for errors, weight, out in zip(common, weights, factor, strict=True):
+            weighted = weight[:, None] * errors
+            inner = scipy.linalg.cholesky(
+                np.eye(errors.shape[1]) + errors.T @ weighted, lower=True, overwrite_a=True
+            )
+            out[:] = scipy.linalg.solve_triangular(inner, weighted.T, lower=True).T
+            log_det += 2 * float(np.log(np.diag(inner)).sum())
+        return cls(diagonal, factor, log_det)
 
     def applied(self, pixels: Float64Array) -> Float64Array:
         """Return (pixel,): the weights times an image."""
         weighted = self.diagonal * pixels
         if self.factor is not None:
-            weighted = weighted - self.factor @ (self.factor.T @ pixels)
+            images = pixels.reshape(len(self.factor), -1, 1)
+            common = self.factor @ (self.factor.swapaxes(1, 2) @ images)
+            weighted = weighted - common.reshape(-1)
         return np.asarray(weighted)
 
     def squared(self, pixels: Float64Array) -> float:
         """Return the weighted sum of squares of an image."""
         total = float(self.diagonal @ pixels**2)
         if self.factor is not None:
-            total -= float(((self.factor.T @ pixels) ** 2).sum())
+            images = pixels.reshape(len(self.factor), -1, 1)
+            total -= float(((self.factor.swapaxes(1, 2) @ images) ** 2).sum())
         return total
 
     def gram(self, rows: Float32Array | Float64Array) -> Float64Array:
@@ -83,11 +97,44 @@ class Weights:
             # Of one matrix: half the products.
             return np.asarray(rooted @ rooted.T, np.float64), np.asarray(right, np.float64)
         exact = rows.astype(np.float64)
-        common = exact @ self.factor
-        return (exact * self.diagonal) @ exact.T - common @ common.T, exact @ self.applied(pixels)
+        normal = (exact * self.diagonal) @ exact.T
+        parts = exact.reshape(len(exact), len(self.factor), -1).swapaxes(0, 1)
+        for common in parts @ self.factor:
+            normal -= common @ common.T
+        return normal, exact @ self.applied(pixels)
 
 
-class ResponseError:
+class CommonError:
+    """Errors that pixels share."""
+
+    def common(
+        self, place_um: Float64Array, light: Float64Array, images: Float32Array
+    ) -> Float64Array:
+        """Return (sensor, pixel, column): what a standard deviation of each is on the pixels.
+
+        Args:
+            place_um: (emitter, 3) x, y, depth.
+            light: (emitter,) light.
+            images: (emitter, pixel) images of unit light, sensor by sensor.
+        """
+        raise NotImplementedError
+
+
+class Together(CommonError):
+    """Errors of several kinds."""
+
+    def __init__(self, *parts: CommonError) -> None:
+        """Take the kinds."""
+        self._parts = parts
+
+    def common(
+        self, place_um: Float64Array, light: Float64Array, images: Float32Array
+    ) -> Float64Array:
+        """Return (sensor, pixel, column) of all kinds."""
+        return np.concatenate([p.common(place_um, light, images) for p in self._parts], axis=-1)
+
+
+class ResponseError(CommonError):
     """The errors of a measured response, alike where an emitter lights pixels at like angles."""
 
     def __init__(self, imager: Imager, frame_px: tuple[int, int]) -> None:
@@ -104,16 +151,10 @@ class ResponseError:
     def common(
         self, place_um: Float64Array, light: Float64Array, images: Float32Array
     ) -> Float64Array:
-        """Return (pixel, column): the common errors of the light of emitters.
-
-        Args:
-            place_um: (emitter, 3) x, y, depth.
-            light: (emitter,) light.
-            images: (emitter, pixel) images of unit light, sensor by sensor.
-        """
+        """Return (sensor, pixel, column): the common errors of the light of emitters."""
         sensors, pixels = self._imager.sensors, len(self._pixels_um)
         columns = len(self._directions)
-        out = np.zeros((sensors, pixels, len(light), sensors, columns))
+        out = np.zeros((sensors, pixels, len(light), columns))
         for s in range(sensors):
             shift = np.array(self._imager.registration.shift_um if s else (0.0, 0.0))
             depth = self._imager.gap_um - place_um[:, 2] if s else place_um[:, 2]
@@ -123,8 +164,8 @@ class ResponseError:
                 ray /= np.linalg.norm(ray, axis=1, keepdims=True)
                 functions = _alike(ray, self._directions, self._width) @ self._inverse
                 error = self.share * light[e] * images[e].reshape(sensors, pixels)[s]
-                out[s, :, e, s] = error[:, None] * functions
-        return out.reshape(sensors * pixels, -1)
+                out[s, :, e] = error[:, None] * functions
+        return out.reshape(sensors, pixels, len(light) * columns)
 
 
 def _alike(one: Float64Array, other: Float64Array, width: float) -> Float64Array:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 
 from fociscope.arrays import ArrayLike, as_tensor, without_autocast
-from fociscope.errors import CaptureError, ImagerError
+from fociscope.errors import CaptureError, FociscopeError, ImagerError
 from fociscope.imager import Imager
+from fociscope.localization._background import SmoothBackground
 from fociscope.localization._detect import FilterBank
-from fociscope.localization._fit import EmitterFit, NoiseModel
+from fociscope.localization._fit import EmitterFit
 from fociscope.localization._joint import JointFit, components, search_jointly
+from fociscope.localization._noise import NoiseModel, noise_of_pixels
 from fociscope.localization._response import EmitterResponse
-from fociscope.localization._search import noise_of_pixels, penalty, search
+from fociscope.localization._search import penalty, search
 from fociscope.localization._weights import ResponseError
 from fociscope.localization.emitters import COLUMNS, Emitters
 from fociscope.typing import BoolArray, Float64Array, Progress
 
-__all__ = ["MODEL_ERROR", "MOST_EMITTERS", "Locator", "locate_captures"]
+__all__ = ["MODEL_ERROR", "MOST_EMITTERS", "Background", "Locator", "locate_captures"]
+
+#: Light beside the emitters.
+Background = Literal["even", "smooth"]
 
 #: Standard deviation of an imager's description, as a share of the light.
 MODEL_ERROR = 0.002
@@ -70,6 +76,7 @@ class Locator:
         model_error: float | None = None,
         most: int = MOST_EMITTERS,
         noise: NoiseModel | None = None,
+        background: Background = "even",
     ) -> None:
         """Prepare for captures of an imager.
 
@@ -82,10 +89,13 @@ class Locator:
                 is the PSF's, `response_error`.
             most: Emitters per capture at most.
             noise: Variance by light; None to find it in each capture.
+            background: `even` over each sensor, or `smooth`, which is found beside the emitters: a
+                Gaussian process of the capture's own size and scale.
 
         Raises:
             ImagerError: If the frame is too large, or a number is out
                 of its range.
+            FociscopeError: If the background is neither of both.
         """
         model_error = default_model_error(imager) if model_error is None else model_error
         if not 0 <= model_error < 1:
@@ -96,6 +106,9 @@ class Locator:
         self._response = EmitterResponse(imager, frame_px)
         self._bank = FilterBank(self._response)
         self._error = ResponseError(imager, frame_px) if imager.psf.response_error[0] else None
+        if background not in get_args(Background):
+            raise FociscopeError(f"background must be even or smooth; got {background!r}")
+        self._background = SmoothBackground(imager, frame_px) if background == "smooth" else None
         self._model_error, self._most, self._noise = model_error, most, noise
 
     @property
@@ -269,7 +282,6 @@ class Locator:
     ) -> tuple[EmitterFit, NoiseModel]:
         """Return the emitters of one capture (pixel,) and its noise."""
         return search(
-            self._response,
             self._bank,
             capture,
             used,
@@ -278,6 +290,7 @@ class Locator:
             most=self._most,
             error=self._error,
             subtracted=dark,
+            background=self._background,
         )
 
     def _responding(self) -> BoolArray:
@@ -314,7 +327,8 @@ class Locator:
         )
         pixels = int((fit.weights.diagonal > 0).sum())
         misfit = float(np.sqrt(fit.weights.squared(fit.residual(capture / unit)) / pixels))
-        return self._table(fit, unit, penalty(int(used.sum())), misfit)
+        least = penalty(int(used.sum()), beside=self._background is not None)
+        return self._table(fit, unit, least, misfit)
 
     def _table(self, fit: EmitterFit, unit: float, least: float, misfit: float) -> Emitters:
         """Return the fit as a table, brightness as the light that lands on sensor A."""
@@ -348,6 +362,7 @@ def locate_captures(
     bad_pixels: BoolArray | None = None,
     model_error: float | None = None,
     most: int = MOST_EMITTERS,
+    background: Background = "even",
     progress: Progress | None = None,
 ) -> Emitters:
     """Return the point emitters of captures in memory.
@@ -359,6 +374,8 @@ def locate_captures(
         model_error: Standard deviation of what the imager's description is wrong by at each pixel,
             as a share of the light; None for the unevenness of its pixels, and at least 0.002.
         most: Emitters per capture at most.
+        background: `even` over each sensor, or `smooth`: tissue that glows unevenly around few
+            cells.
         progress: Function called with the number of captures done and their total.
 
     Returns:
@@ -381,5 +398,7 @@ def locate_captures(
         350.0
     """
     height, width = np.shape(captures)[-2:] if np.ndim(captures) >= 2 else (1, 1)
-    locator = Locator(imager, (height, width), model_error=model_error, most=most)
+    locator = Locator(
+        imager, (height, width), model_error=model_error, most=most, background=background
+    )
     return locator.locate(captures, bad_pixels=bad_pixels, progress=progress)

@@ -261,5 +261,5 @@ def _unexplained(emitters: Emitters, title: str) -> CaptureError:
     return CaptureError(
         f"{printable(title)}: emitters do not explain the light: {len(emitters)} of them leave "
         f"{misfit:.1f} times the noise (at most {LARGEST_MISFIT:g} are expected); {ADVICE}",
-        fields=("imager", "model_error"),
+        fields=("background", "imager", "model_error"),
     )

@@ -10,7 +10,7 @@ from fociscope.errors import FociscopeError, FociscopeWarning
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.imager.geometry import Imager
 from fociscope.localization import Emitters
-from fociscope.localization.locator import MOST_EMITTERS
+from fociscope.localization.locator import MOST_EMITTERS, Background
 from fociscope.localization.tracks import MOST_GAP
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.results.emitters import load_emitters
@@ -51,6 +51,9 @@ class LocateOptions:
     model_error: float | None = None
     """Standard deviation of what the imager's description is wrong by at each pixel, as a share of
     the light; None for the unevenness of its pixels, `camera.prnu`, and at least 0.002."""
+    background: Background = "even"
+    """Light beside the emitters: `even` over each sensor, or `smooth`, of tissue that glows
+    unevenly around few cells."""
     joint: bool = False
     """Whether emitters stand still, so that all captures are fitted together: one place for each,
     and its brightness in every capture."""
@@ -80,6 +83,12 @@ class LocateOptions:
                 "emitters that stand still are fitted to all captures at once; leave out tracks "
                 "and the scheduler, or the joint fit",
                 fields=("joint", "track" if self.track else "scheduler"),
+            )
+        if self.joint and self.background != "even":
+            raise FociscopeError(
+                "emitters that stand still are fitted beside even light; leave out the smooth "
+                "background, or the joint fit",
+                fields=("background", "joint"),
             )
         if not self.track and (self.most_speed_um != 0 or self.most_gap != MOST_GAP):
             raise FociscopeError(

@@ -42,8 +42,9 @@ __all__ = ["ADVICE", "Locating", "locate_part", "located_imager", "rendered"]
 RENDERED_STEP_UM, SPOT_PX = 50.0, 0.6
 #: Of captures that emitters do not explain.
 ADVICE = (
-    "dense tissue is for fociscope.reconstruct; if there are but a few emitters, the imager's "
-    "description does not fit, or a larger model error is to be stated"
+    "dense tissue is for fociscope.reconstruct; if there are but a few emitters, the light beside "
+    "them varies (a smooth background is to be asked for), the imager's description does not fit, "
+    "or a larger model error is to be stated"
 )
 
 
@@ -94,7 +95,11 @@ class Locating:
         if options.track:
             require_laptrack()  # before the work
         self._locator = Locator(
-            self.imager, self.imager.frame_px, model_error=options.model_error, most=options.most
+            self.imager,
+            self.imager.frame_px,
+            model_error=options.model_error,
+            most=options.most,
+            background=options.background,
         )
 
     @property
@@ -108,6 +113,7 @@ class Locating:
             "model error": f"{self._locator.model_error:g}",
             "preparation": self.options.preparation.model_dump_json(),
             **({"joint": "true"} if self.options.joint else {}),
+            **({"background": "smooth"} if self.options.background == "smooth" else {}),
             "version": f"fociscope {versions()['fociscope']}",
         }
 
@@ -207,6 +213,7 @@ class Locating:
             "imager": self.imager.model_dump(mode="json", exclude_none=True),
             "most": self.options.most,
             "model_error": self._locator.model_error,
+            "background": self.options.background,
             "joint": self.options.joint,
             **self.linked(folder),
             **versions(),
@@ -224,7 +231,7 @@ class Locating:
             f"emitters do not explain {odd} of {frames} captures: {', '.join(named)}{more}; "
             f"{ADVICE}"
         )
-        return (FociscopeWarning(text, fields=("imager", "model_error")),)
+        return (FociscopeWarning(text, fields=("background", "imager", "model_error")),)
 
 
 def locate_part(
@@ -237,7 +244,9 @@ def locate_part(
 ) -> Emitters:
     """Run on a worker: locate the emitters of a part."""
     # Without what this process alone reads; kernels are kept from part to part.
-    plain = LocateOptions(most=options.most, model_error=options.model_error)
+    plain = LocateOptions(
+        most=options.most, model_error=options.model_error, background=options.background
+    )
     return Locating(imager, plain, correction).part(captures, first, names)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import block_diag
 
 from fociscope.imager import AngularResponsePsf, Imager
 from fociscope.localization import EmitterResponse, Locator, NoiseModel
-from fociscope.localization._fit import fit_emitters
+from fociscope.localization._fit import Observation, fit_emitters
 from fociscope.localization._weights import ResponseError, Weights
 from fociscope.reconstruction import ChipCorrection
 
@@ -76,9 +77,9 @@ def test_kernels_of_oblong_pixels_are_the_imagers_own_response() -> None:
 
 def test_weights_of_common_errors_are_the_inverse_of_their_covariance() -> None:
     rng = np.random.default_rng(0)
-    own, common = rng.uniform(0.5, 2, 30), rng.normal(size=(30, 4))
+    own, common = rng.uniform(0.5, 2, 30), rng.normal(size=(2, 15, 4))
     weights = Weights.of(1 / own, common)
-    covariance = np.diag(own) + common @ common.T
+    covariance = np.diag(own) + block_diag(*(common @ common.swapaxes(1, 2)))
     rows, image = rng.normal(size=(3, 30)), rng.normal(size=30)
 
     assert weights.applied(image) == pytest.approx(np.linalg.solve(covariance, image))
@@ -91,7 +92,7 @@ def test_a_responses_errors_are_alike_by_the_angle_between_directions() -> None:
     imager = chip(RESPONSE, table_error=0.3, table_error_deg=15.0)
     place, images = np.array([[700.0, 20.0, 100.0]]), np.ones((1, 120), np.float32)
 
-    common = ResponseError(imager, FRAME_PX).common(place, np.array([2.0]), images)
+    (common,) = ResponseError(imager, FRAME_PX).common(place, np.array([2.0]), images)
 
     covariance = common @ common.T
     across = imager.pixel_centres_um().reshape(-1, 2) - [20.0, 700.0]
@@ -159,6 +160,6 @@ def test_emitters_at_one_place_do_not_end_a_fit() -> None:
     capture = 1e4 * response(places[:1])[0][0].astype(float)
     noise = NoiseModel(np.array([1e-6]), np.array([0.0]), 0.0)
 
-    fit = fit_emitters(response, capture, np.ones(120, bool), noise, places)
+    fit = fit_emitters(Observation(response, capture, np.ones(120, bool), noise), places)
 
     assert fit.mean == pytest.approx(capture, rel=0.02, abs=0.02 * capture.max())
