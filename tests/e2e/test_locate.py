@@ -51,6 +51,25 @@ def test_a_pair_becomes_a_table_in_3d(fociscope, beads, tmp_path: Path) -> None:
     assert "the reference imager is taken" in ran.err
 
 
+def test_a_bead_in_tissue_that_glows_unevenly(fociscope, beads, tmp_path: Path) -> None:
+    y, x = np.mgrid[: FRAME_PX[0], : FRAME_PX[1]]
+    glow = 20000 * np.exp(-((y - 10) ** 2 + (x - 25) ** 2) / 200)
+    for name, image in zip("ab", beads[0], strict=True):
+        tifffile.imwrite(tmp_path / f"{name}.tif", (image + glow).astype(np.float32))
+    captures = tmp_path / "a.tif", tmp_path / "b.tif"
+    even = fociscope("locate", *captures, "-o", tmp_path / "even", "--most", "4")
+    smooth = fociscope("locate", *captures, "-o", tmp_path / "out", "--background", "smooth")
+
+    assert even.code == 1
+    assert "a smooth background is to be asked for" in even.err
+    assert "--background" in even.err
+    assert smooth.code == 0, smooth.err
+    (bead,) = rows(tmp_path / "out" / "emitters.csv")
+    assert float(bead["depth_um"]) == pytest.approx(350, abs=10)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["background"] == "smooth"
+
+
 def test_pairs_and_imager_are_shown_before_the_work(fociscope, beads, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     for n, pair in enumerate(beads):

@@ -209,4 +209,4 @@ def _line(x: Float64Array, y: Float64Array, sure: Float64Array) -> tuple[float, 
 
 def _least(image: Float64Array) -> float:
     """Return a variance below which numbers are rounded."""
-    return max(1e-12 * float(np.max(np.abs(image))) ** 2, 1e-24)
+    return max(1e-12 * float(np.max(np.abs(image))) ** 2, 1e-17)
