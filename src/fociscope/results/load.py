@@ -8,6 +8,7 @@ What images do not hold (presence, deviations, flags) comes from `summary.json`,
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -338,9 +339,10 @@ def _frames(folder: Path, saved: SavedResult, lead: tuple[int, ...]) -> list[dic
             for one in saved.captures
         ]
     table = folder / "frames.csv"
-    if table.is_file():
+    is_stated = any(one.name == table.name for one in saved.files or ())
+    if is_stated or os.path.lexists(table):
         _check_files(folder, saved, [table.name])
-        rows = _table(table)
+        rows = _table(require_file(table))
         if len(rows) == count:
             return rows
     nothing = {"name": "", "time_s": None, "quality_flags": "", "residual": [None, None]}

@@ -12,7 +12,7 @@ import pytest
 
 import fociscope
 from fociscope.errors import FileFormatError, FociscopeError
-from fociscope.files.safe.records import write_record
+from fociscope.files.safe.records import read_record, write_record
 from fociscope.results import Reconstruction, load_result
 
 #: Depths in `summary.json` are rounded to 0.01 um, presences and residuals to 0.0001.
@@ -84,6 +84,33 @@ def test_images_of_another_result_are_refused(series, tmp_path: Path) -> None:
     del said["captures"][0]
     write_record(summary, said, overwrite=True)
     with pytest.raises(FileFormatError, match="12 planes, expected 2 x 4"):
+        load_result(tmp_path / "map")
+
+
+@pytest.mark.parametrize("name", ["probability.ome.tif", "intensity.ome.tif"])
+def test_an_image_in_which_a_bit_has_flipped_is_refused(series, tmp_path: Path, name: str) -> None:
+    series.save(tmp_path / "map")
+    content = bytearray((tmp_path / "map" / name).read_bytes())
+    content[-5] ^= 1
+    (tmp_path / "map" / name).write_bytes(content)
+    with pytest.raises(FileFormatError, match=rf"{name}: changed since it was written"):
+        load_result(tmp_path / "map")
+
+
+@pytest.mark.parametrize("instead", ["nothing", "folder", "link"])
+def test_a_series_without_its_table_is_refused(series, tmp_path: Path, instead: str) -> None:
+    series.save(tmp_path / "map", formats=("npz", "csv"))
+    summary, table = tmp_path / "map" / "summary.json", tmp_path / "map" / "frames.csv"
+    said = read_record(summary, "a summary")
+    del said["captures"]  # as of a series that was written part by part
+    write_record(summary, said, overwrite=True)
+    assert load_result(tmp_path / "map").names == series.names
+    table.rename(tmp_path / "elsewhere.csv")
+    if instead == "folder":
+        table.mkdir()
+    if instead == "link":
+        table.symlink_to(tmp_path / "elsewhere.csv")
+    with pytest.raises(FileFormatError, match=r"frames\.csv: (missing|changed|no plain file) since"):
         load_result(tmp_path / "map")
 
 
