@@ -105,10 +105,11 @@ def test_the_checksum_is_of_values_and_not_of_their_layout(tmp_path: Path) -> No
     assert read_record(path, WHAT) == {"b": [1.5, None], "a": {"z": "µ", "y": True}}
 
 
-def test_more_values_than_are_bounded_are_not_parsed(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(records, "MOST_VALUES", 100)
+@pytest.mark.parametrize("bound", ["MOST_VALUES", "MOST_CONTAINERS"])
+def test_more_values_than_are_bounded_are_not_parsed(tmp_path: Path, monkeypatch, bound) -> None:
+    monkeypatch.setattr(records, bound, 50)
     (tmp_path / "a.json").write_text('{"a": [' + "{}," * 99 + "{}]}")
-    with pytest.raises(FileFormatError, match="too large: 201 values, at most 100"):
+    with pytest.raises(FileFormatError, match="too large: 99 values in 102 lists and objects"):
         read_record(tmp_path / "a.json", WHAT)
 
 

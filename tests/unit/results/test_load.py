@@ -110,7 +110,8 @@ def test_a_series_without_its_table_is_refused(series, tmp_path: Path, instead: 
         table.mkdir()
     if instead == "link":
         table.symlink_to(tmp_path / "elsewhere.csv")
-    with pytest.raises(FileFormatError, match=r"frames\.csv: (missing|changed|no plain file) since"):
+    why = "(missing|changed|no plain file)"
+    with pytest.raises(FileFormatError, match=rf"frames\.csv: {why} since"):
         load_result(tmp_path / "map")
 
 

@@ -29,9 +29,10 @@ __all__ = [
 #: Key of a record's own checksum: the SHA-256 of its other entries as JSON, sorted by their keys
 #: and without spaces.
 CHECKSUM = "record_sha256"
-LARGEST_RECORD_BYTES = 64 * 2**20
-#: Commas and opening brackets of a record, about as many as it has values.
-MOST_VALUES = 2_000_000
+#: An imager's measured kernels, which a summary repeats, take most of the largest ones.
+LARGEST_RECORD_BYTES = 128 * 2**20
+#: Lists and objects in a record, and values, about as many as it has commas.
+MOST_CONTAINERS, MOST_VALUES = 1_000_000, 10_000_000
 #: Characters of a reason in a message; a record with many damaged values has a longer one.
 LONGEST_REASON = 300
 
@@ -192,9 +193,12 @@ def _bounded(path: Path, most_bytes: int) -> bytes:
         content = stream.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise _UnboundedError(f"too large: more than {most_bytes} bytes")
-    values = content.count(b",") + content.count(b"[") + content.count(b"{")
-    if values > MOST_VALUES:
-        raise _UnboundedError(f"too large: {values} values, at most {MOST_VALUES} are read")
+    values, containers = content.count(b","), content.count(b"[") + content.count(b"{")
+    if values > MOST_VALUES or containers > MOST_CONTAINERS:
+        raise _UnboundedError(
+            f"too large: {values} values in {containers} lists and objects, expected at most "
+            f"{MOST_VALUES} in {MOST_CONTAINERS}"
+        )
     return content
 
 
