@@ -475,6 +475,9 @@ def _mend(folder: Path, before: Backup) -> None:
     if certain:
         before.forget()
     else:
+        for inner in before.inner:
+            with locked_folder(inner):  # ends what was begun there
+                pass
         with plain_disk_errors(folder):
             (folder / JOURNAL).unlink(missing_ok=True)
         before.restore()

@@ -40,6 +40,16 @@ class Backup:
         """Whether something lies there: of this run, or of one that was killed."""
         return self._place.is_dir() and not self._place.is_symlink()
 
+    @property
+    def inner(self) -> list[Path]:
+        """The folders below that something was taken from.
+
+        Raises:
+            FociscopeError: one of them is a link now.
+        """
+        held = self._held() if self.holds_something else {}
+        return [self._folder / place for place in held if place != "."]
+
     def take(self, inner: Sequence[str] = ()) -> None:
         """Put files and folders there, as far as they exist; all of them or none.
 
