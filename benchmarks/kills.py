@@ -30,7 +30,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -195,6 +195,26 @@ def _in_child(command: Command, said: Path, hook: _Hook) -> int:
         return 0
 
 
+def here(command: Command, folder: Path) -> tuple[int, str, int]:
+    """Call a function in this process, as `run` does in a fork; for functions that leave nothing.
+
+    Args:
+        command: The function.
+        folder: Current folder meanwhile.
+    """
+    said, before = io.StringIO(), Path.cwd()
+    os.chdir(folder)
+    try:
+        with redirect_stdout(said), redirect_stderr(said):
+            assert callable(command)
+            _called(command)
+    except SystemExit:
+        return 1, said.getvalue(), 0
+    finally:
+        os.chdir(before)
+    return 0, said.getvalue(), 0
+
+
 def _called(command: Callable[[], object]) -> None:
     """Call a function as the command line would: errors that a user can mend become one line."""
     from fociscope.errors import FociscopeError
@@ -259,25 +279,27 @@ def _checkpoint(file: Path) -> bytes:
 class Trial:
     """The kills of one job."""
 
-    def __init__(self, job: Job, place: Path) -> None:
+    def __init__(self, job: Job, place: Path, *, forks: bool = True) -> None:
         """Run it undisturbed, twice: what differs then is only looked for.
 
         Args:
             job: The job.
             place: Folder for its trials, which is removed afterwards by who made it.
+            forks: Whether all runs are forks, or only the one whose operations are watched.
         """
         self.job, self._place = job, place
+        self._run = run if forks else here
         self.outcome = Outcome()
         self._old = place / "old" / FOLDER
         self._old.mkdir(parents=True)
         for command in job.before:
-            code, said, _ = run(command, self._old)
+            code, said, _ = self._run(command, self._old)
             assert code == 0, said
         self.old = tree(self._old)
         trees = []
         for number in range(2):
             new = self._copy(self._old, f"new{number}")
-            code, said, self.outcome.operations = run(job.command, new)
+            code, said, self.outcome.operations = self._run(job.command, new)
             assert code == 0, said
             trees.append(tree(new))
         assert trees[0].keys() == trees[1].keys()
@@ -311,7 +333,7 @@ class Trial:
         ends, refusals = [], []
         for name, command in ways:
             place = self._copy(killed, name)
-            code, said, _ = run(command, place)
+            code, said, _ = self._run(command, place)
             found = tree(place)
             if code == 0 or self._is(found, self.new):
                 ends.append(name)
@@ -329,14 +351,14 @@ class Trial:
         """Run without leave to overwrite: the old is whole, or the new, or it may go on."""
         assert self.job.plain is not None
         place = self._copy(killed, "plain")
-        code, said, _ = run(self.job.plain, place)
+        code, said, _ = self._run(self.job.plain, place)
         if "Traceback" in said:
             yield "stuck", f"plain: no plain line: {said[-400:]}"
         found = tree(place)
         if self._is(found, self.old) or self._is(found, self.new):
             return
         if self.job.resume is not None:
-            code, said, _ = run(self.job.resume, place)
+            code, said, _ = self._run(self.job.resume, place)
             found = tree(place)
             if code == 0 and self._is(found, self.new):
                 return
