@@ -267,6 +267,34 @@ def test_what_a_killed_writer_of_a_new_folder_left_is_removed(tmp_path: Path) ->
     assert names(tmp_path) == [".other-0123456789ab", "out"]
 
 
+def test_a_file_that_another_process_is_writing_is_no_leftover(tmp_path: Path) -> None:
+    (tmp_path / ".a-0123456789ab.csv").touch()
+    with atomic_path(tmp_path / "a.csv", overwrite=True) as ours:
+        ours.write_text("ours")
+        with atomic_path(tmp_path / "a.csv", overwrite=True) as theirs:
+            assert names(tmp_path) == sorted([ours.name, theirs.name])
+    assert names(tmp_path) == ["a.csv"]
+
+
+@pytest.mark.parametrize("refused", ["listing", "removing"])
+def test_leftovers_that_are_not_ours_to_see_or_remove_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    left = tmp_path / ".a-0123456789ab.csv"
+    left.touch()
+    with monkeypatch.context() as patched:
+        if refused == "listing":
+            patched.setattr(Path, "iterdir", refuse)
+        else:
+            patched.setattr("fociscope.files.safe.locks.remove", refuse)
+        with atomic_path(tmp_path / "a.csv") as part:
+            part.write_text("new")
+    assert names(tmp_path) == [left.name, "a.csv"]
+
+
 def test_a_folder_that_was_made_for_a_lock_goes_if_it_stays_empty(tmp_path: Path) -> None:
     with locked_folder(tmp_path / "d"):
         pass

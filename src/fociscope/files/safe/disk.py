@@ -68,11 +68,13 @@ def unused_name(folder: Path, path: Path) -> Path:
 
 
 def hidden_beside(path: Path) -> list[Path]:
-    """Return what stands beside `path` under hidden names of it."""
+    """Return what stands beside `path` under hidden names of it, where the folder may be read."""
     start, end = _hidden(path)
     name = re.compile(re.escape(start) + "[0-9a-f]{12}" + re.escape(end))
-    entries = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
-    return [entry for entry in entries if name.fullmatch(entry.name)]
+    try:
+        return sorted(entry for entry in path.parent.iterdir() if name.fullmatch(entry.name))
+    except OSError:
+        return []
 
 
 @contextmanager

@@ -37,14 +37,16 @@ def discard_leftovers(paths: Iterable[Path]) -> list[Path]:
         paths: Files and folders, which need not be there.
 
     Returns:
-        What was removed; what another writer has locked, who is at it, is left alone.
+        What was removed; what another writer has locked, who is at it, is left alone, and so is
+        another user's.
     """
     removed = []
     for path in paths:
         for entry in hidden_beside(path):
-            if _is_left(entry):
-                removed.append(entry)
-                remove(entry)
+            with suppress(OSError):
+                if not _is_busy(entry):
+                    remove(entry)
+                    removed.append(entry)
     return removed
 
 
@@ -119,7 +121,7 @@ def only_writer(path: Path, temporary: Path) -> Iterator[None]:
         for entry in hidden_beside(path) if is_locked else ():
             if entry == temporary or not entry.is_dir() or entry.is_symlink():
                 continue
-            if not _is_left(entry):
+            if _is_busy(entry):
                 raise _busy(path)
             with suppress(OSError):
                 remove(entry)
@@ -132,17 +134,15 @@ def only_writer(path: Path, temporary: Path) -> Iterator[None]:
             _written.discard(place)
 
 
-def _is_left(entry: Path) -> bool:
-    """Whether nobody has locked what stands under a hidden name."""
+def _is_busy(entry: Path) -> bool:
+    """Whether another writer has locked what stands under a hidden name."""
     if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
-        return True  # nothing that a writer makes
+        return False  # nothing that a writer makes
     try:
         with _flocked(entry) as is_locked:
-            return is_locked is not False
-    except FileNotFoundError:
-        return True
+            return is_locked is False
     except OSError:
-        return False  # not ours to open
+        return False  # gone, or not ours to open
 
 
 def _busy(path: Path) -> FociscopeError:
