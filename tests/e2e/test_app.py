@@ -531,15 +531,34 @@ def test_a_taken_port_is_a_plain_line(served: Served, fociscope: Callable[..., A
     assert ran.err.count("\n") == 1
 
 
-def test_ctrl_c_ends_it_cleanly(served: Served, browser: Any) -> None:
-    visitor = Visitor(browser, served.address)
+def test_ctrl_c_ends_it_cleanly(browser: Any, tmp_path: Path) -> None:
+    app = Served(tmp_path)
+    visitor = Visitor(browser, app.address)
     visitor.drop_pair()
-    served.process.send_signal(signal.SIGINT)
+    app.process.send_signal(signal.SIGINT)
 
-    assert served.process.wait(PATIENCE_S) == 0
-    assert "Ended" in served.said
-    assert "Traceback" not in served.said
-    assert [path.name for path in served.folder.iterdir()] == ["log.txt"]
+    assert app.process.wait(PATIENCE_S) == 0
+    assert "Ended" in app.said
+    assert "Traceback" not in app.said
+    assert [path.name for path in tmp_path.iterdir()] == ["log.txt"]
     with socket.socket() as free:
-        assert free.connect_ex(("127.0.0.1", served.port)) != 0
+        assert free.connect_ex(("127.0.0.1", app.port)) != 0
     visitor.close()
+
+
+def test_a_killed_app_is_swept_by_the_next_one_which_ends_when_it_is_asked_to(
+    tmp_path: Path,
+) -> None:
+    killed = Served(tmp_path)
+    (home,) = tmp_path.glob("fociscope-app-*")
+    (home / "visit-1").mkdir()
+    killed.process.kill()
+    killed.process.wait()
+    assert home.is_dir()
+    app = Served(tmp_path)
+    assert not home.exists()
+    app.process.send_signal(signal.SIGTERM)
+
+    assert app.process.wait(PATIENCE_S) == 0
+    assert "Traceback" not in app.said
+    assert [path.name for path in tmp_path.iterdir()] == ["log.txt"]

@@ -28,7 +28,9 @@ def tiny_recipe(
         every_steps: Steps between validations.
         scenes: Scenes of each validation.
     """
-    imager = "" if frame_px is None else f"[imager]\nframe_px = [{frame_px}, {frame_px}]\n"
+    # Kernels on large pixels are small, and soon computed.
+    small = f"[imager]\nframe_px = [{frame_px}, {frame_px}]\npixel_pitch_um = 110.0\n"
+    imager = "" if frame_px is None else small
     chunks = "" if steps_per_chunk is None else f"steps_per_chunk = {steps_per_chunk}\n"
     return f"""
 name = "tiny"

@@ -25,10 +25,11 @@ from fociscope.app.capture_input import (
 from fociscope.app.controls import FileField, card, labelled_slider, plot, say, section, upload
 from fociscope.app.follow_panel import FollowPanel
 from fociscope.app.instrument_panel import InstrumentPanel
+from fociscope.app.jobs import LatestOnly
 from fociscope.app.methods import described
 from fociscope.app.plots import LIGHT_SCALE, Shown, Theme, image
 from fociscope.app.scene import MOST_LAYERS, SceneSettings
-from fociscope.app.session import LatestOnly, Session, in_thread
+from fociscope.app.session import Session
 from fociscope.app.uploads import save_files
 from fociscope.errors import FociscopeError, SceneError
 from fociscope.networks.store import usual_model
@@ -157,7 +158,7 @@ class CapturePanel:
     async def _look_at(self, make: Callable[[], CaptureInput], *, quietly: bool = False) -> bool:
         """Look at what `make` gives, or say why not."""
         try:
-            capture_input = await in_thread(make)
+            capture_input = await self._session.jobs.quick(make)
             await self._session.reconstruct(capture_input)
         except FociscopeError as error:
             say(str(error), wrong=True)
@@ -192,7 +193,7 @@ class CapturePanel:
         session = self._session
         try:
             with without_folders(files):
-                name = await in_thread(session.add_model, files[0])
+                name = await session.jobs.quick(session.add_model, files[0])
             await self._rerun(model=session.named_model(name))
         except FociscopeError as error:
             say(str(error), wrong=True)
@@ -317,7 +318,7 @@ class CapturePanel:
             began = time.monotonic()
             slider.set_value(frame + 2)
             await self._again()
-            while self._is_playing and session.frame != slider.value - 1:
+            while self._is_playing and session.frame != slider.value - 1 and not session.is_closed:
                 await asyncio.sleep(0.02)  # the slider's own wish is at work
             frame = session.frame
             await asyncio.sleep(max(0.0, began + PLAY_S - time.monotonic()))

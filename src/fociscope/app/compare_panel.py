@@ -13,7 +13,7 @@ from fociscope.app.controls import plot, say
 from fociscope.app.methods import Answer, Method, answer, methods_for
 from fociscope.app.plots import DEPTH_SCALE, Shown, Theme, image
 from fociscope.app.scores import score
-from fociscope.app.session import Session, in_thread
+from fociscope.app.session import Session
 from fociscope.app.side import side_view
 from fociscope.errors import FociscopeError
 from fociscope.figures.reconstruction import Truth
@@ -130,7 +130,7 @@ class ComparePanel:
         result = self._session.result
         assert result is not None
         try:
-            return await in_thread(
+            return await self._session.jobs.long(
                 answer,
                 method,
                 result.captures,

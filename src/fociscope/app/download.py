@@ -16,7 +16,7 @@ from nicegui import ui
 
 from fociscope.app.capture_input import CaptureInput
 from fociscope.app.controls import card, say
-from fociscope.app.session import Session, in_thread
+from fociscope.app.session import Session
 from fociscope.errors import FociscopeError
 from fociscope.figures.reconstruction import Truth, draw_comparison, draw_reconstruction
 from fociscope.imager import Imager
@@ -132,7 +132,7 @@ class DownloadPanel:
         self._progress.set_visibility(True)
         self._timer.activate()
         try:
-            packed = await in_thread(
+            packed = await session.jobs.long(
                 archive,
                 capture_input,
                 session.applied,
@@ -140,7 +140,7 @@ class DownloadPanel:
                 progress=self._note_progress,
             )
             path = session.folder / "fociscope-map.zip"
-            await in_thread(path.write_bytes, packed)
+            await session.jobs.long(path.write_bytes, packed)
             ui.download.file(path, "fociscope-map.zip")
         except FociscopeError as error:
             say(str(error), wrong=True)
@@ -150,7 +150,8 @@ class DownloadPanel:
             self._zip.enable()
 
     def _note_progress(self, done: int, total: int) -> None:
-        """Note from the working thread; the page's own timer shows it."""
+        """Note from the working thread, which ends here if nobody waits; a timer shows it."""
+        self._session.jobs.check()
         self._done = done, total
 
     def _show_progress(self) -> None:
@@ -162,7 +163,7 @@ class DownloadPanel:
         if session.capture_input is None or session.result is None:
             return
         try:
-            drawn = await in_thread(
+            drawn = await session.jobs.quick(
                 figure,
                 session.result,
                 session.capture_input.title,

@@ -10,7 +10,8 @@ from nicegui import ui
 
 from fociscope.app.controls import say
 from fociscope.app.following import Following
-from fociscope.app.session import Session, in_thread
+from fociscope.app.jobs import in_thread
+from fociscope.app.session import Session
 from fociscope.errors import FociscopeError
 
 __all__ = ["FollowPanel"]

@@ -11,7 +11,7 @@ from nicegui import ui
 
 from fociscope.app.capture_input import without_folders
 from fociscope.app.controls import FileField, say, section
-from fociscope.app.session import Session, in_thread
+from fociscope.app.session import Session
 from fociscope.errors import FociscopeError, ImagerError
 from fociscope.files import list_suffixes
 from fociscope.imager import Imager
@@ -103,7 +103,7 @@ class InstrumentPanel:
         """Look through the imager of a TOML file, which others may accompany."""
         try:
             with without_folders(files):
-                imager = await in_thread(_read_imager, files)
+                imager = await self._session.jobs.quick(_read_imager, files)
         except FociscopeError as error:
             say(str(error), wrong=True)
             return False

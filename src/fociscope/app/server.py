@@ -1,19 +1,18 @@
-"""The server: one port on 127.0.0.1, a guard in front of it, and a folder that goes with it."""
+"""The server: one port on 127.0.0.1, and a guard in front of it."""
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import socket
-import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fociscope.app.home import Ending, home_of_visitors
 from fociscope.errors import FociscopeError
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def serve(
     open_browser: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve the app until Ctrl-C.
+    """Serve the app until Ctrl-C, or until it is asked to end or its terminal is closed.
 
     Args:
         port: on 127.0.0.1; 0 takes a free one.
@@ -72,12 +71,13 @@ def serve(
         described(options.model)  # refuses at once what is no model
     if watch is not None:
         watcher_of(watch, options)  # refuses at once what no page could follow
-    with _listening(port) as listening:
-        home = Path(tempfile.mkdtemp(prefix="fociscope-app-"))
-        try:
-            _run(listening, home, options, watch, open_browser=open_browser, say=say)
-        finally:
-            shutil.rmtree(home, ignore_errors=True)
+    with (
+        _listening(port) as listening,
+        suppress(KeyboardInterrupt),
+        Ending() as ending,
+        home_of_visitors() as home,
+    ):
+        _run(listening, home, options, watch, ending, open_browser=open_browser, say=say)
 
 
 def preload(device: str) -> None:
@@ -101,6 +101,7 @@ def _run(
     home: Path,
     options: ReconstructionOptions,
     watch: Path | None,
+    ending: Ending,
     *,
     open_browser: bool,
     say: Callable[[str], None],
@@ -144,8 +145,12 @@ def _run(
             timeout_graceful_shutdown=GRACE_S,
         )
     )
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run(sockets=[listening])
+
+    def stop() -> None:
+        server.should_exit = True
+
+    ending.stop = stop
+    server.run(sockets=[listening])
 
 
 def _listening(port: int) -> socket.socket:

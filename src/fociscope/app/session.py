@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Hashable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 
 from fociscope.app.capture_input import CaptureInput, without_folders
+from fociscope.app.jobs import Jobs
 from fociscope.app.methods import as_estimate, described, model_for, models_for
 from fociscope.app.scores import Scores, score
 from fociscope.app.traces import FrameFigures, figures_of
@@ -32,44 +30,10 @@ from fociscope.workflows import (
     reconstruct_captures,
 )
 
-__all__ = ["ChipFrames", "LatestOnly", "Session", "in_thread", "reconstructed"]
-
-P = ParamSpec("P")
-T = TypeVar("T")
+__all__ = ["ChipFrames", "Session", "reconstructed"]
 
 #: Frames of a series that are reconstructed at a time for their figures.
 TRACED_AT_ONCE = 8
-#: Threads, not processes: torch and NumPy let go of the interpreter while they compute, and a
-#: process would first have to import torch, which takes longer than many reconstructions.
-_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="fociscope")
-
-
-async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run work off the event loop; no more than two at a time, whoever asks."""
-    return await asyncio.get_running_loop().run_in_executor(
-        _threads, partial(work, *args, **kwargs)
-    )
-
-
-class LatestOnly:
-    """Runs work for the latest wish: wishes that come while it works become one more run."""
-
-    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Take the work, which reads the wish when it starts."""
-        self._work, self._wanted, self._running = work, False, False
-
-    async def __call__(self) -> None:
-        """Wish for the work to be done with what is set now."""
-        self._wanted = True
-        if self._running:
-            return
-        self._running = True
-        try:
-            while self._wanted:
-                self._wanted = False
-                await self._work()
-        finally:
-            self._running = False
 
 
 class Session:
@@ -83,6 +47,8 @@ class Session:
         """Models that the visitor brought, by the names of their files."""
         if isinstance(self.options.model, Path):
             self.add_model(self.options.model)
+        self.jobs = Jobs()
+        """The visitor's work off the event loop."""
         self._home = home
         self._folder: Path | None = None
         self._closed = False
@@ -125,8 +91,9 @@ class Session:
         return self.folder / f"{name}-{self._drops}"
 
     def close(self) -> None:
-        """End the visit: files and arrays go."""
+        """End the visit: its work ends, files and arrays go."""
         self._closed = True
+        self.jobs.end()
         self.capture_input, self.result, self.foci, self.pointed_at = None, None, [], None
         self.traces, self.chip = {}, ChipFrames()
         if self._folder is not None:
@@ -245,7 +212,7 @@ class Session:
         missing = [n for n in wanted if n not in self.traces]
         for start in range(0, len(missing), TRACED_AT_ONCE):
             part = missing[start : start + TRACED_AT_ONCE]
-            figures = await in_thread(_traced, capture_input, part, options, self.chip)
+            figures = await self.jobs.long(_traced, capture_input, part, options, self.chip)
             if self._closed or capture_input is not self.capture_input or options != self.options:
                 return
             self.traces |= dict(zip(part, figures, strict=True))
@@ -266,7 +233,7 @@ class Session:
         self, capture_input: CaptureInput, frame: int, options: ReconstructionOptions
     ) -> None:
         start = time.perf_counter()
-        result, foci = await in_thread(self._work, capture_input, frame, options)
+        result, foci = await self.jobs.quick(self._work, capture_input, frame, options)
         if self._closed:
             return
         if capture_input is not self.capture_input or options != self.options:

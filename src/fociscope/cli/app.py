@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +38,7 @@ def app(
     device: DeviceOption = Device.auto,
 ) -> None:
     """Look at maps in the browser: drop captures in, or simulate; nothing leaves this machine."""
+    from fociscope.app.jobs import running
     from fociscope.app.server import require_extra, serve
 
     require_extra()
@@ -52,4 +56,8 @@ def app(
         out.print(f"Fociscope is at [bold]{address}[/]; Ctrl-C ends it.", highlight=False)
 
     serve(port, options=options, watch=watch, open_browser=browser, say=say)
-    out.print("Ended; nothing that visitors sent is kept.", highlight=False)
+    with suppress(OSError):  # the terminal may be gone
+        out.print("Ended; nothing that visitors sent is kept.", highlight=False)
+        sys.stdout.flush()
+    if running():  # work of visitors, for which nobody waits
+        os._exit(0)

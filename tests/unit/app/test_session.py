@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from fociscope.app import server
 from fociscope.app import session as session_module
 from fociscope.app.capture_input import from_upload, shipped_example
-from fociscope.app.session import LatestOnly, Session
+from fociscope.app.jobs import LatestOnly
+from fociscope.app.session import Session
+from fociscope.app.uploads import save_files
 from fociscope.errors import FociscopeError
 from fociscope.imager import Imager
 from fociscope.networks import find_model
@@ -180,6 +182,28 @@ def test_the_folder_of_a_visit_goes_with_it(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(FociscopeError, match="this visit has ended"):
         _ = session.folder
+
+
+def test_files_that_are_sent_at_once_have_folders_of_their_own(tmp_path: Path) -> None:
+    class Sent:
+        name = "capture.tif"
+
+        def __init__(self, content: bytes) -> None:
+            self.content = content
+
+        async def save(self, path: str | Path) -> None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            await asyncio.sleep(0.01)
+            Path(path).write_bytes(self.content)
+
+    session = Session(tmp_path)
+
+    async def drops() -> list[list[Path]]:
+        both = (save_files([Sent(c)], session.new_folder("drop")) for c in (b"one", b"other"))
+        return await asyncio.gather(*both)
+
+    (one,), (other,) = asyncio.run(drops())
+    assert (one.read_bytes(), other.read_bytes()) == (b"one", b"other")
 
 
 def test_wishes_that_come_while_it_works_become_one_more_run() -> None:

@@ -24,7 +24,7 @@ from fociscope.files.safe.overwriting import end_overwriting
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["discard_leftovers", "locked_folder", "only_writer", "writing"]
+__all__ = ["discard_leftovers", "is_abandoned", "locked_folder", "only_writer", "writing"]
 
 #: What systems and disks say that have no such locks; NFS wants a handle that may write.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF)
@@ -143,6 +143,15 @@ def _is_busy(entry: Path) -> bool:
             return is_locked is False
     except OSError:
         return False  # gone, or not ours to open
+
+
+def is_abandoned(path: Path) -> bool:
+    """Return whether nobody has locked a file or folder, where the system has locks that tell."""
+    try:
+        with _flocked(path) as is_locked:
+            return is_locked is True
+    except OSError:
+        return False
 
 
 def _busy(path: Path) -> FociscopeError:
