@@ -107,6 +107,33 @@ def test_axes_of_frames_alone_and_axes_that_are_none_of_ours(tmp_path: Path, kin
     np.testing.assert_array_equal(read_captures([tmp_path / f"c.{suffix}"]), FRAMES)
 
 
+@pytest.mark.parametrize(
+    ("names", "ndim"),
+    [
+        (["time", ".", "."], 3),
+        (["frame_number", "y_pixel_offset", "x_pixel_offset"], 3),
+        (["time", "", ""], 3),
+        (["", "y", "x"], 3),
+        (["time", "camera", "", ""], 4),
+        ([".", "camera", "y", "x"], 4),
+        ([".", ".", "."], 3),
+    ],
+)
+def test_axes_of_which_only_some_have_a_name(tmp_path: Path, names: list[str], ndim: int) -> None:
+    """NeXus writes a dot for an axis that nothing describes, HDF5 leaves a label empty."""
+    frames = FRAMES if ndim == 4 else FRAMES[:, 0]
+    nexus(tmp_path / "a.nxs", frames, names)
+    with open_captures([tmp_path / "a.nxs"]) as series:
+        np.testing.assert_array_equal(series.read().reshape(frames.shape), frames)
+        assert series.shape[0] == 3
+
+
+def test_a_plane_of_no_known_axes_is_refused_beside_named_ones(tmp_path: Path) -> None:
+    nexus(tmp_path / "a.h5", FRAMES[:, 0], ["time", "energy", "."])
+    with pytest.raises(FileFormatError, match=r"energy 6, \. 7"):
+        read_captures([tmp_path / "a.h5"])
+
+
 def test_names_of_axes_in_any_spelling() -> None:
     assert said_axes({"axes": "tcyx"}, 4) == ("t", "c", "y", "x")
     assert said_axes({"axes": '["t", "y", "x"]'}, 3) == ("t", "y", "x")

@@ -210,6 +210,22 @@ def test_axes_and_pixel_size_beside_each_page_of_ndtiff(tmp_path: Path) -> None:
         read_captures([path])
 
 
+def test_channels_of_micromanager_that_come_in_another_order(tmp_path: Path) -> None:
+    """Two cameras do not take turns: the second one's page may be the first of the file."""
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for t, c in ((0, 1), (0, 0), (1, 0), (1, 1), (2, 1), (2, 0)):
+            said = json.dumps({"FrameIndex": t, "SliceIndex": 0, "ChannelIndex": c}).encode()
+            file.write(FRAMES[2 * t + c], photometric="minisblack", metadata=None, contiguous=False,
+                       extratags=[(51123, 2, len(said) + 1, said + b"\0", True)])  # fmt: skip
+    np.testing.assert_array_equal(read_captures([tmp_path / "a.tif"]), FRAMES.reshape(3, 2, 20, 30))
+
+
+@pytest.mark.parametrize("suffix", ["pcoraw", "tf8", "btf"])
+def test_stacks_of_other_suffixes_are_known_by_their_content(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a.{suffix}", FRAMES[:3], bigtiff=True, metadata=None)
+    np.testing.assert_array_equal(read_captures([path])[:, 0], FRAMES[:3])
+
+
 @pytest.mark.parametrize(
     ("per_cm", "expected_um"),
     [(37.8, None), (28.35, None), (300 / 2.54, None), (38, None), (1, None), (10000 / 55, 55.0)],

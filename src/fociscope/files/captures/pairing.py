@@ -3,7 +3,8 @@
 A name says its sensor by a part of its own that reads A or B, whatever its case: `run 3_A.tif`,
 `sensor_b.png`, `img-A-0001.tif`, `camB_7.tif`. What remains of the name, its folder included, is
 common to a pair. Where more than one part reads A or B, one that names a camera or a sensor counts,
-and of a set of names the one that pairs them all.
+and of a set of names the one that pairs them all. Cameras and channels that are numbered, such as
+cam0 and cam1, are marks, too: the lower number is sensor A's.
 """
 
 from __future__ import annotations
@@ -14,9 +15,19 @@ from pathlib import Path
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.captures._name_marks import NameMarks, Rule, common_root, rules
+from fociscope.files.captures._two_sensors import TwoSensors, find_two_sensors
 from fociscope.files.formats._times import disagreeing, name_times
 
-__all__ = ["Pairs", "check_sides", "natural_order", "pair_by_name", "pair_sets", "sensor_of"]
+__all__ = [
+    "Pairs",
+    "check_frames",
+    "check_sides",
+    "natural_order",
+    "number_note",
+    "pair_by_name",
+    "pair_sets",
+    "sensor_of",
+]
 
 _NAMED_AT_MOST = 4
 _NUMBER = re.compile(r"\d+")
@@ -42,7 +53,8 @@ def pair_by_name(where: str, files: Sequence[Path]) -> Pairs:
     """Sort images into frames: (A, B) each where their names pair them, else (file,) each.
 
     The mark that counts is the one that pairs all names, folders below the common one included;
-    `camA` and `sensor_b` count before a bare `a` or `b`.
+    `camA` and `sensor_b` count before a bare `a` or `b`. Where no name has such a strong mark, two
+    numbers of cameras or channels are marks, too.
 
     Args:
         where: what holds the files, for messages.
@@ -59,6 +71,9 @@ def pair_by_name(where: str, files: Sequence[Path]) -> Pairs:
         pairs = _complete(names, rule)
         if pairs and pairs not in found:
             found.append(pairs)
+    two = _numbered(names)
+    if two is not None and two.is_complete and two.pairs not in found:
+        found.append(two.pairs)
     if len(found) > 1:
         ways = " or ".join(
             f"{a.name!r} with {b.name!r}" for (a, b) in (one[0] for one in found[:2])
@@ -72,7 +87,12 @@ def pair_by_name(where: str, files: Sequence[Path]) -> Pairs:
         return found[0]
     best = {file: name.best() for file, name in names.items()}
     if not {"A", "B"} <= {mark.sensor for mark in best.values() if mark is not None}:
-        return [(file,) for file in files]
+        if two is None:
+            return [(file,) for file in files]
+        (of_a, of_b), marks = two.sides, two.marks
+        return _matched(
+            where, list(of_a.values()), list(of_b.values()), list(of_a), list(of_b), marks
+        )
     unmarked = [file for file, mark in best.items() if mark is None]
     if unmarked:
         raise FileFormatError(
@@ -129,6 +149,58 @@ def pair_sets(
         "order; give both images of a capture the same name if that is wrong."
     )
     return list(pairs), (note,)
+
+
+def check_frames(where: str, files: Sequence[Path]) -> None:
+    """Refuse images as frames of one sensor, where their names may speak of two.
+
+    Args:
+        where: What holds the files, for messages.
+        files: Images that `pair_by_name` has not paired.
+
+    Raises:
+        FileFormatError: If names differ by left and right, top and bottom, wavelengths or serial
+            numbers.
+    """
+    root = common_root(files)
+    two = find_two_sensors({file: _name_below(root, file) for file in files})
+    if two is None:
+        return
+    first, second = (printable(mark)[:40] for mark in two.marks)
+    a, b = two.pairs[0]
+    raise FileFormatError(
+        f"{where}: the names say {first!r} and {second!r}, which may be two sensors "
+        f"({printable(a.name)!r}, {printable(b.name)!r}), expected frames of one sensor, or marks "
+        "such as camA and camB; give the images of each as a folder or pattern of its own, sensor "
+        "A's first if they are the two sensors, else one after the other."
+    )
+
+
+def number_note(where: str, pairs: Pairs) -> tuple[str, ...]:
+    """Return a note where pairs follow from numbers of cameras, not from A and B."""
+    files = [file for pair in pairs for file in pair]
+    root = common_root(files)
+    two = _numbered({file: _marks_below(root, file) for file in files})
+    if two is None or two.pairs != [tuple(pair) for pair in pairs]:
+        return ()
+    first, second = (printable(mark)[:40] for mark in two.marks)
+    return (
+        f"{where}: by the names, {first!r} is taken as sensor A and {second!r} as sensor B; give "
+        "A's and B's images as two folders or patterns if that is wrong.",
+    )
+
+
+def _numbered(names: Mapping[Path, NameMarks]) -> TwoSensors | None:
+    """Return images by the number of their camera or channel; None if a name says camA."""
+    if any(name.strong for name in names.values()):
+        return None
+    two = find_two_sensors({file: "".join(name.parts) for file, name in names.items()})
+    return two if two is not None and two.is_sure else None
+
+
+def _name_below(root: Path, file: Path) -> str:
+    """Return a name without its suffix, folders below the root included."""
+    return "".join(_marks_below(root, file).parts)
 
 
 def _marks_below(root: Path, file: Path) -> NameMarks:
@@ -221,6 +293,7 @@ def _matched(
     files_b: Sequence[Path],
     keys_a: Sequence[str],
     keys_b: Sequence[str],
+    marks: tuple[str, str] = ("A", "B"),
 ) -> Pairs:
     """Pair by keys, in the order of sensor A."""
     by_key: list[dict[str, Path]] = []
@@ -240,8 +313,8 @@ def _matched(
     if lonely:
         raise FileFormatError(
             f"{where}: {_listed(lonely)} have no partner of the other sensor "
-            f"({len(lonely)} of {len(of_a) + len(of_b)} images), expected pairs such as x_A.tif "
-            "and x_B.tif; add the missing images, or move these away."
+            f"({len(lonely)} of {len(of_a) + len(of_b)} images), expected pairs such as "
+            f"x_{marks[0]}.tif and x_{marks[1]}.tif; add the missing images, or move these away."
         )
     return [(of_a[key], of_b[key]) for key in of_a]
 

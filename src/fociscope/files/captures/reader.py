@@ -20,7 +20,15 @@ from fociscope.errors import FileFormatError, printable
 from fociscope.files.captures._array_files import open_named_arrays
 from fociscope.files.captures._sets import InputPath, list_images, resolve, set_stack
 from fociscope.files.captures.layout import in_layout
-from fociscope.files.captures.pairing import Pairs, check_sides, pair_by_name, pair_sets, sensor_of
+from fociscope.files.captures.pairing import (
+    Pairs,
+    check_frames,
+    check_sides,
+    number_note,
+    pair_by_name,
+    pair_sets,
+    sensor_of,
+)
 from fociscope.files.captures.series import CaptureSeries, refusing_non_finite
 from fociscope.files.formats._stacks import Stack, size
 from fociscope.files.formats._table import Format, find_format, is_store, list_suffixes
@@ -216,12 +224,17 @@ def _of_set(
     given: InputPath, limits: Limits, pages: PageMeaning, opened: ExitStack
 ) -> CaptureSeries:
     """Return a folder, a pattern or a list: pairs by name, or frames of one sensor."""
-    pairs = pair_by_name(printable(given.path), given.files)
-    if len(pairs) == 1 and len(pairs[0]) == 2:  # two files, which may be stacks
-        stacks = [opened.enter_context(open_image(file, limits)) for file in pairs[0]]
-        return _series(stacks, pairs, pages)
+    where = printable(given.path)
+    pairs = pair_by_name(where, given.files)
     if len(pairs[0]) == 2:
-        return _of_pairs(given.path, given.path, pairs, limits, by_name=True)
+        notes = number_note(where, pairs)
+        if len(pairs) == 1:  # two files, which may be stacks
+            stacks = [opened.enter_context(open_image(file, limits)) for file in pairs[0]]
+            series = _series(stacks, pairs, pages)
+        else:
+            series = _of_pairs(given.path, given.path, pairs, limits, by_name=True)
+        return replace(series, notes=(*series.notes, *notes))
+    check_frames(where, given.files)
     stack = set_stack(given.path, given.files, limits, of_pairs=False)
     series = _series([stack], pairs, pages)
     if {sensor_of(file.name)[0] for file in given.files} == {"B"}:

@@ -38,21 +38,24 @@ AXES_ATTRIBUTES = (
 funlib, N5, NeXus and others, h5py."""
 
 _ROLES: dict[Role, tuple[str, ...]] = {
-    "t": ("t", "time", "times", "timepoint", "timepoints", "frame", "frames", "f", "i", "n",
-          "image", "images", "index", "sample", "samples", "capture", "captures", "scan", "shot",
-          "repetition", "scene", "scenes", "r", "repeat"),
+    "t": ("t", "time", "times", "timepoint", "timepoints", "frame", "frames", "frame_number", "f",
+          "i", "n", "image", "images", "index", "sample", "samples", "capture", "captures", "scan",
+          "shot", "repetition", "scene", "scenes", "r", "repeat"),
     "z": ("z", "depth", "depths", "slice", "slices", "plane", "planes", "page", "pages", "layer",
           "layers", "level"),
     "c": ("c", "ch", "channel", "channels", "sensor", "sensors", "camera", "cameras", "cam", "chip",
           "side", "sides", "detector", "detectors", "view", "views", "band", "bands"),
-    "y": ("y", "row", "rows", "height", "line", "lines", "ypos", "pixely", "ypixel"),
-    "x": ("x", "col", "cols", "column", "columns", "width", "xpos", "pixelx", "xpixel"),
+    "y": ("y", "row", "rows", "height", "line", "lines", "ypos", "pixely", "ypixel",
+          "y_pixel_offset"),
+    "x": ("x", "col", "cols", "column", "columns", "width", "xpos", "pixelx", "xpixel",
+          "x_pixel_offset"),
 }  # fmt: skip
 _ROLE_OF = {name: role for role, names in _ROLES.items() for name in names}
 _UNITS = re.compile(r"_(?:um|px|pixels?|mm|nm|s|ms|sec|idx|index|axis|dim|coord)$")
 _PREFIX = re.compile(r"^(?:dim|axis|n|num|pixel|px)_(?=[a-z])")
-_GENERIC = re.compile(r"(?:phony_)?(?:dim|axis|d|ax)_?\d+|")
-"""Names that number the axes, as programs make them up, say nothing: `dim_0`, `phony_dim_2`."""
+_GENERIC = re.compile(r"(?:phony_)?(?:dim|axis|d|ax)_?\d+|\.?")
+"""Names that number the axes, as programs make them up, say nothing: `dim_0`, `phony_dim_2`; nor
+does ".", which NeXus writes for an axis that nothing describes."""
 
 
 def axis_role(name: str) -> Role | None:
@@ -155,6 +158,22 @@ class AxisPlan:
         return ordered.reshape(-1, ordered.shape[-2], ordered.shape[-1])
 
 
+def _roles(names: Sequence[str]) -> list[Role | None]:
+    """Return what each axis is; beside named ones, the two last are y and x, and one is of pages.
+
+    Programs name some axes alone: HDF5 leaves labels empty, NeXus writes ".".
+    """
+    roles = [axis_role(one) for one in names]
+    bare = [at for at, one in enumerate(names) if _GENERIC.fullmatch(one.strip().casefold())]
+    last = [len(names) - 2, len(names) - 1]
+    if bare[-2:] == last and not {"y", "x"} & set(roles):
+        roles[-2:] = ["y", "x"]
+        bare = bare[:-2]
+    if len(bare) == 1 and not {"t", "z"} & set(roles):
+        roles[bare[0]] = "z"
+    return roles
+
+
 def named_axes(path: Path, name: str, shape: tuple[int, ...], names: Sequence[str]) -> AxisPlan:
     """Return the plan of an array by the names of its axes.
 
@@ -169,7 +188,7 @@ def named_axes(path: Path, name: str, shape: tuple[int, ...], names: Sequence[st
             remain.
     """
     where = f"{printable(path)}: {printable(name)}" if name else printable(path)
-    roles = [axis_role(one) for one in names]
+    roles = _roles(names)
     listed = ", ".join(
         f"{printable(one) or '?'} {side}" for one, side in zip(names, shape, strict=False)
     )

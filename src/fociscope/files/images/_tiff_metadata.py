@@ -29,6 +29,7 @@ from fociscope.files.images._tiff_vendor import (
     micromanager_axes,
     micromanager_times,
 )
+from fociscope.files.ome._file_sets import part_in_file
 from fociscope.files.ome._xml import OmeImage, read_ome_xml
 from fociscope.typing import Float64Array, Int64Array
 
@@ -163,13 +164,25 @@ def page_axes(path: Path, tiff: Any, count: int, *, listed: int | None = None) -
         ValueError: its OME-XML is broken.
     """
     image = ome_image(path, tiff)
+    found = _page_axes(path, tiff, image, count, count if listed is None else listed)
+    if image is None or image.files < 2:
+        return found
+    note = (
+        f"{printable(path)}: one of {image.files} files of an OME-TIFF set; the {count} plane(s) "
+        f"of {image.planes_in_set} that it holds are read."
+    )
+    return replace(found, notes=(*found.notes, note))
+
+
+def _page_axes(path: Path, tiff: Any, image: OmeImage | None, count: int, listed: int) -> PageAxes:
+    """Return what the pages of one file run over."""
     long = _long_axes(image, tiff)
     pages = np.arange(count)
     where = printable(path)
     if not long:
         if count == 1:
             return PageAxes("", (), pages)
-        found = _unnamed(path, tiff, count, count if listed is None else listed)
+        found = _unnamed(path, tiff, count, listed)
         found = _with_dates(tiff, found)
         return replace(found, notes=(*found.notes, *_undescribed(where, image, count)))
     if {"T", "Z"} <= set(long) or not set(long) <= {"T", "Z", "C"}:
@@ -253,14 +266,15 @@ def _of_long_axes(long: dict[str, int], frames: str, pages: Pages) -> PageAxes:
 
 
 def ome_image(path: Path, tiff: Any) -> OmeImage | None:
-    """Return what the OME-XML says of the first image, None if this is no OME-TIFF.
+    """Return what the OME-XML says of the first image in this file, None if this is no OME-TIFF.
 
     Raises:
         FileFormatError: the XML defines entities.
-        ValueError: it is no XML, or too long.
+        ValueError: it is no XML, too long, or places planes where none can be.
     """
     text = tiff.ome_metadata
-    return None if text is None else read_ome_xml(path, text)
+    image = None if text is None else read_ome_xml(path, text)
+    return None if image is None else part_in_file(image, path.name)
 
 
 def _ome_planes(path: Path, image: OmeImage, tiff: Any, sides: list[int]) -> Pages:

@@ -18,6 +18,7 @@ from fociscope.errors import FileFormatError
 from fociscope.files.formats._times import clock_times
 from fociscope.files.formats._units import seconds_per_unit
 from fociscope.files.images._tiff_times import DATE_STEP_S
+from fociscope.files.ome._file_sets import part_in_file
 from fociscope.files.ome._xml import read_ome_xml
 
 __all__ = ["taken_times"]
@@ -75,6 +76,7 @@ def _ome_date(path: Path, text: Texts) -> tuple[str, float]:
         return "", 0.0
     try:
         image = read_ome_xml(path, xml)
+        image = None if image is None else part_in_file(image, path.name)
         if image is None or len(image.planes) > 1:
             return ("" if image is None else image.acquired), 0.0
         plane = image.planes[0] if image.planes else {}

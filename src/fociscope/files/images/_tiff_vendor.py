@@ -67,16 +67,13 @@ def micromanager_axes(
             f"{printable(path)}: a stack over several axes ({listed}), expected frames (time or z) "
             "and 2 channels at most; save a stack for each."
         )
-    channels = values[sensors[0]] if sensors else [None]
+    channels = _numbers_in_order(values[sensors[0]]) if sensors else [None]
     if len(channels) > 2:
         raise FileFormatError(
             f"{printable(path)}: {len(channels)} channels, expected 2 (sensors A and B) or 1; save "
             "the sensors alone."
         )
-    times: list[Any] = values[frames[0]] if frames else [None]
-    numbers = [time for time in times if isinstance(time, int | float)]
-    if len(numbers) == len(times):
-        times = sorted(numbers)
+    times: list[Any] = _numbers_in_order(values[frames[0]]) if frames else [None]
     page_of = {
         (place.get(frames[0]) if frames else None, place.get(sensors[0]) if sensors else None): n
         for n, place in enumerate(places)
@@ -89,6 +86,15 @@ def micromanager_axes(
         )
     pages = np.array([[page_of[t, c] for c in channels] for t in times], np.int64)
     return tuple(str(c) for c in channels), pages if sensors else pages[:, 0]
+
+
+def _numbers_in_order(places: list[Any]) -> list[Any]:
+    """Return places along an axis, numbers in their order, names as they came.
+
+    Two cameras do not take turns: which page comes first in a file is left to chance.
+    """
+    numbers = [place for place in places if isinstance(place, int | float)]
+    return sorted(numbers) if len(numbers) == len(places) else places
 
 
 def micromanager_times(tiff: Any, pages: Int64Array) -> tuple[float, ...] | None:

@@ -118,6 +118,9 @@ def _format(path: Path) -> Format:
     head = first_bytes(path)
     suffixes = list_suffixes("image")
     if path.suffix.lower() not in suffixes:
+        unnamed = image_format(path, head)
+        if unnamed is not None:  # such as .pcoraw, .tf8 and .btf, which are TIFF
+            return unnamed
         if head.startswith(_NETCDF_3):
             raise FileFormatError(
                 f"{printable(path)}: netCDF 3 (classic), expected netCDF 4, which is HDF5; save it "

@@ -21,7 +21,7 @@ __all__ = ["OmeImage", "read_ome_xml"]
 UnitOf = Callable[[str | None], float]
 _LONGEST_TEXT = 64 * 2**20
 _MOST_ELEMENTS = 1_000_000
-_LONGEST_DATE = 64
+_LONGEST_TEXT_OF_ONE = 128
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class OmeImage:
     pixels: dict[str, str]
     """Attributes of its `Pixels`."""
     tiff_data: list[dict[str, str]]
-    """Attributes of each `TiffData`."""
+    """Attributes of each `TiffData`, and of its `UUID`, whose text is called UUID."""
     channels: list[dict[str, str]] = field(default_factory=list)
     """Attributes of each `Channel`."""
     planes: list[dict[str, str]] = field(default_factory=list)
@@ -40,6 +40,12 @@ class OmeImage:
     """How many images the XML describes."""
     acquired: str = ""
     """Date and time of the first image, as `AcquisitionDate` writes it; "" without."""
+    uuid: str = ""
+    """UUID of the file, "" without."""
+    files: int = 1
+    """Over how many files the image lies, if it was cut to those planes that this one holds."""
+    planes_in_set: int = 0
+    """How many planes all these files hold; 0 if it was not cut."""
 
     @property
     def slow_to_fast(self) -> str:
@@ -140,7 +146,7 @@ def read_ome_xml(path: Path, text: str) -> OmeImage | None:
     found: list[dict[str, str]] = []
     of_first: dict[str, list[dict[str, str]]] = {"TiffData": [], "Channel": [], "Plane": []}
     elements = 0
-    date, in_date = [""], [False]
+    texts, inside, uuid = {"AcquisitionDate": "", "UUID": ""}, [""], [""]
 
     def start(tag: str, attributes: dict[str, str]) -> None:
         nonlocal elements
@@ -152,14 +158,23 @@ def read_ome_xml(path: Path, text: str) -> OmeImage | None:
             found.append(attributes if not found else {})
         elif name in of_first and len(found) == 1:
             of_first[name].append(attributes)
-        in_date[0] = name == "AcquisitionDate" and len(found) == 0
+        elif name == "OME" and elements == 1:
+            uuid[0] = attributes.get("UUID", "")
+        inside[0] = ""
+        if name == "AcquisitionDate" and not found:
+            inside[0] = name
+        elif name == "UUID" and len(found) == 1 and of_first["TiffData"]:
+            inside[0], texts[name] = name, ""
+            of_first["TiffData"][-1]["FileName"] = attributes.get("FileName", "")
 
     def characters(text: str) -> None:
-        if in_date[0] and len(date[0]) < _LONGEST_DATE:
-            date[0] += text
+        if inside[0] and len(texts[inside[0]]) < _LONGEST_TEXT_OF_ONE:
+            texts[inside[0]] += text
 
     def end(_: str) -> None:
-        in_date[0] = False
+        if inside[0] == "UUID":
+            of_first["TiffData"][-1]["UUID"] = texts["UUID"].strip()
+        inside[0] = ""
 
     def refuse(*_: object) -> None:
         raise FileFormatError(
@@ -180,4 +195,5 @@ def read_ome_xml(path: Path, text: str) -> OmeImage | None:
     if not found:
         return None
     tiff_data, channels, planes = of_first.values()
-    return OmeImage(found[0], tiff_data, channels, planes, len(found), date[0].strip())
+    date = texts["AcquisitionDate"].strip()
+    return OmeImage(found[0], tiff_data, channels, planes, len(found), date, uuid[0])
