@@ -358,6 +358,7 @@ class _Batch:
     def _write(self, number: int, folder: SeriesFolder) -> Reconstruction:
         """Reconstruct a capture into its folder, then put its rows into the tables."""
         name = self.names[number]
+        self._refuse_links(self.folders[number])
         with self._run(number) as (_, run):
             model = self._model(run)
             with warnings.catch_warnings(record=True) as caught:
@@ -380,6 +381,17 @@ class _Batch:
         numbered = zip(names, flags, strict=False)
         self.odd += [(before + n, mark, flag) for n, (mark, flag) in enumerate(numbered, 1) if flag]
         return result
+
+    def _refuse_links(self, place: str) -> None:
+        """Refuse a folder below that of the batch that leads elsewhere: others' files lie there."""
+        path = self.output
+        for part in PurePosixPath(place).parts:
+            path = path / part
+            if path.is_symlink():
+                raise FociscopeError(
+                    f"{printable(path)}: a link, expected a folder of the batch's own; remove it, "
+                    "or choose another folder for the batch"
+                )
 
     def _leave_out(self, name: str, error: FociscopeError) -> None:
         """Note that a capture is left out, and why."""

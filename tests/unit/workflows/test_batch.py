@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,33 @@ def test_it_goes_on_where_it_was_interrupted(tmp_path, mice, monkeypatch) -> Non
     for name in (*TABLES, "summary.json"):
         made_again = (tmp_path / "map" / name).read_bytes()
         assert made_again == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("link", ["mouse2", "mouse2/x_A"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_that_leads_elsewhere_is_not_written(
+    tmp_path, mice, monkeypatch, link, overwrite
+) -> None:
+    written = Run.written
+
+    def stops(run: Run, *more: object) -> object:
+        if "mouse2" in run.title:
+            raise KeyboardInterrupt
+        return written(run, *more)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Run, "written", stops)
+        fociscope.reconstruct(mice, tmp_path / "map", CSV)
+    for name in ("mine/summary.json", "mine/x_A/summary.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "map" / link).parent.mkdir(exist_ok=True)
+    (tmp_path / "map" / link).symlink_to(tmp_path / "mine")
+    options = replace(CSV_AGAIN, resume=not overwrite, overwrite=overwrite)
+    with pytest.raises(FociscopeError, match="a link, expected a folder of the batch's own"):
+        fociscope.reconstruct(mice, tmp_path / "map", options)
+    assert tree(tmp_path / "mine") == ["summary.json", "x_A/summary.json"]
+    assert (tmp_path / "mine" / "summary.json").read_text() == "mine"
 
 
 def test_an_interrupted_first_capture_leaves_nothing(tmp_path, mice, monkeypatch) -> None:
