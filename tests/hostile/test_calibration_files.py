@@ -99,7 +99,7 @@ def test_a_claim_beyond_the_limits_is_not_believed(tmp_path: Path, refused: Refu
     "content",
     [
         b"\x00\x01\x02",
-        b"\xff\xfe5\x000\x00",
+        b"\xff\xfe5\x000",
         b"x" * 50_000,
         b"1" * 2**21,
         b"\n\n",

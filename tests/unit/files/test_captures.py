@@ -284,3 +284,19 @@ def test_arrays_that_were_asked_for_are_known(tmp_path: Path) -> None:
         file["run/1"], file["run/2"] = np.ones((3, 2, 4, 5)), np.zeros((3, 2, 4, 5))
     with open_captures([f"{tmp_path / 'a.h5'}:/run/2"]) as series:
         assert series.arrays == ("a.h5:/run/2",)
+
+
+def test_an_n5_store_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "a.n5" / "volume").mkdir(parents=True)
+    (tmp_path / "a.n5" / "attributes.json").write_text('{"n5": "2.0.0"}')
+    with pytest.raises(FileFormatError, match=r"an N5 store, expected Zarr"):
+        read_captures([tmp_path / "a.n5"])
+
+
+def test_two_arrays_of_an_archive_can_be_named_as_the_message_says(tmp_path: Path) -> None:
+    top, bottom = np.ones((3, 40, 41)), np.zeros((3, 40, 41))
+    np.savez(tmp_path / "a.npz", top=top, bottom=bottom)
+    with pytest.raises(FileFormatError, match="or name two, sensor A's first"):
+        read_captures([tmp_path / "a.npz"])
+    both = read_captures([f"{tmp_path}/a.npz:/top", f"{tmp_path}/a.npz:/bottom"])
+    np.testing.assert_array_equal(both, np.stack([top, bottom], axis=1))

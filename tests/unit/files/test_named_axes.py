@@ -134,6 +134,41 @@ def test_a_plane_of_no_known_axes_is_refused_beside_named_ones(tmp_path: Path) -
         read_captures([tmp_path / "a.h5"])
 
 
+def test_frames_of_nwb_are_put_upright(tmp_path: Path) -> None:
+    """NWB defines (frame, x, y); some save (frame, y, x) all the same, and can say so."""
+    path = tmp_path / "session.nwb"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("acquisition/OnePhotonSeries")
+        group.attrs.update({"namespace": "core", "neurodata_type": "OnePhotonSeries"})
+        group["data"] = FRAMES[:, 0].swapaxes(1, 2)
+        group["timestamps"] = np.arange(3.0)
+    with open_captures([path]) as series:
+        np.testing.assert_array_equal(series.read(), FRAMES[:, :1])
+        assert "(frame, x, y), as NWB's OnePhotonSeries" in series.notes[0]
+    with h5py.File(path, "r+") as file:
+        file["acquisition/OnePhotonSeries/data"].attrs["axes"] = "t,y,x"
+    with open_captures([path]) as series:
+        np.testing.assert_array_equal(series.read(), FRAMES[:, :1].swapaxes(2, 3))
+
+
+def test_waves_of_igor_are_refused_until_their_axes_have_names(tmp_path: Path) -> None:
+    """Igor counts (x, y, layer) and keeps that order, or turns x and y by /TRAN, unmarked."""
+    path = tmp_path / "a.h5"
+    for axes, order in (("x,y,t", (2, 1, 0)), ("y,x,t", (1, 2, 0))):
+        with h5py.File(path, "w") as file:
+            file["wave0"] = FRAMES[:, 0].transpose(order)
+            file["wave0"].attrs["IGORWaveType"] = np.int32(80)
+        with pytest.raises(FileFormatError, match=f"'{axes}'"):
+            read_captures([path])
+        with h5py.File(path, "r+") as file:
+            file["wave0"].attrs["axes"] = axes
+        np.testing.assert_array_equal(read_captures([path]), FRAMES[:, :1])
+    with h5py.File(path, "w") as file:  # HDF5SaveImage
+        file["image"] = FRAMES[0, 0]
+        file["image"].attrs.update({"IGORWaveType": np.int32(80), "CLASS": np.bytes_("IMAGE")})
+    np.testing.assert_array_equal(read_captures([path]), FRAMES[0, :1])
+
+
 def test_names_of_axes_in_any_spelling() -> None:
     assert said_axes({"axes": "tcyx"}, 4) == ("t", "c", "y", "x")
     assert said_axes({"axes": '["t", "y", "x"]'}, 3) == ("t", "y", "x")

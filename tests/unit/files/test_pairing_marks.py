@@ -116,6 +116,8 @@ def test_images_paired_in_order_are_said_to_be(tmp_path: Path) -> None:
 def test_times_in_names() -> None:
     assert name_times(["x_2024-05-01T12:00:00.5"]) == [1714564800.5]
     assert name_times(["1714564800123.tif"]) == [1714564800.123]
+    assert name_times(["Basler_acA1300-200um__22031234__20240501_120000250_7"]) == [1714564800.25]
+    assert name_times(["x_20240501120000250125"]) == [1714564800.250125]
     assert name_times(["run7_003", "run7_004"]) == [3, 4]
     assert name_times(["x", "y"]) is None
     assert disagreeing([0, 1, 2, 3], [100, 101.2, 102.1, 103]) is None

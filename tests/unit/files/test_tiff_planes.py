@@ -220,6 +220,32 @@ def test_channels_of_micromanager_that_come_in_another_order(tmp_path: Path) -> 
     np.testing.assert_array_equal(read_captures([tmp_path / "a.tif"]), FRAMES.reshape(3, 2, 20, 30))
 
 
+def scanimage(path: Path, saved: str, pages: int = 6) -> Path:
+    text = f"SI.VERSION_MAJOR = 2020\nSI.hChannels.channelSave = {saved}\n"
+    with tifffile.TiffWriter(path, bigtiff=True) as file:
+        for page in FRAMES[:pages]:
+            file.write(page, photometric="minisblack", metadata=None, software=text,
+                       contiguous=False)  # fmt: skip
+    return path
+
+
+def test_channels_of_scanimage_take_turns(tmp_path: Path) -> None:
+    path = scanimage(tmp_path / "a.tif", "[1;3]")
+    np.testing.assert_array_equal(read_captures([path]), FRAMES.reshape(3, 2, 20, 30))
+    path = scanimage(tmp_path / "b.tif", "2")
+    np.testing.assert_array_equal(read_captures([path])[:, 0], FRAMES)
+    for saved, pages in (("[1;2;3]", 6), ("[1;2]", 5)):
+        with pytest.raises(FileFormatError, match=f"{pages} pages of . channels in turns"):
+            read_captures([scanimage(tmp_path / "c.tif", saved, pages)])
+
+
+def test_an_orientation_is_told_and_pixels_stay_as_they_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", FRAMES[0], metadata=None, extratags=[(274, 3, 1, 4, True)])
+    with open_captures([path]) as series:
+        np.testing.assert_array_equal(series.read()[0, 0], FRAMES[0])
+        assert "tag Orientation (4)" in series.notes[0]
+
+
 @pytest.mark.parametrize("suffix", ["pcoraw", "tf8", "btf"])
 def test_stacks_of_other_suffixes_are_known_by_their_content(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"a.{suffix}", FRAMES[:3], bigtiff=True, metadata=None)

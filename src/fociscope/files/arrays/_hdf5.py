@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays._hdf5_heap import LocalHeaps, superblock_at
+from fociscope.files.arrays._hdf5_programs import program_axes, small_attributes
 from fociscope.files.arrays._matlab_kinds import not_a_matrix
 from fociscope.files.formats._axes import AXES_ATTRIBUTES
 from fociscope.files.formats._packing import PACKING_ATTRIBUTES
@@ -174,12 +175,14 @@ class Hdf5Source:
         """
         with decoding(self.path, "HDF5 file"):
             item = self._array(name)
-            found = _small_attributes(item, (*AXES_ATTRIBUTES, *PACKING_ATTRIBUTES))
+            found = small_attributes(item, (*AXES_ATTRIBUTES, *PACKING_ATTRIBUTES))
             if self._is_reversed(item) or any(key in found for key in AXES_ATTRIBUTES):
                 return found
-            group = _small_attributes(item.parent, ("signal", "axes"))
+            group = small_attributes(item.parent, ("signal", "axes"))
             if str(group.get("signal")) == name.rpartition("/")[2] and "axes" in group:
                 return {**found, "axes": group["axes"]}
+            where = f"{printable(self.path)}: {printable(name)}"
+            found |= program_axes(where, item)
             if "DIMENSION_LIST" in item.attrs:
                 scales = [dimension.keys() for dimension in item.dims]
                 names = [[key for key in keys if key] for keys in scales]
@@ -429,7 +432,7 @@ def _matlab_kind(item: Any) -> str | None:
     """Return which kind of MATLAB variable a data set is; None of plain numbers, or unknown."""
     if item.dtype.names in (("real", "imag"), ("r", "i")) or item.dtype.kind == "c":
         return "complex"
-    said = _small_attributes(item, ("MATLAB_class",)).get("MATLAB_class")
+    said = small_attributes(item, ("MATLAB_class",)).get("MATLAB_class")
     if said is None or (item.dtype.kind in "biuf" and said != "char"):
         return None
     return said if said in ("cell", "char", "struct") else "object"
@@ -465,10 +468,10 @@ def _is_octave_cell(item: Any) -> bool:
 def _says_by_columns(item: Any) -> bool:
     """Whether an attribute says that arrays lie by columns."""
     names = {} if len(item.attrs) > _MOST_ATTRIBUTES else {_plain(key): key for key in item.attrs}
-    said = _small_attributes(item, tuple(names[key] for key in _ORDER_ATTRIBUTES if key in names))
+    said = small_attributes(item, tuple(names[key] for key in _ORDER_ATTRIBUTES if key in names))
     if any(_plain(str(one)) in _BY_COLUMNS for one in said.values()):
         return True
-    flags = _small_attributes(item, tuple(names[key] for key in _COLUMN_FLAGS if key in names))
+    flags = small_attributes(item, tuple(names[key] for key in _COLUMN_FLAGS if key in names))
     return any(_plain(str(one)) in ("1", "true", "yes") for one in flags.values())
 
 
@@ -486,16 +489,6 @@ def _labels(scale: Any) -> tuple[str, ...]:
     if scale.dtype.itemsize > _LONGEST_ATTRIBUTE:
         return ()
     return tuple(one.decode("utf-8", "replace") for one in scale[:])
-
-
-def _small_attributes(item: Any, keys: tuple[str, ...]) -> dict[str, Any]:
-    """Return those attributes of an object that are there, and short enough to be believed."""
-    found: dict[str, Any] = {}
-    for key in keys:
-        if key in item.attrs and item.attrs.get_id(key).get_storage_size() <= _LONGEST_ATTRIBUTE:
-            said = item.attrs[key]
-            found[key] = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    return found
 
 
 def _chunks_of(item: Any, index: tuple[slice, ...]) -> int:

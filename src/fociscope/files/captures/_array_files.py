@@ -143,7 +143,7 @@ def pick_arrays(
     raise FileFormatError(
         f"{printable(path)}: {len(fitting)} arrays could be the captures "
         f"({_listed(fitting, fitting)}), expected one; name it, as in "
-        f"{printable(path)}:/{next(iter(fitting))!s:.60}."
+        f"{printable(path)}:/{next(iter(fitting))!s:.60}, or name two, sensor A's first."
     )
 
 
@@ -252,6 +252,8 @@ def array_stack(path: Path, source: ArraySource, name: str, limits: Limits) -> S
         return packing.unpacked(path, plan.planes(values), name)
 
     pixel_size_um, notes = believed_um(printable(path), source.pixel_size_um(name))
+    if "note" in attributes:
+        notes = (attributes["note"], *notes)
     stack = Stack(
         path,
         plan.leading,

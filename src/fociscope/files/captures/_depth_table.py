@@ -8,19 +8,18 @@ import re
 from pathlib import Path
 
 from fociscope.errors import FileFormatError, printable
+from fociscope.files.captures._text_table import is_decimal_comma, number_text, table_rows
 from fociscope.files.formats._units import um_per_unit
 
-__all__ = ["read_depth_table"]
+__all__ = ["read_depth_table", "table_numbers"]
 
 _COLUMN = re.compile(
-    r"(?:depths?|z|distances?|positions?|positionz)"
-    r"[ _]*[(\[]? *(?P<unit>[a-z\u00b5\u03bc]*) *[)\]]?"
+    r"(?:(?P<depth>depths?)|(?P<distance>distances?)|z|(?:z[ _]?)?positions?(?:[ _]?z)?)"
+    r"[ _/,]*[(\[]? *(?P<unit>[a-z\u00b5\u03bc]*) *[)\]]?"
 )
-_COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _POINT_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 _WITH_UNIT = re.compile(r"([+-]?[\d.,]+(?:e[+-]?\d+)?)\s*([a-z\u00b5\u03bc]+)", re.IGNORECASE)
-_EXCEL_SEPARATOR = re.compile(r"sep=.", re.IGNORECASE)
 
 
 def read_depth_table(path: Path, text: str) -> list[float]:
@@ -37,18 +36,16 @@ def read_depth_table(path: Path, text: str) -> list[float]:
     Raises:
         FileFormatError: If it is no such table, or a comma can be meant in two ways.
     """
-    lines = [line for line in text.splitlines() if line.strip()]
-    if len(lines) > 1 and _EXCEL_SEPARATOR.fullmatch(lines[0].strip()):
-        lines = lines[1:]
-    separator = next((mark for mark in (";", "\t") if any(mark in line for line in lines)), ",")
     try:
-        rows = list(csv.reader(lines, delimiter=separator))
+        rows, separator = table_rows(text, lambda cell: _COLUMN.fullmatch(cell.lower()) is not None)
     except csv.Error:
+        rows = []
+    if not rows:
         raise FileFormatError(
             f"{printable(path)}: not a table of depths, expected a text file with one depth in µm "
             "per line."
-        ) from None
-    header = [cell.strip().lower() for cell in rows[0]]
+        )
+    header = [cell.lower() for cell in rows[0]]
     column, factor = _column(path, header)
     if column is not None:
         rows, width = rows[1:], len(header)
@@ -66,7 +63,7 @@ def read_depth_table(path: Path, text: str) -> list[float]:
             "expected a column depth_um or depth_mm; name it so."
         )
     factors = [factor if math.isnan(unit) else unit for unit in units]
-    return [n * um for n, um in zip(_numbers(path, cells), factors, strict=True)]
+    return [n * um for n, um in zip(table_numbers(path, cells), factors, strict=True)]
 
 
 def _without_units(cells: list[str]) -> tuple[list[str], list[float]]:
@@ -83,25 +80,27 @@ def _without_units(cells: list[str]) -> tuple[list[str], list[float]]:
 def _column(path: Path, header: list[str]) -> tuple[int | None, float]:
     """Return the column of the depths, and um per unit; None for a table without a header.
 
-    The unit is NaN where a column of depths is there that names none.
+    A depth counts before a distance, and both before z, which may be where a stage stood. The unit
+    is NaN where the column names none.
     """
-    bare = None
+    found = []
     for place, cell in enumerate(header):
-        found = _COLUMN.fullmatch(cell)
-        if found is None:
-            continue
-        factor = um_per_unit(found["unit"])
-        if math.isfinite(factor):
-            return place, factor
-        bare = place if bare is None else bare
-    return (None, 1.0) if bare is None else (bare, math.nan)
+        said = _COLUMN.fullmatch(cell)
+        if said is not None:
+            factor = um_per_unit(said["unit"])
+            rank = 0 if said["depth"] else 1 if said["distance"] else 2
+            found.append((rank, math.isnan(factor), place, factor))
+    if not found:
+        return None, 1.0
+    _, _, column, unit_um = min(found)
+    return column, unit_um
 
 
 def _cells(path: Path, rows: list[list[str]], column: int, width: int, separator: str) -> list[str]:
     """Return the text of each depth; a row that a decimal comma has torn apart is put together."""
     cells = []
     for number, row in enumerate(rows, start=1):
-        texts = [cell.strip() for cell in row]
+        texts = list(row)
         while len(texts) > width and not texts[-1]:
             texts.pop()
         if len(texts) == 2 and width == 1 and separator == ",":
@@ -115,19 +114,24 @@ def _cells(path: Path, rows: list[list[str]], column: int, width: int, separator
     return cells
 
 
-def _numbers(path: Path, cells: list[str]) -> list[float]:
-    """Return the numbers; a comma is a decimal one unless all of them could mark thousands."""
-    commas = [cell for cell in cells if _COMMA_NUMBER.fullmatch(cell)]
+def table_numbers(path: Path, cells: list[str], column: str = "depth") -> list[float]:
+    """Return the numbers of a column; a comma is a decimal one unless all could mark thousands.
+
+    Raises:
+        FileFormatError: If a cell is no number, or can be meant in two ways.
+    """
+    cells = [number_text(cell) for cell in cells]
+    commas = [cell for cell in cells if is_decimal_comma(cell)]
     if commas and all(_THOUSANDS.fullmatch(cell) for cell in commas):
         raise FileFormatError(
-            f"{printable(path)}: a depth reads {commas[0]!r}, which can mean thousands or a "
+            f"{printable(path)}: a {column} reads {commas[0]!r}, which can mean thousands or a "
             "decimal comma; write it without a comma."
         )
     points = [cell for cell in cells if "." in cell]
     if 0 < len(points) < len(cells) and all(_POINT_THOUSANDS.fullmatch(cell) for cell in points):
         raise FileFormatError(
-            f"{printable(path)}: a depth reads {points[0]!r} and others have no point, so that it "
-            "can mean thousands; write all depths with as many decimals, or none."
+            f"{printable(path)}: a {column} reads {points[0]!r} and others have no point, so that "
+            "it can mean thousands; write all of them with as many decimals, or none."
         )
     numbers = []
     for number, cell in enumerate(cells, start=1):
@@ -135,8 +139,10 @@ def _numbers(path: Path, cells: list[str]) -> list[float]:
             text = cell.replace(",", ".") if cell in commas else cell
             numbers.append(float(text))
         except ValueError:
+            expected = "number in µm, and above the first, if anything, the name depth_um"
+            if column != "depth":
+                expected = "number in each row"
             raise FileFormatError(
-                f"{printable(path)}: depth {number} reads {cell[:30]!r}, expected a number in µm, "
-                "and above the first, if anything, the name depth_um."
+                f"{printable(path)}: {column} {number} reads {cell[:30]!r}, expected a {expected}."
             ) from None
     return numbers

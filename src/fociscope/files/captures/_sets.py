@@ -23,6 +23,7 @@ from fociscope.typing import Float32Array
 __all__ = ["InputPath", "list_images", "resolve", "set_stack"]
 
 _WILDCARDS = "*?["
+_N5 = "attributes.json"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,11 @@ def list_images(folder: Path) -> list[Path]:
         raise FileFormatError(
             f"{printable(folder)}: the folder cannot be read; check its permissions."
         ) from error
+    if not found and (folder / _N5).is_file():
+        raise FileFormatError(
+            f"{printable(folder)}: an N5 store, expected Zarr, which is its successor; save it as "
+            "Zarr or TIFF."
+        )
     if not found:
         deeper = sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != ".")
         advice = (

@@ -19,6 +19,7 @@ from fociscope.files.arrays._mat import is_mat
 from fociscope.files.captures._array_files import array_stack, is_described, open_named_arrays
 from fociscope.files.captures._depth_table import read_depth_table
 from fociscope.files.captures._sets import resolve
+from fociscope.files.captures._text_table import decoded_table
 from fociscope.files.formats._pixel_size import believed_um
 from fociscope.files.formats._sources import ArraySource, NotNumbersError
 from fociscope.files.formats._stacks import Stack
@@ -227,7 +228,7 @@ def _read_table(path: Path) -> Float64Array:
     if path.stat().st_size > LARGEST_TABLE_BYTES:
         raise FileFormatError(f"{printable(path)}: too large for a table of depths, expected text.")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = decoded_table(path.read_bytes())
     except UnicodeDecodeError:
         text = ""
     if "\0" in text or not text.strip():

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from fociscope.errors import FileFormatError, printable
+from fociscope.files.captures._depth_table import table_numbers
+from fociscope.files.captures._text_table import decoded_table, table_rows
 from fociscope.files.formats._units import um_per_unit
 from fociscope.files.safe.limits import read_description
 from fociscope.typing import Float64Array
@@ -39,17 +41,18 @@ def read_stage_table(path: Path) -> Float64Array:
         "row of numbers for each frame"
     )
     try:
-        lines = [
-            line for line in read_description(path).decode("utf-8-sig").splitlines() if line.strip()
-        ]
-        separator = next((m for m in (";", "\t") if any(m in line for line in lines)), ",")
-        header, *rows = list(csv.reader(lines, delimiter=separator))
-        places = _places([cell.strip().lower() for cell in header])
-        cells = np.array([[float(cell) for cell in row] for row in rows]).reshape(len(rows), -1)
+        rows, _ = table_rows(decoded_table(read_description(path)), _is_column)
+        header, *rows = rows
+        if not rows:
+            raise ValueError
+        places = _places([cell.lower() for cell in header])
         table = [
-            cells[:, places[axis][0]] * places[axis][1] if axis in places else np.zeros(len(rows))
+            _column(path, rows, axis, places) if axis in places else np.zeros(len(rows))
             for axis in ("x", "y", "depth")
         ]
+        number = _column(path, rows, "frame", places) if "frame" in places else None
+    except FileFormatError:
+        raise
     except (UnicodeDecodeError, ValueError, KeyError, IndexError, csv.Error) as error:
         why = f" ({error})" if isinstance(error, KeyError) else ""
         raise FileFormatError(
@@ -58,8 +61,7 @@ def read_stage_table(path: Path) -> Float64Array:
     result = np.stack(table, axis=1)
     if not np.isfinite(result).all() or not len(result):
         raise FileFormatError(f"{printable(path)}: holds no finite numbers, {expected}.")
-    if "frame" in places:
-        number = cells[:, places["frame"][0]]
+    if number is not None:
         if not np.array_equal(np.sort(number), np.arange(1, len(number) + 1)):
             raise FileFormatError(
                 f"{printable(path)}: its frames are not 1 to {len(number)}, each once; expected "
@@ -67,6 +69,19 @@ def read_stage_table(path: Path) -> Float64Array:
             )
         result = result[np.argsort(number)]
     return result
+
+
+def _is_column(cell: str) -> bool:
+    found = _COLUMN.fullmatch(cell.lower())
+    return found is not None and (found["axis"] in _AXES or found["axis"] == "frame")
+
+
+def _column(
+    path: Path, rows: list[list[str]], axis: str, places: dict[str, tuple[int, float]]
+) -> Float64Array:
+    """Return the numbers of a column, in um."""
+    place, factor = places[axis]
+    return np.array(table_numbers(path, [row[place] for row in rows], f"stage's {axis}")) * factor
 
 
 def _places(header: list[str]) -> dict[str, tuple[int, float]]:
@@ -85,7 +100,8 @@ def _places(header: list[str]) -> dict[str, tuple[int, float]]:
         factor = um_per_unit(found["unit"])
         if math.isnan(factor):
             raise KeyError(f"the column {cell!r} names no unit")
-        places[_AXES[found["axis"]]] = place, factor
+        if found["axis"] != "z" or "depth" not in places:  # z may be where the stage stood
+            places[_AXES[found["axis"]]] = place, factor
     for axis in ("x", "depth"):
         if axis not in places:
             raise KeyError(f"no column {axis}_um")

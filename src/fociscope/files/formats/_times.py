@@ -14,8 +14,9 @@ __all__ = ["clock_times", "disagreeing", "interval_times", "name_times"]
 
 _DATE = re.compile(
     r"(?<!\d)(\d{4})[-_.]?(\d{2})[-_.]?(\d{2})[T _.\-]?(\d{2})[-_.:h]?(\d{2})[-_.:m]?(\d{2})"
-    r"(?:[._,\-](\d{1,9}))?(?!\d)"
+    r"(?:[._,\-](\d{1,9})|(\d{3}|\d{6}))?(?!\d)"
 )
+"""Parts of a second may follow at once, in ms or us: Basler's 132742484, .NET's fff."""
 _EPOCH = re.compile(r"(?<!\d)(1\d{9})(\d{0,9})(?!\d)")
 _NUMBER = re.compile(r"\d+")
 _SAME_SPELL = 0.5
@@ -123,7 +124,7 @@ def _date_s(name: str) -> float | None:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None
-    return moment.timestamp() + float(f"0.{found[7] or 0}")
+    return moment.timestamp() + float(f"0.{found[7] or found[8] or 0}")
 
 
 def _epoch_s(name: str) -> float | None:

@@ -24,7 +24,13 @@ from fociscope.files.images._tiff_bits import DEFLATE, decoded_packed, is_packed
 from fociscope.files.images._tiff_count import Planes, count_planes, read_contiguous
 from fociscope.files.images._tiff_lzw import PREDICTORS, decoded_lzw
 from fociscope.files.images._tiff_metadata import check_axes, page_axes, pixel_size_um
-from fociscope.files.images._tiff_samples import check_colour, colour_note, frame_px, plane_of
+from fociscope.files.images._tiff_samples import (
+    check_colour,
+    colour_note,
+    frame_px,
+    orientation_note,
+    plane_of,
+)
 from fociscope.files.images._tiff_sparse import (
     check_written,
     fill_value,
@@ -123,7 +129,8 @@ def open_tiff(
             return found
 
         sparse = sparse_note(path, tiff, held.listed)
-        every = (*held.notes, *sparse, *colour_note(path, first), *axes.notes, *notes)
+        labels = (*colour_note(path, first), *orientation_note(path, first))
+        every = (*held.notes, *sparse, *labels, *axes.notes, *notes)
         yield Stack(
             path,
             axes.leading,

@@ -28,6 +28,7 @@ from fociscope.files.images._tiff_vendor import (
     micromanager,
     micromanager_axes,
     micromanager_times,
+    scanimage_channels,
 )
 from fociscope.files.ome._file_sets import part_in_file
 from fociscope.files.ome._xml import OmeImage, read_ome_xml
@@ -343,6 +344,8 @@ def _unnamed(path: Path, tiff: Any, count: int, listed: int) -> PageAxes:
             times = None
         found = PageAxes(leading, counts, of_planes.ravel(), time_s=times)
         return found.with_sensors_in_order(printable(path), names)
+    if listed == count and scanimage_channels(path, tiff, count) == 2:
+        return PageAxes("FS", (count // 2, 2), np.arange(count))
     return _shaped(path, tiff, count, listed) or _of_samples(path, tiff, count)
 
 

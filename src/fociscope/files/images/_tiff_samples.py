@@ -17,11 +17,12 @@ import numpy.typing as npt
 
 from fociscope.errors import FileFormatError, printable
 
-__all__ = ["check_colour", "colour_note", "frame_px", "plane_of"]
+__all__ = ["check_colour", "colour_note", "frame_px", "orientation_note", "plane_of"]
 
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE = 0, 1, 2, 3
 _SEPARATE = 2  # of the tag PlanarConfiguration
 _COLOURS = 3  # values that RGB takes; ITK calls two components RGB all the same
+_ORIENTATION, _UPRIGHT, _LAST_ORIENTATION = 274, 1, 8
 _OPACITY = {1, 2}  # of the tag ExtraSamples
 
 
@@ -65,6 +66,19 @@ def check_colour(path: Path, page: Any) -> None:
             f"{where}: stores white as 0 (min-is-white), expected black as 0, as it is not clear "
             f"which of its values are meant to be high; {what}, with the values that are meant."
         )
+
+
+def orientation_note(path: Path, page: Any) -> tuple[str, ...]:
+    """Say so where a tag asks viewers to turn or mirror the image, which ImageJ does not do."""
+    orientation = page.tags.valueof(_ORIENTATION, default=_UPRIGHT)
+    if not isinstance(orientation, int) or orientation not in range(
+        _UPRIGHT + 1, _LAST_ORIENTATION + 1
+    ):
+        return ()
+    return (
+        f"{printable(path)}: its tag Orientation ({int(orientation)}) asks viewers to turn or "
+        "mirror it; pixels are taken as they are stored, as ImageJ does.",
+    )
 
 
 def colour_note(path: Path, page: Any) -> tuple[str, ...]:

@@ -1,5 +1,8 @@
 """What Micro-Manager writes beside each page of a TIFF: axes, channel and pixel size, as JSON.
 
+ScanImage says in its text which channels were saved, whose pages take turns.
+
+
 Sources: Micro-Manager's file format (tag 51123, a JSON per page), and NDTiff's, of pycro-manager,
 whose `Axes` name the place of a page along axes of any name: in the JSON of a page, or in the file
 `NDTiff.index` of the folder (NDTiff 3 specification: for each image the JSON of its axes, the name
@@ -9,6 +12,7 @@ of its file and eight numbers, the first of them the offset of its pixels).
 from __future__ import annotations
 
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -19,11 +23,12 @@ from fociscope.errors import FileFormatError, printable
 from fociscope.files.formats._axes import axis_role
 from fociscope.typing import Int64Array
 
-__all__ = ["micromanager", "micromanager_axes", "micromanager_times"]
+__all__ = ["micromanager", "micromanager_axes", "micromanager_times", "scanimage_channels"]
 
 _TAG = 51123
 _OF_PAGE = {"FrameIndex": "t", "SliceIndex": "z", "ChannelIndex": "c", "PositionIndex": "position"}
 _SHORTEST_AXIS = 2
+_SAVED_CHANNELS = re.compile(r"channels?Save\s*=\s*\[?([\d;, ]+)")
 _INDEX, _MOST_INDEX_BYTES, _INDEX_NUMBERS = "NDTiff.index", 64 * 2**20, 8
 
 
@@ -86,6 +91,25 @@ def micromanager_axes(
         )
     pages = np.array([[page_of[t, c] for c in channels] for t in times], np.int64)
     return tuple(str(c) for c in channels), pages if sensors else pages[:, 0]
+
+
+def scanimage_channels(path: Path, tiff: Any, count: int) -> int:
+    """Return how many channels take turns in the pages of a ScanImage stack; 1 of all others.
+
+    Raises:
+        FileFormatError: If they are more than two, or one of the last frame is missing.
+    """
+    page = tiff.pages[0]
+    if not page.is_scanimage:
+        return 1
+    said = _SAVED_CHANNELS.search(f"{page.software}\n{page.description}")
+    channels = 1 if said is None else len(said[1].replace(";", " ").replace(",", " ").split())
+    if channels > 2 or count % max(channels, 1):
+        raise FileFormatError(
+            f"{printable(path)}: {count} pages of {channels} channels in turns, expected whole "
+            "frames of 2 channels (sensors A and B) or 1; save the sensors alone."
+        )
+    return max(channels, 1)
 
 
 def _numbers_in_order(places: list[Any]) -> list[Any]:
