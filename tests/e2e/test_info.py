@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def test_a_sound_set_with_a_contact_sheet(fociscope, folder, tmp_path):
     pixels = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
     assert min(pixels.shape) > 500
     assert pixels.std() > 20
+
+
+def test_sensor_images_beside_their_layers_are_said_to_be(fociscope, made, tmp_path):
+    """As another program's files, whose kernels have their peak beside the middle."""
+    data = read_images_depth(made / "1.mat")
+    moved = replace(data, captures=np.roll(data.captures, (-1, -1), axis=(-2, -1)))
+    write_images_depth(tmp_path / "theirs.mat", moved)
+    ran = fociscope("info", tmp_path / "theirs.mat")
+
+    assert ran.code == 0, ran.err
+    (line,) = [line for line in ran.out.splitlines() if "Displacement" in line]
+    shifts = [float(word) for word in line.split() if word[0] in "+-"]
+    assert shifts == pytest.approx([-1.0] * 4, abs=0.05)
 
 
 def test_without_an_output_nothing_is_written(fociscope, folder):

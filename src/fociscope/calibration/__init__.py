@@ -9,6 +9,12 @@ does the whole of it. Step by step, with arrays in place of files:
     calibration.imager.to_toml("imager.toml")
 """
 
+from fociscope.calibration._displacement import (
+    Displacement,
+    displacement_of_files,
+    measure_displacement,
+    on_the_layers,
+)
 from fociscope.calibration._from_beads import calibrate_beads
 from fociscope.calibration._from_files import (
     Drawing,
@@ -33,6 +39,7 @@ from fociscope.imager.registration import Similarity, fit_similarity, match_poin
 __all__ = [
     "BeadMotion",
     "Calibration",
+    "Displacement",
     "Drawing",
     "Estimate",
     "MeasuredStack",
@@ -48,8 +55,11 @@ __all__ = [
     "calibrate_sweeps",
     "calibrate_target",
     "check_output",
+    "displacement_of_files",
     "fit_similarity",
     "match_points",
+    "measure_displacement",
+    "on_the_layers",
     "read_depths",
     "read_stack",
     "read_sweeps",

@@ -164,6 +164,13 @@ def _run(
         chosen = selected(find_suite(suite), conditions)
         return evaluate_suite(chosen, methods, progress=progress)
     scored = DataSet(data, imager=read_imager(imager))
+    if scored.displacement is not None and scored.displacement.whole_px.any():
+        err.print(
+            f"note: the sensor images lie beside the layers: {scored.displacement.in_words()} "
+            "pixels. They are moved by whole pixels onto the layers.",
+            highlight=False,
+            soft_wrap=True,
+        )
     return run([scored], methods, SuiteSummary(name="data"), progress=progress)
 
 

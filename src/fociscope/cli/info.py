@@ -123,7 +123,7 @@ def _describe_folder(path: Path, imager: Imager | None) -> tuple[list[Path], str
     files = dataset_files(path)
     show("Folder of", f"{len(files)} file(s) without {RECORD_NAME}: no checksums to hold")
     for file in files:
-        _describe_layout(file)
+        _describe_layout(file, imager)
     return files, None
 
 
@@ -145,7 +145,7 @@ def _describe_file(path: Path, imager: Imager | None) -> tuple[list[Path], str |
     elif path.name == SUMMARY and path.is_file():
         return [], describe_result(path.parent)
     elif path.exists() and suffix not in list_suffixes("image") and is_published(path):
-        _describe_layout(path)
+        _describe_layout(path, imager)
         return [path], None
     else:
         describe_captures(path, imager)
@@ -233,9 +233,11 @@ def _in_short(imager: Imager) -> str:
     )
 
 
-def _describe_layout(path: Path) -> None:
+def _describe_layout(path: Path, imager: Imager | None) -> None:
     """Read all samples, which checks them, in parts of a bounded size."""
+    from fociscope.calibration import displacement_of_files
     from fociscope.files import ImagesDepthFile
+    from fociscope.imager import Imager
 
     with ImagesDepthFile.open(path) as file:
         show("File", f"{path}, published layout, {file.samples} sample(s)")
@@ -254,6 +256,10 @@ def _describe_layout(path: Path) -> None:
     if high > 0:
         show("Depths", f"{low:.1f} … {high:.1f} µm from sensor A")
     show("Captures", f"at most {peak:.4g}")
+    displacement = displacement_of_files([path], imager or Imager.reference())
+    if displacement is not None:
+        by = f"by {displacement.samples} sample(s)"
+        show("Displacement", f"of the layers, pixels, {by}: {displacement.in_words()}")
     show("Sound", "shapes, numbers and depths fit together")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fociscope.calibration import Displacement, displacement_of_files, on_the_layers
 from fociscope.errors import FileFormatError, printable
 from fociscope.evaluation.batches import Batch, ReconstructionTask
 from fociscope.evaluation.results import ConditionSummary
@@ -25,7 +26,13 @@ SLOW_DATA_SCENES = 100
 
 
 class DataSet:
-    """The samples of one file or a folder of them, as one condition."""
+    """The samples of one file or a folder of them, as one condition.
+
+    Attributes:
+        displacement: How far the sensor images lie beside the layers; None where it is known that
+            they do not, or nothing tells. They are scored after a move by whole pixels onto the
+            layers, which is where the truth lies.
+    """
 
     group = "data"
 
@@ -68,6 +75,9 @@ class DataSet:
         self.layers = next(truth.shape[1] for truth in truths if truth is not None)
         sensors, frame_px = first.captures.shape[1], first.captures.shape[2:]
         self.imager = (imager or Imager()).with_(sensors=sensors, frame_px=frame_px)
+        self.displacement: Displacement | None = None
+        if not (is_set and has_record(path)):
+            self.displacement = displacement_of_files(self.files, self.imager)
 
     @property
     def task(self) -> ReconstructionTask:
@@ -97,7 +107,10 @@ class DataSet:
             if depth_um is None:
                 deepest = data.depth_map_um.max(axis=(-2, -1))
                 depth_um = np.where(deepest > 0, deepest, np.nan).astype(np.float32)
-        return Batch(data.captures, mask, depth_um, data.raw, self._cells_per_pixel)
+        captures = data.captures
+        if self.displacement is not None:
+            captures = on_the_layers(captures, self.displacement)
+        return Batch(captures, mask, depth_um, data.raw, self._cells_per_pixel)
 
     def described(self) -> ConditionSummary:
         """Return what the condition is; the names of the files, but not where they lie."""
@@ -108,8 +121,15 @@ class DataSet:
             scenes=self.scenes,
             layers=self.layers,
             files=tuple(file.name for file in self.files),
+            displacement_px=self._displacement_px(),
             imager=self.imager.model_dump(mode="json", exclude_defaults=True),
         )
+
+    def _displacement_px(self) -> tuple[tuple[float, float], ...] | None:
+        """Return the displacement of each sensor along y and x, to a hundredth of a pixel."""
+        if self.displacement is None:
+            return None
+        return tuple((round(y, 2), round(x, 2)) for y, x in self.displacement.shift_px.tolist())
 
 
 def _part(data: ImagesDepth, start: int, stop: int) -> ImagesDepth:

@@ -311,6 +311,9 @@ class ConditionSummary(EvaluationRecord):
     assumed: Description | None = None
     """The imager that methods are told of, where it is not the true one."""
     files: tuple[str, ...] | None = None
+    displacement_px: tuple[tuple[float, float], ...] | None = None
+    """How far the sensor images lie beside the layers, along y and x; whole pixels of it are taken
+    out before the scoring."""
     test_only: Literal[True] | None = None
     """Whether no recipe trains on these scenes."""
 

@@ -12,11 +12,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from fociscope.calibration import displacement_of_files, on_the_layers
 from fociscope.errors import FileFormatError, RecipeError, printable
 from fociscope.files import is_store
 from fociscope.files.published.images_depth import DEPTH, DEPTH_MAP, RAW, SENSOR_B, ImagesDepthFile
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits
+from fociscope.imager.geometry import Imager
 from fociscope.simulation.dataset_check import dataset_files
+from fociscope.simulation.dataset_record import has_record
 from fociscope.training._augmentation import exposed, oriented
 from fociscope.training._batches import Conditioning, SceneTensors, TrainingBatch, for_all_slots
 from fociscope.training.recipe import Recipe
@@ -72,6 +75,8 @@ class FileScenes(IterableDataset[SceneSample]):
         frame_px: Size of the frames, (y, x), in pixels.
         layers: Number of layers of each scene.
         sensors: Number of sensors of each scene.
+        displacement: How far captures lie beside the layers; None where nobody asks, or nothing
+            tells.
 
     Examples:
         >>> from pathlib import Path
@@ -99,6 +104,7 @@ class FileScenes(IterableDataset[SceneSample]):
         buffer_samples: int = _BUFFER_SAMPLES,
         block_bytes: int = _BLOCK_BYTES,
         limits: Limits = DEFAULT_LIMITS,
+        imager: Imager | None = None,
     ) -> None:
         """Check the files; no sample is read yet.
 
@@ -112,6 +118,8 @@ class FileScenes(IterableDataset[SceneSample]):
             block_bytes: Number of bytes that each worker reads at once. A MAT v5 file with
                 compression is one block, however large: it can only be decoded as a whole.
             limits: Largest sizes that a file may claim.
+            imager: Imager that took the captures, roughly; with one, captures that lie beside the
+                layers are moved onto them, by whole pixels.
 
         Raises:
             FileFormatError: if a file cannot be read, lacks a variable, or differs from the others
@@ -119,10 +127,9 @@ class FileScenes(IterableDataset[SceneSample]):
         """
         super().__init__()
         given = [source] if isinstance(source, str | Path) else list(source)
+        places = [Path(path) for path in given]
         self.paths = [
-            file
-            for path in map(Path, given)
-            for file in (dataset_files(path) if _is_set(path) else [path])
+            file for path in places for file in (dataset_files(path) if _is_set(path) else [path])
         ]
         if not self.paths:
             raise FileFormatError("no file given, expected files of the published layout.")
@@ -137,6 +144,9 @@ class FileScenes(IterableDataset[SceneSample]):
             with ImagesDepthFile.open(path, limits) as file:
                 self._check(file, shapes)
                 self._cut(file, block_bytes)
+        self.displacement = None
+        if imager is not None and not all(_is_set(path) and has_record(path) for path in places):
+            self.displacement = displacement_of_files(self.paths, imager)
         self.sensors = 1 + (SENSOR_B in shapes)
         self.layers, height, width = shapes[RAW]
         self.frame_px = (height, width)
@@ -191,13 +201,16 @@ class FileScenes(IterableDataset[SceneSample]):
         for block in blocks:
             with ImagesDepthFile.open(block.path, self._limits) as file:
                 data = file.read(block.start, block.stop)
+            captures = data.captures
+            if self.displacement is not None:
+                captures = on_the_layers(captures, self.displacement)
             assert data.raw is not None
             assert data.depth_map_um is not None
             assert data.depth_um is not None
             count = block.stop - block.start
             for index in rng.permutation(count) if self._shuffle else range(count):
                 yield SceneSample(
-                    captures=torch.from_numpy(data.captures[index].copy()),
+                    captures=torch.from_numpy(captures[index].copy()),
                     mask=torch.from_numpy(data.depth_map_um[index] > 0),
                     light=torch.from_numpy(data.raw[index].copy()),
                     depth_um=torch.from_numpy(data.depth_um[index].copy()),
@@ -254,7 +267,7 @@ class FileBatches(IterableDataset[TrainingBatch]):
         self.recipe, self.first_step = recipe, first_step
         self.rank, self.world_size = rank, world_size
         self.conditioning = Conditioning(recipe)
-        self.scenes = FileScenes(source, seed=recipe.seeds.training)
+        self.scenes = FileScenes(source, seed=recipe.seeds.training, imager=recipe.imager)
         if self.scenes.layers > recipe.network.layers:
             raise RecipeError(
                 f"{source}: holds scenes of {self.scenes.layers} layers, but the recipe's network "
