@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
+from fociscope.errors import ImagerError
 from fociscope.imager import Imager
 from fociscope.localization._weights import CommonError
 from fociscope.typing import Float32Array, Float64Array
@@ -31,6 +32,8 @@ VARIANCE_STEP = 2.0
 LEAST_RISE = 0.1
 #: The finest length in pixels, functions of a sensor at most, and waves in units of 1 / finest.
 FINEST_PX, MOST_FUNCTIONS, HIGHEST = 2.0, 400, 3.7
+#: Pixels of a frame at most: some 2 GB.
+LARGEST_PX = 2**16
 #: The frame is widened by so many of the finest length on each side, so that its edges are free.
 MARGIN = 1.0
 #: Functions of which the capture knows less than this share are left out of the weights.
@@ -79,7 +82,16 @@ class SmoothBackground:
     """Backgrounds of the frames of an imager's sensors."""
 
     def __init__(self, imager: Imager, frame_px: tuple[int, int]) -> None:
-        """Take the functions of frames of `frame_px` (y, x) pixels."""
+        """Take the functions of frames of `frame_px` (y, x) pixels.
+
+        Raises:
+            ImagerError: If a frame has more than `LARGEST_PX` pixels.
+        """
+        if math.prod(frame_px) > LARGEST_PX:
+            raise ImagerError(
+                f"a smooth background is found in frames of at most {LARGEST_PX} pixels, and these "
+                f"have {frame_px[0]} x {frame_px[1]}; crop them, or bin their pixels"
+            )
         pitch = np.array(imager.pitch_um)
         sides = pitch * frame_px
         finest = FINEST_PX * float(pitch.max())

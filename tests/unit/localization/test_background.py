@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fociscope.errors import FociscopeError
+from fociscope.errors import FociscopeError, ImagerError
 from fociscope.imager import Imager
 from fociscope.localization import EmitterResponse, Locator
 from fociscope.localization._background import SmoothBackground
@@ -101,6 +101,11 @@ def test_captures_without_any_light_are_explained(locator: Locator) -> None:
 def test_another_background_is_refused() -> None:
     with pytest.raises(FociscopeError, match="must be even or smooth; got 'rough'"):
         Locator(IMAGER, FRAME_PX, background="rough")  # type: ignore[arg-type]
+
+
+def test_frames_beyond_memory_are_refused() -> None:
+    with pytest.raises(ImagerError, match="at most 65536 pixels, and these have 300 x 300"):
+        SmoothBackground(IMAGER, (300, 300))
 
 
 def test_a_joint_fit_takes_an_even_background() -> None:
