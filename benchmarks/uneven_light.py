@@ -3,8 +3,9 @@
     python benchmarks/uneven_light.py [CAPTURES]    # 12 of each family
 
 Families of the second simulator (`fociscope evaluate --suite generalisation`); the form of the
-background was settled on a few of these captures, its factor not. Single cells and clusters beside autofluorescence with structure, clouds without any
-cell, and tissue of many cells. A cell is found within 82 um laterally and 75 um in depth.
+background was settled on a few of these captures, its factor not. Single cells and clusters beside
+autofluorescence with structure, clouds without any cell, and tissue of many cells. A cell is found
+within 82 um laterally and 75 um in depth.
 """
 
 from __future__ import annotations
