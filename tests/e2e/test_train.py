@@ -6,8 +6,11 @@ import pytest
 from tiny_recipe import tiny_recipe
 
 from fociscope.evaluation import card
+from fociscope.training.recipe import Recipe
 
-TINY = tiny_recipe(
+TINY = tiny_recipe()
+#: For the reference imager, whose captures the demo has.
+FOR_DEMO = tiny_recipe(
     frame_px=None, widths=(8, 16), context=16, pool_chunks=2, steps_per_chunk=2, scenes=4
 )
 
@@ -21,6 +24,7 @@ def recipe(tmp_path, monkeypatch):
 
 
 def test_trains_calibrates_and_describes_a_model(fociscope, recipe, tmp_path):
+    recipe.write_text(FOR_DEMO)
     run = tmp_path / "run"
     ran = fociscope("train", recipe, "-o", run, "--device", "cpu")
     assert ran.code == 0, ran.err
@@ -43,8 +47,11 @@ def test_a_new_recipe_is_written_and_the_command_to_train_it_is_printed(fociscop
 
 
 def test_trains_on_files_that_fit_the_recipe(fociscope, recipe, tmp_path):
-    data = tmp_path / "data"
-    fociscope("simulate", "images-depth", "-o", data, "--files", "1", "--samples", "10")
+    data, imager = tmp_path / "data", tmp_path / "chip.toml"
+    Recipe.load(recipe).imager.to_toml(imager)
+    ten = "--files", "1", "--samples", "10"
+    made = fociscope("simulate", "images-depth", "-o", data, *ten, "--imager", imager)
+    assert made.code == 0, made.err
     ran = fociscope("train", recipe, "-o", tmp_path / "run", "--data", data, "--device", "cpu")
     assert ran.code == 0, ran.err
     assert (tmp_path / "run" / "model.safetensors").is_file()

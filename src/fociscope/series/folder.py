@@ -95,11 +95,36 @@ class AppendedFolder:
         self.is_complete = is_complete
         self.frame_px: tuple[int, int] | None = None
         """(y, x) of the frames; None before it is known."""
+        self._place = _place_of(folder)
 
     @property
     def frames(self) -> int:
         """How many frames are on the disk for certain."""
         return self.journal.frames
+
+    def _check_there(self) -> None:
+        """Refuse to write where the folder, or a part of it, is not what this run has written.
+
+        Raises:
+            FociscopeError: it was removed or replaced meanwhile.
+        """
+        sizes = {name: certain.bytes for name, certain in self.journal.tables.items()}
+        gone: Path | None
+        if _place_of(self.folder) != self._place or not (self.folder / JOURNAL).is_file():
+            gone = self.folder
+        else:
+            changed = (name for name, size in sizes.items() if _size_of(self.folder / name) != size)
+            gone = next((self.folder / name for name in changed), None) or self._missing_store()
+        if gone is not None:
+            raise FociscopeError(
+                f"{printable(gone)}: removed or replaced while results were written to it; "
+                "start again, into another folder or anew",
+                fields=("overwrite",),
+            )
+
+    def _missing_store(self) -> Path | None:
+        """Return what is no table, and should be there and is not."""
+        return None
 
     def _note(self, lines: Mapping[str, str], totals: Totals, store: str | None = None) -> None:
         """Write lines behind the tables, then the journal, with the sums that include them."""
@@ -190,6 +215,8 @@ class AppendedFolder:
 
     def finish(self, summary: Mapping[str, Any], *, goes_on: bool = False) -> dict[str, Any]:
         """Write `summary.json`; the journal goes, unless the series may go on another time."""
+        if not self.is_complete:
+            self._check_there()
         said = {**summary, "identity": self.journal.identity, FILES: checksums(self._parts())}
         write_record(self.folder / SUMMARY, said, overwrite=True, indent=2)
         if not goes_on:
@@ -255,6 +282,7 @@ class SeriesFolder(AppendedFolder):
         Raises:
             FociscopeError: the disk refuses.
         """
+        self._check_there()
         tables = Tables.from_reconstruction(result, cell_diameter_um=self._cell_diameter_um)
         totals, store = self.journal.totals.plus(tables), None
         if self._zarr is not None:
@@ -274,6 +302,10 @@ class SeriesFolder(AppendedFolder):
         height, width = result.probability.shape[-2:]
         self.frame_px = (height, width)
         return tables
+
+    def _missing_store(self) -> Path | None:
+        is_due = self._zarr is not None and self.frames > 0
+        return self.folder / OME_ZARR if is_due and not (self.folder / OME_ZARR).is_dir() else None
 
     def _create_zarr(self, store: OmeZarrSeries, result: Reconstruction) -> None:
         remove(store.path)
@@ -354,6 +386,7 @@ class EmittersFolder(AppendedFolder):
         Raises:
             FociscopeError: the disk refuses.
         """
+        self._check_there()
         columns = {"labels": labels or {}, "of_frames": of_frames or {}}
         sensors = emitters.background.shape[1]
         lines = emitter_lines(emitters, first_frame=self.frames, names=names, **columns)
@@ -462,6 +495,23 @@ def open_folder(
                     if not was_there:
                         folder.rmdir()
             raise
+
+
+def _place_of(folder: Path) -> tuple[int, int] | None:
+    """Return the device and number of a folder; None if it is not there."""
+    try:
+        about = folder.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
+
+
+def _size_of(path: Path) -> int:
+    """Return the bytes of a file; -1 if it is not there."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 def _mend(folder: Path, before: Backup) -> None:

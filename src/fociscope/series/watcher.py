@@ -40,6 +40,10 @@ __all__ = [
     "watch_paths",
 ]
 
+_AGAIN = (
+    "written again after it was taken, so this version is left out; give each capture a name of "
+    "its own"
+)
 _CONTINUES = "what has been written stays, and a run that resumes continues behind it"
 
 
@@ -196,6 +200,8 @@ class FolderWatcher:
         """The same -> numbers of the frames that were done before the files were followed."""
         self._over: set[str] = set()
         """The same, of files that are not looked at any more."""
+        self._again: list[SkippedFrame] = []
+        """Files whose names were taken before, since the last poll."""
         for name in known:
             file, number = frame_number(name)
             self._done.setdefault(self._place(file, "A")[1], set()).add(number)
@@ -221,6 +227,7 @@ class FolderWatcher:
         skipped: list[SkippedFrame] = []
         if not all(self._look_into(*each) for each in zip(self._folders, "AB", strict=False)):
             return arrived, skipped
+        skipped, self._again = self._again, []
         values = 0
         for key, growing_file in self._in_order():
             if len(arrived) == most or values >= READ_VALUES:
@@ -262,6 +269,7 @@ class FolderWatcher:
                 continue
             its_side, key = self._place(as_written(name), side)
             if key in self._over:
+                self._again.append(SkippedFrame(as_written(name), _AGAIN))
                 continue
             if key not in self._seen:
                 self._seen[key] = GrowingFile(

@@ -201,6 +201,26 @@ def test_a_killed_series_goes_on(
     assert content(folder) == content(whole)
 
 
+@pytest.mark.parametrize(
+    "gone", [".", "frames.csv", "layers.csv", "reconstruction.ome.zarr", "journal.json"]
+)
+def test_output_that_is_removed_meanwhile_ends_the_run(model, captures, tmp_path, gone) -> None:
+    folder = tmp_path / "map"
+
+    @dataclass
+    class Removing(Double):
+        def read(self, start: int = 0, stop: int | None = None) -> np.ndarray:
+            if start == 2 * PART:
+                path = folder / gone
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                folder.mkdir(exist_ok=True)
+            return super().read(start, stop)
+
+    with pytest.raises(FociscopeError, match="removed or replaced while results were written"):
+        reconstruct_series(model, Removing(captures), folder)
+    assert not (folder / "summary.json").exists()
+
+
 def test_a_full_disk_is_one_line_and_leaves_whole_frames(
     model, captures, whole, tmp_path, monkeypatch
 ) -> None:

@@ -331,3 +331,15 @@ def test_an_image_of_zeros_in_a_folder_is_named_and_taken_when_it_is_filled(tmp_
     arrived, skipped = polled(source)
     assert values(arrived) == FRAMES[1:2, :, 0, 0].tolist()
     assert skipped == []
+
+
+def test_a_name_that_is_written_again_is_said(tmp_path) -> None:
+    tifffile.imwrite(tmp_path / "run1.tif", FRAMES[0])
+    source = following(tmp_path)
+    arrived, _ = polled(source)
+    (tmp_path / "run1.tif").unlink()
+    assert source.poll(32) == ([], [])
+    tifffile.imwrite(tmp_path / "run1.tif", FRAMES[1])
+    came, skipped = polled(source)
+    assert (names(arrived), came, names(skipped)) == (["run1.tif"], [], ["run1.tif"])
+    assert "written again after it was taken" in skipped[0].why
