@@ -300,3 +300,10 @@ def test_two_arrays_of_an_archive_can_be_named_as_the_message_says(tmp_path: Pat
         read_captures([tmp_path / "a.npz"])
     both = read_captures([f"{tmp_path}/a.npz:/top", f"{tmp_path}/a.npz:/bottom"])
     np.testing.assert_array_equal(both, np.stack([top, bottom], axis=1))
+
+
+def test_groups_of_an_hdf5_file_say_the_sensors(tmp_path: Path) -> None:
+    a, b = np.ones((3, 40, 41)), np.zeros((3, 40, 41))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["run/camB/data"], file["run/camA/data"] = b, a
+    np.testing.assert_array_equal(read_captures([tmp_path / "a.h5"]), np.stack([a, b], axis=1))

@@ -28,6 +28,7 @@ NUMBERED = {
         f"img_channel00{c}_position000_time{{t:09d}}_z000.tif" for c in (0, 1)
     ],
     "Prairie View": [f"T-001_Cycle00001_Ch{c}_{{t:06d}}.ome.tif" for c in (1, 3)],
+    "letters": ["camA{t:03d}.tif", "camB{t:03d}.tif"],
     "folders": ["Camera 1/{t}.tif", "Camera 2/{t}.tif"],
 }  # fmt: skip
 
@@ -44,6 +45,13 @@ def test_numbers_of_cameras_and_channels_pair_images(tmp_path: Path, kind: str) 
 PERHAPS = {
     "sides": ["{t:03d}_left.tif", "{t:03d}_right.tif"],
     "heights": ["top_{t}.tif", "bottom_{t}.tif"],
+    "letters": ["{t:03d}_L.tif", "{t:03d}_R.tif"],
+    "cameras": ["CameraTop_{t}.tif", "CameraBottom_{t}.tif"],
+    "sensors before a number": ["imgA{t:03d}.tif", "imgB{t:03d}.tif"],
+    "sensors behind a number": ["{t:03d}A.tif", "{t:03d}B.tif"],
+    "last number": ["img{t:04d}_1.tif", "img{t:04d}_2.tif"],
+    "clocks": ["cam0_171456480{t}.1.tif", "cam1_171456480{t}.3.tif"],
+    "Basler": [f"Basler__2203123{c}__20190514_1327{{t:02d}}10{c}_{{t}}.tiff" for c in (4, 5)],
     "NIS": ["runt{t:03d}c1.tif", "runt{t:03d}c2.tif"],
     "ZEN": ["run_s1t{t}c1_ORG.tif", "run_s1t{t}c2_ORG.tif"],
     "MetaMorph": ["run_w1GFP_t{t}.TIF", "run_w2RFP_t{t}.TIF"],
@@ -70,12 +78,26 @@ def test_a_frame_that_one_numbered_camera_dropped(tmp_path: Path) -> None:
         open_captures(tmp_path).__enter__()
 
 
+def test_other_images_beside_those_of_two_cameras(tmp_path: Path) -> None:
+    write(tmp_path, *(f"cam{n}_{t}.tif" for n in (1, 2) for t in TIMES), "dark.tif")
+    with pytest.raises(FileFormatError, match=r"'dark.tif' say neither cam1 nor cam2"):
+        open_captures(tmp_path).__enter__()
+    sides = (f"{side}_{t}.tif" for side in ("top", "bottom") for t in TIMES)
+    write(tmp_path / "x", *sides, "empty.tif")
+    with pytest.raises(FileFormatError, match=r"'bottom' and 'top', which may be two sensors"):
+        open_captures(tmp_path / "x").__enter__()
+
+
 @pytest.mark.parametrize(
     "names",
     [
         ["mouse1_cam1.tif", "mouse2_cam2.tif"],
         [f"cam1_{t}.tif" for t in TIMES],
-        ["run1_1.tif", "run1_2.tif", "run2_1.tif", "run2_2.tif"],
+        [f"run{n}_{t}.tif" for n in (1, 2) for t in TIMES],
+        [f"{row}{column:02d}.tif" for row in "ABC" for column in TIMES],
+        ["x_1.tif", "x_2.tif"],
+        ["up_1.tif", "up_2.tif", "down_1.tif", "down_2.tif"],
+        ["1a.tif", "2a.tif", "3b.tif"],
         ["20240501_1.tif", "20240502_1.tif"],
         ["1.tif", "2.tif"],
         [f"cam{n}.tif" for n in (1, 2, 3)],

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.arrays._mat import SMALLEST_SIDE_PX, USUAL_SIDE_PX, find_order
 from fociscope.files.captures._bdv import cells_of, is_cells, joined_cells
-from fociscope.files.captures.pairing import sensor_of
+from fociscope.files.captures._name_marks import NameMarks
 from fociscope.files.formats._axes import AxisPlan, named_axes, said_axes
 from fociscope.files.formats._packing import Packing
 from fociscope.files.formats._pixel_size import believed_um
@@ -152,10 +152,13 @@ def _is_favourite(name: str) -> bool:
 
 
 def _place(name: str) -> tuple[str, str | None]:
-    """Return what the name of an array shares with its partner, and the sensor that it says."""
-    folder, _, last = name.rpartition("/")
-    sensor, key = sensor_of(last + ".")  # nothing is cut off as a suffix
-    return f"{folder}/{key}", sensor
+    """Return what the name of an array shares with its partner, and the sensor that it says.
+
+    Groups are a part of the name: `A/data` and `B/data` are partners.
+    """
+    marks = NameMarks.of(name)
+    best = marks.best()
+    return marks.key(best), None if best is None else best.sensor
 
 
 def _check_refused(

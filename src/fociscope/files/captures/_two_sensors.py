@@ -15,24 +15,31 @@ from pathlib import Path
 
 __all__ = ["TwoSensors", "find_two_sensors"]
 
-_NUMBERED = re.compile(
-    r"(?<![a-z])(?P<word>cameras?|cam|sensor|chip|detector|det|channel|chan|chn|ch|side|view)"
-    r"[ _.\-]?(?P<value>\d{1,3})(?!\d)",
-    re.IGNORECASE,
+_CAMERA = "cameras?|cam|sensor|chip|detector|det|side|view"
+_NUMBERED = (
+    rf"(?<![a-z])(?P<word>{_CAMERA}|channel|chan|chn|ch)[ _.\-]?(?P<value>\d{{1,3}})(?!\d)",
+    rf"(?<![a-z])(?P<word>{_CAMERA})(?P<value>[ab])(?=\d)",
 )
-_WAVELENGTH = re.compile(r"(?<![a-z])(?P<word>w)(?P<value>\d)[^_/]*", re.IGNORECASE)
-_PERHAPS_NUMBERED = re.compile(
-    r"(?<![a-z])(?P<word>c|wl|dev|device)(?P<value>\d{1,2})(?!\d)", re.IGNORECASE
+_WAVELENGTHS = (
+    r"(?<![a-z])(?P<word>w)(?P<value>\d)[^_/]*",
+    r"(?<![a-z])(?P<word>c|wl|dev|device)(?P<value>\d{1,2})(?!\d)",
 )
-_SERIAL = re.compile(r"(?<!\d)(?P<word>)(?P<value>(?!20\d\d[01]\d[0-3]\d(?!\d))\d{7,})(?!\d)")
+_LETTERS = (
+    r"(?<![a-z])(?P<word>(?:image|img|frame|pic|shot)?)(?P<value>[ab])(?=\d|[ _.\-/]|$)",
+    r"(?<=\d)(?P<word>)(?P<value>[ab])(?![a-z0-9])",
+)
 _OPPOSITES = (
     ("left", "right"),
+    ("l", "r"),
     ("top", "bottom"),
     ("upper", "lower"),
     ("front", "back"),
     ("above", "below"),
     ("dorsal", "ventral"),
+    ("master", "slave"),
 )
+_SERIAL = r"(?<!\d)(?P<word>)(?P<value>(?!20\d\d[01]\d[0-3]\d(?!\d))\d{7,})(?!\d)"
+_LAST_NUMBER = r"(?<=[_\-. ])(?P<word>)(?P<value>[0-2])$"
 _MOST_MATCHES = 4
 """So many marks in a name are tried, from its end and from its start."""
 
@@ -47,6 +54,8 @@ class TwoSensors:
     """Of each mark: what the name shares with its partner's -> the image."""
     is_sure: bool
     """Whether the mark stands for a camera or a channel, numbered."""
+    unmarked: tuple[Path, ...] = ()
+    """Images among them without such a mark."""
 
     @property
     def pairs(self) -> list[tuple[Path, ...]]:
@@ -57,34 +66,73 @@ class TwoSensors:
     @property
     def is_complete(self) -> bool:
         """Whether each image has a partner."""
-        return self.sides[0].keys() == self.sides[1].keys()
+        return not self.unmarked and self.sides[0].keys() == self.sides[1].keys()
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A way to mark two sensors."""
+
+    pattern: re.Pattern[str]
+    is_sure: bool = False
+    fewest_pairs: int = 1
+    """So many partners show that it is meant so; 0 if two images of each are enough."""
+    is_of_all: bool = True
+    """Whether all names must have it."""
 
 
 def find_two_sensors(names: Mapping[Path, str]) -> TwoSensors | None:
-    """Return images by a mark of exactly two values that all names have, if any two are partners.
+    """Return images by a mark of exactly two values in their names.
 
     Args:
         names: Of each image what its name says, folders included, without suffix.
+
+    Returns:
+        None without such a mark. Where it stands for cameras or sides beyond doubt, a few names may
+        lack it, and no two need be partners.
     """
-    for pattern, is_sure in _patterns():
-        matches = {file: list(pattern.finditer(name)) for file, name in names.items()}
-        fewest = min((len(found) for found in matches.values()), default=0)
-        for place in _places(fewest):
-            found = _split(names, {file: each[place] for file, each in matches.items()}, is_sure)
-            if found is not None and found.pairs:
-                return found
+    for kind in _KINDS:
+        every = {file: list(kind.pattern.finditer(name)) for file, name in names.items()}
+        matches = {file: found for file, found in every.items() if found}
+        unmarked = tuple(file for file, found in every.items() if not found)
+        if not matches or (unmarked and (kind.is_of_all or len(unmarked) > len(matches) // 2)):
+            continue
+        for place in _places(min(len(found) for found in matches.values())):
+            marks = {file: found[place] for file, found in matches.items()}
+            two = _split(names, marks, unmarked, is_sure=kind.is_sure)
+            if two is not None and _is_meant(two, kind):
+                return two
     return None
 
 
-def _patterns() -> Iterator[tuple[re.Pattern[str], bool]]:
-    """Yield what marks of two sensors look like, and whether they can be nothing else."""
-    yield _NUMBERED, True
-    yield _WAVELENGTH, False
-    yield _PERHAPS_NUMBERED, False
+def _is_meant(two: TwoSensors, kind: _Kind) -> bool:
+    if two.pairs:
+        return len(two.pairs) >= max(kind.fewest_pairs, 2 if two.unmarked else 1)
+    return kind.fewest_pairs == 0 and min(map(len, two.sides)) > 1 and not two.unmarked
+
+
+def _kinds() -> Iterator[_Kind]:
+    """Yield the ways to mark two sensors, the surest first."""
+
+    def compiled(pattern: str) -> re.Pattern[str]:
+        return re.compile(pattern, re.IGNORECASE)
+
+    for pattern in _NUMBERED:
+        yield _Kind(compiled(pattern), is_sure=True, fewest_pairs=0, is_of_all=False)
+    for pattern in _WAVELENGTHS:
+        yield _Kind(compiled(pattern))
+    before = r"(?:(?<![a-z])|(?<=camera)|(?<=cam)|(?<=sensor))"
     for words in _OPPOSITES:
-        either = "|".join(words)
-        yield re.compile(rf"(?<![a-z])(?P<word>)(?P<value>{either})(?![a-z])", re.IGNORECASE), False
-    yield _SERIAL, False
+        is_word = len(words[0]) > 1
+        pattern = rf"{before}(?P<word>)(?P<value>{'|'.join(words)})(?![a-z])"
+        yield _Kind(compiled(pattern), fewest_pairs=0 if is_word else 1, is_of_all=not is_word)
+    yield _Kind(compiled(_SERIAL), fewest_pairs=0, is_of_all=False)
+    for pattern in _LETTERS:
+        yield _Kind(compiled(pattern), fewest_pairs=2)
+    yield _Kind(compiled(_LAST_NUMBER), fewest_pairs=3)
+
+
+_KINDS = tuple(_kinds())
 
 
 def _places(matches: int) -> Iterator[int]:
@@ -94,7 +142,11 @@ def _places(matches: int) -> Iterator[int]:
 
 
 def _split(
-    names: Mapping[Path, str], marks: Mapping[Path, re.Match[str]], is_sure: bool
+    names: Mapping[Path, str],
+    marks: Mapping[Path, re.Match[str]],
+    unmarked: tuple[Path, ...],
+    *,
+    is_sure: bool,
 ) -> TwoSensors | None:
     """Return the images of both values of a mark; None unless there are two, each name once."""
     by_value: dict[tuple[str, int | str], dict[str, Path]] = {}
@@ -111,4 +163,5 @@ def _split(
     if len(by_value) != 2 or len({word for word, _ in by_value}) != 1:
         return None
     first, second = sorted(by_value, key=lambda said: (isinstance(said[1], str), said[1]))
-    return TwoSensors((texts[first], texts[second]), (by_value[first], by_value[second]), is_sure)
+    sides = by_value[first], by_value[second]
+    return TwoSensors((texts[first], texts[second]), sides, is_sure, unmarked)

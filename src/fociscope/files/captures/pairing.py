@@ -89,16 +89,15 @@ def pair_by_name(where: str, files: Sequence[Path]) -> Pairs:
     if not {"A", "B"} <= {mark.sensor for mark in best.values() if mark is not None}:
         if two is None:
             return [(file,) for file in files]
+        if two.unmarked:
+            raise _unmarked(where, two.unmarked, two.marks)
         (of_a, of_b), marks = two.sides, two.marks
         return _matched(
             where, list(of_a.values()), list(of_b.values()), list(of_a), list(of_b), marks
         )
     unmarked = [file for file, mark in best.items() if mark is None]
     if unmarked:
-        raise FileFormatError(
-            f"{where}: {_listed([file.name for file in unmarked])} say neither A nor B, expected "
-            "pairs such as x_A.tif and x_B.tif as the other names promise; move or rename them."
-        )
+        raise _unmarked(where, unmarked, ("A", "B"))
     sides = {side: [f for f, mark in best.items() if mark and mark.sensor == side] for side in "AB"}
     keys = {file: names[file].key(mark) for file, mark in best.items()}
     return _matched(
@@ -151,6 +150,14 @@ def pair_sets(
     return list(pairs), (note,)
 
 
+def _unmarked(where: str, files: Sequence[Path], marks: tuple[str, str]) -> FileFormatError:
+    a, b = (printable(mark)[:40] for mark in marks)
+    return FileFormatError(
+        f"{where}: {_listed([file.name for file in files])} say neither {a} nor {b}, expected "
+        f"pairs such as x_{a}.tif and x_{b}.tif as the other names promise; move or rename them."
+    )
+
+
 def check_frames(where: str, files: Sequence[Path]) -> None:
     """Refuse images as frames of one sensor, where their names may speak of two.
 
@@ -167,7 +174,7 @@ def check_frames(where: str, files: Sequence[Path]) -> None:
     if two is None:
         return
     first, second = (printable(mark)[:40] for mark in two.marks)
-    a, b = two.pairs[0]
+    a, b = two.pairs[0] if two.pairs else (next(iter(side.values())) for side in two.sides)
     raise FileFormatError(
         f"{where}: the names say {first!r} and {second!r}, which may be two sensors "
         f"({printable(a.name)!r}, {printable(b.name)!r}), expected frames of one sensor, or marks "
@@ -195,7 +202,7 @@ def _numbered(names: Mapping[Path, NameMarks]) -> TwoSensors | None:
     if any(name.strong for name in names.values()):
         return None
     two = find_two_sensors({file: "".join(name.parts) for file, name in names.items()})
-    return two if two is not None and two.is_sure else None
+    return two if two is not None and two.is_sure and two.pairs else None
 
 
 def _name_below(root: Path, file: Path) -> str:
