@@ -51,7 +51,7 @@ from fociscope.results.formats import (
 from fociscope.results.parts import FILES, check_parts, checksums
 from fociscope.results.result import Reconstruction
 from fociscope.results.tables import TABLES, Labels, Tables, encoded, header
-from fociscope.results.writers import JOURNAL, SUMMARY, result_names
+from fociscope.results.writers import FIGURE, JOURNAL, SUMMARY, result_names
 from fociscope.series.finished import read_finished
 from fociscope.series.journal import CertainTable, Journal, Totals
 
@@ -164,7 +164,7 @@ class AppendedFolder:
         """
         self._digests = {}
         if self.frames == 0:
-            for name in (OME_ZARR, *TABLES, *EMITTER_FILES):
+            for name in (OME_ZARR, *TABLES, *EMITTER_FILES, FIGURE):
                 remove(self.folder / name)
             if again:
                 self._discard_stray()

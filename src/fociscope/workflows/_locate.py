@@ -25,6 +25,7 @@ from fociscope.reconstruction.preparation import prepared
 from fociscope.results.emitters import count_emitters, read_emitters
 from fociscope.results.provenance import inputs
 from fociscope.results.tables import TIME, Labels
+from fociscope.results.writers import FIGURE
 from fociscope.series.cluster import computed_on_cluster
 from fociscope.series.folder import EmittersFolder, open_folder
 from fociscope.series.options import THREADS
@@ -152,7 +153,8 @@ def _into_folder(
                 first = read_emitters(folder.folder, frames=1)
             else:
                 first = in_memory.of_frame(0)
-            run.draw_first(folder.folder, first, series.read(0, 1)[0], title)
+            if not (output / FIGURE).exists():  # a run of an earlier version ended before it
+                run.draw_first(folder.folder, first, series.read(0, 1)[0], title)
             about, counts = run.about(folder)
             summary = folder.finish({**about, "inputs": sources})
         return LocateOutcome(
@@ -196,6 +198,8 @@ def _append(
             kept.append(held[-1])
         if folder.frames or held[-1].is_explained[0]:
             its = slice(folder.frames, frame + 1)
+            if not folder.frames:
+                run.draw_first(folder.folder, held[0], series.read(0, 1)[0], title)
             folder.append(Emitters.joined(held), names[its], labels=_times(series, its))
             held = []
         elif len(held) == min(MOST_UNEXPLAINED, len(series)):
@@ -228,6 +232,8 @@ def _append_jointly(
         raise _unexplained(emitters.of_frame(0), title)
     its = slice(folder.frames, len(series))
     rest = [emitters.of_frame(n) for n in range(its.start, its.stop)]
+    if not folder.frames:
+        run.draw_first(folder.folder, rest[0], series.read(0, 1)[0], title)
     folder.append(Emitters.joined(rest), series.frame_names[its], labels=_times(series, its))
     if progress is not None:
         progress(len(series), len(series))

@@ -169,12 +169,11 @@ class _EmitterFollower(Follower):
         self._run.correction = self.correction
         emitters = self._run.located(captures)
         of_frames = latency()
-        is_first = not self._folder.frames
-        self._folder.append(emitters, names, labels=labels, of_frames=of_frames)
-        if is_first:
+        if not self._folder.frames:  # before the frame is certain, so that a kill loses neither
             self._run.draw_first(
                 self._folder.folder, emitters.of_frame(0), captures[0], self._title
             )
+        self._folder.append(emitters, names, labels=labels, of_frames=of_frames)
         return [_figures(emitters.of_frame(n)) for n in range(len(captures))], of_frames
 
 
