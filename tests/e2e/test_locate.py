@@ -174,7 +174,7 @@ def test_a_series_that_was_interrupted_goes_on_to_the_same_tables(
     assert ran.code == 0, ran.err
     assert "3 emitter(s) in 2 captures, 1 of them now" in ran.out
     assert {path.name for path in (tmp_path / "out").iterdir()} == WRITTEN
-    for name in ("emitters.csv", "frames.csv"):
+    for name in WRITTEN:
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert fociscope(*locate, tmp_path / "out", "--resume").code == 0  # nothing is left to do
     other = fociscope(*locate, tmp_path / "out", "--resume", "--most", "7")
