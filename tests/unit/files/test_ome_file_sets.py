@@ -82,3 +82,23 @@ def test_files_that_were_renamed_go_by_their_uuid(tmp_path: Path) -> None:
     first, _ = write_set(tmp_path, "run_C{c}.ome.tif", has_uuid=False)
     with pytest.raises(FileFormatError, match="claims 3 T x 2 C but holds 3 pages"):
         open_captures(first.rename(tmp_path / "y.tif")).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        ('SizeT="3"', 'SizeT="3000000000"'),
+        ('IFD="1"', 'IFD="-1"'),
+        ('FirstT="1"', 'FirstT="7"'),
+        ('PlaneCount="1"', 'PlaneCount="999999999"'),
+        ('IFD="1"', 'IFD="x"'),
+    ],
+)
+def test_sets_that_cannot_be_are_refused(tmp_path: Path, said: str, instead: str) -> None:
+    (first, _) = write_set(tmp_path, "run_C{c}.ome.tif")
+    with tifffile.TiffFile(first) as tiff:
+        text, pages = str(tiff.pages[0].tags[270].value), tiff.asarray(key=slice(None))
+    tifffile.imwrite(first, pages, photometric="minisblack", metadata=None,
+                     description=text.replace(said, instead).encode())  # fmt: skip
+    with pytest.raises(FileFormatError):
+        open_captures(first).__enter__()

@@ -101,6 +101,7 @@ def test_other_images_beside_those_of_two_cameras(tmp_path: Path) -> None:
         ["20240501_1.tif", "20240502_1.tif"],
         ["1.tif", "2.tif"],
         [f"cam{n}.tif" for n in (1, 2, 3)],
+        ["camera_001.tif", "camera_002.tif"],
     ],
 )
 def test_other_numbers_are_no_sensors(tmp_path: Path, names: list[str]) -> None:

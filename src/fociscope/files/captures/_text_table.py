@@ -12,7 +12,7 @@ __all__ = ["decoded_table", "is_decimal_comma", "number_text", "table_rows"]
 _EXCEL_SEPARATOR = re.compile(r"sep=.", re.IGNORECASE)
 _COMMENT = "#"
 _COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
-_NUMBER = re.compile(r"[+-]?\d*[.,]?\d+(?:[.,]\d*)?(?:e[+-]?\d+)?", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:e[+-]?\d+)?", re.IGNORECASE)
 _WIDE_SPACES = re.compile(r"(?<=\d)[\u00a0\u202f\u2009](?=\d)")
 
 

@@ -11,15 +11,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 __all__ = ["TwoSensors", "find_two_sensors"]
 
 _CAMERA = "cameras?|cam|sensor|chip|detector|det|side|view"
 _NUMBERED = (
-    rf"(?<![a-z])(?P<word>{_CAMERA}|channel|chan|chn|ch)[ _.\-]?(?P<value>\d{{1,3}})(?!\d)",
+    rf"(?<![a-z])(?P<word>{_CAMERA}|channel|chan|chn|ch)"
+    r"[ _.\-]?(?P<value>(?<=[a-z])\d{1,3}|(?<=[ _.\-])\d)(?!\d)",
     rf"(?<![a-z])(?P<word>{_CAMERA})(?P<value>[ab])(?=\d)",
 )
+"""Apart from its word, a number of several digits is more likely one of frames: camera_001."""
 _WAVELENGTHS = (
     r"(?<![a-z])(?P<word>w)(?P<value>\d)[^_/]*",
     r"(?<![a-z])(?P<word>c|wl|dev|device)(?P<value>\d{1,2})(?!\d)",
@@ -40,6 +43,8 @@ _OPPOSITES = (
 )
 _SERIAL = r"(?<!\d)(?P<word>)(?P<value>(?!20\d\d[01]\d[0-3]\d(?!\d))\d{7,})(?!\d)"
 _LAST_NUMBER = r"(?<=[_\-. ])(?P<word>)(?P<value>[0-2])$"
+_TRIED = 100
+"""So many names are looked at first; of a long series most have the same form."""
 _MOST_MATCHES = 4
 """So many marks in a name are tried, from its end and from its start."""
 
@@ -81,17 +86,20 @@ class _Kind:
     """Whether all names must have it."""
 
 
-def find_two_sensors(names: Mapping[Path, str]) -> TwoSensors | None:
+def find_two_sensors(names: Mapping[Path, str], *, sure: bool = False) -> TwoSensors | None:
     """Return images by a mark of exactly two values in their names.
 
     Args:
         names: Of each image what its name says, folders included, without suffix.
+        sure: Whether only numbered cameras and channels count.
 
     Returns:
         None without such a mark. Where it stands for cameras or sides beyond doubt, a few names may
         lack it, and no two need be partners.
     """
     for kind in _KINDS:
+        if (sure and not kind.is_sure) or not _may_be(kind, names):
+            continue
         every = {file: list(kind.pattern.finditer(name)) for file, name in names.items()}
         matches = {file: found for file, found in every.items() if found}
         unmarked = tuple(file for file, found in every.items() if not found)
@@ -103,6 +111,12 @@ def find_two_sensors(names: Mapping[Path, str]) -> TwoSensors | None:
             if two is not None and _is_meant(two, kind):
                 return two
     return None
+
+
+def _may_be(kind: _Kind, names: Mapping[Path, str]) -> bool:
+    """Return whether the first few names have a mark, as all or most of them must."""
+    found = [kind.pattern.search(name) is not None for name in islice(names.values(), _TRIED)]
+    return all(found) if kind.is_of_all else any(found)
 
 
 def _is_meant(two: TwoSensors, kind: _Kind) -> bool:

@@ -201,8 +201,9 @@ def _numbered(names: Mapping[Path, NameMarks]) -> TwoSensors | None:
     """Return images by the number of their camera or channel; None if a name says camA."""
     if any(name.strong for name in names.values()):
         return None
-    two = find_two_sensors({file: "".join(name.parts) for file, name in names.items()})
-    return two if two is not None and two.is_sure and two.pairs else None
+    said = {file: "".join(name.parts) for file, name in names.items()}
+    two = find_two_sensors(said, sure=True)
+    return two if two is not None and two.pairs else None
 
 
 def _name_below(root: Path, file: Path) -> str:

@@ -8,6 +8,7 @@ Source: OME-TIFF specification, "Multi-file OME-TIFF filesets".
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,8 @@ from fociscope.files.ome._xml import OmeImage
 __all__ = ["part_in_file"]
 
 _AXES = "TZC"
+_MOST_PLANES = 1_000_000
+"""Of a set; nothing is reserved for what a larger one claims, and its files are refused."""
 
 
 def part_in_file(image: OmeImage, name: str) -> OmeImage:
@@ -39,6 +42,8 @@ def part_in_file(image: OmeImage, name: str) -> OmeImage:
         return image
     order = image.slow_to_fast
     sides = [image.size(axis) for axis in order]
+    if math.prod(sides) > _MOST_PLANES:
+        return image
     pages = np.full(sides, -1)
     flat = pages.reshape(-1)
     for said in own:
