@@ -4,8 +4,8 @@
 
 Families of the second simulator (`fociscope evaluate --suite generalisation`); the form of the
 background was settled on a few of these captures, its factor not. Single cells and clusters beside
-autofluorescence with structure, clouds without any cell, and tissue of many cells. A cell is found
-within 82 um laterally and 75 um in depth.
+autofluorescence with structure, and clouds without any cell. A cell is found within 82 um laterally
+and 75 um in depth.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ FAMILIES = (
     "single-layer-clouds",
     "clouds",
     "clusters",
-    "spectral-foci",
 )
 LATERAL_UM, AXIAL_UM = 82.0, 75.0
 PITCH_UM = 55.0

@@ -102,20 +102,13 @@ def _found_beside(
     """Return emitters beside a smooth background, and the capture with it as a common error.
 
     The background takes all light that it is likely to, and emitters what is too sharp for it; the
-    more of them are found, the smoother the background becomes.
+    more of them are found, the smoother the background becomes. Then the weakest go one by one.
     """
-    capture, dark, sensors = seen.capture, seen.noise.subtracted, bank.response.imager.sensors
-    least = penalty(int(seen.used.sum()), beside=True)
-    fit, haze = fit_emitters(seen, np.empty((0, 3))), None
+    capture, pixels = seen.capture, int(seen.used.sum())
+    least, needed = penalty(pixels), penalty(pixels, beside=True)
+    fit, haze, dark = fit_emitters(seen, np.empty((0, 3))), None, seen.noise.subtracted
     for round_ in range(most):
-        haze = background.fitted(capture - fit.mean, fit.weights.diagonal, haze)
-        beside = _above_darkest(haze.mean, sensors)
-        noise = replace(seen.noise, subtracted=beside if dark is None else beside + dark)
-        alone = seen.with_(capture=capture - haze.mean, noise=noise, error=None)
-        if model_error is not None:
-            alone = _with_noise(alone, fit, model_error)
-        seen = alone.with_(capture=capture, error=haze)
-        fit = _fitted_beside(seen, fit.place_um, fit.mean, HASTY)
+        haze, seen, fit = _beside(background, seen, fit, haze, dark, model_error)
         bank.prepare(fit.weights.diagonal, fit.weights)
         left = fit.weights.applied(fit.residual(capture)) / np.maximum(fit.weights.diagonal, 1e-300)
         new = bank.candidates(left, least, min(AT_ONCE, most - len(fit.light)))
@@ -125,10 +118,41 @@ def _found_beside(
         fit = pruned(seen, fit, least, held=True)
         if len(fit.light) <= before and round_ >= SETTLED:
             break
-    fit, others = not_of_one_pixel(alone, fit, least)
-    seen = others.with_(capture=capture, error=haze)
-    fit = _fitted_beside(seen, fit.place_um, fit.mean, SETTLING)
-    return pruned(seen, fit, least, held=True), seen
+    fit, others = not_of_one_pixel(_without(seen, haze), fit, least)
+    seen = others.with_(capture=capture)
+    while True:
+        haze, seen, fit = _beside(background, seen, fit, haze, dark, model_error)
+        gains = fit.gains() if len(fit.light) else np.full(1, np.inf)
+        if gains.min() >= needed:
+            return _fitted_beside(seen, fit.place_um, fit.mean, SETTLING), seen
+        places = np.delete(fit.place_um, int(gains.argmin()), axis=0)
+        fit = _fitted_beside(seen, places, fit.mean, HASTY)
+
+
+def _beside(
+    background: SmoothBackground,
+    seen: Observation,
+    fit: EmitterFit,
+    haze: Haze | None,
+    dark: Float64Array | None,
+    model_error: float | None,
+) -> tuple[Haze, Observation, EmitterFit]:
+    """Return the background beside a fit, the capture with its noise, and the fit beside it."""
+    haze = background.fitted(seen.capture - fit.mean, fit.weights.diagonal, haze)
+    beside = _above_darkest(haze.mean, seen.response.imager.sensors)
+    noise = replace(seen.noise, subtracted=beside if dark is None else beside + dark)
+    alone = _without(seen.with_(noise=noise), haze)
+    if model_error is not None:
+        alone = _with_noise(alone, fit, model_error)
+    seen = alone.with_(capture=seen.capture, error=haze)
+    return haze, seen, _fitted_beside(seen, fit.place_um, fit.mean, HASTY)
+
+
+def _without(seen: Observation, haze: Haze | None) -> Observation:
+    """Return a capture less its background."""
+    if haze is None:
+        return seen
+    return seen.with_(capture=seen.capture - haze.mean, error=None)
 
 
 def _fitted_beside(
