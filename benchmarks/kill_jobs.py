@@ -239,7 +239,7 @@ def _emitters() -> Iterator[Job]:
 def _reports() -> Iterator[Job]:
     scored = ("evaluate", "constant", "--suite", "quick", "--conditions", "layers-2", "--baselines",
               "none", "-o", "report")  # fmt: skip
-    other = (*scored[:5], "layers-3", *scored[6:])
+    other = (*scored[:5], "snr-20", *scored[6:])
     yield Job("evaluate", scored)
     yield Job("evaluate --overwrite", (*scored, "--overwrite"), (other,), plain=scored)
     demo = ("demo", "-o", "out", *CPU)

@@ -125,7 +125,7 @@ def calibrate(
         True
     """
     if output is not None:
-        check_output(output, overwrite=overwrite)
+        check_output(output, overwrite=True)  # what may be replaced is looked at under the lock
     with nullcontext() if output is None else locked_folder(Path(output).absolute().parent):
         if output is not None:  # what a killed run has left is in order now
             check_output(output, overwrite=overwrite)

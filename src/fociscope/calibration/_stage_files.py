@@ -80,7 +80,7 @@ def calibrate_stage(
     named = [captures] if isinstance(captures, str | Path) else list(captures)
     start = imager if isinstance(imager, Imager) else Imager.load(imager)
     if output is not None:
-        check_output(output, overwrite=overwrite)
+        check_output(output, overwrite=True)  # what may be replaced is looked at under the lock
         start = start.with_(name=Path(output).stem)
     with nullcontext() if output is None else locked_folder(Path(output).absolute().parent):
         if output is not None:  # what a killed run has left is in order now
