@@ -101,14 +101,21 @@ def upload(
         rejected: is called where one is not taken.
         label: what is to be sent, shown in it.
     """
+    # FastAPI's caches keep the route of every upload, and with it the page of a visitor who left.
+    handlers: dict[str, Callable[..., Any]] = {"sent": sent, "rejected": rejected}
+
+    def leave() -> None:
+        handlers.clear()
+
+    ui.context.client.on_delete(leave)
     place = ui.upload(
         label=label,
         multiple=True,
         auto_upload=True,
         max_files=most,
         max_total_size=UPLOAD_BYTES,
-        on_multi_upload=sent,
-        on_rejected=rejected,
+        on_multi_upload=lambda event: handlers["sent"](event),
+        on_rejected=lambda: handlers["rejected"](),
     )
     return place.props(f'accept="{",".join(suffixes)}" :field-name="() => String(Math.random())"')
 
