@@ -169,13 +169,16 @@ def file_beside(info: ValidationInfo, name: str) -> Path:
 
     Args:
         info: Of the validation, whose context holds the folder of the configuration's file; without
-            one, it is the working folder.
+            one, the values are a program's own, and any path will do.
         name: Name of the file.
 
     Raises:
         ValueError: If the name leads elsewhere, or the values are those of a record.
     """
-    folder = (info.context or {}).get(_FOLDER, ".")
+    context = info.context or {}
+    if _FOLDER not in context:
+        return Path(name)
+    folder = context[_FOLDER]
     if folder is None:
         raise ValueError(f"names the file {name!r:.60}, expected its content in the record")
     if Path(name).is_absolute() or ".." in Path(name).parts:
