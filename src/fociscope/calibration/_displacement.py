@@ -21,8 +21,7 @@ import scipy.ndimage
 
 from fociscope.arrays import without_autocast
 from fociscope.errors import CaptureError
-from fociscope.files import ImagesDepth, ImagesDepthFile
-from fociscope.files.published.images_depth import DEPTH, RAW
+from fociscope.files.published.samples import spread_samples
 from fociscope.imager import Imager, LayerProjector
 from fociscope.typing import Float32Array, Float64Array
 
@@ -102,7 +101,7 @@ def measure_displacement(
         >>> captures = LayerProjector(Imager.reference()).A(raw, depth_um)
         >>> moved = np.roll(captures, (-1, 1), axis=(-2, -1))
         >>> found = measure_displacement(moved, raw, depth_um, Imager.reference())
-        >>> np.abs(found.shift_px - [-1, 1]).max() < 0.05
+        >>> bool(np.abs(found.shift_px - [-1, 1]).max() < 0.05)
         True
     """
     samples, sensors, height, width = captures.shape
@@ -156,22 +155,11 @@ def displacement_of_files(paths: Sequence[Path], imager: Imager) -> Displacement
         >>> found.samples, found.whole_px.tolist()
         (3, [[0, 0], [0, 0]])
     """
-    samples: list[ImagesDepth] = []
-    for number, path in enumerate(paths):
-        share = SAMPLES * (number + 1) // len(paths) - SAMPLES * number // len(paths)
-        with ImagesDepthFile.open(path) as file:
-            if not {RAW, DEPTH} <= set(file.names):
-                return None
-            count = min(share, file.samples)
-            samples.extend(
-                file.read(int(at), int(at) + 1)
-                for at in np.arange(count) * file.samples // max(count, 1)
-            )
-    captures = np.concatenate([sample.captures for sample in samples])
-    raw = np.concatenate([sample.raw for sample in samples if sample.raw is not None])
-    depths = [sample.depth_um for sample in samples if sample.depth_um is not None]
+    data, _ = spread_samples(paths, SAMPLES)
+    if data.raw is None or data.depth_um is None:
+        return None
     try:
-        return measure_displacement(captures, raw, np.concatenate(depths), imager)
+        return measure_displacement(data.captures, data.raw, data.depth_um, imager)
     except CaptureError:
         return None
 
@@ -185,6 +173,9 @@ def on_the_layers(captures: Float32Array, displacement: Displacement) -> Float32
         captures: (sample, sensor, y, x) light.
         displacement: How far they lie beside the layers.
 
+    Returns:
+        (sample, sensor, y, x) the captures; the very same if they lie on the layers.
+
     Examples:
         >>> import numpy as np
         >>> from fociscope.calibration import Displacement, on_the_layers
@@ -193,6 +184,8 @@ def on_the_layers(captures: Float32Array, displacement: Displacement) -> Float32
         >>> on_the_layers(image, up)[0, 0].tolist()
         [[0.0, 1.0], [0.0, 1.0], [2.0, 3.0]]
     """
+    if not displacement.whole_px.any():
+        return captures
     out = np.array(captures)
     for s, (down, right) in enumerate(displacement.whole_px):
         rows = np.clip(np.arange(out.shape[2]) + down, 0, out.shape[2] - 1)

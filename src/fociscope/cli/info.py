@@ -123,7 +123,8 @@ def _describe_folder(path: Path, imager: Imager | None) -> tuple[list[Path], str
     files = dataset_files(path)
     show("Folder of", f"{len(files)} file(s) without {RECORD_NAME}: no checksums to hold")
     for file in files:
-        _describe_layout(file, imager)
+        _describe_layout(file)
+    _describe_displacement(files, imager)
     return files, None
 
 
@@ -145,7 +146,8 @@ def _describe_file(path: Path, imager: Imager | None) -> tuple[list[Path], str |
     elif path.name == SUMMARY and path.is_file():
         return [], describe_result(path.parent)
     elif path.exists() and suffix not in list_suffixes("image") and is_published(path):
-        _describe_layout(path, imager)
+        _describe_layout(path)
+        _describe_displacement([path], imager)
         return [path], None
     else:
         describe_captures(path, imager)
@@ -233,11 +235,20 @@ def _in_short(imager: Imager) -> str:
     )
 
 
-def _describe_layout(path: Path, imager: Imager | None) -> None:
-    """Read all samples, which checks them, in parts of a bounded size."""
+def _describe_displacement(files: list[Path], imager: Imager | None) -> None:
+    """Print how far the captures of files lie beside their layers, if they tell."""
     from fociscope.calibration import displacement_of_files
-    from fociscope.files import ImagesDepthFile
     from fociscope.imager import Imager
+
+    displacement = displacement_of_files(files, imager or Imager.reference())
+    if displacement is not None:
+        by = f"by {displacement.samples} sample(s)"
+        show("Displacement", f"of the layers, pixels, {by}: {displacement.in_words()}")
+
+
+def _describe_layout(path: Path) -> None:
+    """Read all samples, which checks them, in parts of a bounded size."""
+    from fociscope.files import ImagesDepthFile
 
     with ImagesDepthFile.open(path) as file:
         show("File", f"{path}, published layout, {file.samples} sample(s)")
@@ -256,10 +267,6 @@ def _describe_layout(path: Path, imager: Imager | None) -> None:
     if high > 0:
         show("Depths", f"{low:.1f} … {high:.1f} µm from sensor A")
     show("Captures", f"at most {peak:.4g}")
-    displacement = displacement_of_files([path], imager or Imager.reference())
-    if displacement is not None:
-        by = f"by {displacement.samples} sample(s)"
-        show("Displacement", f"of the layers, pixels, {by}: {displacement.in_words()}")
     show("Sound", "shapes, numbers and depths fit together")
 
 
@@ -387,8 +394,9 @@ def _draw_sheet(
     overwrite: bool,
 ) -> None:
     """Draw samples that are spread over the files."""
-    from fociscope.figures.contact_sheet import draw_contact_sheet, spread_samples
+    from fociscope.figures.contact_sheet import draw_contact_sheet
     from fociscope.files import atomic_path
+    from fociscope.files.published.samples import spread_samples
 
     data, names = spread_samples(files, samples)
     figure = draw_contact_sheet(

@@ -97,7 +97,7 @@ class DataSet:
                 whole = None if file.is_sliceable else file.read()
                 for start in range(0, file.samples, step):
                     stop = min(start + step, file.samples)
-                    data = file.read(start, stop) if whole is None else _part(whole, start, stop)
+                    data = file.read(start, stop) if whole is None else whole.part(start, stop)
                     yield self._batch(data)
 
     def _batch(self, data: ImagesDepth) -> Batch:
@@ -130,9 +130,3 @@ class DataSet:
         if self.displacement is None:
             return None
         return tuple((round(y, 2), round(x, 2)) for y, x in self.displacement.shift_px.tolist())
-
-
-def _part(data: ImagesDepth, start: int, stop: int) -> ImagesDepth:
-    """Return some samples of those in memory."""
-    arrays = {name: a[start:stop] for name, a in vars(data).items() if a is not None}
-    return ImagesDepth(**arrays)

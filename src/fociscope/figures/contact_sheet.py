@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -21,10 +20,10 @@ from fociscope.figures.style import (
     draw_image,
     draw_scale_bar,
 )
-from fociscope.files.published.images_depth import ImagesDepth, ImagesDepthFile
+from fociscope.files.published.images_depth import ImagesDepth
 from fociscope.typing import Float32Array
 
-__all__ = ["draw_contact_sheet", "spread_samples"]
+__all__ = ["draw_contact_sheet"]
 
 CELL_INCH = 1.15
 GAP_INCH = 0.07
@@ -107,41 +106,6 @@ def draw_contact_sheet(
         _colour_bars(figure, groups, norms, lefts, tops[-1] - cell[1], cell[0])
         _headline(figure, title or "Contact sheet", line)
     return figure
-
-
-def spread_samples(paths: Sequence[Path], count: int) -> tuple[ImagesDepth, list[str]]:
-    """Read samples that are spread evenly over files.
-
-    Files after the first that lack one of its variables, or have other shapes, are skipped.
-
-    Args:
-        paths: Files of the published layout.
-        count: Number of samples in all.
-
-    Returns:
-        The samples, and a name for each.
-    """
-    parts: list[ImagesDepth] = []
-    names: list[str] = []
-    for number, path in enumerate(paths):
-        share = count * (number + 1) // len(paths) - count * number // len(paths)
-        with ImagesDepthFile.open(path) as file:
-            for index in range(min(share, file.samples)):
-                at = index * file.samples // share
-                part = file.read(at, at + 1)
-                if parts and _shapes(part) != _shapes(parts[0]):
-                    break
-                parts.append(part)
-                names.append(f"{path.name}\nsample {at + 1}")
-    joined: dict[str, Any] = {
-        name: None if first is None else np.concatenate([getattr(p, name) for p in parts])
-        for name, first in vars(parts[0]).items()
-    }
-    return ImagesDepth(**joined), names
-
-
-def _shapes(data: ImagesDepth) -> list[tuple[int, ...] | None]:
-    return [None if array is None else array.shape for array in vars(data).values()]
 
 
 def _picture(data: ImagesDepth, group: str, sample: int, index: int) -> Any:

@@ -108,8 +108,8 @@ def test_the_folder_of_a_capture_is_what_it_gives_alone(tmp_path, mice) -> None:
         assert in_batch == (tmp_path / "alone" / name).read_bytes()
 
 
-def test_it_goes_on_where_it_was_interrupted(tmp_path, mice, monkeypatch) -> None:
-    fociscope.reconstruct(mice, tmp_path / "whole", CSV)
+def interrupted_at_mouse2(mice, output: Path, monkeypatch) -> None:
+    """Run a batch that Ctrl-C ends at its second capture."""
     written = Run.written
 
     def stops(run: Run, *more: object) -> object:
@@ -119,7 +119,12 @@ def test_it_goes_on_where_it_was_interrupted(tmp_path, mice, monkeypatch) -> Non
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Run, "written", stops)
-        fociscope.reconstruct(mice, tmp_path / "map", CSV)
+        fociscope.reconstruct(mice, output, CSV)
+
+
+def test_it_goes_on_where_it_was_interrupted(tmp_path, mice, monkeypatch) -> None:
+    fociscope.reconstruct(mice, tmp_path / "whole", CSV)
+    interrupted_at_mouse2(mice, tmp_path / "map", monkeypatch)
     assert not (tmp_path / "map" / "mouse2").exists()
     with pytest.raises(OutputExistsError) as refused:
         fociscope.reconstruct(mice, tmp_path / "map", CSV)
@@ -137,16 +142,7 @@ def test_it_goes_on_where_it_was_interrupted(tmp_path, mice, monkeypatch) -> Non
 def test_a_folder_that_leads_elsewhere_is_not_written(
     tmp_path, mice, monkeypatch, link, overwrite
 ) -> None:
-    written = Run.written
-
-    def stops(run: Run, *more: object) -> object:
-        if "mouse2" in run.title:
-            raise KeyboardInterrupt
-        return written(run, *more)
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Run, "written", stops)
-        fociscope.reconstruct(mice, tmp_path / "map", CSV)
+    interrupted_at_mouse2(mice, tmp_path / "map", monkeypatch)
     for name in ("mine/summary.json", "mine/x_A/summary.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("mine")

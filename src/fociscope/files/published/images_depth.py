@@ -105,6 +105,11 @@ class ImagesDepth:
             if array.shape != expected:
                 raise ValueError(f"{name} has the shape {array.shape}, expected {expected}")
 
+    def part(self, start: int, stop: int) -> ImagesDepth:
+        """Return the samples from number `start` to before `stop`."""
+        arrays = {name: a[start:stop] for name, a in vars(self).items() if a is not None}
+        return ImagesDepth(**arrays)
+
 
 class ImagesDepthFile:
     """An open file of the published layout, of which any run of samples can be read.
