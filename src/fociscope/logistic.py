@@ -7,7 +7,6 @@ r"""Logistic regression: probabilities $P = \sigma(w \cdot t)$ of greatest likel
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from fociscope.typing import BoolArray, Float64Array
@@ -47,6 +46,8 @@ def fit_platt(
         >>> tuple(round(value, 3) for value in fit_platt(score, truth))
         (2.0, -1.0)
     """
+
+    from scipy.optimize import minimize  # a quarter of a second, for trainings alone
 
     def loss(parameters: Float64Array) -> tuple[float, Float64Array]:
         logit = parameters[0] * score + parameters[1]

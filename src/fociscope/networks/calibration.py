@@ -30,7 +30,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from fociscope.configuration import Configuration
@@ -212,6 +211,8 @@ def fit_growth(
     Returns:
         The calibration with growth and other factors of the deviations; as it was without kinds.
     """
+    from scipy.optimize import minimize_scalar  # a quarter of a second, for trainings alone
+
     kinds = [(output, depth) for output, depth in kinds if not bool(depth.isnan().all())]
     if not kinds:
         return calibration

@@ -21,7 +21,7 @@ nothing and keeps the depths.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Self
 
 import torch
@@ -36,11 +36,33 @@ from fociscope.networks.layer_net import (
     relative_light,
 )
 
-__all__ = ["InferenceNet", "Pooled"]
+__all__ = ["InferenceNet", "Pooled", "group_size"]
 
-#: Pixels of one sensor that go through a CPU together: 8 frames of 51x51. Found by measurement
-#: (benchmarks/reconstruct.md); features of more do not stay in the cache of a core.
-CACHED_PIXELS = 8 * 52 * 52
+#: Bytes of one number for each pixel of the frames that go through a CPU together: 8 frames of
+#: 51x51 in float32, 16 in bfloat16. Found by measurement (benchmarks/reconstruct.md); features of
+#: more do not stay in the cache of a core.
+CACHED_BYTES = 8 * 52 * 52 * 4
+#: (y, x) of the features that oneDNN orders weights for; any others will do as well.
+_TYPICAL_PX = (26, 26)
+
+
+def _onednn() -> tuple[Callable[..., Tensor], Callable[..., Tensor], Callable[..., Tensor]] | None:
+    """Return oneDNN's packing of weights and its convolutions with ReLU and with a sum.
+
+    torch has them for its compiler. What it does by itself unfolds small images, which takes up to
+    twice the time (benchmarks/runtime.md). None where this torch lacks one of them.
+    """
+    try:
+        return (
+            torch._C._nn.mkldnn_reorder_conv2d_weight,
+            torch.ops.mkldnn._convolution_pointwise,
+            torch.ops.mkldnn._convolution_pointwise_.binary,
+        )
+    except AttributeError:
+        return None
+
+
+_ONEDNN = _onednn()
 
 
 class Pooled(NamedTuple):
@@ -70,10 +92,24 @@ class _Convolution(NamedTuple):
     weight: Tensor
     bias: Tensor
     stride: int
+    packed: Tensor | None = None
+    """The weights in oneDNN's own order, if it convolves on this device."""
 
     def to(self, dtype: torch.dtype) -> Self:
         """Return it for features of a type."""
-        return self._replace(weight=self.weight.to(dtype), bias=self.bias.to(dtype))
+        weight, bias = self.weight.to(dtype), self.bias.to(dtype)
+        if _ONEDNN is None or weight.device.type != "cpu":
+            return self._replace(weight=weight, bias=bias, packed=None)
+        pack, _, _ = _ONEDNN
+        padding, stride = self._padding_and_stride
+        sizes = (1, weight.shape[1], *_TYPICAL_PX)
+        packed = pack(weight.to_mkldnn(), padding, stride, (1, 1), 1, sizes)
+        return self._replace(weight=weight, bias=bias, packed=packed)
+
+    @property
+    def _padding_and_stride(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        padding = self.weight.shape[-1] // 2 if self.stride == 1 else 0
+        return (padding, padding), (self.stride, self.stride)
 
     @classmethod
     def from_layer(
@@ -88,9 +124,25 @@ class _Convolution(NamedTuple):
             bias = bias + shift
         return cls(_channels_last(weight), bias, int(layer.stride[0]))
 
-    def __call__(self, x: Tensor) -> Tensor:
-        padding = self.weight.shape[-1] // 2 if self.stride == 1 else 0
-        return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=padding)
+    def __call__(self, x: Tensor, *, relu: bool = False) -> Tensor:
+        padding, stride = self._padding_and_stride
+        if _ONEDNN is not None and self.packed is not None and torch.is_inference_mode_enabled():
+            _, convolve, _ = _ONEDNN
+            after = "relu" if relu else "none"
+            return convolve(x, self.packed, self.bias, padding, stride, (1, 1), 1, after, [], "")
+        out = F.conv2d(x, self.weight, self.bias, stride=stride, padding=padding)
+        return out.relu_() if relu else out
+
+    def added(self, x: Tensor, total: Tensor) -> Tensor:
+        """Return `total` plus the convolution; it may be written to `total`."""
+        padding, stride = self._padding_and_stride
+        if _ONEDNN is not None and self.packed is not None and torch.is_inference_mode_enabled():
+            _, _, convolve_and_add = _ONEDNN
+            size = padding, stride, (1, 1), 1
+            return convolve_and_add(
+                total, x, self.packed, self.bias, *size, "add", 1.0, None, [], None
+            )
+        return F.conv2d(x, self.weight, self.bias, stride=stride, padding=padding).add_(total)
 
 
 class _Affine(NamedTuple):
@@ -128,8 +180,7 @@ class _Block(NamedTuple):
         )
 
     def __call__(self, x: Tensor) -> Tensor:
-        inner = self.first(self.before(x).relu_()).relu_()
-        return self.second(inner).add_(x)
+        return self.second.added(self.first(self.before(x).relu_(), relu=True), x)
 
 
 class InferenceNet:
@@ -157,7 +208,7 @@ class InferenceNet:
         with torch.no_grad():
             self.conditioning = network.encode_conditioning(optics[None], most)
             focus = [_constant(m, self.conditioning) for m in _modulations(network.focus)]
-            self.stem = _Convolution.from_layer(network.stem, *focus[0])
+            self.stem = _Convolution.from_layer(network.stem, *focus[0]).to(torch.float32)
             self.shrink = [
                 _Convolution.from_layer(layer, *modulation).to(dtype)
                 for layer, modulation in zip(
@@ -183,7 +234,7 @@ class InferenceNet:
         height, width = captures.shape[-2:]
         group = len(captures)
         if captures.device.type == "cpu":
-            group = max(1, CACHED_PIXELS // (height * width))
+            group = group_size(height * width, self.dtype)
         parts = [self.output_of(captures[n : n + group]) for n in range(0, len(captures), group)]
         if len(parts) == 1:
             return parts[0]
@@ -275,6 +326,11 @@ class InferenceNet:
     def output(self, logit: Tensor, light: Tensor, context: Tensor) -> LayerNetOutput:
         """Assemble the output from what was decoded and the context of the frame."""
         return LayerNetOutput.from_head(logit, light, self._whole(context), context)
+
+
+def group_size(pixels: int, dtype: torch.dtype) -> int:
+    """Return how many captures of so many pixels go through a CPU together in numbers of a type."""
+    return max(1, CACHED_BYTES // (pixels * dtype.itemsize))
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -76,12 +76,13 @@ def check_captures(captures: Tensor, *, sensors: int) -> None:
             f"frames of {shape[-2]}x{shape[-1]} pixels are too small; at least "
             f"{SMALLEST_FRAME_PX}x{SMALLEST_FRAME_PX} are needed to tell a depth from its blur"
         )
-    finite = torch.isfinite(captures).all(dim=-1).all(dim=-1)
+    # Of an image with NaN or infinity, one of both extremes is no number either.
+    bottom, top = captures.flatten(-2).aminmax(dim=-1)
+    finite = torch.isfinite(top) & torch.isfinite(bottom)
     if not bool(finite.all()):
         raise CaptureError(
             f"{_where(~finite)} holds NaN or infinity; replace such pixels beforehand"
         )
-    top, bottom = captures.amax(dim=(-2, -1)), captures.amin(dim=(-2, -1))
     large = torch.maximum(top, -bottom) > LARGEST_LIGHT
     if bool(large.any()):
         raise CaptureError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -22,7 +23,7 @@ from fociscope.imager.projector import LayerProjector
 from fociscope.imager.registration import Registration
 from fociscope.networks.calibration import OutputCalibration
 from fociscope.networks.conditioning import optics_features
-from fociscope.networks.inference import InferenceNet
+from fociscope.networks.inference import InferenceNet, group_size
 from fociscope.networks.layer_net import LayerNet
 from fociscope.networks.map_quality import map_terms
 from fociscope.networks.ood import (
@@ -46,12 +47,16 @@ from fociscope.reconstruction.correction import ChipCorrection, dead_pixels
 from fociscope.reconstruction.outlying import describe_outlying, fill_outlying
 from fociscope.results.result import Reconstruction
 from fociscope.solvers import depth_around
+from fociscope.threads import map_on_threads, one_thread
 from fociscope.typing import ArrayLike, CapturesLike, Float32Array, Float64Array
 
 __all__ = ["Model", "load_model"]
 
 #: Pixels of one sensor that are reconstructed at a time: 64 frames of 51x51.
 BATCH_PIXELS = 64 * 51 * 51
+#: Frames of no more pixels are computed by one thread each; larger ones by all together, so that
+#: no more of them than one are in memory.
+SMALL_FRAME_PIXELS = 128 * 128
 #: Larger frames, and those that go through in tiles, are computed in float32 in any case, because
 #: tiles of bfloat16 would not agree with the whole frame to its digits.
 BFLOAT16_PIXELS = 128 * 128
@@ -154,41 +159,53 @@ class Model:
             return replace(result, names=names, time_s=time_s)
         layers, tile_px = self._checked_layers(layers), _checked_tile(tile_px)
         raw = as_tensor(cast(ArrayLike, captures)).to(torch.float32)
+        threads = torch.get_num_threads()
+        alone = one_thread() if self._is_small(raw) else nullcontext()
+        with alone:
+            return self._reconstruct(raw, layers, correction, tile_px, progress, threads)
+
+    def _reconstruct(
+        self,
+        raw: Tensor,
+        layers: int,
+        correction: ChipCorrection | None,
+        tile_px: int,
+        progress: Callable[[int, int], None] | None,
+        threads: int,
+    ) -> Reconstruction:
+        """Reconstruct (..., sensor, y, x) on so many threads, all arguments checked."""
         given, bad = raw, None
         dead = dead_pixels(self.imager, tuple(raw.shape)) if raw.ndim >= 3 else None
         if (correction is not None or dead is not None) and raw.ndim >= 3:
             given, bad = (correction or ChipCorrection())(raw, dead=dead)
         check_captures(given, sensors=self.info.architecture.sensors)
         lead, frame = given.shape[:-3], given.shape[-3:]
-        given, raw, said = _without_outlying(given, raw)
         flat, untouched = given.reshape(-1, *frame), raw.reshape(-1, *frame)
-        per_batch = max(1, BATCH_PIXELS // (frame[-1] * frame[-2]))
         good = torch.ones(frame) if bad is None else (~bad).float()
         parts, quality_flags = list[tuple[Tensor, ...]](), list[str]()
-        for start in range(0, len(flat), per_batch):
-            span = slice(start, start + per_batch)
-            work = partial(self._batch, flat[span], untouched[span], good, layers)
-            # The numbers are those of the model's precision, in whatever region this is called.
-            with torch.autocast(self.device.type, enabled=False):
-                (arrays, found), tile_px = with_smaller_tiles(work, tile_px)
+        for arrays, found, tile_px in self._batches(
+            flat, untouched, good, layers, tile_px, threads
+        ):
             parts.append(arrays)
             quality_flags += found
             if progress is not None:
-                progress(min(start + per_batch, len(flat)), len(flat))
-        probability, presence, intensity, depth_um, depth_std_um, reprojection = (
-            (part[0] if len(part) == 1 else torch.cat(part))
-            .reshape(*lead, *part[0].shape[1:])
-            .numpy()
-            for part in zip(*parts, strict=True)
+                progress(len(quality_flags), len(flat))
+        probability, presence, intensity, depth_um, depth_std_um, reprojection, filled, outlying = (
+            (part[0] if len(part) == 1 else torch.cat(part)) for part in zip(*parts, strict=True)
         )
+        said = describe_outlying(outlying)
+
+        def array(values: Tensor) -> Float32Array:
+            return values.reshape(*lead, *values.shape[1:]).numpy()
+
         return Reconstruction(
-            probability=probability,
-            presence=presence,
-            intensity=intensity,
-            depth_um=depth_um,
-            depth_std_um=depth_std_um,
-            captures=given.detach().cpu().numpy().copy(),
-            reprojection=reprojection,
+            probability=array(probability),
+            presence=array(presence),
+            intensity=array(intensity),
+            depth_um=array(depth_um),
+            depth_std_um=array(depth_std_um),
+            captures=array(filled).copy(),
+            reprojection=array(reprojection),
             imager=self.imager,
             model=self.info.name,
             precision=self.precision_for(frame[-2], frame[-1], tile_px),
@@ -232,6 +249,41 @@ class Model:
             calibration = self.info.calibration.of_the_first(layers)
             self._folded[layers, dtype] = network, calibration
         return self._folded[layers, dtype]
+
+    def _is_small(self, captures: Tensor) -> bool:
+        """Return whether one thread computes a frame faster than several that wait for it."""
+        pixels = captures.shape[-2:].numel()
+        return self.device.type == "cpu" and pixels <= SMALL_FRAME_PIXELS
+
+    def _batches(
+        self, captures: Tensor, raw: Tensor, good: Tensor, layers: int, tile_px: int, threads: int
+    ) -> Iterator[tuple[tuple[Tensor, ...], list[str], int]]:
+        """Yield the arrays and suspicions of batch after batch, and the side of the tiles.
+
+        The last two arrays are the captures with hot and dead pixels filled, and where they are.
+        """
+
+        def work(span: slice, tile_px: int) -> tuple[tuple[Tensor, ...], list[str], int]:
+            filled, outlying = fill_outlying(captures[span])
+            # What no light explains is no saturation either.
+            untouched = torch.where(outlying, filled, raw[span])
+            part = partial(self._batch, filled, untouched, good, layers)
+            # The numbers are those of the model's precision, in whatever region this is called.
+            with torch.autocast(self.device.type, enabled=False):
+                (arrays, found), tile_px = with_smaller_tiles(part, tile_px)
+            return (*arrays, filled, outlying), found, tile_px
+
+        height, width = captures.shape[-2:]
+        if self._is_small(captures):
+            network, _ = self._folded_for(layers, self.precision_for(height, width, tile_px))
+            group = group_size(height * width, network.dtype)
+            spans = _spans(len(captures), height * width, threads, group)
+            yield from map_on_threads(partial(work, tile_px=tile_px), spans, threads)
+            return
+        for span in _spans(len(captures), height * width):
+            done = work(span, tile_px)
+            tile_px = done[-1]
+            yield done
 
     @torch.inference_mode()
     def _batch(
@@ -313,15 +365,17 @@ class Model:
         return [text or other for text, other in zip(wrong, foreign, strict=True)]
 
 
-def _without_outlying(given: Tensor, raw: Tensor) -> tuple[Tensor, Tensor, str]:
-    """Fill hot and dead pixels in captures, corrected and raw; return also what to say of them."""
-    flat, outlying = fill_outlying(given.reshape(-1, *given.shape[-3:]))
-    said = describe_outlying(outlying)
-    if not said:
-        return given, raw, said
-    filled = flat.reshape(given.shape)
-    # What no light explains is no saturation either.
-    return filled, torch.where(outlying.reshape(raw.shape), filled, raw), said
+def _spans(captures: int, pixels: int, threads: int = 1, group: int = 1) -> list[slice]:
+    """Divide captures of so many pixels into batches, of one size for each of several threads.
+
+    Several threads' batches are whole groups of `group` captures, which go through the network
+    together, so that no digit hangs on the number of threads.
+    """
+    most = max(1, BATCH_PIXELS // pixels)
+    if threads > 1:
+        each = -(-captures // (group * threads)) * group
+        most = max(group, min(most // group * group, each))
+    return [slice(start, start + most) for start in range(0, captures, most)]
 
 
 def _checked_tile(tile_px: int | None) -> int:

@@ -62,15 +62,17 @@ def find_outlying(captures: Tensor) -> Tensor:
         (..., y, x) True at hot and dead pixels.
     """
     images = captures.reshape(-1, *captures.shape[-2:])
-    highest, lowest = _highest_and_second_lowest(images)
     peak = images.amax(dim=(-2, -1), keepdim=True)
+    found = torch.zeros_like(images, dtype=torch.bool)
+    if not _may_have_outlying(images, peak):
+        return found.reshape(captures.shape)
+    highest, lowest = _highest_and_second_lowest(images)
     # Cheap looks first: most images have nothing that comes near.
     lone = (images > NEARLY / RATIO * peak) & (highest < 0.5 * images)
     holes = (images < DEAD * lowest) & (lowest > FAINT * peak)
     rest = torch.where(lone, -torch.inf, images).amax(dim=(-2, -1), keepdim=True)
     bright = (lone & (images >= 0.8 * peak)).flatten(1).sum(dim=1)
     may_be_hot = (peak >= RATIO * rest).flatten() & (bright > 0) | (bright >= MANY // 2)
-    found = torch.zeros_like(images, dtype=torch.bool)
     may_be_hot &= (peak > 0).flatten()
     for n in torch.nonzero(may_be_hot | holes.flatten(1).any(dim=1)).flatten().tolist():
         image = images[n] / peak[n]  # in any unit, squares fit
@@ -79,6 +81,20 @@ def find_outlying(captures: Tensor) -> Tensor:
             found[n] = _hot(image, lone[n], noise)
         found[n] |= holes[n] & (lowest[n] / peak[n] - image > CERTAIN * noise)
     return found.reshape(captures.shape)
+
+
+def _may_have_outlying(images: Tensor, peak: Tensor) -> bool:
+    """Return whether any pixel is so unlike the brightest of its four sides.
+
+    All that is hot or dead is: of the sides of a dead pixel, one at most is as dark, and at least
+    two lie in the frame.
+    """
+    sides = torch.full_like(images, -torch.inf)
+    for one in _shifted(images, _SIDES, -torch.inf):
+        torch.maximum(sides, one, out=sides)
+    lone = (sides < 0.5 * images) & (images > NEARLY / RATIO * peak)
+    holes = (images < DEAD * sides) & (sides > FAINT * peak)
+    return bool(lone.logical_or_(holes).any())
 
 
 def fill_outlying(captures: Tensor) -> tuple[Tensor, Tensor]:

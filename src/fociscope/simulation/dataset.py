@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from fociscope.errors import FociscopeError, OutputExistsError, SceneError, printable
 from fociscope.files.published.images_depth import ImagesDepth
@@ -42,6 +41,7 @@ from fociscope.simulation.dataset_record import (
 )
 from fociscope.simulation.frame import chunk_scenes
 from fociscope.simulation.scene import Scenes, simulate
+from fociscope.threads import one_thread
 
 __all__ = [
     "SceneJob",
@@ -103,12 +103,8 @@ def simulated(jobs: Sequence[SceneJob], workers: int) -> Iterator[Iterator[Scene
 
 def _run(job: SceneJob) -> Scenes:
     """Simulate on one thread, because sums over several depend on their number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         return simulate(job.count, first=job.first, **job.settings)
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fociscope.networks.conditioning import OPTICS_FEATURES
-from fociscope.networks.inference import CACHED_PIXELS, InferenceNet
+from fociscope.networks.inference import InferenceNet, group_size
 from fociscope.networks.layer_net import Architecture, LayerNet, LayerNetOutput
 
 PATCH_1 = {"patch_px": 1, "widths": (8, 16, 24), "blocks": (1, 2, 2)}
@@ -57,7 +57,7 @@ def test_it_says_what_the_plain_network_says(
 
 def test_groups_that_stay_in_the_cache_change_nothing() -> None:
     network = trained(**PATCH_1)
-    x = captures(2 * (CACHED_PIXELS // 40**2) + 1, 2, 40, 40)
+    x = captures(2 * group_size(40**2, torch.float32) + 1, 2, 40, 40)
     folded = InferenceNet(network, OPTICS, 4)(x)
     for one, other in zip(plainly(network, x, 4), folded, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)

@@ -1,10 +1,13 @@
 """float32 and bfloat16: which is taken, and that the answer stays the same."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 
-from fociscope.devices import pick_precision
+from fociscope import devices
+from fociscope.devices import Precision, pick_precision
 from fociscope.errors import FociscopeError
 from fociscope.reconstruction.engine import Model, load_model
 from fociscope.simulation import Scenes, simulate
@@ -27,14 +30,30 @@ def scenes() -> Scenes:
     return simulate(24, seed=33_000)
 
 
+@pytest.fixture
+def anew() -> Iterator[None]:
+    """Time the processor anew, and forget what was found."""
+    devices.multiplies_bfloat16_faster.cache_clear()
+    yield
+    devices.multiplies_bfloat16_faster.cache_clear()
+
+
 @pytest.mark.parametrize(
-    ("capabilities", "picked"),
-    [({"amx_bf16": True}, "bfloat16"), ({"avx512_bf16": True}, "float32"), ({}, "float32")],
+    ("instructions", "bfloat16_s", "picked"),
+    [
+        ("amx_bf16", 0.2, "bfloat16"),
+        ("avx512_bf16", 0.5, "bfloat16"),
+        ("avx512_bf16", 0.9, "float32"),  # not clearly: noise must not choose
+        ("avx512f", 0.2, "float32"),  # no instructions for it: emulated
+    ],
 )
-def test_auto_wants_matrix_units(
-    capabilities: dict[str, bool], picked: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("anew")
+def test_auto_takes_what_is_measured_to_be_faster(
+    instructions: str, bfloat16_s: float, picked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    took_s = {torch.bfloat16: bfloat16_s, torch.float32: 1.0}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instructions: True}, raising=False)
+    monkeypatch.setattr(devices, "_convolution_s", took_s.__getitem__)
     assert pick_precision("auto", CPU) == picked
 
 
@@ -72,3 +91,21 @@ def test_large_frames_and_tiles_stay_in_float32(
 
 def test_the_summary_says_which_it_was(in_bfloat16: Model, scenes: Scenes) -> None:
     assert in_bfloat16.reconstruct(scenes.captures[0]).summary()["precision"] == "bfloat16"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_no_digit_hangs_on_the_number_of_threads(
+    precision: Precision, in_float32: Model, in_bfloat16: Model
+) -> None:
+    model = in_float32 if precision == "float32" else in_bfloat16
+    captures = simulate(40, seed=33_100).captures
+    before = torch.get_num_threads()
+    results = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        results.append(model.reconstruct(captures))
+    torch.set_num_threads(before)
+    for other in results[1:]:
+        np.testing.assert_array_equal(other.probability, results[0].probability)
+        np.testing.assert_array_equal(other.depth_um, results[0].depth_um)
+        np.testing.assert_array_equal(other.reprojection, results[0].reprojection)
