@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fociscope import calibration as calibration
     from fociscope import errors as errors
     from fociscope import evaluation as evaluation
+    from fociscope import exchange as exchange
     from fociscope import figures as figures
     from fociscope import files as files
     from fociscope import imager as imager
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from fociscope import training as training
     from fociscope import typing as typing
     from fociscope import workflows as workflows
+    from fociscope.exchange import export_graph as export_graph
     from fociscope.imager import Imager as Imager
     from fociscope.reconstruction import load_model as load_model
     from fociscope.results import Reconstruction as Reconstruction
@@ -51,6 +53,7 @@ _HOME = {
     "Imager": "imager",
     "Reconstruction": "results",
     "ReconstructionOptions": "workflows",
+    "export_graph": "exchange",
     "load_model": "reconstruction",
     "load_result": "results",
     "locate": "workflows",
@@ -64,6 +67,7 @@ _ROOMS = (
     "calibration",
     "errors",
     "evaluation",
+    "exchange",
     "figures",
     "files",
     "imager",
@@ -84,6 +88,7 @@ __all__ = [
     "Reconstruction",
     "ReconstructionOptions",
     "__version__",
+    "export_graph",
     "load_model",
     "load_result",
     "locate",

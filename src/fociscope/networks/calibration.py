@@ -44,7 +44,7 @@ WITHIN_ONE_STD = 0.6827
 #: Share of the reference scenes whose deviations grow, and the largest growth.
 _GROWING_SHARE, _LARGEST_GROWTH = 0.1, 4.0
 #: Added to an entropy before its logarithm is taken.
-_LEAST_ENTROPY = 1e-3
+LEAST_ENTROPY = 1e-3
 
 
 class OutputCalibration(Configuration):
@@ -123,7 +123,7 @@ class OutputCalibration(Configuration):
         entropy = (F.softplus(logit) - p * logit).clamp(min=0)
         if asked is not None:
             entropy = entropy * asked
-        return (_LEAST_ENTROPY + entropy.sum(dim=1)).log()
+        return (LEAST_ENTROPY + entropy.sum(dim=1)).log()
 
 
 def fit_presence(presence_logit: Tensor, present: Tensor) -> tuple[float, float]:
