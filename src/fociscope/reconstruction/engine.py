@@ -183,9 +183,9 @@ class Model:
         flat, untouched = given.reshape(-1, *frame), raw.reshape(-1, *frame)
         good = torch.ones(frame) if bad is None else (~bad).float()
         parts, quality_flags = list[tuple[Tensor, ...]](), list[str]()
-        for arrays, found, tile_px in self._batches(
-            flat, untouched, good, layers, tile_px, threads
-        ):
+        batches = self._batches(flat, untouched, good, layers, tile_px, threads)
+        for arrays, found, last_tile_px in batches:
+            tile_px = last_tile_px
             parts.append(arrays)
             quality_flags += found
             if progress is not None:
@@ -196,7 +196,7 @@ class Model:
         said = describe_outlying(outlying)
 
         def array(values: Tensor) -> Float32Array:
-            return values.reshape(*lead, *values.shape[1:]).numpy()
+            return values.reshape(*lead, *values.shape[1:]).detach().cpu().numpy()
 
         return Reconstruction(
             probability=array(probability),
