@@ -58,7 +58,7 @@ if row == "training":
     torch.set_num_threads(1)
     stream, module = LiveScenes(recipe), TrainingModule(recipe)
     batch, optimizer = stream.batch([stream.chunk(0)], 0), torch.optim.AdamW(module.parameters())
-    mixed = recipe.optimisation.precision == "bf16-mixed"
+    mixed = recipe.optimisation.precision in ("auto", "bf16-mixed")
     def step():
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             loss = module.losses(batch)[0]["loss"]

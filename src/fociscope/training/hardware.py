@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-from fociscope.devices import pick_device
+from fociscope.devices import multiplies_bfloat16_faster, pick_device
 from fociscope.errors import FociscopeError, RecipeError
 from fociscope.files.safe.locks import locked_folder
 
@@ -57,6 +57,24 @@ class ComputeSettings:
         """Kind of the devices: `cpu`, `cuda` or `mps`."""
         return pick_device("auto").type if self.accelerator == "auto" else self.accelerator
 
+    def precision(
+        self, name: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+    ) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+        """Return the precision in which a recipe's network is trained here.
+
+        Args:
+            name: `optimisation.precision` of the recipe.
+
+        Returns:
+            The name itself; for `auto`, `bf16-mixed` where the device is faster in it (a CPU by
+            measurement), else `32-true`.
+        """
+        if name != "auto":
+            return name
+        kind = self.kind
+        on_cpu = kind == "cpu" and multiplies_bfloat16_faster()
+        return "bf16-mixed" if on_cpu or (kind == "cuda" and _cuda_has_bf16()) else "32-true"
+
     def check(self, precision: str) -> None:
         """Refuse what this machine cannot do.
 
@@ -79,10 +97,10 @@ class ComputeSettings:
                 most=there[kind],
             )
         able = [p for p in _ABLE[kind] if kind != "cuda" or p != "bf16-mixed" or _cuda_has_bf16()]
-        if precision not in able:
+        if precision not in ("auto", *able):
             raise RecipeError(
                 f"optimisation.precision is {precision}, which the device {kind} cannot; "
-                f"choose among: {', '.join(able)}"
+                f"choose among: {', '.join(['auto', *able])}"
             )
         started = os.environ.get("WORLD_SIZE", "1") if TorchElasticEnvironment.detect() else None
         if started is not None and int(started) != self.processes:

@@ -175,8 +175,9 @@ class Optimisation(RecipePart):
     presence_weight: Annotated[float, Field(ge=0)] = 0.1
     threads: Annotated[int, Field(ge=1)] = 2
     """Of each process."""
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """Mixed: the network computes in 16 bits, weights and losses stay in 32."""
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Mixed: the network computes in 16 bits, weights and losses stay in 32. `auto` is `bf16-mixed`
+    where the device is faster in it, else `32-true`."""
     compiled: bool = False
     """Let `torch.compile` write the steps' kernels, where a C++ compiler is at hand: a minute or
     two at the start for a sixth to a third less time a step (benchmarks/throughput.md)."""

@@ -504,7 +504,7 @@ def _trainer(recipe: Recipe, compute: ComputeSettings, **more: Any) -> L.Trainer
     try:
         return L.Trainer(
             **compute.for_lightning,
-            precision=settings.precision,
+            precision=compute.precision(settings.precision),
             max_steps=settings.steps,
             max_epochs=-1,
             val_check_interval=min(recipe.validation.every_steps, settings.steps),

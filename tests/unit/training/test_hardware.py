@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fociscope.errors import FociscopeError, RecipeError
+from fociscope.training import hardware
 from fociscope.training.hardware import ComputeSettings, end_other_processes, is_lost_contact
 
 
@@ -15,7 +16,7 @@ def test_the_cpu_computes_in_32_bits_and_in_bfloat16(precision: str) -> None:
 
 
 def test_a_precision_that_the_device_cannot_is_refused() -> None:
-    with pytest.raises(RecipeError, match="32-true, bf16-mixed"):
+    with pytest.raises(RecipeError, match="auto, 32-true, bf16-mixed"):
         ComputeSettings("cpu").check("16-mixed")
 
 
@@ -24,7 +25,7 @@ def test_an_old_gpu_has_no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     ComputeSettings("cuda").check("16-mixed")
-    with pytest.raises(RecipeError, match="32-true, 16-mixed"):
+    with pytest.raises(RecipeError, match="auto, 32-true, 16-mixed"):
         ComputeSettings().check("bf16-mixed")
 
 
@@ -57,3 +58,12 @@ def test_lost_contact_is_told_from_other_errors() -> None:
     assert is_lost_contact(torch.distributed.DistNetworkError("timed out"))
     assert not is_lost_contact(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not is_lost_contact(ValueError(gone))
+
+
+@pytest.mark.parametrize(("faster", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_auto_is_mixed_where_that_is_measured_to_be_faster(
+    faster: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "multiplies_bfloat16_faster", lambda: faster)
+    assert ComputeSettings("cpu").precision("auto") == precision
+    assert ComputeSettings("cpu").precision("32-true") == "32-true"
