@@ -13,11 +13,14 @@ import torch.nn.functional as F
 from fociscope.registry import unknown_name
 from fociscope.threads import one_thread
 
-__all__ = ["Precision", "has_bfloat16_units", "multiplies_bfloat16_faster"]
+__all__ = ["Precision", "Runtime", "has_bfloat16_units", "multiplies_bfloat16_faster"]
 __all__ += ["pick_device", "pick_precision"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """`auto` is bfloat16 on a processor that is measured to be faster in it, else float32."""
+
+Runtime = Literal["auto", "torch", "openvino"]
+"""What computes the network on a CPU; `auto` is OpenVINO where it is installed and pays."""
 
 #: Instructions that multiply bfloat16. Without them it is emulated, which is never faster.
 _BFLOAT16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16")

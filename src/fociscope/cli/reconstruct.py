@@ -41,6 +41,8 @@ from fociscope.cli.reconstruct_options import (
     RefineDepthOption,
     RefineOption,
     ResumeOption,
+    Runtime,
+    RuntimeOption,
     SchedulerOption,
     TileOption,
     WatchOption,
@@ -79,16 +81,16 @@ def reconstruct(
     refine: RefineOption = False,
     refine_depth: RefineDepthOption = False,
     precision: PrecisionOption = Precision.auto,
+    runtime: RuntimeOption = Runtime.auto,
     device: DeviceOption = Device.auto,
     json: JsonOption = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Turn captures into layered maps: probability, intensity, depth, foci, summary and figure."""
-    _check_files(() if watch else captures, imager, model)
+    _check(() if watch else captures, imager, model, idle, watch=watch)
     from fociscope.cli.reconstruct_report import follow, run
     from fociscope.workflows import ReconstructionOptions
 
-    check_idle(idle, watch)
     options = ReconstructionOptions(
         model=model,
         imager=imager,
@@ -102,6 +104,7 @@ def reconstruct(
         refine=refine,
         refine_depth=refine_depth,
         precision=precision.value,
+        runtime=runtime.value,
         device=device.value,
         formats=formats,
         cell_diameter_um=cell_diameter,
@@ -110,15 +113,22 @@ def reconstruct(
         resume=resume,
         overwrite=overwrite,
     )
-    paths = [Path(path) for path in captures]
+    paths = [*map(Path, captures)]
     if watch:
-        follow(paths, output, options, idle_s=idle, as_json=json)
-    else:
-        run(paths, output, options, as_json=json)
+        return follow(paths, output, options, idle_s=idle, as_json=json)
+    return run(paths, output, options, as_json=json)
 
 
-def _check_files(captures: Sequence[str], imager: Path | None, model: str | None) -> None:
-    """Refuse files that do not exist; patterns and addresses are left to the readers."""
+def _check(
+    captures: Sequence[str],
+    imager: Path | None,
+    model: str | None,
+    idle: float | None,
+    *,
+    watch: bool,
+) -> None:
+    """Refuse files that do not exist (patterns and addresses are left to the readers)."""
+    check_idle(idle, watch)
     own_model = model if model is not None and model.endswith(".safetensors") else None
     refuse_missing_captures(captures)
     refuse_missing(imager_file(imager), own_model)

@@ -34,6 +34,8 @@ __all__ = [
     "PrecisionOption",
     "RefineOption",
     "ResumeOption",
+    "Runtime",
+    "RuntimeOption",
     "SchedulerOption",
     "TileOption",
     "WatchOption",
@@ -55,6 +57,14 @@ class Precision(StrEnum):
     auto = "auto"
     float32 = "float32"
     bfloat16 = "bfloat16"
+
+
+class Runtime(StrEnum):
+    """What computes the network."""
+
+    auto = "auto"
+    torch = "torch"
+    openvino = "openvino"
 
 
 class Pages(StrEnum):
@@ -180,6 +190,13 @@ RefineDepthOption = Annotated[
 PrecisionOption = Annotated[
     Precision,
     typer.Option(help="Of the network's numbers; auto takes what is faster on this processor."),
+]
+RuntimeOption = Annotated[
+    Runtime,
+    typer.Option(
+        help="What computes the network on a CPU; auto is OpenVINO where it is installed, for many "
+        "captures, if it is measured to be faster."
+    ),
 ]
 JsonOption = Annotated[
     bool,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fociscope.arrays import as_tensor, is_path, whole_number
-from fociscope.devices import Precision, pick_device, pick_precision
+from fociscope.devices import Precision, Runtime, pick_device, pick_precision
 from fociscope.errors import FociscopeError, ImagerError, ModelError
 from fociscope.files import open_captures
 from fociscope.imager.geometry import Imager
@@ -36,6 +36,7 @@ from fociscope.networks.reprojection import light_and_depth, reproject
 from fociscope.networks.store import ModelInfo, find_model, read_model
 from fociscope.reconstruction._alignment import aligned
 from fociscope.reconstruction._refinement import refined_light
+from fociscope.reconstruction._runtime import CompiledNetworks, pick_runtime
 from fociscope.reconstruction._tiling import LEAST_TILE_PX, TILE_PX, in_tiles, with_smaller_tiles
 from fociscope.reconstruction.checks import (
     check_captures,
@@ -75,6 +76,7 @@ class Model:
         refine: Whether the restored light is fitted to the captures.
         refine_depth: Whether the depth of a layer that is alone is fitted to the captures.
         precision: Numbers in which small frames are computed, `float32` or `bfloat16`.
+        runtime: What computes small frames, see `load_model`.
         warnings: Warnings about the imager from when the model was loaded.
 
     Examples:
@@ -95,6 +97,7 @@ class Model:
         refine: bool = False,
         refine_depth: bool = False,
         precision: Precision = "auto",
+        runtime: Runtime = "auto",
         warnings: tuple[str, ...] = (),
     ) -> None:
         """Create a model; `load_model` does so from a file."""
@@ -111,9 +114,11 @@ class Model:
                 fields=("refine_depth",),
             )
         self.precision = pick_precision(precision, device)
+        self.runtime = pick_runtime(runtime, device)
         self.warnings = warnings
         self._optics = optics_features(imager).to(device)
         self._projector = LayerProjector(imager)
+        self._compiled = CompiledNetworks(self.runtime, self.network, self._optics)
         self._folded: dict[tuple[int, torch.dtype], tuple[InferenceNet, OutputCalibration]] = {}
 
     def reconstruct(
@@ -215,6 +220,14 @@ class Model:
             focus_probability=self.info.focus_probability,
         )
 
+    def expect_many(self) -> None:
+        """Prepare for many calls with few captures each, as when an instrument is followed.
+
+        With the runtime `auto`, OpenVINO then computes small frames from the first call on, where
+        it is installed and measured to be faster.
+        """
+        self._compiled.expects_many = True
+
     def _read(
         self, paths: Path | str | Sequence[Path | str]
     ) -> tuple[Float32Array, tuple[str, ...], Float64Array | None]:
@@ -263,11 +276,13 @@ class Model:
         The last two arrays are the captures with hot and dead pixels filled, and where they are.
         """
 
-        def work(span: slice, tile_px: int) -> tuple[tuple[Tensor, ...], list[str], int]:
+        def work(
+            span: slice, tile_px: int, compiled: InferenceNet | None = None
+        ) -> tuple[tuple[Tensor, ...], list[str], int]:
             filled, outlying = fill_outlying(captures[span])
             # What no light explains is no saturation either.
             untouched = torch.where(outlying, filled, raw[span])
-            part = partial(self._batch, filled, untouched, good, layers)
+            part = partial(self._batch, filled, untouched, good, layers, compiled=compiled)
             # The numbers are those of the model's precision, in whatever region this is called.
             with torch.autocast(self.device.type, enabled=False):
                 (arrays, found), tile_px = with_smaller_tiles(part, tile_px)
@@ -275,10 +290,13 @@ class Model:
 
         height, width = captures.shape[-2:]
         if self._is_small(captures):
-            network, _ = self._folded_for(layers, self.precision_for(height, width, tile_px))
-            group = group_size(height * width, network.dtype)
+            precision = self.precision_for(height, width, tile_px)
+            network, _ = self._folded_for(layers, precision)
+            compiled = self._compiled.of(network, captures)
+            group = group_size(height * width, (compiled or network).dtype)
             spans = _spans(len(captures), height * width, threads, group)
-            yield from map_on_threads(partial(work, tile_px=tile_px), spans, threads)
+            work_on = partial(work, tile_px=tile_px, compiled=compiled)
+            yield from map_on_threads(work_on, spans, threads)
             return
         for span in _spans(len(captures), height * width):
             done = work(span, tile_px)
@@ -287,7 +305,13 @@ class Model:
 
     @torch.inference_mode()
     def _batch(
-        self, captures: Tensor, raw: Tensor, good: Tensor, layers: int, tile_px: int
+        self,
+        captures: Tensor,
+        raw: Tensor,
+        good: Tensor,
+        layers: int,
+        tile_px: int,
+        compiled: InferenceNet | None = None,
     ) -> tuple[tuple[Tensor, ...], list[str]]:
         """Reconstruct (batch, sensor, y, x): arrays of a `Reconstruction`, and its suspicions."""
         captures, raw, good = (t.to(self.device) for t in (captures, raw, good))
@@ -296,6 +320,7 @@ class Model:
         captures = captures / unit
         precision = self.precision_for(captures.shape[-2], captures.shape[-1], tile_px)
         network, calibration = self._folded_for(layers, precision)
+        network = compiled or network
         on_a = aligned(captures, imager.registration, pixel_pitch_um=imager.square_pitch_um)
         maps = captures.new_empty(2, len(captures), layers, *captures.shape[-2:])
         for y, x, output in in_tiles(network, on_a, tile_px):
@@ -395,6 +420,7 @@ def load_model(
     refine: bool = False,
     refine_depth: bool = False,
     precision: Precision = "auto",
+    runtime: Runtime = "auto",
 ) -> Model:
     """Load a shipped model by its name, or one of your own by its path.
 
@@ -412,6 +438,10 @@ def load_model(
         precision: `float32`, or `bfloat16`, which is as accurate and faster on processors with
             matrix units for it and slower on all others; `auto` takes the faster one. Large frames
             (`BFLOAT16_PIXELS`) are always computed in float32.
+        runtime: What computes small frames on a CPU: `torch`; `openvino`, which has to be installed
+            (extra `fast`); `auto` takes OpenVINO where it is installed, for many captures in one
+            call (192 of 51x51 pixels) or after `Model.expect_many`, if it is measured to be faster
+            here and to compute the same.
 
     Returns:
         The model, on the device.
@@ -452,5 +482,6 @@ def load_model(
         refine=refine,
         refine_depth=refine_depth,
         precision=precision,
+        runtime=runtime,
         warnings=tuple(found),
     )

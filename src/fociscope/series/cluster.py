@@ -212,6 +212,7 @@ class _Sent:
             "refine_depth": model.refine_depth,
             # The same on all workers, so that a series is in one kind of numbers.
             "precision": model.precision,
+            "runtime": model.runtime,
         }
         return cls(content, model.info.name, model.imager, how)
 

@@ -8,7 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import cast, get_args
 
-from fociscope.devices import Precision
+from fociscope.devices import Precision, Runtime
 from fociscope.errors import FociscopeError, whole_number
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.imager.geometry import Imager
@@ -74,6 +74,8 @@ class ReconstructionOptions:
     um of error with a calibrated imager, more time."""
     precision: Precision = "auto"
     """Numbers that the network computes in: `float32`, `bfloat16`, or `auto` for the faster."""
+    runtime: Runtime = "auto"
+    """What computes the network on a CPU: `torch`, `openvino` (extra `fast`), or `auto`."""
     device: str = "auto"
     """Device to compute on: `auto`, `cpu`, `cuda` or `mps`."""
     formats: Iterable[str] | None = None
@@ -125,7 +127,8 @@ class ReconstructionOptions:
                 least=LEAST_CELL_UM,
                 most=LARGEST_CELL_UM,
             )
-        for name, choices in (("pages", get_args(PageMeaning)), ("precision", get_args(Precision))):
+        kinds = {"pages": PageMeaning, "precision": Precision, "runtime": Runtime}
+        for name, choices in ((name, get_args(kind)) for name, kind in kinds.items()):
             if getattr(self, name) not in choices:
                 raise unknown_name(f"kind of {name}", getattr(self, name), choices, field=name)
 

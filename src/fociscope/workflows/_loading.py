@@ -82,7 +82,7 @@ def loaded_model(options: ReconstructionOptions, frame_px: Callable[[], tuple[in
     """Load the model, for the imager of what the crop leaves.
 
     Args:
-        options: Model, imager, crop, device, refinement and precision.
+        options: Model, imager, crop, device, refinement, precision and runtime.
         frame_px: Function that returns the (y, x) size of captures before the crop, pixels; it is
             called where the imager of the crop depends on it.
     """
@@ -100,6 +100,7 @@ def loaded_model(options: ReconstructionOptions, frame_px: Callable[[], tuple[in
         refine=options.refine,
         refine_depth=options.refine_depth,
         precision=options.precision,
+        runtime=options.runtime,
     )
 
 

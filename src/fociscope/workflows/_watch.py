@@ -97,6 +97,7 @@ def watch(
     if options.model is None:
         options = with_model(options, waiting.sensors())
     model = loaded_model(options, waiting.frame_px)
+    model.expect_many()
     correction = loaded_correction(options, model.info.architecture.sensors)
     done = watch_captures(
         model,
