@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fociscope.results import load_result as load_result
     from fociscope.simulation import simulate as simulate
     from fociscope.workflows import ReconstructionOptions as ReconstructionOptions
+    from fociscope.workflows import calibrate_model as calibrate_model
     from fociscope.workflows import locate as locate
     from fociscope.workflows import reconstruct as reconstruct
     from fociscope.workflows import train as train
@@ -53,6 +54,7 @@ _HOME = {
     "Imager": "imager",
     "Reconstruction": "results",
     "ReconstructionOptions": "workflows",
+    "calibrate_model": "workflows",
     "export_graph": "exchange",
     "load_model": "reconstruction",
     "load_result": "results",

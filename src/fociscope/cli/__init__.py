@@ -7,6 +7,7 @@ imported here.
 
 from fociscope.cli import app as _app  # noqa: F401
 from fociscope.cli import calibrate as _calibrate  # noqa: F401
+from fociscope.cli import calibrate_model as _calibrate_model  # noqa: F401
 from fociscope.cli import demo as _demo  # noqa: F401
 from fociscope.cli import evaluate as _evaluate  # noqa: F401
 from fociscope.cli import export as _export  # noqa: F401

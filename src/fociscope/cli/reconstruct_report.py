@@ -151,11 +151,23 @@ def _print_outcome(outcome: ReconstructionOutcome, as_json: bool) -> None:
         elif outcome.first is not None:
             print_table(outcome.title, found_columns(outcome.first))
             out.print(self_check(outcome.first), highlight=False)
+        for sentence in guaranteed(outcome.summary.get("guarantees")):
+            out.print(sentence, markup=False, highlight=False, soft_wrap=True)
         names = ", ".join(_named(outcome.files))
         where = escape(str(outcome.output))
         out.print(f"Written to [bold]{where}[/]: {escape(names)}", highlight=False)
     for warning in outcome.warnings:
         print_warning(warning, bold=True)
+
+
+def guaranteed(known: dict[str, Any] | None) -> list[str]:
+    """Return what a summary guarantees, and under what condition, in sentences."""
+    if known is None:
+        return []
+    from fociscope.networks import Guarantees
+
+    guarantees = Guarantees.model_validate(known)
+    return [*guarantees.sentences(), guarantees.assumption()] if guarantees.sentences() else []
 
 
 def _named(files: Sequence[Path]) -> list[str]:

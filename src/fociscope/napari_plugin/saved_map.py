@@ -19,6 +19,7 @@ from fociscope.imager.geometry import Imager
 from fociscope.napari_plugin.result_layers import foci_points, map_layers
 from fociscope.napari_plugin.transforms import Depths, LayerData
 from fociscope.networks.foci import FocusProbability
+from fociscope.networks.guarantees import Guarantees
 from fociscope.results.foci import tabulate_foci
 from fociscope.results.load import SavedCapture
 from fociscope.results.parts import SavedFiles, check_parts
@@ -41,6 +42,7 @@ class Summary(BaseModel):
     imager: Imager
     captures: Annotated[list[SavedCapture], Field(min_length=1, max_length=1)]
     focus_probability: FocusProbability | None = None
+    guarantees: Guarantees | None = None
     files: SavedFiles | None = None
 
 
@@ -85,6 +87,7 @@ def read_saved_map(folder: Path) -> list[LayerData]:
         imager=imager,
         model=summary.model,
         focus_probability=summary.focus_probability,
+        guarantees=summary.guarantees,
     )
     known = {
         "files": [str(folder)],

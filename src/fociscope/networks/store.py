@@ -23,6 +23,7 @@ from fociscope.files.safe.limits import require_file
 from fociscope.imager.geometry import Imager
 from fociscope.networks.calibration import OutputCalibration
 from fociscope.networks.foci import FocusProbability
+from fociscope.networks.guarantees import Guarantees
 from fociscope.networks.layer_net import PSF_WIDTH, Architecture, LayerNet, present_name
 from fociscope.networks.map_quality import MapQuality
 from fociscope.networks.ood import OutOfDistributionLimits, feature_count
@@ -86,6 +87,8 @@ class ModelInfo(Configuration):
     """The check for wrong maps; None if it was not fitted."""
     focus_probability: FocusProbability | None = None
     """How likely a focus of a map is there; None if it was not measured."""
+    guarantees: Guarantees | None = None
+    """What holds of maps in the mean, from captures with a known truth; None if not measured."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

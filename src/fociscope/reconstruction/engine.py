@@ -23,6 +23,7 @@ from fociscope.imager.projector import LayerProjector
 from fociscope.imager.registration import Registration
 from fociscope.networks.calibration import OutputCalibration
 from fociscope.networks.conditioning import optics_features
+from fociscope.networks.guarantees import Guarantees
 from fociscope.networks.inference import InferenceNet, group_size
 from fociscope.networks.layer_net import LayerNet
 from fociscope.networks.map_quality import map_terms
@@ -218,6 +219,7 @@ class Model:
             quality_flags=np.array(quality_flags, dtype=np.str_).reshape(lead),
             warnings=(*self.warnings, said) if said else self.warnings,
             focus_probability=self.info.focus_probability,
+            guarantees=self.guarantees(layers),
         )
 
     def expect_many(self) -> None:
@@ -227,6 +229,19 @@ class Model:
         it is installed and measured to be faster.
         """
         self._compiled.expects_many = True
+
+    def guarantees(self, layers: int) -> Guarantees | None:
+        """Return what holds of maps with so many layers, in the mean over captures.
+
+        Args:
+            layers: Greatest number of layers to look for.
+
+        Returns:
+            The guarantees; None if the model was calibrated for none (`calibrate_model`), or with
+            another number of layers.
+        """
+        known = self.info.guarantees
+        return known if known is not None and known.layers == layers else None
 
     def _read(
         self, paths: Path | str | Sequence[Path | str]

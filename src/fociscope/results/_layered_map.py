@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fociscope.errors import former_attribute
 from fociscope.imager.geometry import Imager
 from fociscope.networks.foci import FocusProbability
+from fociscope.networks.guarantees import Guarantees
 from fociscope.residuals import relative_residual
 from fociscope.typing import BoolArray, Float32Array, Float64Array
 
@@ -47,6 +48,8 @@ class LayeredMap:
             captures; None where the captures are here.
         focus_probability: Regression that says how likely each focus is there; None if the model
             has none.
+        guarantees: What holds of such maps in the mean; None if the model was not calibrated for
+            it, or looked for another number of layers then.
 
     Examples:
         >>> import fociscope
@@ -73,6 +76,7 @@ class LayeredMap:
     time_s: Float64Array | None = None
     saved_residual: Float32Array | None = None
     focus_probability: FocusProbability | None = None
+    guarantees: Guarantees | None = None
 
     def __repr__(self) -> str:
         """Return one line: shape, model, and the depths of the layers that are present."""

@@ -24,6 +24,7 @@ from fociscope.files.safe.limits import decoding
 from fociscope.files.safe.records import read_record, read_typed_record
 from fociscope.imager.geometry import Imager
 from fociscope.networks.foci import FocusProbability
+from fociscope.networks.guarantees import Guarantees
 from fociscope.results.emitters import EMITTERS_TABLE
 from fociscope.results.formats import NPZ, OME_TIFFS, OME_ZARR
 from fociscope.results.parts import SavedFiles, check_parts
@@ -86,6 +87,7 @@ class SavedResult(BaseModel):
     is_batch: bool = False
     """Whether each capture has a folder of its own."""
     focus_probability: FocusProbability | None = None
+    guarantees: Guarantees | None = None
     files: SavedFiles | None = None
     """Checksums of the files; None in summaries of earlier versions."""
 
@@ -195,6 +197,7 @@ def load_result(folder: Path | str) -> Reconstruction:
         time_s=_times(rows),
         saved_residual=None if has_captures else _residual(rows, lead, sensors),
         focus_probability=saved.focus_probability,
+        guarantees=saved.guarantees,
     )
 
 

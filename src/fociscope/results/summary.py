@@ -36,6 +36,7 @@ def summarise(result: LayeredMap, tables: Tables) -> dict[str, Any]:
         **_bad_pixels(result),
         "is_series": bool(lead),
         **_focus_probability(result),
+        **_guarantees(result),
         "captures": frames,
     }
 
@@ -51,6 +52,12 @@ def _focus_probability(result: LayeredMap) -> dict[str, Any]:
     if result.focus_probability is None:
         return {}
     return {"focus_probability": result.focus_probability.model_dump(mode="json")}
+
+
+def _guarantees(result: LayeredMap) -> dict[str, Any]:
+    if result.guarantees is None:
+        return {}
+    return {"guarantees": result.guarantees.model_dump(mode="json")}
 
 
 def _frame_summary(

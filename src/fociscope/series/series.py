@@ -174,7 +174,7 @@ def reconstruct_series(
                 progress(output.frames, frames)
         if about is None:
             about = {**versions(), "inputs": sources, **({"arrays": arrays} if arrays else {})}
-        summary = output.finish({**about, **series_about(model, height, width, options.tile_px)})
+        summary = output.finish({**about, **series_about(model, height, width, each)})
         return SeriesOutcome(frames, frames - start, summary, output.files, first)
 
 
@@ -258,19 +258,19 @@ def _times(series: Captures) -> tuple[float, ...] | None:
     return series.time_s if isinstance(series, CaptureSeries) else None
 
 
-def series_about(
-    model: Model, height: int, width: int, tile_px: int | None = None
-) -> dict[str, Any]:
+def series_about(model: Model, height: int, width: int, options: FrameOptions) -> dict[str, Any]:
     """Return what a summary says of the model, its imager and the frames."""
     foci = model.info.focus_probability
+    guarantees = model.guarantees(options.layers or model.info.layers)
     return {
         "model": model.info.name,
-        "precision": model.precision_for(height, width, tile_px),
+        "precision": model.precision_for(height, width, options.tile_px),
         "imager": model.imager.model_dump(mode="json"),
         "frame_px": [height, width],
         "pixel_pitch_um": model.imager.square_pitch_um,
         "warnings": list(model.warnings),
         **({} if foci is None else {"focus_probability": foci.model_dump(mode="json")}),
+        **({} if guarantees is None else {"guarantees": guarantees.model_dump(mode="json")}),
     }
 
 

@@ -160,4 +160,4 @@ class _MapFollower(Follower):
 
     def described(self) -> dict[str, Any]:
         """Return what the summary says of the model and the frames."""
-        return series_about(self._model, *self.frame_px, self._options.tile_px)
+        return series_about(self._model, *self.frame_px, self._options)

@@ -8,6 +8,8 @@ from fociscope._lazy import lazy_names
 
 if TYPE_CHECKING:
     from fociscope.series.options import ReconstructionOptions as ReconstructionOptions
+    from fociscope.workflows._calibrate_model import CalibratedModel as CalibratedModel
+    from fociscope.workflows._calibrate_model import calibrate_model as calibrate_model
     from fociscope.workflows._locate import locate as locate
     from fociscope.workflows._locate_options import LocateOptions as LocateOptions
     from fociscope.workflows._locate_options import LocateOutcome as LocateOutcome
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 #: Each is imported when it is first used, so that a reconstruction does not load Lightning.
 _HOME = {
+    "CalibratedModel": "fociscope.workflows._calibrate_model",
     "DemoResult": "fociscope.workflows.demo",
     "LocateOptions": "fociscope.workflows._locate_options",
     "LocateOutcome": "fociscope.workflows._locate_options",
@@ -33,6 +36,7 @@ _HOME = {
     "ReconstructionOutcome": "fociscope.workflows._outcome",
     "ReconstructionPlan": "fociscope.workflows._outcome",
     "TrainedModel": "fociscope.workflows._train",
+    "calibrate_model": "fociscope.workflows._calibrate_model",
     "load_correction_for": "fociscope.workflows._reconstruct",
     "load_model_for": "fociscope.workflows._reconstruct",
     "locate": "fociscope.workflows._locate",
@@ -45,6 +49,7 @@ _HOME = {
 }
 
 __all__ = [
+    "CalibratedModel",
     "DemoResult",
     "LocateOptions",
     "LocateOutcome",
@@ -52,6 +57,7 @@ __all__ = [
     "ReconstructionOutcome",
     "ReconstructionPlan",
     "TrainedModel",
+    "calibrate_model",
     "load_correction_for",
     "load_model_for",
     "locate",

@@ -416,7 +416,7 @@ class _Batch:
 
 #: Entries of a capture's summary that all captures of a batch share.
 _COMMON = ("model", "model_sha256", "imager", "imager_sha256", "pixel_pitch_um", "warnings",
-           "preparation", "focus_probability")  # fmt: skip
+           "preparation", "focus_probability", "guarantees")  # fmt: skip
 
 
 def _listed(names: Sequence[str]) -> str:
