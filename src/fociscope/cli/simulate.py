@@ -54,6 +54,14 @@ SpecimenOption = Annotated[
         autocompletion=completed(SPECIMENS, "fociscope.specimens"),
     ),
 ]
+DisplacementOption = Annotated[
+    tuple[int, int],
+    typer.Option(
+        metavar="Y X",
+        help="Pixels by which sensor images lie beside the layers, down and right; -1 -1 as in the "
+        "published set.",
+    ),
+]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Processes; without it, one per core.")
 ]
@@ -74,6 +82,7 @@ def images_depth(
     min_separation_um: Annotated[
         float, typer.Option(min=0, help="Least distance between neighbouring layers.")
     ] = 250.0,
+    displacement_px: DisplacementOption = (0, 0),
     imager: ImagerOption = None,
     specimen: SpecimenOption = None,
     workers: WorkersOption = None,
@@ -86,7 +95,12 @@ def images_depth(
 
     plan = _plan(
         DatasetPlan.model_validate,
-        {**settings, "layers": layers, "min_separation_um": min_separation_um},
+        {
+            **settings,
+            "layers": layers,
+            "min_separation_um": min_separation_um,
+            "displacement_px": displacement_px,
+        },
     )
     _write(output, plan, workers=workers, resume=resume, overwrite=overwrite)
 

@@ -53,8 +53,10 @@ class DataSet:
         self.name = path.resolve().name
         self._cells_per_pixel: float | None = None
         self._separation_um: float | None = None
+        displaced = True  # or may be
         if is_set and has_record(path):
             plan = read_record(path).plan
+            displaced = plan.displacement_px != (0, 0)
             imager = imager or plan.imager
             self._cells_per_pixel = plan.specimen.cells_per_unit_light(imager.square_pitch_um)
             self._separation_um = plan.min_separation_um
@@ -76,7 +78,7 @@ class DataSet:
         sensors, frame_px = first.captures.shape[1], first.captures.shape[2:]
         self.imager = (imager or Imager()).with_(sensors=sensors, frame_px=frame_px)
         self.displacement: Displacement | None = None
-        if not (is_set and has_record(path)):
+        if displaced:
             self.displacement = displacement_of_files(self.files, self.imager)
 
     @property

@@ -282,7 +282,8 @@ def _mended(folder: Path, plan: DatasetPlan) -> Backup:
 
 def _settings(plan: DatasetPlan) -> dict[str, object]:
     """Return what `simulate` takes of a plan."""
-    names = ("seed", "layers", "imager", "peak_snr_db", "min_separation_um", "specimen")
+    names = ("seed", "layers", "imager", "peak_snr_db", "min_separation_um", "specimen",
+             "displacement_px")  # fmt: skip
     return {name: getattr(plan, name) for name in names}
 
 

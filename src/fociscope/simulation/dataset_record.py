@@ -66,6 +66,13 @@ class DatasetPlan(Configuration):
     """Of the captures; None for no noise, as in the published set."""
     imager: Imager = Imager()
     specimen: AnySpecimen = PerlinFoci()
+    displacement_px: tuple[
+        Annotated[int, Field(ge=-3, le=3)], Annotated[int, Field(ge=-3, le=3)]
+    ] = (
+        0,
+        0,
+    )
+    """(y, x) by which sensor images lie beside the layers; (-1, -1) in the published set."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -96,6 +96,7 @@ def project(
     depth_um: Float32Array,
     *,
     drawn: DrawnFrame,
+    displacement_px: tuple[int, int] = (0, 0),
     parameter_range: tuple[str, tuple[float, float]] | None = None,
     device: torch.device | str = "cpu",
     **psf_parameters: torch.Tensor,
@@ -107,6 +108,8 @@ def project(
         light: (scene, layer, y, x) of the drawn frame.
         depth_um: (scene, layer).
         drawn: frame, which the captures are cut down from.
+        displacement_px: by which the captures lie beside the layers, (y, x); (-1, -1) is one up
+            and one left. What comes into the frame is what the sensor would see there.
         parameter_range: as for `LayerProjector`.
         device: where to project.
         psf_parameters: as for `LayerProjector.A`.
@@ -116,9 +119,17 @@ def project(
     """
     wide = LayerProjector(imager.with_(boundary="zero"), parameter_range=parameter_range)
     light_there, depth_there = (torch.from_numpy(a).to(device) for a in (light, depth_um))
+    beyond = max(map(abs, displacement_px))
+    light_there = torch.nn.functional.pad(light_there, (beyond,) * 4)
     seen = wide.A(light_there, depth_there, **psf_parameters)
     assert isinstance(seen, torch.Tensor)
-    return seen[drawn.inside].clamp_(min=0)
+    y, x = (
+        slice(first, first + length)
+        for first, length in zip(
+            (beyond + drawn.margin_px - by for by in displacement_px), drawn.imager_px, strict=True
+        )
+    )
+    return seen[..., y, x].clamp_(min=0)
 
 
 def chunk_scenes(imager: Imager) -> int:

@@ -35,6 +35,9 @@ __all__ = [
     "simulate",
 ]
 
+#: Farthest that sensor images are written beside the layers, in pixels along an axis.
+FARTHEST_DISPLACEMENT_PX = 3
+
 
 @dataclass(frozen=True, repr=False)
 class Scenes:
@@ -159,6 +162,7 @@ def simulate(
     min_separation_um: float = 250.0,
     specimen: Specimen | str | Path | None = None,
     surface: Surface | None = None,
+    displacement_px: tuple[int, int] = (0, 0),
 ) -> Scenes:
     r"""Simulate scenes and their captures.
 
@@ -181,6 +185,8 @@ def simulate(
         specimen: What the layers show: a specimen, the name of a kind in `SPECIMEN_KINDS`, or the
             path of a specimen's TOML file; `PerlinFoci` by default.
         surface: Tilt and curvature of the layers; flat by default.
+        displacement_px: By which sensor images lie beside the layers, (y, x) whole pixels; one up
+            and left, (-1, -1), in the published data set.
 
     Returns:
         The scenes, with their captures.
@@ -213,6 +219,7 @@ def simulate(
         )
     if isinstance(peak_snr_db, EllipsisType):
         peak_snr_db = REFERENCE_PEAK_SNR_DB if cell_photons_per_s is None else None
+    displacement_px = _checked_displacement(displacement_px)
     exposure = Exposure(peak_snr_db, cell_photons_per_s)
     exposure.check(imager)
     parts = []
@@ -221,9 +228,29 @@ def simulate(
         numbers = range(start, min(start + step, first + count))
         rngs = [np.random.default_rng([seed, number]) for number in numbers]
         parts.append(
-            _simulate_chunk(rngs, layers, imager, exposure, min_separation_um, specimen, surface)
+            _simulate_chunk(
+                rngs,
+                layers,
+                imager,
+                exposure,
+                min_separation_um,
+                specimen,
+                surface,
+                displacement_px,
+            )
         )
     return Scenes.joined(parts)
+
+
+def _checked_displacement(displacement_px: tuple[int, int]) -> tuple[int, int]:
+    """Return a displacement (y, x), or refuse one that no program would write."""
+    y, x = (whole_number(value, "displacement_px", error=SceneError) for value in displacement_px)
+    if max(abs(y), abs(x)) > FARTHEST_DISPLACEMENT_PX:
+        raise SceneError(
+            f"sensor images lie at most {FARTHEST_DISPLACEMENT_PX} pixels beside the layers; "
+            f"got ({y}, {x})"
+        )
+    return y, x
 
 
 def _simulate_chunk(
@@ -234,6 +261,7 @@ def _simulate_chunk(
     min_separation_um: float,
     specimen: Specimen,
     surface: Surface | None,
+    displacement_px: tuple[int, int],
 ) -> Scenes:
     """Simulate one scene for each generator; all that is random in a scene comes from its own."""
     oblong = imager.pitch_um[0] != imager.pitch_um[1]
@@ -241,6 +269,11 @@ def _simulate_chunk(
         raise SceneError(
             f"imager {imager.name!r} has oblong pixels, and tilted or curved layers are simulated "
             "on square ones only; leave the surface out"
+        )
+    if displacement_px != (0, 0) and (oblong or surface is not None):
+        raise SceneError(
+            "sensor images are displaced on square pixels and for flat layers only; leave the "
+            "displacement out"
         )
     drawn = square_frame(imager) if oblong else DrawnFrame.around(imager)
 
@@ -267,7 +300,7 @@ def _simulate_chunk(
         surface_um = whole_um[drawn.inside]
         depth_um = surface_um.mean(axis=(-2, -1), dtype=np.float64).astype(np.float32)
     else:
-        captures = project(imager, light, depth_um, drawn=drawn)
+        captures = project(imager, light, depth_um, drawn=drawn, displacement_px=displacement_px)
     if exposure.exposes:
         # The side of a square of a pixel's area.
         side_um = imager.pitch_um[0] if not oblong else math.sqrt(math.prod(imager.pitch_um))

@@ -19,7 +19,7 @@ from fociscope.files.published.images_depth import DEPTH, DEPTH_MAP, RAW, SENSOR
 from fociscope.files.safe.limits import DEFAULT_LIMITS, Limits
 from fociscope.imager.geometry import Imager
 from fociscope.simulation.dataset_check import dataset_files
-from fociscope.simulation.dataset_record import has_record
+from fociscope.simulation.dataset_record import has_record, read_record
 from fociscope.training._augmentation import exposed, oriented
 from fociscope.training._batches import Conditioning, SceneTensors, TrainingBatch, for_all_slots
 from fociscope.training.recipe import Recipe
@@ -145,7 +145,7 @@ class FileScenes(IterableDataset[SceneSample]):
                 self._check(file, shapes)
                 self._cut(file, block_bytes)
         self.displacement = None
-        if imager is not None and not all(_is_set(path) and has_record(path) for path in places):
+        if imager is not None and not all(_lies_on_its_layers(path) for path in places):
             self.displacement = displacement_of_files(self.paths, imager)
         self.sensors = 1 + (SENSOR_B in shapes)
         self.layers, height, width = shapes[RAW]
@@ -336,6 +336,11 @@ class FileBatches(IterableDataset[TrainingBatch]):
         stacked = SceneTensors(*(torch.stack(f) for f in zip(*oriented(scenes, rng), strict=True)))
         seen = exposed(stacked.captures, recipe, rng, fixed_pattern=None)
         return self.conditioning.batch(seen, stacked, rng)
+
+
+def _lies_on_its_layers(path: Path) -> bool:
+    """Return whether a data set's own record says that its captures are not displaced."""
+    return _is_set(path) and has_record(path) and read_record(path).plan.displacement_px == (0, 0)
 
 
 def _is_set(path: Path) -> bool:
