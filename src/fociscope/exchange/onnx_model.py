@@ -122,7 +122,7 @@ def _add_maps(
     add("Mul", cells, add("Unsqueeze", presence, [2, 3]), name="probability")
     present = add("Cast", add("GreaterOrEqual", presence, 0.5), to=1)
     a = add("Slice", CAPTURES, [0], [1], [1])
-    unit = add("ReduceMean", a, [1, 2, 3], keepdims=1)
+    unit = graph.mean_light(a)
     light = add("Mul", output.intensity, unit)
     add("Mul", light, add("Unsqueeze", present, [2, 3]), name="intensity")
 

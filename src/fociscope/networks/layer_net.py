@@ -28,6 +28,7 @@ __all__ = [
     "LayerNetOutput",
     "Modulation",
     "ResidualBlock",
+    "mean_light",
     "relative_light",
 ]
 
@@ -302,10 +303,21 @@ class Modulation(nn.Module):
         return modulated
 
 
+def mean_light(captures: Tensor) -> Tensor:
+    """Return (..., 1, 1) the mean of each image, which is the network's unit of light.
+
+    It is at least what the brightest pixel alone would give, as it is of all images without pixels
+    below 0. Noise around next to no light has a mean near 0, of which any pixel is a huge multiple.
+    """
+    pixels = captures.shape[-2] * captures.shape[-1]
+    least = captures.amax(dim=(-2, -1), keepdim=True) / pixels
+    mean = captures.mean(dim=(-2, -1), keepdim=True)
+    return torch.maximum(mean, least).clamp(min=torch.finfo(captures.dtype).tiny)
+
+
 def relative_light(captures: Tensor) -> Tensor:
     """Divide each sensor's image by its mean, so that an unknown gain has no effect."""
-    mean = captures.mean(dim=(-2, -1), keepdim=True)
-    return captures / mean.clamp(min=torch.finfo(captures.dtype).tiny)
+    return captures / mean_light(captures)
 
 
 def present_name(tensor: str) -> str:

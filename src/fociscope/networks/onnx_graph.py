@@ -102,6 +102,14 @@ class GraphBuilder:
         """Return (2,) height and width of images (batch, channel, y, x)."""
         return self.add("Shape", images, start=2, end=4)
 
+    def mean_light(self, images: str) -> str:
+        """Return (batch, channel, 1, 1) the unit of light of images, as `mean_light` does."""
+        pixels = self.add("ReduceProd", self.frame(images), keepdims=1)
+        pixels = self.add("Cast", pixels, to=1)  # float32
+        least = self.add("Div", self.add("ReduceMax", images, [2, 3], keepdims=1), pixels)
+        mean = self.add("ReduceMean", images, [2, 3], keepdims=1)
+        return self.add("Max", mean, least, float(torch.finfo(torch.float32).tiny))
+
     def constant(self, value: Any) -> str:
         """Return the name of a constant: integers as int64, all else as float32."""
         if isinstance(value, Tensor):
@@ -205,9 +213,7 @@ class NetworkNodes:
     def prepared(self, captures: str) -> str:
         """Return the contrast, padded to multiples of the stride by repeating the edges."""
         add, stride = self.graph.add, self.net.architecture.stride
-        mean = add("ReduceMean", captures, [2, 3], keepdims=1)
-        mean = add("Max", mean, float(torch.finfo(torch.float32).tiny))
-        contrast = add("Sub", add("Div", captures, mean), 1.0)
+        contrast = add("Sub", add("Div", captures, self.graph.mean_light(captures)), 1.0)
         beyond = add("Mod", add("Neg", self.graph.frame(captures)), stride)
         return add("Pad", contrast, add("Concat", [0] * 6, beyond, axis=0), mode="edge")
 

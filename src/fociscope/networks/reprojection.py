@@ -6,7 +6,7 @@ from torch import Tensor
 
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
-from fociscope.networks.layer_net import LayerNetOutput
+from fociscope.networks.layer_net import LayerNetOutput, mean_light
 from fociscope.residuals import at_best_gain
 
 __all__ = ["depth_bounds_um", "light_and_depth", "reproject"]
@@ -26,7 +26,7 @@ def light_and_depth(
     Returns:
         Light that reaches sensor A, (batch, layer, y, x), and depths in 0 ... gap, (batch, layer).
     """
-    unit = captures[:, 0].mean(dim=(-2, -1))[:, None, None, None]
+    unit = mean_light(captures[:, :1])
     intensity = output.intensity * unit * present[..., None, None]
     return intensity, (output.depth * gap_um).clamp(0, gap_um)
 

@@ -12,7 +12,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from fociscope.networks.layer_net import LayerNet
+from fociscope.networks.layer_net import LayerNet, mean_light
 from fociscope.training._batches import TrainingBatch
 from fociscope.training._losses import layer_loss
 from fociscope.training.recipe import Recipe
@@ -56,7 +56,7 @@ class TrainingModule(L.LightningModule):
         captures = batch.captures.contiguous(memory_format=torch.channels_last)
         output = self.network(captures, batch.optics, batch.most_layers)
         output = type(output)(*(field.float() for field in output))  # from mixed precision
-        unit = captures[:, 0].mean(dim=(-2, -1))[:, None, None, None]
+        unit = mean_light(captures[:, :1])
         settings = self.recipe.optimisation
         terms = layer_loss(
             output,

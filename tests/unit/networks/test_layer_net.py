@@ -3,7 +3,13 @@ import torch
 
 from fociscope.errors import ModelError
 from fociscope.networks.conditioning import OPTICS_FEATURES
-from fociscope.networks.layer_net import Architecture, LayerNet, LayerNetOutput, relative_light
+from fociscope.networks.layer_net import (
+    Architecture,
+    LayerNet,
+    LayerNetOutput,
+    mean_light,
+    relative_light,
+)
 
 
 def captures(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -132,3 +138,18 @@ def test_impossible_architectures_are_refused(field: dict[str, int]) -> None:
 def test_levels_that_do_not_fit_are_refused(field: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(ModelError):
         Architecture(**field)
+
+
+def test_noise_around_no_light_is_no_huge_multiple_of_its_mean() -> None:
+    """A mean near 0 once made one capture of a batch outweigh all others by many orders."""
+    noise = torch.randn(1, 1, 40, 50, generator=torch.Generator().manual_seed(0))
+    noise += 1e-6 - noise.mean()
+    assert relative_light(noise).amax() == pytest.approx(40 * 50)
+
+
+def test_the_unit_of_light_is_the_mean_where_nothing_is_below_0() -> None:
+    captures = torch.rand(3, 2, 40, 50, generator=torch.Generator().manual_seed(0))
+    captures[0, 0] = 0
+    captures[0, 0, 7, 7] = 3.0  # all light in one pixel
+    mean = captures.mean(dim=(-2, -1), keepdim=True)
+    torch.testing.assert_close(mean_light(captures), mean, rtol=1e-6, atol=0)
