@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import fociscope
-from fociscope.evaluation import card
+from fociscope.evaluation import card, volume_card, volumes
+from fociscope.networks import read_volume_model
 from fociscope.networks.store import read_model
 from fociscope.training.recipe import Recipe, shipped_recipes
 
@@ -40,8 +41,12 @@ def with_few_steps(recipe: Recipe) -> Recipe:
     return Recipe.model_validate(values)
 
 
+OF_LAYERS = [name for name in shipped_recipes() if Recipe.load(name).volume is None]
+OF_VOLUMES = [name for name in shipped_recipes() if Recipe.load(name).volume is not None]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", shipped_recipes())
+@pytest.mark.parametrize("name", OF_LAYERS)
 def test_all_stages_run_from_random_weights(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,3 +69,21 @@ def test_all_stages_run_from_random_weights(
     assert "hours" in text
     for stage in recipe.stages:
         assert f"| {stage.name} | at most 2 |" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OF_VOLUMES)
+def test_a_recipe_for_volumes_runs_from_the_trunk_of_layers(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(volume_card, "CARD_SCENES", 2)
+    monkeypatch.setattr(volume_card, "FITTED_SCENES", 2)
+    monkeypatch.setattr(volumes, "FITTED_SCENES", 2)
+    few = with_few_steps(Recipe.load(name))
+
+    trained = fociscope.train(few, tmp_path / "run", start_from="layers-ab", device="cpu")
+
+    assert trained is not None
+    _, info = read_volume_model(trained.model)
+    assert info.name == name
+    assert "richardson-lucy" in trained.card.read_text(encoding="utf-8")

@@ -352,8 +352,13 @@ def _response_in_words(imager: Imager) -> str:
 
 
 def _describe_model(name: Path) -> None:
+    from fociscope.cli.info_volume import describe_volume_model
     from fociscope.networks.store import find_model, read_model
+    from fociscope.networks.volume_store import is_volume_model
 
+    if is_volume_model(name):
+        describe_volume_model(name)
+        return
     path = find_model(str(name))
     network, about = read_model(path)
     count = sum(p.numel() for p in network.parameters())

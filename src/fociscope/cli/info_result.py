@@ -37,6 +37,8 @@ class _Told(BaseModel):
     model: Text | None = None
     kind: Text = ""
     emitters: Count = 0
+    foci: Count = 0
+    slice_um: list[float] = Field(default_factory=list)
     frames: Count = 0
     is_batch: bool = False
     captures: list[object] = Field(default_factory=list)
@@ -63,6 +65,8 @@ def describe_result(folder: Path) -> str | None:
     show("Result", f"{folder}" + ("" if said.model is None else f", model {said.model}"))
     if said.kind == "emitters":
         show("Emitters", f"{said.emitters} in {said.frames} capture(s), located")
+    elif said.kind == "volume":
+        show("Volume", f"{len(said.slice_um)} slices, {said.foci} foci, of one capture")
     elif said.is_batch:
         count = len(said.captures)
         show("Batch", f"{count} capture(s), in folders of their own; more may come (--resume)")

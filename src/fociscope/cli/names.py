@@ -16,6 +16,7 @@ __all__ = [
     "SOLVERS",
     "SPECIMENS",
     "SUITES",
+    "VOLUME_MODELS",
     "completed",
     "listed",
 ]
@@ -28,6 +29,8 @@ def _shipped(folder: str, suffix: str) -> tuple[str, ...]:
 
 
 MODELS = _shipped("models", ".safetensors")
+#: Models of volumes.
+VOLUME_MODELS = _shipped("models/volumes", ".safetensors")
 RECIPES = _shipped("training/recipes", ".toml")
 #: A test holds these to the registries, whose members import torch.
 IMAGERS = ("reference", "published", "sibling-36x80", "acus")

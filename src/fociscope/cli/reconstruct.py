@@ -45,11 +45,13 @@ from fociscope.cli.reconstruct_options import (
     RuntimeOption,
     SchedulerOption,
     TileOption,
+    VolumeOption,
     WatchOption,
 )
 
 if TYPE_CHECKING:
     from fociscope.reconstruction.preparation import Preparation
+    from fociscope.workflows import ReconstructionOptions
 
 
 __all__ = ["check_idle", "preparation_of", "refuse_missing_captures"]
@@ -61,6 +63,7 @@ def reconstruct(
     output: OutputOption,
     model: ModelOption = None,
     layers: LayersOption = None,
+    volume: VolumeOption = False,
     imager: ImagerOption = None,
     dark: DarkOption = None,
     flat: FlatOption = None,
@@ -88,10 +91,9 @@ def reconstruct(
 ) -> None:
     """Turn captures into layered maps: probability, intensity, depth, foci, summary and figure."""
     _check(() if watch else captures, imager, model, idle, watch=watch)
-    from fociscope.cli.reconstruct_report import follow, run
-    from fociscope.workflows import ReconstructionOptions
+    from fociscope.workflows import ReconstructionOptions as Options
 
-    options = ReconstructionOptions(
+    options = Options(
         model=model,
         imager=imager,
         layers=layers,
@@ -114,9 +116,29 @@ def reconstruct(
         overwrite=overwrite,
     )
     paths = [*map(Path, captures)]
-    if watch:
-        return follow(paths, output, options, idle_s=idle, as_json=json)
-    return run(paths, output, options, as_json=json)
+    _start(paths, output, options, volume=volume, watch=watch, idle_s=idle, as_json=json)
+
+
+def _start(
+    paths: list[Path],
+    output: Path,
+    options: ReconstructionOptions,
+    *,
+    volume: bool,
+    watch: bool,
+    idle_s: float | None,
+    as_json: bool,
+) -> None:
+    """Reconstruct a volume, follow an instrument, or reconstruct layers, and print the outcome."""
+    from fociscope.cli.reconstruct_report import follow, run
+    from fociscope.cli.volume_report import run_volume
+
+    if volume:
+        run_volume(paths, output, options, watch=watch, as_json=as_json)
+    elif watch:
+        follow(paths, output, options, idle_s=idle_s, as_json=as_json)
+    else:
+        run(paths, output, options, as_json=as_json)
 
 
 def _check(

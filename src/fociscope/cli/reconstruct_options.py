@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fociscope.cli.names import MODELS, completed, listed
+from fociscope.cli.names import MODELS, VOLUME_MODELS, completed, listed
 
 __all__ = [
     "AverageOption",
@@ -38,6 +38,7 @@ __all__ = [
     "RuntimeOption",
     "SchedulerOption",
     "TileOption",
+    "VolumeOption",
     "WatchOption",
 ]
 
@@ -90,7 +91,7 @@ ModelOption = Annotated[
     typer.Option(
         help=f"A shipped model ({listed(MODELS)}), or a .safetensors file of your own; without it, "
         "layers-ab for two sensors and layers-a for sensor A alone.",
-        autocompletion=completed(MODELS),
+        autocompletion=completed((*MODELS, *VOLUME_MODELS)),
         show_default=False,
     ),
 ]
@@ -159,6 +160,14 @@ BatchOption = Annotated[
         help="A folder of results for each capture, or all as frames of one series; without it, "
         "captures that are named one by one, or lie in several folders, are a batch.",
         show_default=False,
+    ),
+]
+VolumeOption = Annotated[
+    bool,
+    typer.Option(
+        "--volume",
+        help="A volume on a grid of depths in place of layers, of one capture; with a model of "
+        f"volumes ({listed(VOLUME_MODELS)}), in the formats ome-tiff, ome-zarr, npz and csv.",
     ),
 ]
 WatchOption = Annotated[

@@ -28,6 +28,12 @@ from fociscope.evaluation.metrics import (
     relative_squared_error,
     reliability_curve,
 )
+from fociscope.networks.volume_matching import (
+    VolumeMatch,
+    masks_within,
+    match_volume_foci,
+    true_volume_foci,
+)
 
 if TYPE_CHECKING:
     from fociscope.evaluation._scores import ScoreAccumulator as ScoreAccumulator
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
     from fociscope.evaluation.batches import Prediction as Prediction
     from fociscope.evaluation.batches import ReconstructionTask as ReconstructionTask
     from fociscope.evaluation.data_sets import DataSet as DataSet
+    from fociscope.evaluation.limits import depth_resolution_um as depth_resolution_um
     from fociscope.evaluation.methods import ReconstructionMethod as ReconstructionMethod
     from fociscope.evaluation.methods import baseline_names as baseline_names
     from fociscope.evaluation.methods import find_method as find_method
@@ -70,6 +77,7 @@ _HOME = {
     "Suite": "fociscope.evaluation.suite",
     "SuiteSummary": "fociscope.evaluation.results",
     "baseline_names": "fociscope.evaluation.methods",
+    "depth_resolution_um": "fociscope.evaluation.limits",
     "evaluate": "fociscope.evaluation.run",
     "evaluate_suite": "fociscope.evaluation.run",
     "find_method": "fociscope.evaluation.methods",
@@ -96,10 +104,12 @@ __all__ = [
     "ScoreAccumulator",
     "Suite",
     "SuiteSummary",
+    "VolumeMatch",
     "baseline_names",
     "bootstrap_mean",
     "bootstrap_of_means",
     "brier_score",
+    "depth_resolution_um",
     "depth_scores",
     "detect_foci",
     "evaluate",
@@ -109,13 +119,16 @@ __all__ = [
     "find_methods",
     "find_suite",
     "mask_scores",
+    "masks_within",
     "match_depths",
+    "match_volume_foci",
     "rate_interval",
     "read_results",
     "relative_squared_error",
     "reliability_curve",
     "selected",
     "share_interval",
+    "true_volume_foci",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fociscope.figures.style import draw_image as draw_image
     from fociscope.figures.style import draw_scale_bar as draw_scale_bar
     from fociscope.figures.sweeps import draw_sweeps as draw_sweeps
+    from fociscope.figures.volume import draw_volume as draw_volume
 
 #: Each is imported when it is first used: a map's figure needs no calibration.
 _HOME = {
@@ -44,6 +45,7 @@ _HOME = {
     "draw_sweeps": "fociscope.figures.sweeps",
     "draw_specimen": "fociscope.figures._specimens",
     "draw_surface": "fociscope.figures._specimens",
+    "draw_volume": "fociscope.figures.volume",
 }
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "draw_specimen",
     "draw_surface",
     "draw_sweeps",
+    "draw_volume",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -15,6 +15,13 @@ from fociscope.networks.store import (
     shipped_models,
     write_model,
 )
+from fociscope.networks.volume_foci import VolumeFoci, find_volume_foci
+from fociscope.networks.volume_net import VolumeArchitecture, VolumeNet, VolumeNetOutput
+from fociscope.networks.volume_store import (
+    VolumeModelInfo,
+    read_volume_model,
+    write_volume_model,
+)
 
 __all__ = [
     "Architecture",
@@ -24,10 +31,18 @@ __all__ = [
     "LayerNet",
     "LayerNetOutput",
     "ModelInfo",
+    "VolumeArchitecture",
+    "VolumeFoci",
+    "VolumeModelInfo",
+    "VolumeNet",
+    "VolumeNetOutput",
     "control_risk",
     "find_model",
+    "find_volume_foci",
     "least_captures",
     "read_model",
+    "read_volume_model",
     "shipped_models",
     "write_model",
+    "write_volume_model",
 ]

@@ -42,6 +42,8 @@ __all__ = [
 ]
 
 MODEL_FORMAT = "fociscope-model"
+#: Of models of volumes, which `volume_store` reads.
+VOLUME_MODEL_FORMAT = "fociscope-volume-model"
 MODEL_FORMAT_VERSION = 5
 #: Version 4 has no probability of foci and no map-quality check, version 3 other names
 #: (`present_name`, `FORMER_KEYS`), and version 2 no PSF-width estimator.
@@ -163,6 +165,11 @@ def read_model(path: Path) -> tuple[LayerNet, ModelInfo]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
+            if metadata.get("format") == VOLUME_MODEL_FORMAT:
+                raise ModelError(
+                    f"{where}: a model of volumes; reconstruct a volume with it",
+                    fields=("volume",),
+                )
             if metadata.get("format") != MODEL_FORMAT:
                 raise ModelError(
                     f"{where}: not a Fociscope model; train one with 'fociscope train'"
@@ -307,6 +314,11 @@ def find_model(name_or_path: str | Path) -> Path:
     if str(name_or_path) in shipped_models():
         return Path(str(resources.files("fociscope.models") / f"{name_or_path}.safetensors"))
     path = Path(name_or_path)
+    of_volumes = resources.files("fociscope.models") / "volumes" / f"{name_or_path}.safetensors"
+    if path.name == str(name_or_path) and of_volumes.is_file():
+        raise ModelError(
+            f"{name_or_path}: a model of volumes; reconstruct a volume with it", fields=("volume",)
+        )
     if path.suffix != ".safetensors":
         raise unknown_name(
             "model",

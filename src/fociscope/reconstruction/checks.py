@@ -14,6 +14,7 @@ from fociscope.networks.conditioning import DISTANCE_SHARES, ENERGIES, optics_fe
 from fociscope.networks.layer_net import SMALLEST_FRAME_PX
 from fociscope.networks.reprojection import depth_bounds_um
 from fociscope.networks.store import ModelInfo, usual_model
+from fociscope.networks.volume_store import VolumeModelInfo
 from fociscope.reconstruction._alignment import share_seen_by_both
 
 __all__ = ["PITCH_TOLERANCE", "check_captures", "check_imager", "check_pixel_size", "light_unit"]
@@ -100,7 +101,7 @@ def check_captures(captures: Tensor, *, sensors: int) -> None:
         raise CaptureError(f"{_where(flat)} has the same value in every pixel")
 
 
-def check_imager(imager: Imager, info: ModelInfo) -> list[str]:
+def check_imager(imager: Imager, info: ModelInfo | VolumeModelInfo) -> list[str]:
     """Warn of an imager unlike those that a model was trained for.
 
     Any pitch, gap and PSF will do if the blur, in pixels, lies within the range of the training.
@@ -180,7 +181,7 @@ def _half_light_px(imager: Imager, share: float) -> float:
 
 
 @lru_cache(maxsize=8)
-def _corners(info: ModelInfo) -> tuple[Imager, Imager]:
+def _corners(info: ModelInfo | VolumeModelInfo) -> tuple[Imager, Imager]:
     """Return the imagers of the family with the least blur and with the most."""
     pitch_um = info.imager.square_pitch_um
     least, most = (
@@ -190,7 +191,7 @@ def _corners(info: ModelInfo) -> tuple[Imager, Imager]:
     return least, most
 
 
-def _unlike(imager: Imager, info: ModelInfo) -> list[str]:
+def _unlike(imager: Imager, info: ModelInfo | VolumeModelInfo) -> list[str]:
     """Say where the blur lies farthest outside the family; nothing if it does not."""
     least, most = _corners(info)
     found = optics_features(imager)

@@ -6,14 +6,17 @@ from fociscope.results.foci import Focus, find_foci
 from fociscope.results.formats import MapContent
 from fociscope.results.load import load_result
 from fociscope.results.result import Reconstruction
+from fociscope.results.volume_map import VOLUME_FORMATS, VolumeMap
 from fociscope.results.writers import WRITERS, Writer, writer_names
 
 __all__ = [
+    "VOLUME_FORMATS",
     "WRITERS",
     "Focus",
     "LayeredMap",
     "MapContent",
     "Reconstruction",
+    "VolumeMap",
     "Writer",
     "find_foci",
     "load_emitters",

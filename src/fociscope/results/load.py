@@ -86,6 +86,8 @@ class SavedResult(BaseModel):
     """Whether the maps have an axis of captures; None in summaries of earlier versions."""
     is_batch: bool = False
     """Whether each capture has a folder of its own."""
+    kind: Annotated[str, Field(max_length=100)] = "layers"
+    """`volume` of a volume on a grid of depths."""
     focus_probability: FocusProbability | None = None
     guarantees: Guarantees | None = None
     files: SavedFiles | None = None
@@ -166,6 +168,11 @@ def load_result(folder: Path | str) -> Reconstruction:
     what = "the summary of a reconstruction"
     advice = "reconstruct the captures again"
     saved = read_typed_record(folder / SUMMARY, SavedResult, what, advice=advice)
+    if saved.kind == "volume":
+        raise FileFormatError(
+            f"{printable(folder)}: holds a volume on a grid of depths, and no layers; read its "
+            "arrays from reconstruction.npz or its images, and foci.csv as a table"
+        )
     if saved.is_batch:
         places = dict.fromkeys(one.folder for one in saved.captures)
         first = printable(folder / next(iter(places), ""))

@@ -25,6 +25,7 @@ from fociscope.simulation.mixtures import Mixture, MixturePart
 from fociscope.simulation.specimens import AnySpecimen
 from fociscope.simulation.targets import Lines, Rings
 from fociscope.simulation.tissue import PerlinFoci
+from fociscope.simulation.volumes import AnyVolume, AnyVolumeSpecimen
 
 __all__ = [
     "RECIPE_FILE",
@@ -138,6 +139,15 @@ class SceneDistribution(RecipePart):
         if usual > 1e-9:
             parts.insert(0, MixturePart(share=usual, specimen=self.specimen))
         return Mixture(parts=tuple(parts))
+
+
+class VolumeSection(RecipePart):
+    """The volumes of a recipe that trains a volume network, in place of layers."""
+
+    slices: Annotated[int, Field(ge=2, le=200)] = 20
+    """Slices of the gap; 20 of 50 um for a gap of 1000."""
+    specimen: AnyVolumeSpecimen = AnyVolume()
+    """What is trained, chosen and scored on."""
 
 
 class Stream(RecipePart):
@@ -281,6 +291,8 @@ class Recipe(RecipePart):
     family: ImagerDistribution = ImagerDistribution()
     scenes: SceneDistribution = SceneDistribution()
     network: Architecture = Architecture()
+    volume: VolumeSection | None = None
+    """Given, the recipe trains a volume network; `scenes` has no effect then."""
     stream: Stream = Stream()
     optimisation: Optimisation
     validation: Validation = Validation()
@@ -504,7 +516,7 @@ def shipped_recipes() -> list[str]:
     Examples:
         >>> from fociscope.training import shipped_recipes
         >>> shipped_recipes()
-        ['layers-a', 'layers-ab', 'single-a']
+        ['layers-a', 'layers-ab', 'single-a', 'volume-ab']
     """
     folder = resources.files("fociscope.training") / "recipes"
     return sorted(

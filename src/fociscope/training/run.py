@@ -33,6 +33,8 @@ from fociscope.training._curves import CurvesFile, tensorboard_logger
 from fociscope.training._file_scenes import FileBatches
 from fociscope.training._module import SECONDS, TrainingModule
 from fociscope.training._progress_callback import ProgressCallback
+from fociscope.training._volume_module import VolumeTrainingModule
+from fociscope.training._volume_scenes import LiveVolumes, volume_validation_loader
 from fociscope.training.hardware import (
     ComputeSettings,
     end_other_processes,
@@ -263,7 +265,7 @@ def _train_stage(stage: _Stage, run: _Run, *, resume: bool) -> tuple[StageOutcom
     if run.tensorboard:
         loggers.append(tensorboard_logger(folder, first_step))
     run.compute.prepare(settings.threads)
-    module = TrainingModule(recipe)
+    module, live_scenes, validation_scenes = _kind_of(recipe)
     trainer = _trainer(
         recipe,
         run.compute,
@@ -282,15 +284,15 @@ def _train_stage(stage: _Stage, run: _Run, *, resume: bool) -> tuple[StageOutcom
         begun = RunOrigin.read(folder / RUN_ORIGIN)
         begun.check_resumable(origin, run.out, from_start=checkpoint is None)
     if checkpoint is None and weights is not None:
-        module.network.load_state_dict(weights)
+        module.start_from(weights)
     if checkpoint is None or not _is_over(recipe, checkpoint):
         if trainer.is_global_zero:
             run.progress.begin(first_scenes_name(stage.phase))
-        validation = validation_loader(recipe, **place)
+        validation = validation_scenes(recipe, **place)
         if trainer.is_global_zero:
             _begin(stage, run, selection, origin if checkpoint is None else None)
         device = trainer.strategy.root_device if recipe.stream.device == "network" else "cpu"
-        stream = LiveScenes(recipe, first_step, device, **place) if batches is None else batches
+        stream = live_scenes(recipe, first_step, device, **place) if batches is None else batches
         if isinstance(stream, LiveScenes) and trainer.is_global_zero:
             _count_first_scenes(stream, run.progress)
         with _plain_ends(trainer, stage, run):
@@ -310,6 +312,13 @@ def _train_stage(stage: _Stage, run: _Run, *, resume: bool) -> tuple[StageOutcom
         stopped_early=first_step < settings.steps,
     )
     return outcome, bool(trainer.is_global_zero)
+
+
+def _kind_of(recipe: Recipe) -> tuple[TrainingModule, type[LiveScenes], Callable[..., Any]]:
+    """Return what a recipe trains, the stream of its scenes, and those of its validation."""
+    if recipe.volume is None:
+        return TrainingModule(recipe), LiveScenes, validation_loader
+    return VolumeTrainingModule(recipe), LiveVolumes, volume_validation_loader
 
 
 def _train_stages(recipe: Recipe, run: _Run, *, resume: bool) -> TrainingOutcome:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fociscope.workflows._reconstruct import reconstruct_captures as reconstruct_captures
     from fociscope.workflows._train import TrainedModel as TrainedModel
     from fociscope.workflows._train import train as train
+    from fociscope.workflows._volume import VolumeOutcome as VolumeOutcome
+    from fociscope.workflows._volume import reconstruct_volume as reconstruct_volume
     from fociscope.workflows._watch import watch as watch
     from fociscope.workflows.demo import DemoResult as DemoResult
     from fociscope.workflows.demo import run_demo as run_demo
@@ -36,12 +38,14 @@ _HOME = {
     "ReconstructionOutcome": "fociscope.workflows._outcome",
     "ReconstructionPlan": "fociscope.workflows._outcome",
     "TrainedModel": "fociscope.workflows._train",
+    "VolumeOutcome": "fociscope.workflows._volume",
     "calibrate_model": "fociscope.workflows._calibrate_model",
     "load_correction_for": "fociscope.workflows._reconstruct",
     "load_model_for": "fociscope.workflows._reconstruct",
     "locate": "fociscope.workflows._locate",
     "reconstruct": "fociscope.workflows._reconstruct",
     "reconstruct_captures": "fociscope.workflows._reconstruct",
+    "reconstruct_volume": "fociscope.workflows._volume",
     "run_demo": "fociscope.workflows.demo",
     "train": "fociscope.workflows._train",
     "watch": "fociscope.workflows._watch",
@@ -57,12 +61,14 @@ __all__ = [
     "ReconstructionOutcome",
     "ReconstructionPlan",
     "TrainedModel",
+    "VolumeOutcome",
     "calibrate_model",
     "load_correction_for",
     "load_model_for",
     "locate",
     "reconstruct",
     "reconstruct_captures",
+    "reconstruct_volume",
     "run_demo",
     "train",
     "watch",

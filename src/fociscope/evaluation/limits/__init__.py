@@ -8,6 +8,7 @@ from fociscope.evaluation.limits._depth import (
 from fociscope.evaluation.limits._gaussian import gaussian_layers_bound_um
 from fociscope.evaluation.limits._noise import capture_noise_variance
 from fociscope.evaluation.limits._oracle import MapOracle
+from fociscope.evaluation.limits._resolution import depth_resolution_um
 from fociscope.evaluation.limits._specimen import SpecimenStatistics
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "SingleLayerBounds",
     "SpecimenStatistics",
     "capture_noise_variance",
+    "depth_resolution_um",
     "gaussian_layers_bound_um",
     "known_layers_bound_um",
     "single_layer_bounds",
