@@ -12,10 +12,13 @@ from fociscope.networks.volume_net import VolumeNet
 from fociscope.networks.volume_store import VolumeModelInfo, write_volume_model
 from fociscope.training._checkpoint import network_weights, read_state
 from fociscope.training._volume_module import volume_architecture
-from fociscope.training._volume_scenes import VolumeBatch, volume_scenes_loader
+from fociscope.training._volume_scenes import LiveVolumes, VolumeBatch, volume_scenes_loader
 from fociscope.training.recipe import Recipe
 
-__all__ = ["export_volume_model", "fit_logits"]
+__all__ = ["export_volume_model", "fit_logits", "renew_normalisation"]
+
+#: Added to the calibration seed for the scenes of the normalisation; how many batches they make.
+_SEED_OFFSET, NORMALISATION_BATCHES = 3_000_000, 24
 
 
 def export_volume_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
@@ -39,7 +42,7 @@ def export_volume_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
     architecture = volume_architecture(recipe)
     network = VolumeNet(architecture)
     network.load_state_dict(network_weights(read_state(checkpoint)))
-    network.eval()
+    renew_normalisation(recipe, network)
     logits, masks = [], []
     loader = volume_scenes_loader(recipe, recipe.calibration.scenes, recipe.seeds.calibration)
     with torch.inference_mode():
@@ -60,6 +63,44 @@ def export_volume_model(recipe: Recipe, checkpoint: Path, path: Path) -> Path:
     )
     write_volume_model(path, network, info, overwrite=True)
     return path
+
+
+def renew_normalisation(recipe: Recipe, network: VolumeNet) -> None:
+    """Set the statistics of batch normalisation, in place, to the medians over training batches.
+
+    Those that training leaves are running means; one capture of a single bright cell among their
+    batches can hold a hundred times the variance of all others, and shift every volume.
+
+    Args:
+        recipe: Recipe for volumes, one stage of it.
+        network: Network with its final weights; it is ready for inference afterwards.
+    """
+    norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    seed = recipe.seeds.calibration + _SEED_OFFSET
+    seeds = recipe.seeds.model_copy(update={"training": seed})
+    live = LiveVolumes(recipe.model_copy(update={"seeds": seeds}))
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0  # each batch's own statistics
+    network.train()
+    seen = []
+    with torch.inference_mode():
+        for number in range(NORMALISATION_BATCHES):
+            batch = live.batch([live.chunk(number)], number)
+            network(batch.captures, batch.optics)
+            seen.append([statistic.clone() for norm in norms for statistic in _statistics(norm)])
+    network.eval()
+    statistics = [statistic for norm in norms for statistic in _statistics(norm)]
+    for statistic, values in zip(statistics, zip(*seen, strict=True), strict=True):
+        statistic.copy_(torch.stack(values).median(dim=0).values)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+def _statistics(norm: torch.nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return norm.running_mean, norm.running_var
 
 
 def fit_logits(logit: Tensor, mask: Tensor) -> tuple[float, float]:
