@@ -48,7 +48,7 @@ def test_the_truth_scores_full_marks():
 def test_flat_layers_are_read_off_the_truth():
     layers = scored("four layers", truth)
     assert layers.layer_accuracy == [1.0, 1.0]
-    assert max(layers.layer_depth_um) == pytest.approx(0.0, abs=1e-3)
+    assert max(layers.layer_depth_um) < 25  # the middle of a slice is at most 25 um off
 
 
 def test_a_sheet_is_read_off_the_truth():
