@@ -171,7 +171,10 @@ def _finished_volume(
 ) -> TrainedModel:
     """Export the best weights of a volume network, and score the model for its card."""
     progress.begin(VOLUME_CALIBRATION)
-    model = export_volume_model(plan, trained.best, output / "model.safetensors")
+    # The score of a checkpoint hangs on single bright captures in its normalisation, which the
+    # export renews; at the end of the schedule the weights are at their best.
+    last = trained.best.with_name("last.ckpt")
+    model = export_volume_model(plan, last, output / "model.safetensors")
     fit_thresholds(model, seed=plan.seeds.calibration)
     progress.advance(1)
     progress.begin(CARD)
