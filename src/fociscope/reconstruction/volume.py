@@ -14,6 +14,7 @@ from fociscope.errors import ImagerError
 from fociscope.imager.geometry import Imager
 from fociscope.imager.projector import LayerProjector
 from fociscope.networks.conditioning import optics_features
+from fociscope.networks.layer_net import mean_light
 from fociscope.networks.reprojection import reproject
 from fociscope.networks.volume_net import VolumeNet
 from fociscope.networks.volume_store import (
@@ -147,7 +148,7 @@ class VolumeModel:
                 self._optics.expand(len(captures), -1),
             )
         probability = (info.logit_scale * output.logit + info.logit_shift).sigmoid()
-        light = output.root_light.square() * on_a[:, :1].mean(dim=(-2, -1), keepdim=True)
+        light = output.root_light.square() * mean_light(on_a[:, :1])
         depth_um = self._slice_um.to(light).expand(len(light), -1)
         steps = STEPS if self.refine else FEW_STEPS
         light = refined_light(self._projector, light, depth_um, relative, steps=steps)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fociscope.networks.layer_net import mean_light
 from fociscope.networks.volume_net import (
     VolumeArchitecture,
     VolumeNet,
@@ -79,7 +80,7 @@ class VolumeTrainingModule(TrainingModule):
         captures = batch.captures.contiguous(memory_format=torch.channels_last)
         output = self.network(captures, batch.optics)
         output = VolumeNetOutput(*(field.float() for field in output))
-        unit = captures[:, 0].mean(dim=(-2, -1))[:, None, None, None]
+        unit = mean_light(captures[:, :1])
         terms = volume_loss(
             output,
             batch.mask,

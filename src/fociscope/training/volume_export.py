@@ -104,7 +104,9 @@ def _statistics(norm: torch.nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 
 def fit_logits(logit: Tensor, mask: Tensor) -> tuple[float, float]:
-    r"""Return $a$ and $b$ for which $\sigma(a l + b)$ has the least cross entropy (Platt, 1999).
+    r"""Return $a$ and $b$ for which $\sigma(a l + b)$ has the least cross entropy.
+
+    Platt, in Advances in Large Margin Classifiers (MIT Press, 1999), 61-74.
 
     Args:
         logit: Logits $l$ of the network, of any shape.
