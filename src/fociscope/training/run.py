@@ -201,6 +201,12 @@ def train(
         (1, 'run/checkpoints/best.ckpt')
     """
     compute = compute or ComputeSettings()
+    if recipe.volume is not None and data is not None:
+        raise RecipeError(
+            f"recipe {recipe.name!r} trains on volumes, files hold layers; leave the files out, "
+            "or the section [volume]",
+            fields=("data",),
+        )
     for each in recipe.stage_recipes():
         compute.check(each.optimisation.precision)
     if progress is not None:

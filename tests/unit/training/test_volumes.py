@@ -5,8 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fociscope.errors import RecipeError
 from fociscope.networks.volume_net import VolumeNetOutput
-from fociscope.training import Recipe
+from fociscope.training import ComputeSettings, Recipe, train
 from fociscope.training._volume_module import VolumeTrainingModule, volume_loss
 from fociscope.training._volume_scenes import LiveVolumes, volume_validation_loader
 from fociscope.training.volume_export import fit_logits
@@ -66,6 +67,23 @@ def test_validation_is_scored_and_finite(recipe):
     terms, output = module.losses(module.batch(fields))
     assert output.logit.shape == (2, 6, 36, 36)
     assert all(bool(torch.isfinite(term)) for term in terms.values())
+
+
+def test_files_of_layers_are_refused(recipe, tmp_path):
+    with pytest.raises(RecipeError, match="files hold layers"):
+        train(recipe, tmp_path / "run", data=tmp_path, compute=ComputeSettings("cpu"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_sensor_a_alone_trains_too(recipe):
+    values = recipe.model_dump(mode="json", exclude_unset=True)
+    values["imager"]["sensors"] = values["network"]["sensors"] = 1
+    alone = Recipe.model_validate(values)
+    stream, module = LiveVolumes(alone), VolumeTrainingModule(alone)
+    batch = stream.batch([stream.chunk(0)], 1)
+    terms, _ = module.losses(batch)
+    assert batch.captures.shape == (3, 1, 36, 36)
+    assert bool(torch.isfinite(terms["loss"]))
 
 
 def test_loss_is_that_of_its_formula():
