@@ -304,19 +304,29 @@ def _simulate_chunk(
     if exposure.exposes:
         # The side of a square of a pixel's area.
         side_um = imager.pitch_um[0] if not oblong else math.sqrt(math.prod(imager.pitch_um))
-        unit = specimen.cells_per_unit_light(side_um)
-        pattern = imager.fixed_pattern()
-        for rng, capture in zip(rngs, captures, strict=True):
-            capture.copy_(
-                exposure.expose(
-                    capture,
-                    imager,
-                    cells_per_unit_light=unit,
-                    seed=int(rng.integers(2**62)),
-                    fixed_pattern=pattern,
-                )
-            )
+        _expose(captures, rngs, imager, exposure, specimen.cells_per_unit_light(side_um))
     return Scenes(light[drawn.inside], mask[drawn.inside], depth_um, captures.numpy(), surface_um)
+
+
+def _expose(
+    captures: torch.Tensor,
+    rngs: list[np.random.Generator],
+    imager: Imager,
+    exposure: Exposure,
+    cells_per_unit_light: float,
+) -> None:
+    """Put the noise of the camera and the chip's fixed pattern into captures, in place."""
+    pattern = imager.fixed_pattern()
+    for rng, capture in zip(rngs, captures, strict=True):
+        capture.copy_(
+            exposure.expose(
+                capture,
+                imager,
+                cells_per_unit_light=cells_per_unit_light,
+                seed=int(rng.integers(2**62)),
+                fixed_pattern=pattern,
+            )
+        )
 
 
 def _on_oblong_pixels(

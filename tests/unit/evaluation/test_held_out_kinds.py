@@ -49,7 +49,8 @@ def test_any_tissue_has_none_of_them() -> None:
 def test_no_stage_of_a_shipped_recipe_trains_on_one(name: str) -> None:
     stages = Recipe.load(name).stage_recipes()
     trained = {kind for stage in stages for kind in kinds(stage.scenes.mixture)}
-    assert "any-tissue" in trained
+    if Recipe.load(name).volume is None:  # volumes have specimens of their own
+        assert "any-tissue" in trained
     assert not set(HELD_OUT_KINDS) & trained
 
 

@@ -37,8 +37,8 @@ def chip(response: np.ndarray, **psf: float) -> Imager:
 
 @pytest.fixture(scope="module")
 def counts() -> np.ndarray:
-    """(1, 2, 60) counts of two beads seen through a response that differs smoothly by some 20 %."""
-    wrong = RESPONSE * (1 + 0.3 * np.sin(ANGLES / 9.0))
+    """(1, 2, 60) counts of two beads through a response that differs smoothly by up to 20 %."""
+    wrong = RESPONSE * (1 + 0.2 * np.sin(ANGLES / 9.0))
     places = np.array([[400.0, 10.0, 90.0], [1000.0, 30.0, 95.0]])
     light = chip(wrong).pixel_response(places).sum(0)
     return np.random.default_rng(1).poisson(3000 * light / light.max() + 5.0).astype(float)
