@@ -4,7 +4,8 @@
 
 Needs onnx, onnxruntime and openvino; rows of those that are missing are left out. Every runtime
 computes the same captures on one thread, in turns, from the captures to the calibrated map; the
-package's part of that is its folded network and its calibration. Prints the table of export.md.
+package's part of that is its folded network and its calibration. Times are those of the processor,
+which other programs delay less than the clock. Prints the table of export.md.
 """
 
 from __future__ import annotations
@@ -101,17 +102,17 @@ def runtimes(name: str, folder: Path) -> dict[str, Runtime]:
 
 
 def seconds(runs: dict[str, Runtime], captures: np.ndarray, batch: int) -> dict[str, float]:
-    """Return the least time of a capture, each runtime in its turn: other work delays only."""
+    """Return the median time of a capture, each runtime in its turn."""
     parts = [captures[n : n + batch] for n in range(0, 2 * max(BATCHES), batch)]
     times: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(REPEATS + 2):
         for name, run in runs.items():
-            start = time.perf_counter()
+            start = time.process_time()
             for part in parts:
                 run(part)
             if repeat > 1:
-                times[name].append((time.perf_counter() - start) / (batch * len(parts)))
-    return {name: min(t) for name, t in times.items()}
+                times[name].append((time.process_time() - start) / (batch * len(parts)))
+    return {name: float(np.median(t)) for name, t in times.items()}
 
 
 def main() -> None:
