@@ -1,11 +1,24 @@
-"""Simulated captures with a known truth: a network and a classical solver beside the baseline."""
+"""Simulate and score: a network and a classical solver on captures whose truth is known.
+
+    python examples/simulate_and_score.py [FOLDER]
+
+Takes 5 s on one core.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
 import fociscope
 from fociscope.evaluation import mask_scores
+from fociscope.figures import Truth, draw_comparison
 from fociscope.imager import Imager
 from fociscope.solvers import read_layers, solve_on_grid
+
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="fociscope-"))
+folder.mkdir(parents=True, exist_ok=True)
 
 scenes = fociscope.simulate(16, seed=11, layers=4)
 result = fociscope.load_model("layers-ab").reconstruct(scenes.captures)
@@ -24,3 +37,6 @@ grid = solve_on_grid(scenes.captures[:2], Imager.reference())
 read = read_layers(grid.volume, grid.plane_um, layers=4)
 solver_error_um = np.abs(read.depth_um - scenes.depth_um[:2]).mean()
 print(f"depth error: solver on a depth grid {solver_error_um:.0f} um (two scenes)")
+
+truth = Truth(scenes.mask[0], scenes.depth_um[0])
+draw_comparison(result.frame(0), truth, "the first scene").savefig(folder / "scene.png")

@@ -1,17 +1,26 @@
-"""A kind of PSF of your own: a Moffat profile, whose wings are stronger than a Gaussian's.
+"""A PSF kind of your own: a Moffat profile, whose wings are stronger than a Gaussian's.
 
-Once registered, its name works in imager files, and the kind in projections, simulation,
-calibration and figures. docs/extending-psf.md explains each method.
+    python examples/own_psf.py [FOLDER]
+
+Takes 6 s on one core. Once registered, the name works in imager files, and the kind in projections,
+simulation, calibration and figures. docs/extending-psf.md explains each method.
 """
 
+import sys
+import tempfile
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
 
 import fociscope
+from fociscope.calibration import calibrate_beads, simulated_stack
 from fociscope.figures import draw_psf
 from fociscope.imager import PSF_KINDS, FitParameter, Imager, Psf, radial_pixel_response
+
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="fociscope-"))
+folder.mkdir(parents=True, exist_ok=True)
 
 BETA = 4.0  # wings: irradiance falls as r^(-2 beta)
 
@@ -55,10 +64,15 @@ class MoffatPsf(Psf):
 
 PSF_KINDS.register("moffat", MoffatPsf)
 
-imager = Imager.reference().with_(psf=MoffatPsf(slope=0.3))
-imager.to_toml("moffat.toml", overwrite=True)
-assert Imager.from_toml("moffat.toml") == imager
+imager = Imager.reference().with_(sensors=1, psf=MoffatPsf(slope=0.3))
+imager.to_toml(folder / "moffat.toml", overwrite=True)
+assert Imager.from_toml(folder / "moffat.toml") == imager
 
 scenes = fociscope.simulate(1, seed=0, imager=imager)
 print("captures of the imager with a Moffat PSF:", scenes.captures.shape)
-draw_psf(imager, title="Moffat").savefig("moffat.png")
+draw_psf(imager, title="Moffat, slope 0.3").savefig(folder / "psf.png")
+
+stack = simulated_stack(imager, [(10.0, -15.0)], [100.0, 300.0, 600.0], seed=2)
+found = calibrate_beads(stack, imager=imager.with_(psf=MoffatPsf()), model="moffat")
+slope = found.estimates["slope"]
+print(f"slope by beads: {slope.value:.4f} ± {slope.std:.4f}, of a chip of 0.3")
