@@ -17,11 +17,12 @@ import fociscope
 from fociscope.calibration import simulated_stack, simulated_sweep
 from fociscope.evaluation import card
 from fociscope.figures import calibration, sweeps
+from fociscope.files import ImagesDepth, write_images_depth
 from fociscope.imager import AngleSelectivePsf, Imager, MeasuredPsf
 from fociscope.localization import EmitterResponse
 from fociscope.series import series
 from fociscope.training import run as training
-from fociscope.workflows import _batch, _locating, _run, demo
+from fociscope.workflows import _batch, _locating, _run, _volume, demo
 
 __all__ = ["jobs", "prepare"]
 
@@ -77,6 +78,7 @@ def prepare(inputs: Path) -> None:
         (_run, "draw_reconstruction"),
         (_batch, "draw_batch"),
         (_locating, "draw_emitters"),
+        (_volume, "draw_volume"),
         (demo, "draw_reconstruction"),
         (demo, "draw_comparison"),
         (calibration, "draw_calibration"),
@@ -102,6 +104,10 @@ def prepare(inputs: Path) -> None:
     beads = 1e6 * (light.reshape(2, 2, 40, 40) + noise)
     np.save(inputs / "beads.npy", beads.astype(np.float32))
     np.save(inputs / "bead.npy", beads[1].astype(np.float32))
+    (inputs / "beads").mkdir()
+    for number, capture in enumerate(beads.astype(np.float32)):
+        for side, image in zip("AB", capture, strict=True):
+            tifffile.imwrite(inputs / "beads" / f"{number}_{side}.tif", image)
     true = Imager(sensors=1, frame_px=(41, 41), pixel_pitch_um=50.0,
                   psf=AngleSelectivePsf(half_angle_deg=14, base_blur_um=20))  # fmt: skip
     for seed in (2, 3):
@@ -115,7 +121,12 @@ def prepare(inputs: Path) -> None:
         np.save(inputs / f"sweep{n}.npy", sweep.counts.reshape(4, 48))
         rows += [f"{4 * n + k + 1},{x / 1000:g},{depth_um:g}" for k, x in enumerate(x_um)]
     (inputs / "stage.csv").write_text("\n".join(rows))
+    Imager.reference().with_(gap_um=900.0, sensors=1).to_toml(inputs / "chip.toml")
     CHIP.with_(layout="row-major").to_toml(inputs / "start.toml")
+    scenes = fociscope.simulate(20, seed=6)
+    depth_map_um = scenes.mask * scenes.depth_um[..., None, None]
+    truth = ImagesDepth(scenes.captures, scenes.layers, depth_map_um, scenes.depth_um)
+    write_images_depth(inputs / "known.h5", truth)
     (inputs / "tiny.toml").write_text(RECIPE)
     (inputs / "staged.toml").write_text(RECIPE + STAGES)
 
@@ -134,6 +145,8 @@ def jobs() -> Iterator[Job]:
     yield from _calibrations()
     yield from _data_sets()
     yield from _captures()
+    yield from _volumes()
+    yield from _models()
     yield from _series()
     yield from _emitters()
     yield from _reports()
@@ -211,6 +224,33 @@ def _captures() -> Iterator[Job]:
     yield Job("reconstruct --overwrite (over a series)", over, (several,), plain=one)
 
 
+def _volumes() -> Iterator[Job]:
+    made = ("reconstruct", A, B, "-o", "out", "--volume", *CPU)
+    files = ("--format", "npz", "--format", "ome-zarr", "--format", "csv")
+    other = ("reconstruct", f"{INPUTS}/before/0_A.tif", f"{INPUTS}/before/0_B.tif", *made[3:])
+    over = (*made, "--overwrite")
+    yield Job("reconstruct --volume", made)
+    yield Job("reconstruct --volume --overwrite", over, ((*other, *files),), plain=made)
+    layers = tuple(word for word in made if word != "--volume")
+    before = ((*layers, "--format", "npz", "--format", "ome-tiff"),)
+    yield Job("reconstruct --volume --overwrite (over layers)", over, before, plain=made)
+    over = (*layers, "--overwrite")
+    yield Job("reconstruct --overwrite (over a volume)", over, (made,), plain=layers)
+
+
+def _models() -> Iterator[Job]:
+    made = ("calibrate-model", "layers-ab", "--data", f"{INPUTS}/known.h5", "--confidence", "0",
+            "-o", "models/mine.safetensors", *CPU)  # fmt: skip
+    yield Job("calibrate-model", made)
+    over, other = (*made, "--overwrite"), (*made, "--false-foci", "0.2")
+    yield Job("calibrate-model --overwrite", over, (other,), plain=made)
+    for form, end in (("onnx", "onnx"), ("bioimageio", "zip"), ("torch", "pt2")):
+        made = ("export", "single-a", "--to", form, "-o", f"graphs/model.{end}")
+        other = (made[0], "single-a", *made[2:], "--imager", f"{INPUTS}/chip.toml")
+        yield Job(f"export ({form})", made)
+        yield Job(f"export --overwrite ({form})", (*made, "--overwrite"), (other,), plain=made)
+
+
 def _series() -> Iterator[Job]:
     made = ("reconstruct", f"{INPUTS}/series.npy", "-o", "out", *CPU)
     other = ("reconstruct", f"{INPUTS}/others.npy", *made[2:])
@@ -225,7 +265,12 @@ def _series() -> Iterator[Job]:
     yield Job("reconstruct --batch", batch, resume=resume)
     yield Job("reconstruct --batch --overwrite", over, (before,), resume, batch)
     watch = ("reconstruct", f"{INPUTS}/batch", "-o", "out", "--watch", "--idle", "0.3", *CPU)
-    yield Job("reconstruct --watch", watch, resume=(*watch, "--resume"))
+    resume, over = (*watch, "--resume"), (*watch, "--overwrite")
+    yield Job("reconstruct --watch", watch, resume=resume)
+    other = (watch[0], f"{INPUTS}/before", *watch[2:])
+    yield Job("reconstruct --watch --overwrite (over a series)", over, (other,), resume, watch)
+    one = ("reconstruct", A, B, "-o", "out", *CPU)
+    yield Job("reconstruct --watch --overwrite (over a capture)", over, (one,), resume, watch)
 
 
 def _emitters() -> Iterator[Job]:
@@ -234,6 +279,8 @@ def _emitters() -> Iterator[Job]:
     yield Job("locate", made, resume=resume)
     one = ("locate", f"{INPUTS}/bead.npy", *made[2:])
     yield Job("locate --overwrite", over, (one,), resume, made)
+    watch = ("locate", f"{INPUTS}/beads", "-o", "out", "--watch", "--idle", "0.3")
+    yield Job("locate --watch", watch, resume=(*watch, "--resume"))
 
 
 def _reports() -> Iterator[Job]:

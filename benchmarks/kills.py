@@ -426,7 +426,8 @@ def warmed(job: Job, place: Path) -> None:
 
 #: Packages that take long to import.
 WARM = ("fociscope", "torch", "numpy", "scipy", "lightning", "matplotlib", "zarr", "tifffile",
-        "pydantic", "typer", "rich", "h5py", "safetensors", "torchmetrics", "PIL")  # fmt: skip
+        "pydantic", "typer", "rich", "h5py", "safetensors", "torchmetrics", "PIL",
+        "onnx")  # fmt: skip
 
 
 def main() -> None:

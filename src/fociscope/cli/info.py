@@ -54,13 +54,11 @@ def info(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Say what something is, what it claims, and whether it is sound; verify checksums."""
-    from fociscope.errors import FociscopeError, OutputExistsError
+    from fociscope.errors import FociscopeError
+    from fociscope.files.safe.atomic import check_target
 
-    if output is not None and output.exists() and not overwrite:
-        raise OutputExistsError(
-            f"{output}: exists already; choose another name or allow overwriting",
-            fields=("overwrite",),
-        )
+    if output is not None:
+        check_target(output, overwrite)
     given_imager = read_imager(imager)
     sheet, problem, its_imager = _describe(path, given_imager)
     if output is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from fociscope.errors import FociscopeError, OutputExistsError, printable
+from fociscope.errors import FociscopeError, printable
 from fociscope.exchange.facts import GraphFacts
-from fociscope.files.safe.atomic import atomic_path
+from fociscope.files.safe.atomic import atomic_path, check_target
 from fociscope.imager.geometry import Imager
 from fociscope.reconstruction import Model, load_model
 from fociscope.registry import unknown_name
@@ -93,11 +93,7 @@ def _checked_path(path: Path, to: str, *, overwrite: bool) -> Path:
             "choose another format",
             fields=("output", "to"),
         )
-    if path.exists() and not overwrite:
-        raise OutputExistsError(
-            f"{printable(path)}: exists already; choose another name or allow overwriting",
-            fields=("overwrite",),
-        )
+    check_target(path, overwrite)
     return path
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,20 +14,28 @@ from pathlib import Path
 
 import numpy as np
 
-from fociscope.errors import CaptureError, FileFormatError, one_line, printable
+from fociscope.errors import (
+    CaptureError,
+    FileFormatError,
+    FociscopeWarning,
+    one_line,
+    printable,
+)
 from fociscope.files import CaptureSeries, open_captures
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.preparation import Preparation, prepared
 from fociscope.results.tables import as_written
+from fociscope.series._watched_files import FileSize, WatchedFile
 from fociscope.typing import BoolArray, Float32Array, IndexArray
 
 __all__ = [
+    "AGAIN",
     "CompleteFrame",
     "GrowingFile",
     "ReadSettings",
     "SkippedFrame",
-    "WatchedFile",
     "frame_number",
+    "generation",
     "has_lasted",
 ]
 
@@ -39,6 +49,21 @@ TRIED_AGAIN_S = 0.25
 READ_VALUES = 2**26
 #: So many frames of a stack that are still empty are looked at again at a time.
 LOOKED_AT_AGAIN = 32
+#: Frames that were taken half empty, so many and for so long, are looked at again.
+LATE_FRAMES, LATE_S = 4, 60.0
+AGAIN = (
+    "written again after it was taken, so this version is left out; give each capture a name of "
+    "its own"
+)
+_LATE = (
+    "filled only after it was taken half empty, so its later pixels are left out; have the "
+    "instrument write whole images"
+)
+_REPLACED = "not reconstructed: another stack took the place of the one that it was in"
+_HALF = (
+    "another stack took its place, but not that of its partner: nothing more is reconstructed "
+    "until both are replaced"
+)
 EMPTY = "no light in an image so far (all pixels are 0); it is reconstructed if they are filled"
 #: A TIFF that is no longer has a header at most, and no page yet.
 _HEADER_BYTES = 16
@@ -66,6 +91,10 @@ class SkippedFrame:
 
     name: str
     why: str
+
+
+_Found = tuple[list[CompleteFrame], list[SkippedFrame]]
+_GENERATION = re.compile(r" \((\d{1,9})\)$")
 
 
 @dataclass(frozen=True)
@@ -108,27 +137,6 @@ class ReadSettings:
 
 
 @dataclass
-class WatchedFile:
-    """A file that has been seen, or is to come."""
-
-    path: Path
-    size: tuple[int, int] = (0, 0)
-    """Bytes, and when they changed, ns; zeros while it is not there."""
-    since: float = field(default_factory=time.monotonic)
-
-    def look(self) -> float:
-        """Return for how long it has not changed, s; 0 while it is empty or not there."""
-        try:
-            found = self.path.stat()
-            size = (found.st_size, found.st_mtime_ns)
-        except OSError:
-            size = (0, 0)
-        if size != self.size:
-            self.size, self.since = size, time.monotonic()
-        return time.monotonic() - self.since if size[0] else 0.0
-
-
-@dataclass
 class _Unfilled:
     """A frame of which an image, or its first or last row, is 0: room that is not filled yet."""
 
@@ -144,7 +152,13 @@ class GrowingFile:
     """Frames of one file, or of sensor A's and sensor B's file, as they become whole."""
 
     def __init__(
-        self, settings: ReadSettings, *, pages: PageMeaning, done: set[int], is_stack: bool
+        self,
+        settings: ReadSettings,
+        *,
+        pages: PageMeaning,
+        done: set[int],
+        is_stack: bool,
+        generation: int = 1,
     ) -> None:
         """Start to follow files, which are then put into `files`.
 
@@ -155,6 +169,8 @@ class GrowingFile:
             is_stack: it grows as long as the watch lasts: all frames but the last are taken at
                 once, and a last one that cannot be read is waited for. Otherwise frames are taken
                 once the files are quiet, and what cannot be read then is given up.
+            generation: number of the stack, if others were at its place before it; from the
+                second on, names of frames say it.
         """
         self.files: dict[str, WatchedFile] = {}
         """Sensor (A, B, both) -> its file."""
@@ -162,16 +178,24 @@ class GrowingFile:
         self._next, self._done = 1, set(done)
         self._total: int | None = None
         """Frames as of the last look, with those that are begun; None before the first."""
-        self._read: tuple[tuple[int, int], ...] = ()
+        self._read: tuple[FileSize, ...] = ()
         """Sizes of the files of which all that can be had has been taken."""
         self._quiet_s, self._rests_until = 0.0, -math.inf
         self._unfilled: dict[int, _Unfilled] = {}
         """Numbers of frames whose room is there, and that are looked at again when it changes."""
         self._last_filled = 0
-        self._unfilled_sizes: tuple[tuple[int, int], ...] = ()
+        self._unfilled_sizes: tuple[FileSize, ...] = ()
         """Sizes of the files when these frames were looked at."""
         self._failed, self._failed_since = 0, 0.0
         """Number of the frame that could not be read, and since when."""
+        self._generation, self._most_done = generation, max(done, default=0)
+        self._identity: tuple[int, tuple[bytes, ...]] | None = None
+        """Number of the first frame that was taken, and digests of its images, file by file."""
+        self._late: dict[int, tuple[bytes, float]] = {}
+        """Number of a frame that was taken half empty -> its digest, and when it was taken."""
+        self._half_since: float | None = None
+        """Since when one file of two is another; infinite once that was reported."""
+        self._is_closed = False
 
     @property
     def first(self) -> Path:
@@ -185,13 +209,32 @@ class GrowingFile:
 
     @property
     def is_over(self) -> bool:
-        """Whether all was taken, and the files have not changed for long."""
+        """Whether all was taken, and the files have not changed for long; or they are others."""
+        if self._is_closed:
+            return True
         is_done = not self.waiting and not self._unfilled
         return bool(self._read) and is_done and has_lasted(self._quiet_s)
 
     @property
+    def is_taken(self) -> bool:
+        """Whether all that the files held was handed out or left out."""
+        return self._is_closed or (
+            self._total is not None and not self.waiting and not self._unfilled
+        )
+
+    def has_changed(self) -> bool:
+        """Whether a file is another than when it was last looked at, and not absent."""
+        before = [file.size for file in self.files.values()]
+        for file in self.files.values():
+            file.look()
+        now = [file.size for file in self.files.values()]
+        return now != before and all(size[0] for size in now)
+
+    @property
     def waiting(self) -> int:
         """How many frames are seen and not handed out."""
+        if self._is_closed:
+            return 0
         if self._total is None:
             return int(not self._done and self._is_seen)
         unfilled = sum(not one.is_reported for one in self._unfilled.values())
@@ -219,7 +262,7 @@ class GrowingFile:
             FileFormatError: a file that has not changed for `GIVEN_UP_S` cannot be opened.
             CaptureError: what such a file holds does not fit the model, or the crop.
         """
-        if time.monotonic() < self._rests_until:
+        if self._is_closed or time.monotonic() < self._rests_until:
             return [], []
         self._quiet_s = min(file.look() for file in self.files.values())
         sizes = tuple(file.size for file in self.files.values())
@@ -234,18 +277,94 @@ class GrowingFile:
         paths = [self.files[side].path for side in sorted(self.files)]
         try:
             with self._settings.opened(paths, self._pages) as series:
-                refilled = self._refilled(series, most, sizes)
-                if any(refilled):
-                    return refilled
-                return self._taken(series, most, sizes if is_settled else None)
+                settled = sizes if is_settled else None
+                return (
+                    self._replaced(series, settled)
+                    or self._filled_late(series)
+                    or self._refilled(series, most, sizes)
+                    or self._taken(series, most, settled)
+                )
         except (FileFormatError, CaptureError):
             if has_lasted(self._quiet_s):
                 raise
             self._rest()
             return [], []
 
+    def _replaced(
+        self, series: CaptureSeries, settled: tuple[FileSize, ...] | None
+    ) -> _Found | None:
+        """Return what is lost where a file is another one than before; None where none is."""
+        others = self._other_files(series, is_settled=settled is not None)
+        if not others:
+            self._half_since = None
+            return None
+        if not self._is_stack:
+            self._is_closed = True
+            return [], [SkippedFrame(as_written(path.name), AGAIN) for path in others]
+        if len(others) < len(self.files):
+            self._rest()
+            if self._half_since is None:
+                self._half_since = time.monotonic()
+            if not has_lasted(time.monotonic() - self._half_since):
+                return [], []
+            self._half_since = math.inf
+            return [], [SkippedFrame(as_written(path.name), _HALF) for path in others]
+        return [], self._begun_anew()
+
+    def _other_files(self, series: CaptureSeries, *, is_settled: bool) -> list[Path]:
+        """Return the files whose first frame is another than it was when it was taken."""
+        paths = [self.files[side].path for side in sorted(self.files)]
+        if self._identity is None:
+            frames = len(series) + series.incomplete
+            is_shorter = self._is_stack and is_settled and frames < self._most_done
+            return paths if is_shorter and len(paths) == 1 else []
+        number, before = self._identity
+        if number > len(series):
+            return []
+        captures, wrong = _until_damaged(series, range(number, number + 1))
+        if wrong is not None:
+            return []
+        now = _identity(captures[0], len(paths))
+        return [path for path, a, b in zip(paths, before, now, strict=True) if a != b]
+
+    def _begun_anew(self) -> list[SkippedFrame]:
+        """Take a stack that is another one from its first frame; return the frames that are lost.
+
+        Its frames get names of their own, by its number.
+        """
+        lost, taken = [], self._next - 1
+        if self._total is not None and self._total >= self._next:
+            first, last = self._name(self._next), self._total
+            name = first if last == self._next else f"{first} to #{last}"
+            lost.append(SkippedFrame(name, _REPLACED))
+        self._generation += 1
+        self._next, self._done, self._most_done, self._total = 1, set(), 0, None
+        self._read, self._unfilled, self._unfilled_sizes = (), {}, ()
+        self._last_filled, self._failed, self._late = 0, 0, {}
+        self._identity = self._half_since = None
+        name = as_written(self.first.name)
+        text = (
+            f"{printable(name)}: another stack took its place after {taken} frame(s); its frames "
+            f"are named {printable(self._name(1))} and so on"
+        )
+        warnings.warn(FociscopeWarning(text), stacklevel=2)
+        return lost
+
+    def _filled_late(self, series: CaptureSeries) -> _Found | None:
+        """Return frames that were taken half empty and have changed; None if none has."""
+        skipped = []
+        for number, (before, since) in list(self._late.items()):
+            if time.monotonic() - since > LATE_S:
+                del self._late[number]
+            elif number <= len(series):
+                captures, wrong = _until_damaged(series, range(number, number + 1))
+                if wrong is None and _digest(captures[0]) != before:
+                    del self._late[number]
+                    skipped.append(SkippedFrame(self._name(number), _LATE))
+        return ([], skipped) if skipped else None
+
     def _taken(
-        self, series: CaptureSeries, most: int, settled: tuple[tuple[int, int], ...] | None
+        self, series: CaptureSeries, most: int, settled: tuple[FileSize, ...] | None
     ) -> tuple[list[CompleteFrame], list[SkippedFrame]]:
         """Return frames of the open files; `settled` are their sizes, if they are quiet."""
         self._total = len(series) + series.incomplete
@@ -262,6 +381,7 @@ class GrowingFile:
             if held is None:
                 self._last_filled = max(self._last_filled, number)
                 arrived.append(self._complete(number, frame, series))
+                self._identify(number, frame)
             else:
                 self._unfilled[number] = held
         self._next += len(captures)
@@ -305,17 +425,22 @@ class GrowingFile:
         return lasts and not one.is_reported and not is_room
 
     def _refilled(
-        self, series: CaptureSeries, most: int, sizes: tuple[tuple[int, int], ...]
-    ) -> tuple[list[CompleteFrame], list[SkippedFrame]]:
-        """Return frames that were unfilled and are not, or stay as they are; and report others."""
+        self, series: CaptureSeries, most: int, sizes: tuple[FileSize, ...]
+    ) -> _Found | None:
+        """Return frames that were unfilled and are not, or stay as they are; and report others.
+
+        None if there are neither.
+        """
         arrived: list[CompleteFrame] = []
         skipped: list[SkippedFrame] = []
         if not self._unfilled or (sizes == self._unfilled_sizes and not self._is_due):
-            return arrived, skipped
+            return None
         empty = 0
         for number in sorted(self._unfilled):
             if len(arrived) >= most or empty >= LOOKED_AT_AGAIN:
-                return arrived, skipped  # the sizes are kept, so that it goes on from here
+                return (
+                    (arrived, skipped) if arrived or skipped else None
+                )  # the sizes are kept, so that it goes on from here
             before = self._unfilled[number]
             captures, wrong = _until_damaged(series, range(number, number + 1))
             if wrong is not None:
@@ -330,11 +455,20 @@ class GrowingFile:
                 del self._unfilled[number]
                 arrived.append(self._complete(number, captures[0], series))
                 self._last_filled = max(self._last_filled, number)
+                if now is None or not self._is_stack:
+                    self._identify(number, captures[0])
+                elif len(self._late) < LATE_FRAMES:
+                    self._late[number] = (_digest(captures[0]), time.monotonic())
             else:
                 self._unfilled[number] = now
                 empty += now.is_empty
         self._unfilled_sizes = sizes
-        return arrived, skipped
+        return (arrived, skipped) if arrived or skipped else None
+
+    def _identify(self, number: int, captures: Float32Array) -> None:
+        """Keep what the first frame that is taken is, to know the files by."""
+        if self._identity is None:
+            self._identity = number, _identity(captures, len(self.files))
 
     def _numbers(self, last: int, most: int) -> range:
         """Return the next frames in a row that are not done, up to a last one."""
@@ -352,7 +486,7 @@ class GrowingFile:
             self._failed, self._failed_since = number, time.monotonic()
         return has_lasted(self._quiet_s if is_last else time.monotonic() - self._failed_since)
 
-    def _all_read(self, sizes: tuple[tuple[int, int], ...]) -> None:
+    def _all_read(self, sizes: tuple[FileSize, ...]) -> None:
         self._read = sizes
         if not self._is_stack:  # one of very many, which hardly ever goes on
             self._rest()
@@ -362,7 +496,15 @@ class GrowingFile:
 
     def _name(self, number: int) -> str:
         name = as_written(self.first.name)
+        if self._generation > 1:
+            name = f"{name} ({self._generation})"
         return name if self._total == 1 and not self._is_stack else f"{name}#{number}"
+
+
+def generation(name: str) -> int:
+    """Return which stack of its name a frame's name says, from 1."""
+    found = _GENERATION.search(frame_number(name)[0])
+    return int(found[1]) if found else 1
 
 
 def frame_number(name: str) -> tuple[str, int]:
@@ -375,6 +517,17 @@ def frame_number(name: str) -> tuple[str, int]:
 def has_lasted(spell_s: float) -> bool:
     """Whether what is wrong for so long is taken to stay so."""
     return spell_s >= GIVEN_UP_S
+
+
+def _digest(captures: Float32Array) -> bytes:
+    return hashlib.blake2b(captures.tobytes(), digest_size=8).digest()
+
+
+def _identity(captures: Float32Array, files: int) -> tuple[bytes, ...]:
+    """Return a digest for each file of a frame (sensor, y, x)."""
+    if files == 1:
+        return (_digest(captures),)
+    return tuple(_digest(image) for image in captures)
 
 
 def _unfilled(captures: Float32Array) -> _Unfilled | None:

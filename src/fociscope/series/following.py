@@ -153,6 +153,7 @@ class Follower(ABC):
         self._stated_counts = black_level_counts
         self._black: BlackLevel | None = None
         self._left_out: list[SkippedFrame] = []
+        self._left_out_count = 0
         self._new: list[WatchedFrame] = []
         """Worked on since the last report."""
         self._clock: deque[float] = deque(maxlen=RATE_FRAMES)
@@ -202,6 +203,15 @@ class Follower(ABC):
                 break
             else:
                 time.sleep(POLL_S)
+        lost = self._source.last()
+        self._leave_out(lost)
+        if lost and report is not None:
+            report(self._state(lost))
+
+    def _leave_out(self, skipped: Sequence[SkippedFrame]) -> None:
+        """Count captures that were left out, and keep the first of them for the summary."""
+        self._left_out_count += len(skipped)
+        self._left_out += skipped[: max(0, MOST_SKIPPED_LISTED - len(self._left_out))]
 
     def _state(self, skipped: Sequence[SkippedFrame]) -> WatchState:
         return WatchState(
@@ -221,7 +231,7 @@ class Follower(ABC):
         if came and self._black is None:
             self._find_black_level(came[0])
         skipped += self._append(came)
-        self._left_out += skipped
+        self._leave_out(skipped)
         if came:
             height, width = came[0].captures.shape[-2:]
             self.frame_px = height, width
@@ -286,15 +296,14 @@ class Follower(ABC):
             raise FociscopeError(
                 f"no capture came that could be reconstructed; nothing is written{wait}"
             )
-        listed = self._left_out[:MOST_SKIPPED_LISTED]
         return {
             **versions(),
             **more,
             **({"black_level_counts": black} if black else {}),
             **self.described(),
             "followed": followed,
-            "left_out_count": len(self._left_out),
-            "left_out": [{"name": one.name, "why": one.why} for one in listed],
+            "left_out_count": self._left_out_count,
+            "left_out": [{"name": one.name, "why": one.why} for one in self._left_out],
             "waiting_count": count,
             "waiting": waiting,
         }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -16,16 +16,19 @@ from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.results.tables import as_written
 from fociscope.series._growing_file import (
+    AGAIN,
     GIVEN_UP_S,
     READ_VALUES,
     CompleteFrame,
     GrowingFile,
     ReadSettings,
     SkippedFrame,
-    WatchedFile,
     frame_number,
+    generation,
     has_lasted,
 )
+from fociscope.series._ledger import Ledger
+from fociscope.series._watched_files import WatchedFile, WatchedFolder
 from fociscope.typing import IndexArray
 
 __all__ = [
@@ -40,10 +43,9 @@ __all__ = [
     "watch_paths",
 ]
 
-_AGAIN = (
-    "written again after it was taken, so this version is left out; give each capture a name of "
-    "its own"
-)
+_GONE = "removed before it was reconstructed; leave files until their capture is reported"
+#: So many files that could not be read are looked at for changes.
+MOST_TRIED_AGAIN = 256
 _CONTINUES = "what has been written stays, and a run that resumes continues behind it"
 
 
@@ -56,6 +58,9 @@ class Watcher(Protocol):
         Raises:
             FociscopeError: what is followed could not be read for `GIVEN_UP_S`.
         """
+
+    def last(self) -> list[SkippedFrame]:
+        """Return what else was lost, when nothing is polled any more."""
 
     @property
     def waiting(self) -> int:
@@ -153,53 +158,31 @@ def _sensors_in(path: Path, pages: PageMeaning) -> int | None:
     return None
 
 
-class _Folder:
-    """A folder, and the names that it held when it was last looked into."""
+@dataclass(frozen=True)
+class _Removed:
+    """A file that went before it was done: renamed, perhaps."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._names: set[str] = set()
-        self._missing_since: float | None = None
-
-    def look(self) -> tuple[list[str], list[str]] | None:
-        """Return the names that are new and those that are gone; None if it is not there now.
-
-        Raises:
-            FociscopeError: it has been away for `GIVEN_UP_S`.
-        """
-        try:
-            with os.scandir(self.path) as entries:
-                names = {entry.name for entry in entries}
-        except OSError as error:
-            now = time.monotonic()
-            if self._missing_since is None:
-                self._missing_since = now
-            if has_lasted(now - self._missing_since):
-                raise FociscopeError(
-                    f"{printable(self.path)}: the folder could not be read for {GIVEN_UP_S:g} s "
-                    f"({error.strerror or one_line(error)}); bring it back: {_CONTINUES}",
-                    fields=("resume",),
-                ) from None
-            return None
-        self._missing_since = None
-        new, gone = sorted(names - self._names), sorted(self._names - names)
-        self._names = names
-        return new, gone
+    file: WatchedFile
+    since: float = field(default_factory=time.monotonic)
 
 
 class FolderWatcher:
     """Images in a folder, or in sensor A's and sensor B's, paired by their names."""
 
     def __init__(self, paths: Sequence[Path], known: Iterable[str], settings: ReadSettings) -> None:
-        """Use `arrivals`."""
-        self._folders = [_Folder(path) for path in paths]
+        """Use `watch_paths`."""
+        self._folders = [WatchedFolder(path) for path in paths]
+        self._missing_since: float | None = None
         self._settings = settings
         self._seen: dict[str, GrowingFile] = {}
         """What A's and B's names share -> their files."""
+        self._given_up: dict[str, GrowingFile] = {}
+        """The same, of files that could not be read; they are tried again if they change."""
         self._done: dict[str, set[int]] = {}
         """The same -> numbers of the frames that were done before the files were followed."""
-        self._over: set[str] = set()
-        """The same, of files that are not looked at any more."""
+        self._over = Ledger()
+        """Digests of the same, of files that are not followed any more."""
+        self._removed: list[_Removed] = []
         self._again: list[SkippedFrame] = []
         """Files whose names were taken before, since the last poll."""
         for name in known:
@@ -224,10 +207,11 @@ class FolderWatcher:
             FociscopeError: a folder has been away for `GIVEN_UP_S`.
         """
         arrived: list[CompleteFrame] = []
-        skipped: list[SkippedFrame] = []
-        if not all(self._look_into(*each) for each in zip(self._folders, "AB", strict=False)):
-            return arrived, skipped
-        skipped, self._again = self._again, []
+        if not self._are_there():
+            return arrived, []
+        self._retry()
+        skipped = [*self._again, *self._lost(), *self._rewritten()]
+        self._again = []
         values = 0
         for key, growing_file in self._in_order():
             if len(arrived) == most or values >= READ_VALUES:
@@ -236,17 +220,51 @@ class FolderWatcher:
                 continue
             try:
                 came, given_up = growing_file.take(most - len(arrived))
-                is_over = growing_file.is_over
+                if growing_file.is_over:
+                    self._finish(key)
             except (FileFormatError, CaptureError) as error:
                 name = as_written(growing_file.first.name)
-                came, given_up, is_over = [], [SkippedFrame(name, one_line(error))], True
+                came, given_up = [], [SkippedFrame(name, one_line(error))]
+                self._give_up(key)
             arrived += came
             skipped += given_up
             values += sum(one.captures.size for one in came)
-            if is_over:
-                del self._seen[key]
-                self._over.add(key)
         return arrived, skipped
+
+    def last(self) -> list[SkippedFrame]:
+        """Return what was lost since the last poll, as all that is there shows."""
+        if not self._are_there():
+            return []
+        skipped = [*self._again, *self._lost(at_once=True)]
+        for growing_file in self._seen.values():
+            if self._is_complete(growing_file) and not growing_file.waiting:
+                with suppress(FileFormatError, CaptureError):
+                    skipped += growing_file.take(1)[1]
+        return [*skipped, *self._rewritten(at_once=True)]
+
+    def _are_there(self) -> bool:
+        """Look into the folders; return whether all are there.
+
+        Raises:
+            FociscopeError: One has been away for `GIVEN_UP_S`.
+        """
+        for folder, side in zip(self._folders, "AB", strict=False):
+            try:
+                self._look_into(folder, side)
+            except OSError as error:
+                now = time.monotonic()
+                if self._missing_since is None:
+                    self._missing_since = now
+                if has_lasted(now - self._missing_since):
+                    raise FociscopeError(
+                        f"{printable(folder.path)}: the folder could not be read for "
+                        f"{GIVEN_UP_S:g} s ({error.strerror or one_line(error)}); bring it back: "
+                        f"{_CONTINUES}",
+                        fields=("resume",),
+                    ) from None
+                return False
+        self._missing_since = None
+        return True
 
     def _in_order(self) -> list[tuple[str, GrowingFile]]:
         """Return what is followed in natural order; files that an earlier run knew come last."""
@@ -255,43 +273,92 @@ class FolderWatcher:
             key=lambda seen: (seen[0] in self._done, natural_order(seen[1].first)),
         )
 
-    def _look_into(self, folder: _Folder, side: str) -> bool:
-        """Follow what is new in a folder and forget what is gone; False if it is not there."""
-        changes = folder.look()
-        if changes is None:
-            return False
-        new, gone = changes
+    def _look_into(self, folder: WatchedFolder, side: str) -> None:
+        """Follow what is new in a folder and forget what is gone."""
+        new, gone = folder.look()
         for name in gone:
-            self._forget(folder.path / name, side)
+            self._forget(folder, name, side)
         images = list_suffixes("image")
         for name in new:
             if Path(name).suffix.lower() not in images or name.startswith("."):
                 continue
             its_side, key = self._place(as_written(name), side)
-            if key in self._over:
-                self._again.append(SkippedFrame(as_written(name), _AGAIN))
+            if hash(key) in self._over:
+                self._again.append(SkippedFrame(as_written(name), AGAIN))
                 continue
             if key not in self._seen:
-                self._seen[key] = GrowingFile(
-                    self._settings,
-                    pages=self._settings.pages,
-                    done=self._done.get(key, set()),
-                    is_stack=False,
-                )
-            self._seen[key].files.setdefault(its_side, WatchedFile(folder.path / name))
-        return True
+                given_up = self._given_up.pop(key, None)
+                self._seen[key] = self._begun(key) if given_up is None else given_up
+            files = self._seen[key].files
+            if its_side not in files:
+                files[its_side] = folder.follow(name)
+                renamed = files[its_side].size
+                self._removed = [one for one in self._removed if one.file.size != renamed]
 
-    def _forget(self, path: Path, side: str) -> None:
+    def _begun(self, key: str) -> GrowingFile:
+        return GrowingFile(
+            self._settings,
+            pages=self._settings.pages,
+            done=self._done.get(key, set()),
+            is_stack=False,
+        )
+
+    def _forget(self, folder: WatchedFolder, name: str, side: str) -> None:
         """Do not wait for a file that is gone, such as one that was renamed when it was whole."""
-        its_side, key = self._place(as_written(path.name), side)
-        growing_file = self._seen.get(key)
+        folder.leave(name)
+        its_side, key = self._place(as_written(name), side)
+        growing_file = self._seen.get(key) or self._given_up.get(key)
         if growing_file is None or its_side not in growing_file.files:
             return
-        if growing_file.files[its_side].path == path:
-            del growing_file.files[its_side]
+        file = growing_file.files[its_side]
+        if file.path != folder.path / name:
+            return
+        if growing_file.is_taken:
+            self._finish(key)
+            return
+        del growing_file.files[its_side]
+        if file.size[0] and key in self._seen:
+            self._removed.append(_Removed(file))
         if not growing_file.files:
             self._done[key] = growing_file.done
-            del self._seen[key]
+            self._seen.pop(key, None)
+            self._given_up.pop(key, None)
+
+    def _finish(self, key: str) -> None:
+        """Have no more interest in files, but for changes of what they hold."""
+        followed = self._seen if key in self._seen else self._given_up
+        growing_file = followed.pop(key)
+        for file in growing_file.files.values():
+            self._folder_of(file).finish(file)
+        self._over.put(hash(key))
+        self._done.pop(key, None)
+
+    def _folder_of(self, file: WatchedFile) -> WatchedFolder:
+        return next(one for one in self._folders if one.path == file.path.parent)
+
+    def _give_up(self, key: str) -> None:
+        """Look at files only if they change; the oldest of very many not even then."""
+        if len(self._given_up) >= MOST_TRIED_AGAIN:
+            self._finish(next(iter(self._given_up)))
+        self._given_up[key] = self._seen.pop(key)
+
+    def _retry(self) -> None:
+        """Take up files that could not be read, and have changed."""
+        for key, growing_file in list(self._given_up.items()):
+            if growing_file.has_changed():
+                self._seen[key] = self._given_up.pop(key)
+
+    def _lost(self, *, at_once: bool = False) -> list[SkippedFrame]:
+        """Return files that went some time ago before they were done, and were not renamed."""
+        now = time.monotonic()
+        lost = [one for one in self._removed if at_once or has_lasted(now - one.since)]
+        self._removed = [one for one in self._removed if one not in lost]
+        return [SkippedFrame(as_written(one.file.path.name), _GONE) for one in lost]
+
+    def _rewritten(self, *, at_once: bool = False) -> list[SkippedFrame]:
+        """Return files that were changed after they were done."""
+        names = [name for one in self._folders for name in one.rewritten(at_once=at_once)]
+        return [SkippedFrame(as_written(name), AGAIN) for name in names]
 
     def _place(self, name: str, side: str) -> tuple[str, str]:
         """Return the sensor of an image (A, B, both), and what it shares with its partner."""
@@ -313,12 +380,18 @@ class StackWatcher:
     def __init__(self, paths: Sequence[Path], known: Iterable[str], settings: ReadSettings) -> None:
         """Use `arrivals`."""
         usual: PageMeaning = "sensors" if len(paths) == 1 and settings.sensors == 2 else "frames"
-        last = max((frame_number(name)[1] for name in known), default=0)
+        known = list(known)
+        its_generation = max(map(generation, known), default=1)
+        last = max(
+            (frame_number(name)[1] for name in known if generation(name) == its_generation),
+            default=0,
+        )
         self._growing_file = GrowingFile(
             settings,
             pages=usual if settings.pages == "auto" else settings.pages,
             done=set(range(1, last + 1)),
             is_stack=True,
+            generation=its_generation,
         )
         for side, path in zip("AB", paths, strict=False):
             self._growing_file.files[side] = WatchedFile(path)
@@ -346,3 +419,7 @@ class StackWatcher:
                 f"{error} (it has not grown for {GIVEN_UP_S:g} s; {_CONTINUES})",
                 fields=("resume",),
             ) from None
+
+    def last(self) -> list[SkippedFrame]:
+        """Return nothing: frames that wait are named as such."""
+        return []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fociscope.errors import FociscopeError, ModelError, OutputExistsError, printable
+from fociscope.errors import FociscopeError, ModelError, printable
 from fociscope.evaluation.batches import Batch
 from fociscope.evaluation.data_sets import DataSet
 from fociscope.evaluation.guarantees import (
@@ -20,6 +20,7 @@ from fociscope.evaluation.guarantees import (
     losses_of,
 )
 from fociscope.evaluation.methods import ModelMethod
+from fociscope.files.safe.atomic import check_target
 from fociscope.imager.geometry import Imager
 from fociscope.networks import Guarantees, find_model, least_captures, read_model, write_model
 
@@ -112,11 +113,7 @@ def calibrate_model(
                 f"{name} must lie between 0 and 1; got {share:g}", fields=(name,), value=share
             )
     output = Path(output)
-    if output.exists() and not overwrite:
-        raise OutputExistsError(
-            f"{printable(output)}: exists; choose another name or allow overwriting",
-            fields=("overwrite",),
-        )
+    check_target(output, overwrite)
     method = ModelMethod(find_model(model), device=device)
     known = DataSet(Path(data), imager=imager)
     layers = min(known.layers, method.layers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from fociscope.errors import FileFormatError, FociscopeError
+from fociscope.errors import FileFormatError, FociscopeError, FociscopeWarning
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.series import _growing_file as recording
+from fociscope.series import _watched_files as watched_files
 from fociscope.series._growing_file import CompleteFrame, SkippedFrame
 from fociscope.series.watcher import Watcher, watch_paths
 
@@ -28,6 +30,7 @@ def _given_up_soon(monkeypatch) -> None:
     monkeypatch.setattr(recording, "SETTLED_S", 0.02)
     monkeypatch.setattr(recording, "GIVEN_UP_S", 0.2)
     monkeypatch.setattr(recording, "TRIED_AGAIN_S", 0.02)
+    monkeypatch.setattr(watched_files, "COMPARED_S", 0.02)
 
 
 def following(
@@ -343,3 +346,171 @@ def test_a_name_that_is_written_again_is_said(tmp_path) -> None:
     came, skipped = polled(source)
     assert (names(arrived), came, names(skipped)) == (["run1.tif"], [], ["run1.tif"])
     assert "written again after it was taken" in skipped[0].why
+
+
+def replace_by(path: Path, *images: np.ndarray) -> None:
+    """Put another stack in the place of one, as atomic writers do."""
+    append(path.with_name("new.part"), *images)
+    path.with_name("new.part").replace(path)
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.5], ids=["soon", "later"])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_capture_that_is_written_again_is_said_once(tmp_path, in_place, after_s) -> None:
+    path = tmp_path / "run1.tif"
+    append(path, *FRAMES[0])
+    source = following(tmp_path, pages="sensors")
+    arrived, _ = polled(source, for_s=after_s)
+    if in_place:
+        path.unlink()
+        append(path, *FRAMES[1])
+    else:
+        replace_by(path, *FRAMES[1])
+    came, skipped = polled(source, for_s=0.6)
+    assert (names(arrived), came, names(skipped)) == (["run1.tif"], [], ["run1.tif"])
+    assert "written again after it was taken" in skipped[0].why
+    assert source.last() == []
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.5], ids=["soon", "later"])
+def test_a_file_that_is_only_touched_or_copied_over_itself_is_not_said(tmp_path, after_s) -> None:
+    path = tmp_path / "run1.tif"
+    append(path, *FRAMES[0])
+    source = following(tmp_path, pages="sensors")
+    polled(source, for_s=after_s)
+    path.touch()
+    polled(source, for_s=0.1)
+    replace_by(path, *FRAMES[0])
+    assert polled(source) == ([], [])
+    assert source.last() == []
+
+
+def test_what_was_written_again_at_the_end_is_said_then(tmp_path) -> None:
+    append(tmp_path / "run1.tif", *FRAMES[0])
+    source = following(tmp_path, pages="sensors")
+    polled(source)
+    replace_by(tmp_path / "run1.tif", *FRAMES[1])
+    assert names(source.last()) == ["run1.tif"]
+
+
+def test_a_file_that_is_removed_before_it_was_taken_is_said(tmp_path) -> None:
+    append(tmp_path / "2_A.tif", FRAMES[0, 0])
+    source = following(tmp_path)
+    polled(source, for_s=0.05)
+    (tmp_path / "2_A.tif").unlink()
+    arrived, skipped = polled(source)
+    assert (arrived, names(skipped)) == ([], ["2_A.tif"])
+    assert "removed before" in skipped[0].why
+
+
+def test_a_file_that_is_removed_after_it_was_taken_is_no_loss(tmp_path) -> None:
+    write_pair(tmp_path, FRAMES[:1], "1")
+    source = following(tmp_path)
+    assert len(polled(source, for_s=0.1)[0]) == 1
+    for side in "AB":
+        (tmp_path / f"1_{side}.tif").unlink()
+    assert polled(source) == ([], [])
+    assert source.last() == []
+
+
+def test_a_file_that_could_not_be_read_is_taken_when_it_is_mended(tmp_path) -> None:
+    append(tmp_path / "run1.tif", *FRAMES[0])
+    whole = (tmp_path / "run1.tif").read_bytes()
+    (tmp_path / "run1.tif").write_bytes(whole[:100])
+    source = following(tmp_path, pages="sensors")
+    arrived, skipped = polled(source)
+    assert (arrived, names(skipped)) == ([], ["run1.tif"])
+    (tmp_path / "run1.tif").write_bytes(whole)
+    assert values(polled(source)[0]) == FRAMES[:1, :, 0, 0].tolist()
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_a_stack_in_the_place_of_another_gives_all_its_frames(tmp_path, count) -> None:
+    path = tmp_path / "live.tif"
+    append(path, *FRAMES[:3].reshape(6, 12, 12))
+    source = following(path)
+    assert len(polled(source, for_s=0.2)[0]) == 3
+    with pytest.warns(FociscopeWarning, match=r"after 3 frame.* live.tif \(2\)#1"):
+        replace_by(path, *(FRAMES[::-1][:count]).reshape(-1, 12, 12))
+        arrived, skipped = polled(source)
+    assert names(arrived) == [f"live.tif (2)#{n}" for n in range(1, count + 1)]
+    assert values(arrived) == FRAMES[::-1][:count, :, 0, 0].tolist()
+    assert skipped == []
+
+
+def test_frames_that_a_stack_took_with_it_are_said(tmp_path) -> None:
+    path = tmp_path / "live.tif"
+    append(path, *FRAMES.reshape(10, 12, 12)[:5])
+    source = following(path)
+    assert len(polled(source, for_s=0.2)[0]) == 2
+    with pytest.warns(FociscopeWarning, match="another stack"):
+        replace_by(path, *FRAMES[3])
+        arrived, skipped = polled(source)
+    assert names(skipped) == ["live.tif#3"]
+    assert values(arrived) == FRAMES[3:4, :, 0, 0].tolist()
+
+
+def test_a_stack_that_is_written_anew_with_the_same_frames_goes_on(tmp_path) -> None:
+    path = tmp_path / "live.tif"
+    append(path, *FRAMES[:3].reshape(6, 12, 12))
+    source = following(path)
+    polled(source, for_s=0.2)
+    replace_by(path, *FRAMES.reshape(10, 12, 12))
+    arrived, skipped = polled(source)
+    assert (names(arrived), skipped) == (["live.tif#4", "live.tif#5"], [])
+
+
+def test_a_second_stack_is_gone_on_with_and_a_third_is_found_shorter(tmp_path) -> None:
+    path = tmp_path / "live.tif"
+    known = ["live.tif#1", "live.tif#2", "live.tif#3", "live.tif (2)#1", "live.tif (2)#2"]
+    append(path, *FRAMES[:3].reshape(6, 12, 12))
+    assert names(polled(following(path, known=known))[0]) == ["live.tif (2)#3"]
+    path.unlink()
+    append(path, *FRAMES[3])
+    with pytest.warns(FociscopeWarning, match="another stack"):
+        assert names(polled(following(path, known=known))[0]) == ["live.tif (3)#1"]
+
+
+def test_a_stack_is_never_paired_with_the_one_before_its_partner(tmp_path) -> None:
+    write_pair(tmp_path, FRAMES[:2], "live")
+    paths = tmp_path / "live_A.tif", tmp_path / "live_B.tif"
+    source = following(*paths)
+    assert len(polled(source, for_s=0.2)[0]) == 2
+    replace_by(paths[0], *FRAMES[2:, 0])
+    arrived, skipped = polled(source)
+    assert (arrived, names(skipped)) == ([], ["live_A.tif"])
+    with pytest.warns(FociscopeWarning, match="another stack"):
+        replace_by(paths[1], *FRAMES[2:, 1])
+        arrived, _ = polled(source)
+    assert values(arrived) == FRAMES[2:, :, 0, 0].tolist()
+
+
+def test_pixels_that_come_after_a_frame_was_taken_half_empty_are_said(tmp_path) -> None:
+    path = tmp_path / "live.ome.tif"
+    stack = tifffile.memmap(
+        path, shape=FRAMES.shape, dtype=np.uint16, ome=True, metadata={"axes": "TCYX"},
+        photometric="minisblack",
+    )  # fmt: skip
+    stack[0, :, :6] = 1
+    stack[1] = 2
+    stack.flush()
+    source = following(path)
+    arrived, _ = polled(source)
+    assert sorted(names(arrived)) == ["live.ome.tif#1", "live.ome.tif#2"]
+    stack[0] = 1
+    stack.flush()
+    arrived, skipped = polled(source)
+    assert (arrived, names(skipped)) == ([], ["live.ome.tif#1"])
+    assert "half empty" in skipped[0].why
+
+
+def test_very_many_files_cost_little_memory(tmp_path) -> None:
+    folder = watched_files.WatchedFolder(tmp_path)
+    tracemalloc.start()
+    for n in range(20_000):
+        folder._done.put(n * 7919, n, n)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 20_000 * 30
+    assert folder._done.get(7919 * 5) == (5, 5)
+    assert folder._done.get(7919 * 5 + 1) is None

@@ -27,7 +27,7 @@ from fociscope.files.safe.disk import (
 from fociscope.files.safe.locks import discard_leftovers, locked_folder, only_writer, writing
 from fociscope.files.safe.overwriting import move_into
 
-__all__ = ["atomic_folder", "atomic_path", "atomic_tree"]
+__all__ = ["atomic_folder", "atomic_path", "atomic_tree", "check_target"]
 
 #: Where a tree goes while another one takes its place.
 _ASIDE = ".{}.before-overwriting"
@@ -59,10 +59,7 @@ def atomic_path(path: Path, overwrite: bool = False) -> Iterator[Path]:
         'depth_um\\n250\\n'
     """
     path = Path(path).absolute()
-    with plain_disk_errors(path):
-        refuse_loop(path)
-        discard_leftovers([path])
-        refuse_existing(path, overwrite)
+    check_target(path, overwrite)
     with _temporary(path, path.parent) as temporary:
         temporary.touch(exist_ok=False)  # permission trouble shows before the work
         mode = temporary.stat().st_mode
@@ -72,6 +69,29 @@ def atomic_path(path: Path, overwrite: bool = False) -> Iterator[Path]:
             sync(temporary)
             refuse_existing(path, overwrite)
             temporary.replace(path)
+
+
+def check_target(path: Path, overwrite: bool = False) -> None:
+    """Refuse a file that may not be written, before long work; remove what killed writers left.
+
+    Args:
+        path: File to write.
+        overwrite: Whether a file that exists is replaced.
+
+    Raises:
+        OutputExistsError: If `path` exists and `overwrite` is False, or `path` is a folder.
+        FociscopeError: If the disk refuses, or `path` is a link in a circle.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from fociscope.files.safe.atomic import check_target
+        >>> check_target(Path("depths.csv"))
+    """
+    path = Path(path).absolute()
+    with plain_disk_errors(path):
+        refuse_loop(path)
+        discard_leftovers([path])
+        refuse_existing(path, overwrite)
 
 
 @contextmanager
