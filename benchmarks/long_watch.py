@@ -225,6 +225,8 @@ def say_memory(watch: Watch) -> None:
     print(f"memory: {warm[0]:.0f} MiB, in the end {warm[-1]:.0f}, at most {max(warm):.0f}: "
           f"{'flat' if max(warm) - warm[0] <= MOST_GROWTH_MIB else 'GROWS'} within "
           f"{MOST_GROWTH_MIB:.0f} MiB")  # fmt: skip
+    some = watch.memory_mib[:: max(1, len(watch.memory_mib) // 12)]
+    print("memory over time: " + ", ".join(f"{at_s:.0f} s {mib:.0f}" for at_s, mib in some))
     latency = np.percentile(watch.latency_s, [50, 99, 100])
     print("latency: " + ", ".join(f"{one:.2f} s" for one in latency) + " (half, 99 %, all)")
 

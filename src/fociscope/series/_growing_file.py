@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,21 +19,16 @@ from fociscope.errors import (
     one_line,
     printable,
 )
-from fociscope.files import CaptureSeries, open_captures
+from fociscope.files import CaptureSeries
 from fociscope.files.captures.reader import PageMeaning
-from fociscope.reconstruction.preparation import Preparation, prepared
 from fociscope.results.tables import as_written
+from fociscope.series._frames import CompleteFrame, ReadSettings, SkippedFrame
 from fociscope.series._watched_files import FileSize, WatchedFile
-from fociscope.typing import BoolArray, Float32Array, IndexArray
+from fociscope.typing import BoolArray, Float32Array
 
 __all__ = [
     "AGAIN",
-    "CompleteFrame",
     "GrowingFile",
-    "ReadSettings",
-    "SkippedFrame",
-    "frame_number",
-    "generation",
     "has_lasted",
 ]
 
@@ -69,71 +62,7 @@ EMPTY = "no light in an image so far (all pixels are 0); it is reconstructed if 
 _HEADER_BYTES = 16
 
 
-@dataclass(frozen=True)
-class CompleteFrame:
-    """A capture that is whole."""
-
-    name: str
-    """As tables write it: of sensor A's file, and `#2` for the second of several frames in it."""
-    captures: Float32Array
-    """(sensor, y, x)."""
-    pixel_size_um: float | None = None
-    """As its files state it."""
-    arrived_s: float = field(default_factory=time.time)
-    """When the last change of its files was seen, s since 1970."""
-    time_s: float | None = None
-    """When it was taken, s from any moment on, as its files state it."""
-
-
-@dataclass(frozen=True)
-class SkippedFrame:
-    """A capture that could not be used."""
-
-    name: str
-    why: str
-
-
 _Found = tuple[list[CompleteFrame], list[SkippedFrame]]
-_GENERATION = re.compile(r" \((\d{1,9})\)$")
-
-
-@dataclass(frozen=True)
-class ReadSettings:
-    """How files become captures."""
-
-    sensors: int
-    """Of the model."""
-    preparation: Preparation
-    """Flips and crop."""
-    allow_non_finite: bool = False
-    """Let NaN and infinity pass, as for captures whose bad pixels are filled."""
-    pages: PageMeaning = "auto"
-    """What pages are where a file does not say."""
-    pixel_order: IndexArray | None = None
-    """Of raw counts; None for images."""
-
-    @contextmanager
-    def opened(self, paths: Sequence[Path], pages: PageMeaning) -> Iterator[CaptureSeries]:
-        """Open the frames that files hold by now.
-
-        Raises:
-            FileFormatError: a file cannot be read.
-            CaptureError: another number of sensors, or the crop goes beyond the frame.
-        """
-        with open_captures(
-            paths,
-            pages=pages,
-            allow_non_finite=self.allow_non_finite,
-            growing=True,
-            pixel_order=self.pixel_order,
-        ) as series:
-            if series.shape[1] != self.sensors:
-                raise CaptureError(
-                    f"{printable(paths[0])}: {series.shape[1]} sensor image(s), "
-                    f"expected {self.sensors}"
-                )
-            ready = prepared(series, self.preparation) if len(series) else series
-            yield replace(ready, incomplete=series.incomplete)
 
 
 @dataclass
@@ -499,19 +428,6 @@ class GrowingFile:
         if self._generation > 1:
             name = f"{name} ({self._generation})"
         return name if self._total == 1 and not self._is_stack else f"{name}#{number}"
-
-
-def generation(name: str) -> int:
-    """Return which stack of its name a frame's name says, from 1."""
-    found = _GENERATION.search(frame_number(name)[0])
-    return int(found[1]) if found else 1
-
-
-def frame_number(name: str) -> tuple[str, int]:
-    """Return the name of a frame's file, and the frame's number in it, from 1."""
-    file, _, number = name.rpartition("#")
-    is_numbered = bool(file) and number.isascii() and number.isdigit()
-    return (file, int(number)) if is_numbered else (name, 1)
 
 
 def has_lasted(spell_s: float) -> bool:

@@ -23,7 +23,7 @@ from fociscope.reconstruction.checks import check_pixel_size
 from fociscope.reconstruction.correction import ChipCorrection
 from fociscope.results.provenance import versions
 from fociscope.results.tables import TIME, Labels
-from fociscope.series._growing_file import CompleteFrame, SkippedFrame
+from fociscope.series._frames import CompleteFrame, SkippedFrame
 from fociscope.series.folder import AppendedFolder
 from fociscope.series.watcher import Watcher
 from fociscope.typing import Float32Array
@@ -42,6 +42,8 @@ __all__ = [
 POLL_S = 0.02
 #: Captures that are worked on at a time, at most.
 MOST_AT_ONCE = 32
+#: So long is worked until the next look, in which what has come and what has gone is noticed, s.
+WORK_S = 0.5
 #: The rate is that of the last so many.
 RATE_FRAMES = 100
 #: More than this many captures that were left out, or wait, are counted, not listed.
@@ -154,6 +156,7 @@ class Follower(ABC):
         self._black: BlackLevel | None = None
         self._left_out: list[SkippedFrame] = []
         self._left_out_count = 0
+        self._most = self.most_at_once
         self._new: list[WatchedFrame] = []
         """Worked on since the last report."""
         self._clock: deque[float] = deque(maxlen=RATE_FRAMES)
@@ -225,7 +228,8 @@ class Follower(ABC):
 
     def _look(self) -> tuple[int, list[SkippedFrame]]:
         """Work on what has come; return its number, and what was left out."""
-        came, skipped = self._source.poll(self.most_at_once)
+        came, skipped = self._source.poll(self._most)
+        began = time.monotonic()
         if not self._is_pixel_size_known:
             self._is_pixel_size_known = _check_pixel_size(came, self._imager)
         if came and self._black is None:
@@ -233,6 +237,8 @@ class Follower(ABC):
         skipped += self._append(came)
         self._leave_out(skipped)
         if came:
+            each_s = (time.monotonic() - began) / len(came)
+            self._most = max(1, min(self.most_at_once, int(WORK_S / max(each_s, 1e-6))))
             height, width = came[0].captures.shape[-2:]
             self.frame_px = height, width
         return len(came), skipped

@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from fociscope.errors import CaptureError, FileFormatError, FociscopeError, one_line, printable
-from fociscope.files import list_suffixes, open_captures
-from fociscope.files.captures.pairing import natural_order, sensor_of
+from fociscope.errors import (
+    CaptureError,
+    FileFormatError,
+    FociscopeError,
+    FociscopeWarning,
+    one_line,
+    printable,
+)
+from fociscope.files import list_suffixes
+from fociscope.files.captures.pairing import (
+    camera_of,
+    natural_order,
+    sensor_of,
+    taken_by_number,
+    two_sensors_said,
+)
 from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.results.tables import as_written
-from fociscope.series._growing_file import (
-    AGAIN,
-    GIVEN_UP_S,
-    READ_VALUES,
+from fociscope.series._frames import (
     CompleteFrame,
-    GrowingFile,
     ReadSettings,
     SkippedFrame,
     frame_number,
     generation,
+)
+from fociscope.series._growing_file import (
+    AGAIN,
+    GIVEN_UP_S,
+    READ_VALUES,
+    GrowingFile,
     has_lasted,
 )
 from fociscope.series._ledger import Ledger
+from fociscope.series._sensors import NAMES_TRIED, sensors_followed, sensors_in
 from fociscope.series._watched_files import WatchedFile, WatchedFolder
 from fociscope.typing import IndexArray
 
@@ -126,38 +143,6 @@ def check_followed(paths: Sequence[Path]) -> bool:
     )
 
 
-def sensors_followed(paths: Sequence[Path], *, pages: PageMeaning = "auto") -> int | None:
-    """Return how many sensors captures have that are followed; None before any can be read.
-
-    Args:
-        paths: one or two, as for `watch_paths`.
-        pages: what pages are where a file does not say; in one stack that grows, A and B in turns.
-    """
-    if len(paths) > 1:
-        return 2
-    (path,) = paths
-    if path.is_dir():
-        images = list_suffixes("image")
-        with suppress(OSError):
-            files = sorted(
-                one
-                for one in path.iterdir()
-                if one.suffix.lower() in images and not one.name.startswith(".")
-            )
-            if any(sensor_of(file.name)[0] is not None for file in files):
-                return 2
-            return next((found for file in files if (found := _sensors_in(file, pages))), None)
-        return None
-    return _sensors_in(path, "sensors" if pages == "auto" else pages)
-
-
-def _sensors_in(path: Path, pages: PageMeaning) -> int | None:
-    """Return how many sensors the frames of a file have; None if it cannot be read, as yet."""
-    with suppress(FociscopeError), open_captures([path], pages=pages, growing=True) as series:
-        return series.shape[1]
-    return None
-
-
 @dataclass(frozen=True)
 class _Removed:
     """A file that went before it was done: renamed, perhaps."""
@@ -185,20 +170,33 @@ class FolderWatcher:
         self._removed: list[_Removed] = []
         self._again: list[SkippedFrame] = []
         """Files whose names were taken before, since the last poll."""
+        self._has_numbers: bool | None = None
+        """Whether names number two cameras; None before it is known."""
+        self._undecided: list[str] = []
+        """Names that wait for that."""
+        self._first_names: list[str] = []
+        """Names that may speak of two sensors; emptied once that was said."""
+        self._is_said = len(paths) == 2
+        """Whether it was said how names that may speak of two sensors are understood."""
         for name in known:
             file, number = frame_number(name)
-            self._done.setdefault(self._place(file, "A")[1], set()).add(number)
+            for has_numbers in (False, True):
+                self._has_numbers = has_numbers
+                self._done.setdefault(self._place(file, "A")[1], set()).add(number)
+        self._has_numbers = None
 
     @property
     def waiting(self) -> int:
         """How many captures are seen and not handed out."""
-        return sum(growing_file.waiting for growing_file in self._seen.values())
+        seen = sum(growing_file.waiting for growing_file in self._seen.values())
+        return seen + len(self._undecided)
 
     @property
     def waiting_names(self) -> Iterator[str]:
         """Their names, in natural order."""
         for _, growing_file in self._in_order():
             yield from growing_file.waiting_names
+        yield from map(as_written, self._undecided)
 
     def poll(self, most: int) -> tuple[list[CompleteFrame], list[SkippedFrame]]:
         """Return captures that have become whole, in natural order, and what was given up.
@@ -279,9 +277,8 @@ class FolderWatcher:
         for name in gone:
             self._forget(folder, name, side)
         images = list_suffixes("image")
-        for name in new:
-            if Path(name).suffix.lower() not in images or name.startswith("."):
-                continue
+        new = [n for n in new if Path(n).suffix.lower() in images and not n.startswith(".")]
+        for name in self._decided(folder, new):
             its_side, key = self._place(as_written(name), side)
             if hash(key) in self._over:
                 self._again.append(SkippedFrame(as_written(name), AGAIN))
@@ -294,6 +291,47 @@ class FolderWatcher:
                 files[its_side] = folder.follow(name)
                 renamed = files[its_side].size
                 self._removed = [one for one in self._removed if one.file.size != renamed]
+
+    def _decided(self, folder: WatchedFolder, new: list[str]) -> list[str]:
+        """Return the names that can be followed: all, once it is known whether they number cameras.
+
+        Where their files hold one image each, they do, and the captures of a model of two sensors
+        are pairs.
+        """
+        if len(self._folders) == 2:
+            return new
+        if self._settings.sensors == 1:
+            self._doubt(folder, new)
+            return new
+        names = [*(name for name in self._undecided if (folder.path / name).exists()), *new]
+        self._undecided = []
+        numbered = [n for n in names if sensor_of(n)[0] is None and camera_of(n) is not None]
+        if self._has_numbers is None and numbered:
+            found = (sensors_in(folder.path / n, self._settings.pages) for n in numbered)
+            sensors = next((n for n in found if n is not None), None)
+            if sensors is None:
+                self._undecided = numbered
+                return [name for name in names if name not in numbered]
+            self._has_numbers = sensors == 1
+        return names
+
+    def _doubt(self, folder: WatchedFolder, new: list[str]) -> None:
+        """Warn where names of captures of one sensor may speak of two."""
+        if self._is_said or not new:
+            return
+        self._first_names += new[:NAMES_TRIED]
+        doubt = two_sensors_said([folder.path / name for name in self._first_names])
+        if doubt is not None:
+            self._say(
+                f"{printable(folder.path)}: {doubt}, and each is reconstructed by itself; let each "
+                "sensor write a folder of its own if they belong together"
+            )
+        if len(self._first_names) > NAMES_TRIED:
+            self._is_said = True
+
+    def _say(self, text: str) -> None:
+        self._is_said, self._first_names = True, []
+        warnings.warn(FociscopeWarning(text), stacklevel=2)
 
     def _begun(self, key: str) -> GrowingFile:
         return GrowingFile(
@@ -367,11 +405,21 @@ class FolderWatcher:
             return side, key.casefold()
         if self._settings.sensors == 2 and said is not None:
             return said, key
+        camera = camera_of(name) if self._settings.sensors == 2 and self._has_numbers else None
+        if camera is not None:
+            return f"{camera[0]:03d}", camera[2]
         return "both", name
 
     def _is_complete(self, growing_file: GrowingFile) -> bool:
         files = growing_file.files
-        return "both" in files or self._settings.sensors == 1 or len(files) == 2
+        if "both" in files or self._settings.sensors == 1:
+            return True
+        if len(files) == 2 and "A" not in files and not self._is_said:
+            first, second = (camera_of(files[side].path.name) for side in sorted(files))
+            if first is not None and second is not None:
+                where = printable(self._folders[0].path)
+                self._say(taken_by_number(where, (first[1], second[1])))
+        return len(files) == 2
 
 
 class StackWatcher:

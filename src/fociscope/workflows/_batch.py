@@ -23,6 +23,7 @@ from fociscope.errors import (
 )
 from fociscope.figures.batch import BatchRow, draw_batch
 from fociscope.files import CaptureSeries, atomic_path, is_store, open_captures
+from fociscope.files.captures.pairing import number_note, two_sensors_said
 from fociscope.files.captures.reader import sort_captures
 from fociscope.files.captures.series import names_apart
 from fociscope.reconstruction import Model
@@ -139,6 +140,21 @@ def reconstruct_batch(
     )
 
 
+def _notes_on_names(groups: Groups) -> tuple[str, ...]:
+    """Return how names were understood that may speak of two sensors."""
+    where = f"{len(groups)} captures"
+    if all(len(group) == 2 for group in groups):
+        return number_note(where, list(groups))
+    alone = [group[0] for group in groups if len(group) == 1]
+    doubt = two_sensors_said(alone) if len(alone) > 1 else None
+    if doubt is None:
+        return ()
+    return (
+        f"{where}: {doubt}, and each is reconstructed by itself; give the images of each sensor "
+        "as a folder or pattern of its own if they belong together.",
+    )
+
+
 @dataclass
 class _Batch:
     """The captures of a batch, and what has become of them."""
@@ -184,6 +200,7 @@ class _Batch:
                     "reconstruct them apart"
                 )
             notes += its.notes
+        notes += _notes_on_names(self.groups)
         assert plan is not None
         return replace(
             plan,

@@ -18,8 +18,8 @@ from fociscope.files.captures.reader import PageMeaning
 from fociscope.reconstruction.preparation import Preparation
 from fociscope.series import _growing_file as recording
 from fociscope.series import _watched_files as watched_files
-from fociscope.series._growing_file import CompleteFrame, SkippedFrame
-from fociscope.series.watcher import Watcher, watch_paths
+from fociscope.series._frames import CompleteFrame, SkippedFrame
+from fociscope.series.watcher import Watcher, sensors_followed, watch_paths
 
 FRAMES = np.arange(1, 11, dtype=np.uint16).reshape(5, 2, 1, 1) + np.zeros((1, 1, 12, 12), np.uint16)
 """(frame, sensor, y, x), each image of one value."""
@@ -502,6 +502,58 @@ def test_pixels_that_come_after_a_frame_was_taken_half_empty_are_said(tmp_path) 
     arrived, skipped = polled(source)
     assert (arrived, names(skipped)) == ([], ["live.ome.tif#1"])
     assert "half empty" in skipped[0].why
+
+
+def write_numbered(folder: Path, frame: int, *cameras: int) -> None:
+    for camera in cameras:
+        append(folder / f"cam{camera}_{frame:04d}.tif", FRAMES[frame, camera - 1])
+
+
+def test_numbered_cameras_are_pairs_and_that_is_said(tmp_path) -> None:
+    write_numbered(tmp_path, 0, 2)
+    source = following(tmp_path)
+    assert polled(source, for_s=0.1) == ([], [])
+    assert source.waiting == 1
+    write_numbered(tmp_path, 0, 1)
+    write_numbered(tmp_path, 1, 2, 1)
+    with pytest.warns(FociscopeWarning, match="'cam1' is taken as sensor A and 'cam2' as sensor B"):
+        arrived, skipped = polled(source)
+    assert (names(arrived), skipped) == (["cam1_0000.tif", "cam1_0001.tif"], [])
+    assert values(arrived) == FRAMES[:2, :, 0, 0].tolist()
+
+
+def test_another_run_knows_captures_of_numbered_cameras(tmp_path) -> None:
+    write_numbered(tmp_path, 0, 1, 2)
+    write_numbered(tmp_path, 1, 1, 2)
+    with pytest.warns(FociscopeWarning, match="cam1"):
+        arrived, _ = polled(following(tmp_path, known=["cam1_0000.tif"]))
+    assert names(arrived) == ["cam1_0001.tif"]
+
+
+def test_a_numbered_file_of_both_sensors_is_a_capture(tmp_path) -> None:
+    append(tmp_path / "cam1_0001.tif", *FRAMES[0])
+    arrived, _ = polled(following(tmp_path, pages="sensors"))
+    assert values(arrived) == FRAMES[:1, :, 0, 0].tolist()
+
+
+def test_numbered_cameras_say_how_many_sensors_there_are(tmp_path) -> None:
+    write_numbered(tmp_path, 0, 1)
+    assert sensors_followed([tmp_path]) is None  # a partner may come
+    write_numbered(tmp_path, 0, 2)
+    assert sensors_followed([tmp_path]) == 2
+    (tmp_path / "cam2_0000.tif").unlink()
+    time.sleep(recording.GIVEN_UP_S)
+    assert sensors_followed([tmp_path]) == 1
+
+
+def test_names_of_left_and_right_are_not_taken_for_one_sensor_in_silence(tmp_path) -> None:
+    for frame in range(2):
+        for side, image in zip(("left", "right"), FRAMES[frame], strict=True):
+            append(tmp_path / f"{frame}_{side}.tif", image)
+    source = watch_paths([tmp_path], sensors=1, known=set(), preparation=Preparation())
+    with pytest.warns(FociscopeWarning, match="'left' and 'right', which may be two sensors"):
+        arrived, _ = polled(source)
+    assert len(arrived) == 4
 
 
 def test_very_many_files_cost_little_memory(tmp_path) -> None:

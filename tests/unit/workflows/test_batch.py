@@ -280,3 +280,24 @@ def test_overwriting_replaces_an_earlier_batch(tmp_path, mice) -> None:
         "mouse3/x_A.TIF",
     }
     assert outcome.frames == 2
+
+
+def test_names_that_may_be_two_sensors_are_said(tmp_path, captures) -> None:
+    (tmp_path / "in").mkdir()
+    for number, pair in enumerate(captures):
+        for side, image in zip(("left", "right"), pair, strict=True):
+            tifffile.imwrite(tmp_path / "in" / f"{number}_{side}.tif", image)
+    options = replace(CSV, batch=True, model="single-a")
+    done = fociscope.reconstruct(tmp_path / "in", tmp_path / "out", options)
+    assert done.frames == 4
+    assert any("'left' and 'right', which may be two sensors" in note for note in done.notes)
+
+
+def test_numbered_cameras_of_a_batch_are_said(tmp_path, captures) -> None:
+    (tmp_path / "in").mkdir()
+    for number, pair in enumerate(captures):
+        for camera, image in zip((1, 2), pair, strict=True):
+            tifffile.imwrite(tmp_path / "in" / f"{number}_cam{camera}.tif", image)
+    done = fociscope.reconstruct(tmp_path / "in", tmp_path / "out", replace(CSV, batch=True))
+    assert done.frames == 2
+    assert any("'cam1' is taken as sensor A" in note for note in done.notes)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-__all__ = ["TwoSensors", "find_two_sensors"]
+__all__ = ["TwoSensors", "find_two_sensors", "numbered_camera"]
 
 _CAMERA = "cameras?|cam|sensor|chip|detector|det|side|view"
 _NUMBERED = (
@@ -111,6 +111,23 @@ def find_two_sensors(names: Mapping[Path, str], *, sure: bool = False) -> TwoSen
             if two is not None and _is_meant(two, kind):
                 return two
     return None
+
+
+def numbered_camera(name: str) -> tuple[int, str, str] | None:
+    """Return the number of the camera or channel that a name says, its mark, and what is left.
+
+    Args:
+        name: Without suffix.
+
+    Returns:
+        The number, the text of the mark such as `cam1`, and the name without it, which is its
+        partner's as well; None if the name says none.
+    """
+    found = list(re.finditer(_NUMBERED[0], name, re.IGNORECASE))
+    if not found:
+        return None
+    mark = found[-1]
+    return int(mark["value"]), mark[0], f"{name[: mark.start()]}?{name[mark.end() :]}"
 
 
 def _may_be(kind: _Kind, names: Mapping[Path, str]) -> bool:

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from fociscope.errors import FileFormatError, printable
 from fociscope.files.captures._name_marks import NameMarks, Rule, common_root, rules
-from fociscope.files.captures._two_sensors import TwoSensors, find_two_sensors
+from fociscope.files.captures._two_sensors import TwoSensors, find_two_sensors, numbered_camera
 from fociscope.files.formats._times import disagreeing, name_times
 
 __all__ = [
     "Pairs",
+    "camera_of",
     "check_frames",
     "check_sides",
     "natural_order",
@@ -27,6 +28,8 @@ __all__ = [
     "pair_by_name",
     "pair_sets",
     "sensor_of",
+    "taken_by_number",
+    "two_sensors_said",
 ]
 
 _NAMED_AT_MOST = 4
@@ -169,17 +172,30 @@ def check_frames(where: str, files: Sequence[Path]) -> None:
         FileFormatError: If names differ by left and right, top and bottom, wavelengths or serial
             numbers.
     """
+    doubt = two_sensors_said(files)
+    if doubt is not None:
+        raise FileFormatError(
+            f"{where}: {doubt}, expected frames of one sensor, or marks such as camA and camB; "
+            "give the images of each as a folder or pattern of its own, sensor A's first if they "
+            "are the two sensors, else one after the other."
+        )
+
+
+def two_sensors_said(files: Sequence[Path]) -> str | None:
+    """Say by which marks in their names images may be those of two sensors; None if by none.
+
+    Args:
+        files: Images that `pair_by_name` has not paired.
+    """
     root = common_root(files)
     two = find_two_sensors({file: _name_below(root, file) for file in files})
     if two is None:
-        return
+        return None
     first, second = (printable(mark)[:40] for mark in two.marks)
     a, b = two.pairs[0] if two.pairs else (next(iter(side.values())) for side in two.sides)
-    raise FileFormatError(
-        f"{where}: the names say {first!r} and {second!r}, which may be two sensors "
-        f"({printable(a.name)!r}, {printable(b.name)!r}), expected frames of one sensor, or marks "
-        "such as camA and camB; give the images of each as a folder or pattern of its own, sensor "
-        "A's first if they are the two sensors, else one after the other."
+    return (
+        f"the names say {first!r} and {second!r}, which may be two sensors "
+        f"({printable(a.name)!r}, {printable(b.name)!r})"
     )
 
 
@@ -190,11 +206,25 @@ def number_note(where: str, pairs: Pairs) -> tuple[str, ...]:
     two = _numbered({file: _marks_below(root, file) for file in files})
     if two is None or two.pairs != [tuple(pair) for pair in pairs]:
         return ()
-    first, second = (printable(mark)[:40] for mark in two.marks)
+    return (taken_by_number(where, two.marks),)
+
+
+def taken_by_number(where: str, marks: tuple[str, str]) -> str:
+    """Say which number of a camera is taken as which sensor."""
+    first, second = (printable(mark)[:40] for mark in marks)
     return (
         f"{where}: by the names, {first!r} is taken as sensor A and {second!r} as sensor B; give "
-        "A's and B's images as two folders or patterns if that is wrong.",
+        "A's and B's images as two folders or patterns if that is wrong."
     )
+
+
+def camera_of(name: str) -> tuple[int, str, str] | None:
+    """Return the number, mark and key of a numbered camera that a name says; None if it says none.
+
+    Args:
+        name: With its suffix.
+    """
+    return numbered_camera(Path(name).stem)
 
 
 def _numbered(names: Mapping[Path, NameMarks]) -> TwoSensors | None:
