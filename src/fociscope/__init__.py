@@ -67,6 +67,7 @@ _HOME = {
 #: Rooms that are there after `import fociscope`.
 _ROOMS = (
     "calibration",
+    "design",
     "errors",
     "evaluation",
     "exchange",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import textwrap
 import tomllib
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
@@ -34,6 +38,7 @@ __all__ = [
     "Range",
     "any_kind",
     "changed",
+    "field_comments",
     "file_beside",
     "kind_problem",
     "load_toml",
@@ -330,6 +335,37 @@ def changed(
         return type(configuration).model_validate({**dict(configuration), **changes})
     except ValidationError as cause:
         raise error(f"not a possible {what}: {plain_errors(cause)}") from None
+
+
+@lru_cache
+def field_comments(kind: type[Configuration]) -> dict[str, str]:
+    """Return the first paragraph of the docstring of each field of a class and its bases.
+
+    Args:
+        kind: Class of a configuration.
+
+    Returns:
+        Name of a field -> text in one line; of a class without source, nothing.
+    """
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if not issubclass(base, Configuration) or base is Configuration:
+            continue
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
+        except (OSError, SyntaxError):  # a class of a program that keeps no source
+            continue
+        body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+        for field, text in pairwise(body):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(text, ast.Expr)
+                and isinstance(text.value, ast.Constant)
+            ):
+                paragraph = inspect.cleandoc(str(text.value.value)).split("\n\n")[0]
+                found[field.target.id] = " ".join(paragraph.split())
+    return found
 
 
 def load_toml(content: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from fociscope.cli import app as _app  # noqa: F401
 from fociscope.cli import calibrate as _calibrate  # noqa: F401
 from fociscope.cli import calibrate_model as _calibrate_model  # noqa: F401
 from fociscope.cli import demo as _demo  # noqa: F401
+from fociscope.cli import design as _design  # noqa: F401
 from fociscope.cli import evaluate as _evaluate  # noqa: F401
 from fociscope.cli import export as _export  # noqa: F401
 from fociscope.cli import imager as _imager  # noqa: F401

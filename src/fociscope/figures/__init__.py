@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fociscope.figures._specimens import draw_surface as draw_surface
     from fociscope.figures.calibration import draw_calibration as draw_calibration
     from fociscope.figures.contact_sheet import draw_contact_sheet as draw_contact_sheet
+    from fociscope.figures.design import draw_design_study as draw_design_study
     from fociscope.figures.emitters import draw_emitters as draw_emitters
     from fociscope.figures.reconstruction import Truth as Truth
     from fociscope.figures.reconstruction import draw_comparison as draw_comparison
@@ -37,6 +38,7 @@ _HOME = {
     "draw_calibration": "fociscope.figures.calibration",
     "draw_comparison": "fociscope.figures.reconstruction",
     "draw_contact_sheet": "fociscope.figures.contact_sheet",
+    "draw_design_study": "fociscope.figures.design",
     "draw_emitters": "fociscope.figures.emitters",
     "draw_image": "fociscope.figures.style",
     "draw_psf": "fociscope.figures._psf",
@@ -56,6 +58,7 @@ __all__ = [
     "draw_calibration",
     "draw_comparison",
     "draw_contact_sheet",
+    "draw_design_study",
     "draw_emitters",
     "draw_image",
     "draw_psf",

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import textwrap
-from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from fociscope.configuration import Configuration
+from fociscope.configuration import Configuration, field_comments
 from fociscope.imager._description import described
 from fociscope.imager.geometry import Imager
 
@@ -77,7 +73,7 @@ def _table(name: str, part: Configuration, values: dict[str, Any]) -> list[str]:
 
 def _fields(part: Configuration, values: dict[str, Any]) -> list[str]:
     """Return the fields that are no tables, each below its comment."""
-    comments = _comments(type(part))
+    comments = field_comments(type(part))
     lines = []
     for name, value in values.items():
         if isinstance(value, dict):
@@ -86,27 +82,3 @@ def _fields(part: Configuration, values: dict[str, Any]) -> list[str]:
             lines += [f"# {line}" for line in textwrap.wrap(comments[name], WIDTH)]
         lines += tomli_w.dumps({name: value}).splitlines()
     return lines
-
-
-@lru_cache
-def _comments(kind: type[Configuration]) -> dict[str, str]:
-    """Return the first paragraph of the docstring of each field of a class and its bases."""
-    found: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        if not issubclass(base, Configuration) or base is Configuration:
-            continue
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
-        except (OSError, SyntaxError):  # a class of a program that keeps no source
-            continue
-        body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
-        for field, text in pairwise(body):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(text, ast.Expr)
-                and isinstance(text.value, ast.Constant)
-            ):
-                paragraph = inspect.cleandoc(str(text.value.value)).split("\n\n")[0]
-                found[field.target.id] = " ".join(paragraph.split())
-    return found

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from fociscope.series.options import ReconstructionOptions as ReconstructionOptions
     from fociscope.workflows._calibrate_model import CalibratedModel as CalibratedModel
     from fociscope.workflows._calibrate_model import calibrate_model as calibrate_model
+    from fociscope.workflows._design import design as design
     from fociscope.workflows._locate import locate as locate
     from fociscope.workflows._locate_options import LocateOptions as LocateOptions
     from fociscope.workflows._locate_options import LocateOutcome as LocateOutcome
@@ -40,6 +41,7 @@ _HOME = {
     "TrainedModel": "fociscope.workflows._train",
     "VolumeOutcome": "fociscope.workflows._volume",
     "calibrate_model": "fociscope.workflows._calibrate_model",
+    "design": "fociscope.workflows._design",
     "load_correction_for": "fociscope.workflows._reconstruct",
     "load_model_for": "fociscope.workflows._reconstruct",
     "locate": "fociscope.workflows._locate",
@@ -63,6 +65,7 @@ __all__ = [
     "TrainedModel",
     "VolumeOutcome",
     "calibrate_model",
+    "design",
     "load_correction_for",
     "load_model_for",
     "locate",

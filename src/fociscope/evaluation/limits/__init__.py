@@ -6,6 +6,7 @@ from fociscope.evaluation.limits._depth import (
     single_layer_bounds,
 )
 from fociscope.evaluation.limits._gaussian import gaussian_layers_bound_um
+from fociscope.evaluation.limits._information import depth_bound
 from fociscope.evaluation.limits._noise import capture_noise_variance
 from fociscope.evaluation.limits._oracle import MapOracle
 from fociscope.evaluation.limits._resolution import depth_resolution_um
@@ -16,6 +17,7 @@ __all__ = [
     "SingleLayerBounds",
     "SpecimenStatistics",
     "capture_noise_variance",
+    "depth_bound",
     "depth_resolution_um",
     "gaussian_layers_bound_um",
     "known_layers_bound_um",
