@@ -107,6 +107,13 @@ class Instrument:
         self.changed_s[path.name] = time.time()
         how(path, image)
 
+    def write_first(self, watch: Watch) -> None:
+        """Write the first pair, and wait for its map: what went before no watch can know."""
+        for side, image in zip("AB", self.captures[0], strict=True):
+            self.write(self.folder / f"{0:06d}_{side}.tif", image)
+        while not watch.latency_s and watch.process.poll() is None:
+            time.sleep(0.1)
+
     def later(self, after_s: float, what: Callable[[], object]) -> None:
         self.planned.append((time.monotonic() + after_s, what))
 
@@ -243,6 +250,7 @@ def of_folder(place: Path, minutes: float, rate: float, seed: int) -> None:
         instrument.do_planned()
         instrument.one(number)
 
+    instrument.write_first(watch)
     count = ran(watch, minutes, rate, step)
     instrument.do_planned(until_s=time.monotonic() + 30)
     watch.wait_until_quiet()
@@ -251,7 +259,7 @@ def of_folder(place: Path, minutes: float, rate: float, seed: int) -> None:
     code = watch.end()
     taken = names_of(output)
     said = {one["name"].split("_")[0].removeprefix("part of ") for one in watch.left_out}
-    written = {f"{n:06d}_A.tif" for n in range(1, count + 1)}
+    written = {f"{n:06d}_A.tif" for n in range(count + 1)}
     late = {n for n, at in instrument.changed_s.items() if watch.arrived_s.get(n, at) < at}
     lost = late | (written - taken.keys())
     print(f"{count} pairs, {len(taken)} reconstructed, exit {code}, "

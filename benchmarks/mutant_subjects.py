@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 import fociscope
+from fociscope.calibration import read_depths, read_stack
 from fociscope.cli import main as command_line
 from fociscope.errors import FociscopeError
 from fociscope.evaluation import read_results
@@ -24,12 +25,23 @@ from fociscope.evaluation.data_sets import DataSet
 from fociscope.evaluation.methods import find_method
 from fociscope.evaluation.results import SuiteSummary, as_json, write_results
 from fociscope.evaluation.run import evaluate
+from fociscope.files.captures.stage_table import read_stage_table
 from fociscope.imager import AngleSelectivePsf, Imager, MeasuredPsf
 from fociscope.napari_plugin.saved_emitters import read_saved_emitters
 from fociscope.napari_plugin.saved_map import read_saved_map
+from fociscope.networks import (
+    Architecture,
+    DepthBars,
+    FalseFoci,
+    Guarantees,
+    VolumeArchitecture,
+    VolumeModelInfo,
+    VolumeNet,
+    write_volume_model,
+)
 from fociscope.networks.layer_net import LayerNet
 from fociscope.networks.store import find_model, read_model, write_model
-from fociscope.reconstruction import Model, load_model
+from fociscope.reconstruction import Model, load_model, load_volume_model
 from fociscope.results import load_emitters, load_result
 from fociscope.series import series as series_module
 from fociscope.series.options import ReconstructionOptions
@@ -65,6 +77,21 @@ chunk_scenes = 4
 [validation]
 every_steps = 2
 scenes = 2
+"""
+STAGES = """
+[[stages]]
+name = "one"
+[[stages]]
+name = "two"
+[stages.optimisation]
+steps = 2
+[stages.seeds]
+training = 7
+"""
+VOLUMES = """
+[volume]
+slices = 8
+specimen = { kind = "foci-in-depth" }
 """
 
 
@@ -456,6 +483,87 @@ def models(place: Path) -> Subject:
     return Subject("model", "reconstruct --model", sound, ("m.safetensors",), read)
 
 
+def guarantees(place: Path) -> Subject:
+    sound = models(place)
+    path = sound.sound / "m.safetensors"
+    network, info = read_model(path)
+    promised = Guarantees(
+        captures=100,
+        layers=info.layers,
+        data="known",
+        confidence=0.95,
+        false_foci=FalseFoci(most=0.05, threshold=0.8),
+        depth_bars=DepthBars(least=0.9, factor=1.9),
+    )
+    write_model(path, network, info.model_copy(update={"guarantees": promised}), overwrite=True)
+
+    def read(copy: Path) -> str:
+        result = load_model(copy / "m.safetensors", device="cpu").reconstruct(_captures(1))
+        result.save(copy / "out", ("csv",))
+        said = (copy / "out" / "summary.json").read_text()
+        return _digest(result.guarantees, json.loads(said)["guarantees"], result.probability)
+
+    records = ("m.safetensors",)
+    return Subject("model with guarantees", "reconstruct, save", sound.sound, records, read)
+
+
+def result_guarantees(place: Path) -> Subject:
+    sound = guarantees(place)
+    model = load_model(sound.sound / "m.safetensors", device="cpu")
+    model.reconstruct(_captures(1)[0]).save(place / "result", ("npz", "csv"))
+
+    def read(copy: Path) -> str:
+        return _digest(load_result(copy).guarantees, _cli("info", copy))
+
+    records = ("summary.json",)
+    return Subject("result with guarantees", "load_result, info", place / "result", records, read)
+
+
+def _volume_model(place: Path) -> Path:
+    torch.manual_seed(0)
+    trunk = Architecture(patch_px=1, widths=(4, 8), blocks=(1, 1))
+    architecture = VolumeArchitecture(trunk=trunk, slices=6)
+    (place / "volume").mkdir()
+    info = VolumeModelInfo(
+        name="own",
+        architecture=architecture,
+        imager=_imager(),
+        half_angle_deg=(9.0, 30.0),
+        base_blur_px=(0.0, 1.3),
+        peak_snr_db=(18.0, 50.0),
+    )
+    path = place / "volume" / "m.safetensors"
+    write_volume_model(path, VolumeNet(architecture).eval(), info)
+    return path
+
+
+def volume_models(place: Path) -> Subject:
+    path = _volume_model(place)
+
+    def read(copy: Path) -> str:
+        model = load_volume_model(copy / "m.safetensors", device="cpu")
+        volume = model.reconstruct(_captures(1)[0])
+        return _digest(
+            volume.probability, volume.intensity, volume.slice_um, volume.foci().depth_um
+        )
+
+    sound, records = path.parent, ("m.safetensors",)
+    return Subject("model of volumes", "reconstruct --volume", sound, records, read)
+
+
+def volume_results(place: Path) -> Subject:
+    model = load_volume_model(_volume_model(place), device="cpu")
+    every = ("ome-tiff", "ome-zarr", "npz", "csv")
+    model.reconstruct(_captures(1)[0]).save(place / "result", every)
+
+    def read(copy: Path) -> str:
+        return _cli("info", copy)
+
+    files = [p for p in sorted((place / "result").iterdir()) if p.is_file()]
+    records = (*(p.name for p in files), *["summary.json"] * len(files))
+    return Subject("volume", "info", place / "result", records, read)
+
+
 # ---- data sets
 
 
@@ -542,9 +650,52 @@ def imagers(place: Path) -> Subject:
     return Subject("imager", "all verbs, info", folder, records, read, is_of_people=True)
 
 
+def recipes_of_stages(place: Path) -> Subject:
+    (place / "recipe").mkdir()
+    (place / "recipe" / "staged.toml").write_text(RECIPE + STAGES)
+    (place / "recipe" / "volume.toml").write_text(RECIPE + VOLUMES)
+
+    def read(copy: Path) -> str:
+        both = [copy / name for name in ("staged.toml", "volume.toml")]
+        dumped = [Recipe.load(path).model_dump_json() for path in both]
+        return _digest(*dumped, *(_cli("info", path) for path in both))
+
+    sound, records = place / "recipe", ("staged.toml", "volume.toml")
+    return Subject("recipes of stages, of volumes", "train, info", sound, records, read, True)
+
+
+def stage_tables(place: Path) -> Subject:
+    (place / "stage").mkdir()
+    rows = [f"{n + 1},{n / 20:g},{45 + n}" for n in range(8)]
+    (place / "stage" / "stage.csv").write_text("\n".join(["frame,x_mm,depth_um", *rows]) + "\n")
+
+    def read(copy: Path) -> str:
+        return _digest(read_stage_table(copy / "stage.csv"))
+
+    sound, records = place / "stage", ("stage.csv",)
+    return Subject("table of a stage", "calibrate --stage", sound, records, read, True)
+
+
+def depth_tables(place: Path) -> Subject:
+    (place / "beads").mkdir()
+    np.save(place / "beads" / "stack.npy", _captures(4)[:, 0])
+    rows = [f"{n + 1},{100 * n + 50}" for n in range(4)]
+    (place / "beads" / "depths.csv").write_text("\n".join(["frame,depth_um", *rows]) + "\n")
+
+    def read(copy: Path) -> str:
+        depth_um = read_depths(copy / "depths.csv")
+        stack = read_stack(copy / "stack.npy", depth_um=depth_um)
+        return _digest(stack.counts, stack.depth_um)
+
+    sound, records = place / "beads", ("depths.csv",)
+    return Subject("table of depths", "calibrate --depths", sound, records, read, True)
+
+
 SUBJECTS: tuple[Callable[[Path], Subject], ...] = (
     journal_maps, journal_emitters, journal_watch, journal_batch, summary_maps, summary_emitters,
     result_tiff, result_npz, result_zarr, result_series, result_emitters, result_part_of_batch,
     info_results, napari_map, napari_emitters, models, data_evaluate_mat, data_evaluate_zarr,
-    data_resume, data_info, evaluation, imagers, recipes, info_run, train_resume,
+    data_resume, data_info, evaluation, imagers, recipes, info_run, train_resume, guarantees,
+    result_guarantees, volume_models, volume_results, recipes_of_stages, stage_tables,
+    depth_tables,
 )  # fmt: skip

@@ -101,11 +101,13 @@ def upload(
         rejected: is called where one is not taken.
         label: what is to be sent, shown in it.
     """
-    # FastAPI's caches keep the route of every upload, and with it the page of a visitor who left.
+    # FastAPI's caches keep the route of every upload, and with it the page of a visitor who left;
+    # see findings/fastapi_caches_keep_removed_routes.sh.
     handlers: dict[str, Callable[..., Any]] = {"sent": sent, "rejected": rejected}
 
     def leave() -> None:
         handlers.clear()
+        _clear_caches_of_routes()
 
     ui.context.client.on_delete(leave)
     place = ui.upload(
@@ -118,6 +120,16 @@ def upload(
         on_rejected=lambda: handlers["rejected"](),
     )
     return place.props(f'accept="{",".join(suffixes)}" :field-name="() => String(Math.random())"')
+
+
+def _clear_caches_of_routes() -> None:
+    """Have FastAPI forget which kind of function each route has; it finds out again."""
+    from fastapi.dependencies import models
+
+    for cached in list(vars(models).values()):
+        clear = getattr(cached, "cache_clear", None)
+        if callable(clear):
+            clear()
 
 
 class FileField:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,16 +56,15 @@ class WatchedFolder:
         self.path = path
         self.followed: dict[int, str] = {}
         """Digest of a name -> name, of files whose absence is to be noticed."""
-        self._names: list[str] = []
-        self._digests: Int64Array = np.empty(0, np.int64)
-        """Of the names as of the last look, in their order."""
         self._known: Int64Array = np.empty(0, np.int64)
-        """The same, sorted."""
+        """Digests of the names as of the last look, sorted; names would take five times that."""
         self._done = Ledger()
         """Digest of a name -> digests of the file's size and of its content (0: not known)."""
         self._changing: dict[int, WatchedFile] = {}
         """Files that were done, and have another size since."""
         self._next = 0
+        self._some: list[str] = []
+        """Names that are to be looked at again."""
 
     def look(self) -> tuple[list[str], list[str]]:
         """Return the names that are new, in order, and those of followed files that are gone.
@@ -74,12 +72,13 @@ class WatchedFolder:
         Raises:
             OSError: If the folder cannot be read.
         """
-        self._names = os.listdir(self.path)  # noqa: PTH208 (paths take five times the time)
-        self._digests = digests_of(self._names)
-        new = [self._names[n] for n in np.flatnonzero(~_among(self._digests, self._known))]
-        known = np.sort(self._digests)
+        names = os.listdir(self.path)  # noqa: PTH208 (paths take five times the time)
+        digests = digests_of(names)
+        new = [names[n] for n in np.flatnonzero(~_among(digests, self._known))]
+        known = np.sort(digests)
         gone = self._known[~_among(self._known, known)]
         self._known = known
+        self._some = self._next_few(names, digests)
         for name in new:
             if hash(name) in self._done:  # it was away
                 self._changing[hash(name)] = WatchedFile(self.path / name)
@@ -109,9 +108,10 @@ class WatchedFolder:
         Each call looks at some, in turns; `at_once` at all, even those that are being written.
         """
         until = time.monotonic() + LOOKED_AT_AGAIN_S
-        for name in self._names if at_once else self._some():
+        for number, name in enumerate(self._all() if at_once else self._some):
             self._compare_size(name)
-            if not at_once and time.monotonic() > until:
+            if not at_once and (time.monotonic() > until or number + 1 == len(self._some)):
+                self._next += number + 1
                 break
         found = []
         for digest, file in list(self._changing.items()):
@@ -136,18 +136,21 @@ class WatchedFolder:
         if file.size != NOTHING and hash(file.size) != done[0]:
             self._changing[digest] = file
 
-    def _some(self) -> Iterator[str]:
-        """Yield the next few names of all, by their digests."""
+    def _all(self) -> list[str]:
+        try:
+            return os.listdir(self.path)  # noqa: PTH208
+        except OSError:
+            return []
+
+    def _next_few(self, names: list[str], digests: Int64Array) -> list[str]:
+        """Return the next few names of all, by their digests."""
         if not len(self._known):
-            return
+            return []
         if self._next >= len(self._known):
             self._next = 0
         window = self._known[self._next : self._next + LOOKED_AT_AGAIN]
-        is_in = (self._digests >= window[0]) & (self._digests <= window[-1])
-        order = np.flatnonzero(is_in)[np.argsort(self._digests[is_in])]
-        for place in order:
-            self._next += 1
-            yield self._names[place]
+        places = np.flatnonzero((digests >= window[0]) & (digests <= window[-1]))
+        return [names[place] for place in places[np.argsort(digests[places])]]
 
 
 def _among(some: Int64Array, others: Int64Array) -> BoolArray:
