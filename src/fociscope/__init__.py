@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fociscope import figures as figures
     from fociscope import files as files
     from fociscope import imager as imager
+    from fociscope import live as live
     from fociscope import localization as localization
     from fociscope import networks as networks
     from fociscope import reconstruction as reconstruction
@@ -74,6 +75,7 @@ _ROOMS = (
     "figures",
     "files",
     "imager",
+    "live",
     "localization",
     "networks",
     "reconstruction",
