@@ -42,6 +42,7 @@ def with_few_steps(recipe: Recipe) -> Recipe:
 
 
 OF_LAYERS = [name for name in shipped_recipes() if Recipe.load(name).volume is None]
+BEGUN_FROM = {"volume-ab": "layers-ab", "volume-a": "volume-ab"}
 OF_VOLUMES = [name for name in shipped_recipes() if Recipe.load(name).volume is not None]
 
 
@@ -73,15 +74,16 @@ def test_all_stages_run_from_random_weights(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OF_VOLUMES)
-def test_a_recipe_for_volumes_runs_from_the_trunk_of_layers(
+def test_a_recipe_for_volumes_runs_from_a_shipped_model(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(volume_card, "CARD_SCENES", 2)
     monkeypatch.setattr(volume_card, "FITTED_SCENES", 2)
+    monkeypatch.setattr(volume_card, "SAMPLED_SCENES", 2)
     monkeypatch.setattr(volumes, "FITTED_SCENES", 2)
     few = with_few_steps(Recipe.load(name))
 
-    trained = fociscope.train(few, tmp_path / "run", start_from="layers-ab", device="cpu")
+    trained = fociscope.train(few, tmp_path / "run", start_from=BEGUN_FROM[name], device="cpu")
 
     assert trained is not None
     _, info = read_volume_model(trained.model)

@@ -17,6 +17,7 @@ def few(monkeypatch):
     monkeypatch.setattr(volume_card, "VOLUME_CONDITIONS", volumes.VOLUME_CONDITIONS[:2])
     monkeypatch.setattr(volume_card, "CARD_SCENES", 2)
     monkeypatch.setattr(volume_card, "FITTED_SCENES", 2)
+    monkeypatch.setattr(volume_card, "SAMPLED_SCENES", 2)
     monkeypatch.setattr(volumes, "FITTED_SCENES", 2)
 
 

@@ -65,6 +65,8 @@ def describe_result(folder: Path) -> str | None:
     show("Result", f"{folder}" + ("" if said.model is None else f", model {said.model}"))
     if said.kind == "emitters":
         show("Emitters", f"{said.emitters} in {said.frames} capture(s), located")
+    elif said.kind == "volume" and said.is_batch:
+        show("Volumes", f"{len(said.captures)} capture(s), in folders of their own")
     elif said.kind == "volume":
         show("Volume", f"{len(said.slice_um)} slices, {said.foci} foci, of one capture")
     elif said.is_batch:

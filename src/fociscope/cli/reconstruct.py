@@ -29,6 +29,7 @@ from fociscope.cli.reconstruct_options import (
     FlipAOption,
     FlipBOption,
     FormatsOption,
+    GridOption,
     IdleOption,
     JsonOption,
     LayersOption,
@@ -43,11 +44,13 @@ from fociscope.cli.reconstruct_options import (
     ResumeOption,
     Runtime,
     RuntimeOption,
+    SamplesOption,
     SchedulerOption,
     TileOption,
     VolumeOption,
     WatchOption,
 )
+from fociscope.errors import FociscopeError, printable
 
 if TYPE_CHECKING:
     from fociscope.reconstruction.preparation import Preparation
@@ -64,6 +67,8 @@ def reconstruct(
     model: ModelOption = None,
     layers: LayersOption = None,
     volume: VolumeOption = False,
+    samples: SamplesOption = None,
+    grid: GridOption = None,
     imager: ImagerOption = None,
     dark: DarkOption = None,
     flat: FlatOption = None,
@@ -109,18 +114,18 @@ def reconstruct(
         runtime=runtime.value,
         device=device.value,
         formats=formats,
+        **volume_options(samples, grid),
         cell_diameter_um=cell_diameter,
         scheduler=scheduler,
         batch=batch,
         resume=resume,
         overwrite=overwrite,
     )
-    paths = [*map(Path, captures)]
-    _start(paths, output, options, volume=volume, watch=watch, idle_s=idle, as_json=json)
+    _start(captures, output, options, volume=volume, watch=watch, idle_s=idle, as_json=json)
 
 
 def _start(
-    paths: list[Path],
+    captures: Sequence[str],
     output: Path,
     options: ReconstructionOptions,
     *,
@@ -133,6 +138,9 @@ def _start(
     from fociscope.cli.reconstruct_report import follow, run
     from fociscope.cli.volume_report import run_volume
 
+    paths = [*map(Path, captures)]
+    if not volume and (options.samples is not None or options.grid is not None):
+        raise FociscopeError("--samples and --grid are of volumes; give --volume, too")
     if volume:
         run_volume(paths, output, options, watch=watch, as_json=as_json)
     elif watch:
@@ -156,6 +164,28 @@ def _check(
     refuse_missing(imager_file(imager), own_model)
 
 
+def volume_options(samples: int | None, grid: str | None) -> dict[str, Any]:
+    """Return the options that only a volume knows."""
+    return {"samples": samples, "grid": grid_of(grid)}
+
+
+def grid_of(text: str | None) -> int | tuple[float, float, float] | None:
+    """Return the grid of depths that `--grid` names."""
+    if text is None:
+        return None
+    parts = text.split(":")
+    try:
+        if len(parts) == 1:
+            return int(text)
+        first, last, step = (float(part) for part in parts)
+    except ValueError:
+        raise FociscopeError(
+            f"--grid {printable(text)}: expected a number of slices, such as 40, or FROM:TO:STEP "
+            "in µm, such as 100:900:25"
+        ) from None
+    return first, last, step
+
+
 def refuse_missing_captures(captures: Sequence[str]) -> None:
     """Refuse captures that do not exist; patterns and addresses are left to the readers."""
     refuse_missing(*(path for path in captures if not set("*?[:") & set(path)))
@@ -163,8 +193,6 @@ def refuse_missing_captures(captures: Sequence[str]) -> None:
 
 def check_idle(idle: float | None, watch: bool) -> None:
     """Refuse `--idle` without `--watch`, and a time that is no time."""
-    from fociscope.errors import FociscopeError
-
     if idle is not None and not watch:
         raise FociscopeError("--idle says when --watch ends; give --watch, too")
     if idle is not None and not 0 <= idle < inf:
@@ -176,7 +204,6 @@ def preparation_of(**values: Any) -> Preparation:
     from pydantic import ValidationError
 
     from fociscope.configuration import plain_errors
-    from fociscope.errors import FociscopeError
     from fociscope.reconstruction.preparation import Preparation
 
     try:

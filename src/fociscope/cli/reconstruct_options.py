@@ -23,6 +23,7 @@ __all__ = [
     "FlipAOption",
     "FlipBOption",
     "FormatsOption",
+    "GridOption",
     "IdleOption",
     "JsonOption",
     "LayersOption",
@@ -36,6 +37,7 @@ __all__ = [
     "ResumeOption",
     "Runtime",
     "RuntimeOption",
+    "SamplesOption",
     "SchedulerOption",
     "TileOption",
     "VolumeOption",
@@ -166,8 +168,28 @@ VolumeOption = Annotated[
     bool,
     typer.Option(
         "--volume",
-        help="A volume on a grid of depths in place of layers, of one capture; with a model of "
-        f"volumes ({listed(VOLUME_MODELS)}), in the formats ome-tiff, ome-zarr, npz and csv.",
+        help="A volume on a grid of depths in place of layers; with a model of volumes "
+        f"({listed(VOLUME_MODELS)}), in the formats ome-tiff, ome-zarr, mat, npz and csv.",
+    ),
+]
+SamplesOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=10_000,
+        metavar="N",
+        help="With --volume: draw so many volumes that the capture leaves possible, and write "
+        "their figures and spread.",
+        show_default=False,
+    ),
+]
+GridOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|FROM:TO:STEP",
+        help="With --volume: a number of slices, or the depths in µm, such as 100:900:25; without "
+        "it, the model's own slices.",
+        show_default=False,
     ),
 ]
 WatchOption = Annotated[

@@ -59,6 +59,9 @@ if TYPE_CHECKING:
     from fociscope.evaluation.suite import Suite as Suite
     from fociscope.evaluation.suite import find_suite as find_suite
     from fociscope.evaluation.suite import selected as selected
+    from fociscope.evaluation.volume_ranks import VolumeRanks as VolumeRanks
+    from fociscope.evaluation.volume_ranks import fit_copula as fit_copula
+    from fociscope.evaluation.volume_ranks import rank_volumes as rank_volumes
 
 #: Public name -> the module that it comes from, imported when it is first used.
 _HOME = {
@@ -83,6 +86,9 @@ _HOME = {
     "find_method": "fociscope.evaluation.methods",
     "find_methods": "fociscope.evaluation.methods",
     "find_suite": "fociscope.evaluation.suite",
+    "VolumeRanks": "fociscope.evaluation.volume_ranks",
+    "fit_copula": "fociscope.evaluation.volume_ranks",
+    "rank_volumes": "fociscope.evaluation.volume_ranks",
     "read_results": "fociscope.evaluation.results",
     "selected": "fociscope.evaluation.suite",
 }
@@ -105,6 +111,7 @@ __all__ = [
     "Suite",
     "SuiteSummary",
     "VolumeMatch",
+    "VolumeRanks",
     "baseline_names",
     "bootstrap_mean",
     "bootstrap_of_means",
@@ -118,10 +125,12 @@ __all__ = [
     "find_method",
     "find_methods",
     "find_suite",
+    "fit_copula",
     "mask_scores",
     "masks_within",
     "match_depths",
     "match_volume_foci",
+    "rank_volumes",
     "rate_interval",
     "read_results",
     "relative_squared_error",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fociscope.evaluation.volume_ranks import fit_copula
 from fociscope.evaluation.volumes import (
     VOLUME_CONDITIONS,
     GridMethod,
@@ -22,12 +23,14 @@ from fociscope.simulation.volume_scenes import simulate_volumes
 from fociscope.training.recipe import Recipe
 from fociscope.typing import Float32Array
 
-__all__ = ["fit_thresholds", "model_on_slices", "volume_table", "write_volume_card"]
+__all__ = ["fit_samples", "fit_thresholds", "model_on_slices", "volume_table", "write_volume_card"]
 
 #: Solvers beside the model.
 SOLVERS = ("richardson-lucy", "fista")
 #: Of each kind, that the thresholds of a model are fitted to.
 FITTED_SCENES = 48
+#: That the correlation of voxels is fitted to, and the number of the first of them.
+SAMPLED_SCENES, FIRST_SAMPLED = 64, 1000
 #: Scenes of each condition on a card.
 CARD_SCENES = 24
 
@@ -67,6 +70,28 @@ def fit_thresholds(path: Path, *, seed: int) -> None:
         "spread_scale": fitted.spread_scale,
     }
     write_volume_model(path, network, info.model_copy(update=changes), overwrite=True)
+
+
+def fit_samples(path: Path, *, seed: int) -> None:
+    """Fit how the voxels of a volume model go together, and write it into its file.
+
+    Args:
+        path: Path of the model.
+        seed: Seed of the scenes, of the mixture that recipes train on.
+    """
+    model = load_volume_model(path, device="cpu")
+    scenes = simulate_volumes(
+        SAMPLED_SCENES,
+        seed=seed,
+        first=FIRST_SAMPLED,
+        imager=model.imager,
+        slices=model.info.architecture.slices,
+    )
+    light = scenes.light * np.float32(model.imager.psf.collection_efficiency())
+    volumes = model.reconstruct(scenes.captures)
+    copula = fit_copula(volumes, scenes.mask, light, seed=seed)
+    network, info = read_volume_model(path)
+    write_volume_model(path, network, info.model_copy(update={"copula": copula}), overwrite=True)
 
 
 def volume_table(scores: Sequence[VolumeScores]) -> list[str]:

@@ -18,6 +18,7 @@ from fociscope.imager.geometry import Imager
 from fociscope.napari_plugin.saved_emitters import is_saved_emitters, read_saved_emitters
 from fociscope.napari_plugin.saved_map import SUMMARY, is_saved_map, is_saved_plane, read_saved_map
 from fociscope.napari_plugin.saved_series import is_saved_series, read_saved_series
+from fociscope.napari_plugin.saved_volume import is_saved_volume, read_saved_volume
 from fociscope.napari_plugin.transforms import (
     Depths,
     LayerData,
@@ -25,6 +26,7 @@ from fociscope.napari_plugin.transforms import (
     image_planes,
     sync_depths,
 )
+from fociscope.results.volume_samples import LIGHT_STD
 
 __all__ = ["capture_layers", "data_set_layers", "get_reader", "sync_depths_in_napari"]
 
@@ -40,6 +42,7 @@ def get_reader(path: str | list[str]) -> Reader | None:
     paths = [Path(p) for p in ([path] if isinstance(path, str) else path)]
     kinds: tuple[tuple[Callable[[Sequence[Path]], bool], Reader], ...] = (
         (_is_saved_map, lambda _: read_saved_map(paths[0].parent)),
+        (_is_saved_volume, lambda _: read_saved_volume(paths[0].parent)),
         (_is_saved_series, lambda _: read_saved_series(paths[0].parent)),
         (_are_saved_emitters, lambda _: read_saved_emitters(paths[0].parent)),
         (_is_data_set, lambda _: data_set_layers(paths[0])),
@@ -141,6 +144,15 @@ def _is_saved_map(paths: Sequence[Path]) -> bool:
         len(paths) == 1
         and (path.name == SUMMARY or is_saved_plane(path))
         and is_saved_map(path.parent)
+    )
+
+
+def _is_saved_volume(paths: Sequence[Path]) -> bool:
+    path = paths[0]
+    return (
+        len(paths) == 1
+        and (path.name in (SUMMARY, LIGHT_STD) or is_saved_plane(path))
+        and is_saved_volume(path.parent)
     )
 
 

@@ -15,6 +15,12 @@ from fociscope.networks.store import (
     shipped_models,
     write_model,
 )
+from fociscope.networks.volume_copula import (
+    FieldCorrelation,
+    VolumeCopula,
+    draw_light,
+    draw_occupied,
+)
 from fociscope.networks.volume_foci import VolumeFoci, find_volume_foci
 from fociscope.networks.volume_net import VolumeArchitecture, VolumeNet, VolumeNetOutput
 from fociscope.networks.volume_store import (
@@ -27,16 +33,20 @@ __all__ = [
     "Architecture",
     "DepthBars",
     "FalseFoci",
+    "FieldCorrelation",
     "Guarantees",
     "LayerNet",
     "LayerNetOutput",
     "ModelInfo",
     "VolumeArchitecture",
+    "VolumeCopula",
     "VolumeFoci",
     "VolumeModelInfo",
     "VolumeNet",
     "VolumeNetOutput",
     "control_risk",
+    "draw_light",
+    "draw_occupied",
     "find_model",
     "find_volume_foci",
     "least_captures",

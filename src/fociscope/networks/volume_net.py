@@ -171,6 +171,15 @@ class VolumeNet(nn.Module):
                 )
         self.load_state_dict({**own, **taken})
 
+    def without_sensor_b(self) -> VolumeNet:
+        """Return a network that sees sensor A alone, with this one's weights but those for B."""
+        trunk = self.architecture.trunk.model_copy(update={"sensors": 1})
+        weights = dict(self.state_dict())
+        weights["stem.weight"] = weights["stem.weight"][:, : trunk.patch_px**2]
+        network = VolumeNet(self.architecture.model_copy(update={"trunk": trunk}))
+        network.load_state_dict(weights)
+        return network
+
     def _patches(self, x: Tensor) -> Tensor:
         """Pad (batch, channel, y, x) to the stride, and make channels of the pixels of patches."""
         trunk = self.architecture.trunk

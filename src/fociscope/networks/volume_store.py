@@ -23,6 +23,7 @@ from fociscope.networks.store import (
     check_safetensors,
     safetensors_bytes,
 )
+from fociscope.networks.volume_copula import VolumeCopula
 from fociscope.networks.volume_net import VolumeArchitecture, VolumeNet
 from fociscope.registry import unknown_name
 
@@ -79,6 +80,8 @@ class VolumeModelInfo(Configuration):
     """Probability from which on a voxel counts as cells."""
     spread_scale: Annotated[float, Field(gt=0)] = 1.0
     """Standard deviation of a focus's depth by the spread of its probability."""
+    copula: VolumeCopula | None = None
+    """How voxels go together, for samples; None for a model that none was fitted for."""
 
 
 def write_volume_model(

@@ -29,11 +29,12 @@ from fociscope.reconstruction.correction import ChipCorrection, dead_pixels
 from fociscope.reconstruction.outlying import describe_outlying, fill_outlying
 from fociscope.results.volume_map import VolumeMap
 
-__all__ = ["VolumeModel", "load_volume_model"]
+__all__ = ["VolumeModel", "load_volume_model", "usual_volume_model"]
 
 #: Captures that go through the network together.
 BATCH = 16
 USUAL_VOLUME_MODEL = "volume-ab"
+VOLUME_MODEL_OF_SENSOR_A = "volume-a"
 #: Of the fit of the light to the captures. The network's own light is the square of a mean root,
 #: which is too little where it is unsure.
 FEW_STEPS = 10
@@ -51,6 +52,7 @@ class VolumeModel:
         device: Device of the network.
         refine: Whether the light is fitted to the captures to the end.
         warnings: Warnings about the imager from when the model was loaded.
+        path: Name or path that it was loaded by; empty for one of no file.
 
     Examples:
         >>> import torch
@@ -82,11 +84,12 @@ class VolumeModel:
         device: torch.device,
         refine: bool = False,
         warnings: tuple[str, ...] = (),
+        path: str | Path = "",
     ) -> None:
         """Create a model; `load_volume_model` does so from a file."""
         self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.info, self.imager, self.device, self.warnings = info, imager, device, warnings
-        self.refine = refine
+        self.refine, self.path = refine, path
         self._optics = optics_features(imager).to(device)
         self._projector = LayerProjector(imager)
         slices = info.architecture.slices
@@ -131,6 +134,7 @@ class VolumeModel:
             model=self.info.name,
             focus_threshold=self.info.focus_threshold,
             spread_scale=self.info.spread_scale,
+            copula=self.info.copula,
             warnings=(*self.warnings, said) if said else self.warnings,
         )
 
@@ -205,4 +209,10 @@ def load_volume_model(
         device=pick_device(device),
         refine=refine,
         warnings=tuple(found),
+        path=name_or_path,
     )
+
+
+def usual_volume_model(sensors: int) -> str:
+    """Return the name of the shipped volume model for captures of so many sensors."""
+    return USUAL_VOLUME_MODEL if sensors > 1 else VOLUME_MODEL_OF_SENSOR_A

@@ -7,6 +7,7 @@ from fociscope.results.formats import MapContent
 from fociscope.results.load import load_result
 from fociscope.results.result import Reconstruction
 from fociscope.results.volume_map import VOLUME_FORMATS, VolumeMap
+from fociscope.results.volume_samples import VolumeSamples
 from fociscope.results.writers import WRITERS, Writer, writer_names
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MapContent",
     "Reconstruction",
     "VolumeMap",
+    "VolumeSamples",
     "Writer",
     "find_foci",
     "load_emitters",

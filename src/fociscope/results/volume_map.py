@@ -10,16 +10,20 @@ from typing import Any
 import numpy as np
 
 from fociscope.errors import FociscopeError
+from fociscope.files.arrays.mat_writer import write_mat_arrays
 from fociscope.files.ome.tiff import write_ome_tiff
 from fociscope.files.ome.zarr import Channel, write_ome_zarr
 from fociscope.files.safe.atomic import atomic_path
 from fociscope.files.safe.records import write_record
 from fociscope.imager.geometry import Imager
+from fociscope.networks.volume_copula import VolumeCopula
 from fociscope.networks.volume_foci import VolumeFoci, find_volume_foci
 from fociscope.registry import unknown_name
 from fociscope.residuals import relative_residual
 from fociscope.results.foci import CELL_DIAMETER_UM
 from fociscope.results.parts import FILES, SUMMARY, checksums
+from fociscope.results.volume_regrid import Grid, grid_edges, overlaps
+from fociscope.results.volume_samples import VolumeSamples, draw_samples, write_samples
 from fociscope.results.writers import result_folder
 from fociscope.typing import Float32Array
 
@@ -29,6 +33,7 @@ __all__ = ["DEFAULT_VOLUME_FORMATS", "VOLUME_FORMATS", "VolumeMap", "write_volum
 VOLUME_FORMATS: dict[str, tuple[str, ...]] = {
     "ome-tiff": ("probability.ome.tif", "intensity.ome.tif"),
     "ome-zarr": ("reconstruction.ome.zarr",),
+    "mat": ("reconstruction.mat",),
     "npz": ("reconstruction.npz",),
     "csv": ("foci.csv",),
 }
@@ -50,6 +55,7 @@ class VolumeMap:
         focus_threshold: Probability near a voxel from which on it belongs to a focus.
         spread_scale: Standard deviation of a depth by the spread of its probability.
         warnings: Reasons not to trust the volume.
+        copula: How voxels go together, for samples; None where the model's file does not say.
 
     Examples:
         >>> import numpy as np
@@ -77,6 +83,7 @@ class VolumeMap:
     focus_threshold: float = 0.5
     spread_scale: float = 1.0
     warnings: tuple[str, ...] = ()
+    copula: VolumeCopula | None = None
 
     def __repr__(self) -> str:
         """Return one line: shape, depths, model."""
@@ -158,6 +165,63 @@ class VolumeMap:
             cell_diameter_um=cell_diameter_um,
         )
 
+    def samples(self, count: int, *, seed: int = 0) -> VolumeSamples:
+        """Draw volumes that the capture leaves possible, foci as wholes.
+
+        Args:
+            count: Number of samples.
+            seed: Seed of all that is random.
+
+        Returns:
+            The samples, each as likely as any other.
+
+        Raises:
+            FociscopeError: If this holds several captures, or the model's file does not say how
+                voxels go together.
+        """
+        if self.probability.ndim != 3:
+            raise FociscopeError("samples are drawn of one volume; take it by frame(number)")
+        if self.copula is None:
+            raise FociscopeError(
+                f"the model {self.model} holds no correlation of voxels, which samples need; take "
+                "a shipped model, or train anew by a recipe for volumes",
+                fields=("samples",),
+            )
+        known = self.residual[np.isfinite(self.residual)]
+        return draw_samples(
+            self.probability,
+            self.intensity,
+            self.slice_um,
+            self.copula,
+            pitch_um=self.imager.square_pitch_um,
+            residual=float(known.max(initial=0.0)),
+            count=count,
+            seed=seed,
+        )
+
+    def on_grid(self, grid: Grid) -> VolumeMap:
+        """Return this volume on another grid of depths; a column keeps its expected cells.
+
+        Args:
+            grid: Number of slices of equal thickness over the whole gap, or the first edge, the
+                last one and the step in um.
+
+        Raises:
+            FociscopeError: If the grid is none, or leaves the gap.
+        """
+        edges = grid_edges(grid, self.imager.gap_um)
+        share = overlaps(self.slice_um, edges, self.imager.gap_um)
+        probability, intensity = (
+            np.einsum("ts,...syx->...tyx", share, values).astype(np.float32)
+            for values in (self.probability, self.intensity)
+        )
+        return replace(
+            self,
+            probability=np.minimum(probability, np.float32(1)),
+            intensity=intensity,
+            slice_um=(0.5 * (edges[:-1] + edges[1:])).astype(np.float32),
+        )
+
     def summary(self, *, cell_diameter_um: float = CELL_DIAMETER_UM) -> dict[str, Any]:
         """Return the figures of one volume, ready for JSON, with units in the names."""
         foci = self.foci(cell_diameter_um=cell_diameter_um)
@@ -170,6 +234,8 @@ class VolumeMap:
             "slice_um": [round(float(z), 3) for z in self.slice_um],
             "expected_voxels": [round(float(p), 3) for p in self.probability.sum(axis=(-2, -1))],
             "foci": len(foci),
+            "focus_threshold": self.focus_threshold,
+            "spread_scale": self.spread_scale,
             "self_check_residual": {sensor: round(float(r), 4) for sensor, r in sensors},
             "cell_diameter_um": cell_diameter_um,
             "warnings": list(self.warnings),
@@ -212,6 +278,7 @@ def write_volume(
     formats: Sequence[str],
     *,
     cell_diameter_um: float = CELL_DIAMETER_UM,
+    samples: VolumeSamples | None = None,
     **more: Any,
 ) -> list[Path]:
     """Write the files of `formats` and `summary.json` into a folder that is there.
@@ -221,6 +288,8 @@ def write_volume(
         folder: Folder to write into.
         formats: Names in `VOLUME_FORMATS`.
         cell_diameter_um: Diameter of a typical cell in um, for the number of cells.
+        samples: Volumes drawn from its posterior; their table, and the spread of their light
+            beside the images, are written, too.
         more: Further entries of the summary, such as the inputs.
 
     Returns:
@@ -238,6 +307,9 @@ def write_volume(
         if name in formats:
             written += _WRITERS[name](volume, folder, cell_diameter_um)
     summary = {**more, **volume.summary(cell_diameter_um=cell_diameter_um)}
+    if samples is not None:
+        written += write_samples(samples, folder, tuple(formats))
+        summary["samples"] = samples.summary()
     write_record(folder / SUMMARY, {**summary, FILES: checksums(written)}, indent=2)
     return [*written, folder / SUMMARY]
 
@@ -270,8 +342,8 @@ def _write_zarr(volume: VolumeMap, folder: Path, _: float) -> list[Path]:
     return [path]
 
 
-def _write_npz(volume: VolumeMap, folder: Path, _: float) -> list[Path]:
-    arrays = {
+def _arrays(volume: VolumeMap) -> dict[str, Any]:
+    return {
         "probability": volume.probability,
         "intensity": volume.intensity,
         "slice_um": volume.slice_um,
@@ -282,9 +354,18 @@ def _write_npz(volume: VolumeMap, folder: Path, _: float) -> list[Path]:
         "residual": volume.residual,
         "pixel_pitch_um": np.asarray(volume.imager.square_pitch_um),
     }
+
+
+def _write_npz(volume: VolumeMap, folder: Path, _: float) -> list[Path]:
     path = folder / VOLUME_FORMATS["npz"][0]
     with atomic_path(path) as part, part.open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
+        np.savez(stream, **_arrays(volume))
+    return [path]
+
+
+def _write_mat(volume: VolumeMap, folder: Path, _: float) -> list[Path]:
+    path = folder / VOLUME_FORMATS["mat"][0]
+    write_mat_arrays(path, _arrays(volume), text="volume of Fociscope: axes are slice, y, x")
     return [path]
 
 
@@ -303,6 +384,7 @@ def _write_csv(volume: VolumeMap, folder: Path, cell_diameter_um: float) -> list
 _WRITERS = {
     "ome-tiff": _write_ome_tiffs,
     "ome-zarr": _write_zarr,
+    "mat": _write_mat,
     "npz": _write_npz,
     "csv": _write_csv,
 }

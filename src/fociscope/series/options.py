@@ -81,6 +81,11 @@ class ReconstructionOptions:
     formats: Iterable[str] | None = None
     """Formats of the results, some of `fociscope.results.writer_names()`; None for `ome-tiff` and
     `csv`, or `ome-zarr` and `csv` of a long series."""
+    samples: int | None = None
+    """Of a volume: how many volumes to draw that the capture leaves possible; None for none."""
+    grid: int | tuple[float, float, float] | None = None
+    """Of a volume: its number of slices, or the first edge, the last one and the step in um; None
+    for the model's own slices."""
     cell_diameter_um: float = CELL_DIAMETER_UM
     """Diameter of a typical cell, um, for the number of cells."""
     scheduler: str = THREADS
@@ -100,7 +105,7 @@ class ReconstructionOptions:
 
     def __post_init__(self) -> None:
         """Check the fields, and keep every selection as a tuple."""
-        for name in ("layers", "tile_px"):
+        for name in ("layers", "tile_px", "samples"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, whole_number(value, name, error=FociscopeError))

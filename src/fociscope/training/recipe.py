@@ -516,7 +516,7 @@ def shipped_recipes() -> list[str]:
     Examples:
         >>> from fociscope.training import shipped_recipes
         >>> shipped_recipes()
-        ['layers-a', 'layers-ab', 'single-a', 'volume-ab']
+        ['layers-a', 'layers-ab', 'single-a', 'volume-a', 'volume-ab']
     """
     folder = resources.files("fociscope.training") / "recipes"
     return sorted(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -19,6 +19,12 @@ from fociscope.files.safe.checksum import sha256, total_bytes
 from fociscope.files.safe.records import read_typed_record, write_record
 from fociscope.networks.layer_net import LayerNet
 from fociscope.networks.store import find_model, read_model
+from fociscope.networks.volume_net import VolumeArchitecture, VolumeNet
+from fociscope.networks.volume_store import (
+    find_volume_model,
+    is_volume_model,
+    read_volume_model,
+)
 from fociscope.training._file_scenes import FileScenes
 from fociscope.training.recipe import Recipe
 
@@ -130,11 +136,14 @@ class RunOrigin(Configuration):
             )
 
 
-def initial_weights(name_or_path: str | Path, recipe: Recipe) -> tuple[LayerNet, ModelRecord]:
+def initial_weights(
+    name_or_path: str | Path, recipe: Recipe
+) -> tuple[LayerNet | VolumeNet, ModelRecord]:
     """Read a model for its weights.
 
     Args:
-        name_or_path: Name of a shipped model, or path of a `.safetensors` file.
+        name_or_path: Name of a shipped model, or path of a `.safetensors` file; a model of volumes
+            only if the recipe trains one.
         recipe: Recipe whose network the model must have. A network that sees sensor A alone may
             start from one that sees both; the weights for sensor B are left out.
 
@@ -146,6 +155,8 @@ def initial_weights(name_or_path: str | Path, recipe: Recipe) -> tuple[LayerNet,
         FileFormatError: if the file does not exist.
         RecipeError: if its network is another one.
     """
+    if recipe.volume is not None and is_volume_model(name_or_path):
+        return _initial_volume_weights(find_volume_model(name_or_path), recipe)
     path = find_model(name_or_path)
     network, info = read_model(path)
     network.psf_width = None  # it is of the network as it is; one that trains on gets another
@@ -153,6 +164,29 @@ def initial_weights(name_or_path: str | Path, recipe: Recipe) -> tuple[LayerNet,
         network = network.without_sensor_b()
         return network, ModelRecord(name=info.name, sha256=sha256(path))
     theirs, ours = info.architecture.model_dump(), recipe.network.model_dump()
+    _refuse_differences(name_or_path, theirs, ours)
+    return network, ModelRecord(name=info.name, sha256=sha256(path))
+
+
+def _initial_volume_weights(path: Path, recipe: Recipe) -> tuple[VolumeNet, ModelRecord]:
+    assert recipe.volume is not None
+    network, info = read_volume_model(path)
+    ours = VolumeArchitecture(trunk=recipe.network, slices=recipe.volume.slices)
+    if ours.trunk.sensors < info.architecture.trunk.sensors:
+        network = network.without_sensor_b()
+    theirs = network.architecture
+    _refuse_differences(
+        path,
+        {**theirs.trunk.model_dump(), "slices": theirs.slices},
+        {**ours.trunk.model_dump(), "slices": ours.slices},
+    )
+    return network, ModelRecord(name=info.name, sha256=sha256(path))
+
+
+def _refuse_differences(
+    name_or_path: str | Path, theirs: dict[str, Any], ours: dict[str, Any]
+) -> None:
+    """Refuse weights of another network than the recipe's, and say where they differ."""
     differences = [
         f"{field} = {_toml(theirs.get(field))} (recipe: {_toml(ours.get(field))})"
         for field in dict.fromkeys([*theirs, *ours])
@@ -163,7 +197,6 @@ def initial_weights(name_or_path: str | Path, recipe: Recipe) -> tuple[LayerNet,
             f"{name_or_path}: another network than the recipe's: {', '.join(differences)}; "
             "make [network] in the recipe the same"
         )
-    return network, ModelRecord(name=info.name, sha256=sha256(path))
 
 
 def _toml(value: object) -> str:

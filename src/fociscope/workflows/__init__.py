@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from fociscope.workflows._train import train as train
     from fociscope.workflows._volume import VolumeOutcome as VolumeOutcome
     from fociscope.workflows._volume import reconstruct_volume as reconstruct_volume
+    from fociscope.workflows._volume_batch import VolumeBatchOutcome as VolumeBatchOutcome
+    from fociscope.workflows._volume_batch import are_volumes_apart as are_volumes_apart
+    from fociscope.workflows._volume_batch import reconstruct_volumes as reconstruct_volumes
     from fociscope.workflows._watch import watch as watch
     from fociscope.workflows.demo import DemoResult as DemoResult
     from fociscope.workflows.demo import run_demo as run_demo
@@ -39,7 +42,9 @@ _HOME = {
     "ReconstructionOutcome": "fociscope.workflows._outcome",
     "ReconstructionPlan": "fociscope.workflows._outcome",
     "TrainedModel": "fociscope.workflows._train",
+    "VolumeBatchOutcome": "fociscope.workflows._volume_batch",
     "VolumeOutcome": "fociscope.workflows._volume",
+    "are_volumes_apart": "fociscope.workflows._volume_batch",
     "calibrate_model": "fociscope.workflows._calibrate_model",
     "design": "fociscope.workflows._design",
     "load_correction_for": "fociscope.workflows._reconstruct",
@@ -48,6 +53,7 @@ _HOME = {
     "reconstruct": "fociscope.workflows._reconstruct",
     "reconstruct_captures": "fociscope.workflows._reconstruct",
     "reconstruct_volume": "fociscope.workflows._volume",
+    "reconstruct_volumes": "fociscope.workflows._volume_batch",
     "run_demo": "fociscope.workflows.demo",
     "train": "fociscope.workflows._train",
     "watch": "fociscope.workflows._watch",
@@ -63,7 +69,9 @@ __all__ = [
     "ReconstructionOutcome",
     "ReconstructionPlan",
     "TrainedModel",
+    "VolumeBatchOutcome",
     "VolumeOutcome",
+    "are_volumes_apart",
     "calibrate_model",
     "design",
     "load_correction_for",
@@ -72,6 +80,7 @@ __all__ = [
     "reconstruct",
     "reconstruct_captures",
     "reconstruct_volume",
+    "reconstruct_volumes",
     "run_demo",
     "train",
     "watch",

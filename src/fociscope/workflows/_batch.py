@@ -49,7 +49,7 @@ from fociscope.workflows._outcome import (
 from fociscope.workflows._run import Run, run_on
 from fociscope.workflows._sparse import sparse_hint
 
-__all__ = ["captures_apart", "reconstruct_batch"]
+__all__ = ["captures_apart", "folder_names", "reconstruct_batch"]
 
 Groups = Sequence[tuple[Path, ...]]
 #: Captures on the sheet, at most.
@@ -171,7 +171,7 @@ class _Batch:
     def __post_init__(self) -> None:
         """Name captures and their folders."""
         self.names = names_apart([group[0] for group in self.groups])
-        self.folders = _folder_names(self.names, [group[0] for group in self.groups])
+        self.folders = folder_names(self.names, [group[0] for group in self.groups])
         self._drawn: dict[str, BatchRow] = {}
         self._loaded: tuple[ReconstructionOptions, tuple[int, int], Model] | None = None
         self._corrections: dict[int, ChipCorrection | None] = {}
@@ -449,7 +449,7 @@ def _without_number(name: str) -> str:
     return file if mark and number.isdecimal() else name
 
 
-def _folder_names(names: Sequence[str], files: Sequence[Path]) -> list[str]:
+def folder_names(names: Sequence[str], files: Sequence[Path]) -> list[str]:
     """Return a folder for each name, below that of the batch: the name without its suffix.
 
     All keep their suffixes where two would share a folder, or one would lie in another's.

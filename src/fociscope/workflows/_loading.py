@@ -67,6 +67,16 @@ def with_model(options: ReconstructionOptions, sensors: int) -> ReconstructionOp
     return replace(options, model=usual_model(sensors), imager=imager)
 
 
+def refuse_volume_options(options: ReconstructionOptions) -> None:
+    """Refuse options that only a volume knows."""
+    for name, what in (("samples", "samples"), ("grid", "grid of depths")):
+        if getattr(options, name) is not None:
+            raise FociscopeError(
+                f"a layered map has no {what}; leave {name} out, or reconstruct a volume",
+                fields=(name,),
+            )
+
+
 def layers_of(options: ReconstructionOptions) -> int:
     """Return the number of layers that will be looked for."""
     return options.layers or read_model(find_model(_model_of(options)))[1].layers

@@ -30,6 +30,7 @@ from fociscope.workflows._loading import (
     loaded_model,
     named_imager,
     named_order,
+    refuse_volume_options,
     with_model,
 )
 from fociscope.workflows._outcome import ReconstructionOutcome, ReconstructionPlan
@@ -92,6 +93,7 @@ def reconstruct(
         ['frames.csv', 'layers.csv', 'foci.csv', 'summary.json', 'figure.png']
     """
     options = options or ReconstructionOptions()
+    refuse_volume_options(options)
     named = as_paths(paths)
     batch = captures_apart(named, options)
     if batch:

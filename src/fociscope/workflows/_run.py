@@ -67,6 +67,7 @@ from fociscope.workflows._outcome import (
     quality_warnings,
 )
 from fociscope.workflows._sparse import sparse_hint
+from fociscope.workflows._view import view_hint
 
 __all__ = ["Run", "run_on", "series_warnings"]
 
@@ -180,7 +181,7 @@ class Run:
             warnings=(
                 *quality_warnings(result),
                 *outlying_pixels(result),
-                *sparse_hint(result.frame(0)),
+                *(sparse_hint(result.frame(0)) or view_hint(result.frame(0))),
             ),
         )
 
@@ -277,7 +278,11 @@ class Run:
             first=first,
             by_parts=True,
             notes=series.notes,
-            warnings=(*series_warnings(done), *outlying_pixels(first), *sparse_hint(first)),
+            warnings=(
+                *series_warnings(done),
+                *outlying_pixels(first),
+                *(sparse_hint(first) or view_hint(first)),
+            ),
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fociscope.devices import pick_device
 from fociscope.evaluation.card import card_scenes, write_card
-from fociscope.evaluation.volume_card import fit_thresholds, write_volume_card
+from fociscope.evaluation.volume_card import fit_samples, fit_thresholds, write_volume_card
 from fociscope.training.export import export_model, export_phases
 from fociscope.training.hardware import ComputeSettings, only_run_in
 from fociscope.training.progress import Phase, TrainingProgress, stage_phases
@@ -176,6 +176,7 @@ def _finished_volume(
     last = trained.best.with_name("last.ckpt")
     model = export_volume_model(plan, last, output / "model.safetensors")
     fit_thresholds(model, seed=plan.seeds.calibration)
+    fit_samples(model, seed=plan.seeds.calibration)
     progress.advance(1)
     progress.begin(CARD)
     card = output / "card.md"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from fociscope.files.safe.records import read_record
 from fociscope.networks.volume_store import find_volume_model
 from fociscope.reconstruction.black_level import with_black_level
 from fociscope.reconstruction.checks import check_pixel_size
-from fociscope.reconstruction.volume import USUAL_VOLUME_MODEL, VolumeModel, load_volume_model
+from fociscope.reconstruction.correction import ChipCorrection
+from fociscope.reconstruction.volume import VolumeModel, load_volume_model, usual_volume_model
 from fociscope.results.parts import SUMMARY
 from fociscope.results.provenance import inputs, versions
 from fociscope.results.volume_map import (
@@ -29,7 +31,15 @@ from fociscope.series.options import THREADS, ReconstructionOptions
 from fociscope.workflows._loading import as_paths, loaded_correction, named_imager, named_order
 from fociscope.workflows._run import Run, run_on
 
-__all__ = ["VolumeOutcome", "reconstruct_volume"]
+__all__ = [
+    "VolumeOutcome",
+    "loaded_volume_model",
+    "opened_run",
+    "reconstruct_volume",
+    "refuse_unknown",
+    "volume_formats",
+    "written_volume",
+]
 
 
 @dataclass(frozen=True)
@@ -84,73 +94,123 @@ def reconstruct_volume(
         fociscope.errors.FociscopeError: a volume has no number of layers; leave layers out
     """
     options = options or ReconstructionOptions()
-    _refuse_unknown(options)
+    refuse_unknown(options)
+    formats = volume_formats(options)
+    with opened_run(as_paths(paths), Path(output), options, title=title) as run:
+        if len(run.series) > 1:
+            raise CaptureError(
+                f"a volume is reconstructed of one capture at a time; got {len(run.series)}; give "
+                "one pair of files, average them, or ask for a batch",
+                fields=("average", "batch"),
+                value=len(run.series),
+            )
+        model = loaded_volume_model(run, options)
+        with result_folder(run.output, run.options.overwrite) as part:
+            volume, names, summary = written_volume(run, model, 0, part, formats)
+    files = tuple(run.output / name for name in names)
+    return VolumeOutcome(volume, summary, files, notes=run.series.notes)
+
+
+def volume_formats(options: ReconstructionOptions) -> tuple[str, ...]:
+    """Return the formats to write; refuse those that volumes have none of."""
     formats = options.chosen_formats or DEFAULT_VOLUME_FORMATS
     check_volume_formats(formats)
-    named = as_paths(paths)
-    model_name = options.model or USUAL_VOLUME_MODEL
-    find_volume_model(model_name)  # before anything is read
-    # The run needs a model of layers by name only; the volume's own is loaded here.
+    return tuple(formats)
+
+
+@contextmanager
+def opened_run(
+    paths: Sequence[Path],
+    output: Path,
+    options: ReconstructionOptions,
+    *,
+    title: str | None = None,
+    load_correction: Callable[
+        [ReconstructionOptions, int], ChipCorrection | None
+    ] = loaded_correction,
+) -> Iterator[Run]:
+    """Open captures and prepare them for a volume; a model is only named here."""
+    if options.model is not None:
+        find_volume_model(options.model)  # before anything is read
     with open_captures(
-        named,
+        paths,
         pages=options.pages,
         allow_non_finite=bool(options.chip_files[2]),
         pixel_order=named_order(options),
     ) as files:
-        run = run_on(files, named, options, None, output=Path(output), title=title)
-        if len(run.series) > 1:
-            raise CaptureError(
-                f"a volume is reconstructed of one capture at a time; got {len(run.series)}; give "
-                "one pair of files, or average them",
-                fields=("average",),
-                value=len(run.series),
-            )
-        model = load_volume_model(
-            model_name,
-            imager=named_imager(run.options),
-            device=options.device,
-            refine=options.refine,
+        yield run_on(
+            files,
+            paths,
+            options,
+            None,
+            output=output,
+            title=title,
+            load_correction=load_correction,
         )
-        check_pixel_size(run.series.pixel_size_um, model.imager)
-        return _written(run, model, model_name, formats)
 
 
-def _written(
-    run: Run, model: VolumeModel, model_name: Path | str, formats: Sequence[str]
-) -> VolumeOutcome:
-    """Reconstruct, and write all files or none."""
-    options, series, output = run.options, run.series, run.output
-    with result_folder(output, options.overwrite) as part:
-        correction = with_black_level(loaded_correction(options, series.shape[1]), run.black)
-        volume = model.reconstruct(series.read()[0], correction=correction)
-        warnings = (*volume.warnings, *run.black.warnings)
-        volume = replace(volume, warnings=tuple(dict.fromkeys(warnings)))
-        chip = [path for paths in options.chip_files for path in paths]
-        about: dict[str, Any] = {
-            **versions(),
-            "model_sha256": sha256(find_volume_model(model_name)),
-            "inputs": inputs([*series.names, *chip]),
-        }
-        if run.black.counts:
-            about["black_level_counts"] = run.black.counts
-        written = write_volume(
-            volume, part, formats, cell_diameter_um=options.cell_diameter_um, **about
-        )
-        draw_volume(volume, run.title).savefig(part / FIGURE)
-        names = [*(path.name for path in written), FIGURE]
-        summary = read_record(part / SUMMARY, "the summary just written")
-    files = tuple(output / name for name in names)
-    return VolumeOutcome(volume, summary, files, notes=series.notes)
+def loaded_volume_model(run: Run, options: ReconstructionOptions) -> VolumeModel:
+    """Load the model of volumes that is asked for, or the shipped one for so many sensors."""
+    model = load_volume_model(
+        options.model or usual_volume_model(run.series.shape[1]),
+        imager=named_imager(run.options),
+        device=options.device,
+        refine=options.refine,
+    )
+    check_pixel_size(run.series.pixel_size_um, model.imager)
+    return model
 
 
-def _refuse_unknown(options: ReconstructionOptions) -> None:
+def written_volume(
+    run: Run,
+    model: VolumeModel,
+    number: int,
+    folder: Path,
+    formats: tuple[str, ...],
+    *,
+    title: str | None = None,
+) -> tuple[VolumeMap, list[str], dict[str, Any]]:
+    """Reconstruct a capture of a run, and write its files into a folder that is there.
+
+    Returns:
+        The volume, the names of the files, and the content of `summary.json`.
+    """
+    options, series = run.options, run.series
+    correction = with_black_level(run.load_correction(options, series.shape[1]), run.black)
+    volume = model.reconstruct(series.read(number, number + 1)[0], correction=correction)
+    warnings = (*volume.warnings, *run.black.warnings)
+    volume = replace(volume, warnings=tuple(dict.fromkeys(warnings)))
+    if options.grid is not None:
+        volume = volume.on_grid(options.grid)
+    samples = None if options.samples is None else volume.samples(options.samples)
+    chip = [path for paths in options.chip_files for path in paths]
+    about: dict[str, Any] = {
+        **versions(),
+        "model_sha256": sha256(find_volume_model(model.path)),
+        "inputs": inputs([*series.names, *chip]),
+    }
+    if run.black.counts:
+        about["black_level_counts"] = run.black.counts
+    written = write_volume(
+        volume,
+        folder,
+        formats,
+        cell_diameter_um=options.cell_diameter_um,
+        samples=samples,
+        **about,
+    )
+    draw_volume(volume, title or run.title).savefig(folder / FIGURE)
+    names = [*(path.name for path in written), FIGURE]
+    return volume, names, read_record(folder / SUMMARY, "the summary just written")
+
+
+def refuse_unknown(options: ReconstructionOptions) -> None:
     """Refuse options that a volume does not know."""
     refused = (
         ("layers", options.layers is not None, "number of layers"),
         ("tile_px", options.tile_px is not None, "tiles"),
         ("refine_depth", options.refine_depth, "fit of a single depth"),
         ("resume", options.resume, "series to resume"),
-        ("batch", options.batch is True, "batch"),
         ("scheduler", options.scheduler != THREADS, "scheduler"),
         ("runtime", options.runtime == "openvino", "other runtime than torch"),
         ("precision", options.precision == "bfloat16", "numbers in bfloat16"),

@@ -28,6 +28,7 @@ from fociscope.workflows._loading import (
     loaded_model,
     named_imager,
     named_order,
+    refuse_volume_options,
     sources,
     title_of,
     with_model,
@@ -88,6 +89,7 @@ def watch(
         (1, ())
     """
     options = options or ReconstructionOptions()
+    refuse_volume_options(options)
     output = Path(output)
     followed = as_paths(paths)
     stopped = stopped or (lambda: False)

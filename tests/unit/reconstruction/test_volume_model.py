@@ -26,7 +26,7 @@ def scored(model, name: str, scenes: int = 4):
 
 
 def test_it_is_shipped():
-    assert shipped_volume_models() == ["volume-ab"]
+    assert shipped_volume_models() == ["volume-a", "volume-ab"]
 
 
 def test_nuclei_that_no_training_showed_are_found(model):

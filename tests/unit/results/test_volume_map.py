@@ -78,8 +78,8 @@ def test_results_are_not_overwritten_unasked(volume, tmp_path):
 
 
 def test_unknown_format_is_refused(volume, tmp_path):
-    with pytest.raises(FociscopeError, match="no format of volumes 'mat'"):
-        volume.save(tmp_path / "out", ("mat",))
+    with pytest.raises(FociscopeError, match="no format of volumes 'bmp'"):
+        volume.save(tmp_path / "out", ("bmp",))
     assert not (tmp_path / "out").exists()
 
 

@@ -115,3 +115,19 @@ def test_a_network_of_sensor_a_starts_from_one_of_both() -> None:
     for name, weights in of_a.state_dict().items():
         kept = theirs[name][:, :1] if name == "stem.weight" else theirs[name]
         assert torch.equal(weights, kept), name
+
+
+def test_volumes_of_sensor_a_start_from_those_of_both() -> None:
+    alone = Recipe.load("volume-a")
+    network, record = initial_weights("volume-ab", alone)
+    both, _ = initial_weights("volume-ab", Recipe.load("volume-ab"))
+    assert record.name == "volume-ab"
+    assert network.stem.weight.shape[1] == 1
+    torch.testing.assert_close(network.stem.weight, both.stem.weight[:, :1])
+
+
+def test_volumes_of_other_slices_are_refused() -> None:
+    values = Recipe.load("volume-a").model_dump()
+    values["volume"]["slices"] = 10
+    with pytest.raises(RecipeError, match=r"slices = 20 \(recipe: 10\)"):
+        initial_weights("volume-ab", Recipe.model_validate(values))

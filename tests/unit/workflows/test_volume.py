@@ -90,7 +90,7 @@ def test_series_is_refused(model, captures, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "option", [{"layers": 3}, {"tile_px": 64}, {"resume": True}, {"batch": True}]
+    "option", [{"layers": 3}, {"tile_px": 64}, {"resume": True}, {"refine_depth": True}]
 )
 def test_options_of_layers_are_refused(model, captures, tmp_path, option):
     with pytest.raises(FociscopeError, match="a volume has no"):
