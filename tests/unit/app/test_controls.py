@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("nicegui")
 
-from fastapi import FastAPI  # noqa: E402
+from fastapi import FastAPI
 
-from fociscope.app.controls import _clear_caches_of_routes  # noqa: E402
+from fociscope.app.controls import _clear_caches_of_routes
 
 
 def test_a_removed_route_is_not_kept_by_fastapis_caches() -> None:

@@ -259,13 +259,13 @@ def test_captures_of_one_and_of_two_sensors_are_refused(tmp_path, captures) -> N
     ],
 )
 def test_no_capture_gets_the_folder_of_another(names, folders) -> None:
-    assert _batch._folder_names(names, [Path(name) for name in names]) == folders
+    assert _batch.folder_names(names, [Path(name) for name in names]) == folders
 
 
 def test_a_capture_with_the_name_of_a_file_of_the_batch_is_refused() -> None:
     names = ["figure.png", "figure.tif"]
     with pytest.raises(FociscopeError, match=r"figure\.png: .* rename it"):
-        _batch._folder_names(names, [Path(name) for name in names])
+        _batch.folder_names(names, [Path(name) for name in names])
 
 
 def test_overwriting_replaces_an_earlier_batch(tmp_path, mice) -> None:
