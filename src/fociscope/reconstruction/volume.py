@@ -27,6 +27,7 @@ from fociscope.reconstruction._refinement import STEPS, refined_light
 from fociscope.reconstruction.checks import check_captures, check_imager, light_unit
 from fociscope.reconstruction.correction import ChipCorrection, dead_pixels
 from fociscope.reconstruction.outlying import describe_outlying, fill_outlying
+from fociscope.reconstruction.volume_checks import SMOOTH_GLOW, are_smooth_glow
 from fociscope.results.volume_map import VolumeMap
 
 __all__ = ["VolumeModel", "load_volume_model", "usual_volume_model"]
@@ -123,7 +124,10 @@ class VolumeModel:
             torch.cat(part).reshape(*lead, *part[0].shape[1:]).numpy()
             for part in zip(*parts, strict=True)
         )
-        said = describe_outlying(outlying)
+        frames = (-1, *probability.shape[-3:])
+        glow = are_smooth_glow(probability.reshape(frames), intensity.reshape(frames))
+        number = f"{int(glow.sum())} of {len(glow)} captures: " if len(glow) > 1 else ""
+        found = (describe_outlying(outlying), number + SMOOTH_GLOW if glow.any() else "")
         return VolumeMap(
             probability=probability,
             intensity=intensity,
@@ -135,7 +139,7 @@ class VolumeModel:
             focus_threshold=self.info.focus_threshold,
             spread_scale=self.info.spread_scale,
             copula=self.info.copula,
-            warnings=(*self.warnings, said) if said else self.warnings,
+            warnings=(*self.warnings, *(text for text in found if text)),
         )
 
     @torch.inference_mode()
