@@ -219,6 +219,20 @@ class GrowingFile:
             self._rest()
             return [], []
 
+    def rewritten(self) -> list[SkippedFrame]:
+        """Return files of which all was taken, and that are others now; nothing is taken."""
+        for file in self.files.values():
+            file.look()
+        sizes = tuple(file.size for file in self.files.values())
+        if self._is_closed or not self.is_taken or sizes == self._read or self._is_stack:
+            return []
+        paths = [self.files[side].path for side in sorted(self.files)]
+        try:
+            with self._settings.opened(paths, self._pages) as series:
+                return (self._replaced(series, None) or ([], []))[1]
+        except (FileFormatError, CaptureError):
+            return [SkippedFrame(as_written(path.name), AGAIN) for path in paths]
+
     def _replaced(
         self, series: CaptureSeries, settled: tuple[FileSize, ...] | None
     ) -> _Found | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -235,9 +234,8 @@ class FolderWatcher:
             return []
         skipped = [*self._again, *self._lost(at_once=True)]
         for growing_file in self._seen.values():
-            if self._is_complete(growing_file) and not growing_file.waiting:
-                with suppress(FileFormatError, CaptureError):
-                    skipped += growing_file.take(1)[1]
+            if self._is_complete(growing_file):
+                skipped += growing_file.rewritten()
         return [*skipped, *self._rewritten(at_once=True)]
 
     def _are_there(self) -> bool:
