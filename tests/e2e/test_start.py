@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import fociscope as package
+from fociscope.cli import entry
 
 
 def test_import_leaves_torch_alone():
@@ -54,3 +57,14 @@ def test_the_package_runs_as_a_module():
     words = [sys.executable, "-m", "fociscope", "--version"]
     ran = subprocess.run(words, check=True, capture_output=True, text=True)
     assert ran.stdout.strip() == f"fociscope {package.__version__}"
+
+
+def test_ctrl_c_before_a_verb_begins_is_one_line(monkeypatch, capsys) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(entry, "app", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        entry.main()
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "stopped; no half-written file is left\n"

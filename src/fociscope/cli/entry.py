@@ -70,6 +70,9 @@ def _print_any_name() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+_STOPPED = "stopped; no half-written file is left"
+
+
 def main() -> None:
     """Run the command line; a `FociscopeError` becomes one line and exit code 1.
 
@@ -83,8 +86,11 @@ def main() -> None:
         app()
     except SystemExit as stop:
         if stop.code == INTERRUPTED:
-            err.print("stopped; no half-written file is left")
+            err.print(_STOPPED)
         raise
+    except KeyboardInterrupt:  # outside of what typer runs
+        err.print(_STOPPED)
+        sys.exit(INTERRUPTED)
     except FociscopeError as error:
         message = escape(hinted(str(error), error.fields))
         err.print(f"[red]error:[/] {message}", highlight=False, soft_wrap=True)
