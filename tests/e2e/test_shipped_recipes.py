@@ -34,7 +34,7 @@ def with_few_steps(recipe: Recipe) -> Recipe:
     values = recipe.model_dump(mode="json", exclude_unset=True)
     for part, few in FEW.items():
         values[part] = values.get(part, {}) | few
-    for stage in values["stages"]:
+    for stage in values.get("stages", []):
         for part, few in FEW.items():
             if part in stage:
                 stage[part] = stage[part] | few
