@@ -9,6 +9,7 @@ from nicegui import ui
 
 from fociscope.app.capture_panel import CapturePanel
 from fociscope.app.compare_panel import ComparePanel
+from fociscope.app.design_panel import DesignPanel
 from fociscope.app.download import DownloadPanel
 from fociscope.app.map_panel import MapPanel
 from fociscope.app.plots import Theme
@@ -86,6 +87,7 @@ class _Page:
                         ("Map", "layers"),
                         ("Compare", "compare"),
                         ("Take away", "download"),
+                        ("Design", "tune"),
                     ):
                         ui.tab(name, icon=icon)
                 with ui.tab_panels(tabs, value="Map", animated=False, keep_alive=True) as panels:
@@ -96,6 +98,8 @@ class _Page:
                         self._compare = ComparePanel(session, self.theme)
                     with ui.tab_panel("Take away").classes("p-0"):
                         self._download = DownloadPanel(session)
+                    with ui.tab_panel("Design").classes("p-0"):
+                        self._design = DesignPanel(session, self.theme)
         ui.timer(0, self._begin, once=True)
 
     def theme(self) -> Theme:
@@ -138,6 +142,7 @@ class _Page:
             self._capture.draw()
             self._map.draw()
             self._compare.draw()
+        self._design.draw()
 
     def _changed(self) -> None:
         """Draw a new map."""

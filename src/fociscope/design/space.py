@@ -35,7 +35,8 @@ Side = Annotated[int, Field(ge=32, le=1024)]
 class DesignSpace(Configuration):
     """What a design study varies, what it holds, and how it searches.
 
-    Numbers that are left out are the base imager's. A range with two equal ends is a fixed number.
+    Numbers that are left out are the base imager's. A range with two equal ends is a fixed number
+    of all designs, the base included.
 
     Examples:
         >>> from fociscope.design import DesignSpace
@@ -128,6 +129,20 @@ class DesignSpace(Configuration):
             base = base.with_(frame_px=self.frame_px)
         ImagerDesign.of(base)
         return base
+
+    def base_design(self, base: Imager) -> ImagerDesign:
+        """Return the design that a study begins with: the base's numbers, but for fixed ones.
+
+        Args:
+            base: Imager of `base_imager`.
+        """
+        numbers = ImagerDesign.of(base).numbers()
+        for name in PARAMETERS:
+            bounds = getattr(self, name)
+            if name != "sensors" and bounds is not None and bounds[0] == bounds[1]:
+                numbers[name] = float(bounds[0])
+        sensors = int(numbers.pop("sensors"))
+        return ImagerDesign(**numbers, sensors=sensors)
 
     def fixed(self, base: Imager) -> dict[str, float]:
         """Return what all designs share of the numbers of a design."""

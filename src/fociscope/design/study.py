@@ -139,7 +139,7 @@ def sweep(
                 progress(min(len(found), total), total)
         return found[design]
 
-    score(ImagerDesign.of(base))
+    score(space.base_design(base))
     if space.search == "optimise":
         _optimise(space, base, score)
     else:
