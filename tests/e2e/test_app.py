@@ -562,16 +562,3 @@ def test_a_killed_app_is_swept_by_the_next_one_which_ends_when_it_is_asked_to(
     assert app.process.wait(PATIENCE_S) == 0
     assert "Traceback" not in app.said
     assert [path.name for path in tmp_path.iterdir()] == ["log.txt"]
-
-
-def test_a_chip_is_designed_by_sliders_with_scores_and_a_front(visitor: Visitor) -> None:
-    visitor.tab("Design")
-    visitor.page.get_by_role("button", name="Score", exact=True).click()
-    visitor.sees("Dice of the map")
-    visitor.sees(re.compile(r"^2048, 2$"))  # pixels, bundles of wires
-
-    visitor.page.get_by_role("button", name="One sensor").click()
-    visitor.sees(re.compile(r"^1024, 1$"))
-    visitor.press("Pixel pitch", "ArrowLeft", times=15)
-    visitor.press("Half angle", "End")
-    visitor.sees(re.compile(r"^No map: .* was trained for\.$"))
