@@ -1,4 +1,4 @@
-"""An imager from measurements: beads at known depths, or a known target.
+"""An imager from measurements: beads at known depths, a known target, or captures alone.
 
     calibration = calibrate("beads.tif", "imager.toml", depth_um="depths.csv")
 
@@ -9,6 +9,7 @@ does the whole of it. Step by step, with arrays in place of files:
     calibration.imager.to_toml("imager.toml")
 """
 
+from fociscope.calibration._capture_files import BlindDrawing, calibrate_from_captures
 from fociscope.calibration._displacement import (
     Displacement,
     displacement_of_files,
@@ -16,6 +17,7 @@ from fociscope.calibration._displacement import (
     on_the_layers,
 )
 from fociscope.calibration._from_beads import calibrate_beads
+from fociscope.calibration._from_captures import BlindCalibration, calibrate_captures
 from fociscope.calibration._from_files import (
     Drawing,
     calibrate,
@@ -38,6 +40,8 @@ from fociscope.imager.registration import Similarity, fit_similarity, match_poin
 
 __all__ = [
     "BeadMotion",
+    "BlindCalibration",
+    "BlindDrawing",
     "Calibration",
     "Displacement",
     "Drawing",
@@ -51,6 +55,8 @@ __all__ = [
     "SweepResult",
     "calibrate",
     "calibrate_beads",
+    "calibrate_captures",
+    "calibrate_from_captures",
     "calibrate_stage",
     "calibrate_sweeps",
     "calibrate_target",

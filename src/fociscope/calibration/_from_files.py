@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fociscope.calibration._from_beads import calibrate_beads
+from fociscope.calibration._from_captures import BlindCalibration
 from fociscope.calibration._from_sweeps import SweepCalibration
 from fociscope.calibration._from_target import calibrate_target
 from fociscope.calibration._psf_fit import start_psf
@@ -38,7 +39,7 @@ from fociscope.typing import Progress
 
 __all__ = ["Drawing", "calibrate", "check_output", "save_calibration"]
 
-_Found = TypeVar("_Found", Calibration, SweepCalibration)
+_Found = TypeVar("_Found", Calibration, SweepCalibration, BlindCalibration)
 
 Drawing = Callable[[Calibration, str, Path], None]
 """Draws a calibration under a title into a PNG file."""

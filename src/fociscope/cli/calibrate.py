@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from fociscope.cli.calibrate_captures import fit_captures, report_captures
 from fociscope.cli.calibrate_stage import fit_stage, report_stage
 from fociscope.cli.common import (
     ImagerOption,
@@ -35,11 +36,19 @@ StackArgument = Annotated[
         metavar="STACK...",
         help="Sensor A's planes at known depths, (depth, y, x): TIFF, NPY, HDF5, MAT, NPZ or Zarr; "
         "both sensors' as 2 channels, or (depth, sensor, y, x). With --stage, one file or more of "
-        "frames.",
+        "frames; with --from-captures, files or folders as `reconstruct` takes them.",
         show_default=False,
     ),
 ]
 OutputOption = Annotated[Path, typer.Option("-o", "--output", help="The imager's file, .toml.")]
+FromCapturesOption = Annotated[
+    bool,
+    typer.Option(
+        "--from-captures",
+        help="Ordinary captures of changing tissue, 50 to 200 of one chip, of which nothing is "
+        "known.",
+    ),
+]
 StageOption = Annotated[
     Path | None,
     typer.Option(
@@ -106,6 +115,7 @@ FigureOption = Annotated[bool, typer.Option(help="Draw measured against fitted."
 def calibrate(
     stack: StackArgument,
     output: OutputOption,
+    from_captures: FromCapturesOption = False,
     stage: StageOption = None,
     beads: BeadsOption = "moving",
     dark: DarkOption = None,
@@ -125,13 +135,26 @@ def calibrate(
     figure: FigureOption = True,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Fit an imager to a stack of beads, or of a known target, at known depths; or to a stage.
+    """Fit an imager to beads or a target at known depths, to a stage, or to ordinary captures.
 
     Writes the imager, a summary with uncertainties (.calibration.json), a figure
     (.calibration.png), and the PSF where it was measured (.psf.ome.tif).
     """
     from fociscope.calibration import calibrate as fit_imager
 
+    if from_captures:
+        with _warnings_last(), progress_bar("Estimating") as progress:
+            blind = fit_captures(
+                stack, output, imager=imager, pixel_pitch_um=pixel_pitch_um, gap_um=gap_um,
+                saturation_counts=saturation_counts, figure=figure, overwrite=overwrite,
+                progress=progress, known={
+                    "stage": stage, "dark": dark, "depths": depths, "sensor_b": sensor_b,
+                    "target": target, "variable": variable, "model_error": model_error,
+                    "half_angle_deg": half_angle_deg, "fit_depth_offset": fit_depth_offset,
+                },
+            )  # fmt: skip
+        report_captures(blind, output, figure=figure)
+        return
     if stage is not None:
         with _warnings_last(), progress_bar("Fitting") as progress:
             swept = fit_stage(
@@ -144,24 +167,13 @@ def calibrate(
     _check_one(stack, dark, model_error)
     with _warnings_last(), progress_bar("Fitting") as progress:
         found = fit_imager(
-            stack[0],
-            output,
-            depth_um=depths,
-            sensor_b=sensor_b,
-            target=target,
-            variable=variable,
-            model=model,
-            imager=imager,
-            pixel_pitch_um=pixel_pitch_um,
-            gap_um=gap_um,
+            stack[0], output, depth_um=depths, sensor_b=sensor_b, target=target,
+            variable=variable, model=model, imager=imager, pixel_pitch_um=pixel_pitch_um,
+            gap_um=gap_um, saturation_counts=saturation_counts,
             start_values=None if half_angle_deg is None else {"half_angle_deg": half_angle_deg},
-            saturation_counts=saturation_counts,
-            fit_depth_offset=fit_depth_offset,
-            radial=radial,
-            draw=_draw if figure else None,
-            overwrite=overwrite,
-            progress=progress,
-        )
+            fit_depth_offset=fit_depth_offset, radial=radial, draw=_draw if figure else None,
+            overwrite=overwrite, progress=progress,
+        )  # fmt: skip
     _report(found)
     _report_written(found, output, figure=figure)
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from fociscope.figures._psf import draw_psf as draw_psf
     from fociscope.figures._specimens import draw_specimen as draw_specimen
     from fociscope.figures._specimens import draw_surface as draw_surface
+    from fociscope.figures.blind_calibration import (
+        draw_blind_calibration as draw_blind_calibration,
+    )
     from fociscope.figures.calibration import draw_calibration as draw_calibration
     from fociscope.figures.contact_sheet import draw_contact_sheet as draw_contact_sheet
     from fociscope.figures.design import draw_design_study as draw_design_study
@@ -35,6 +38,7 @@ _HOME = {
     "Truth": "fociscope.figures.reconstruction",
     "as_read": "fociscope.figures.style",
     "depth_colours": "fociscope.figures.style",
+    "draw_blind_calibration": "fociscope.figures.blind_calibration",
     "draw_calibration": "fociscope.figures.calibration",
     "draw_comparison": "fociscope.figures.reconstruction",
     "draw_contact_sheet": "fociscope.figures.contact_sheet",
@@ -55,6 +59,7 @@ __all__ = [
     "Truth",
     "as_read",
     "depth_colours",
+    "draw_blind_calibration",
     "draw_calibration",
     "draw_comparison",
     "draw_contact_sheet",
