@@ -17,6 +17,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fociscope import adaptation as adaptation
     from fociscope import calibration as calibration
     from fociscope import errors as errors
     from fociscope import evaluation as evaluation
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from fociscope.results import load_result as load_result
     from fociscope.simulation import simulate as simulate
     from fociscope.workflows import ReconstructionOptions as ReconstructionOptions
+    from fociscope.workflows import adapt as adapt
     from fociscope.workflows import calibrate_model as calibrate_model
     from fociscope.workflows import locate as locate
     from fociscope.workflows import reconstruct as reconstruct
@@ -55,6 +57,7 @@ _HOME = {
     "Imager": "imager",
     "Reconstruction": "results",
     "ReconstructionOptions": "workflows",
+    "adapt": "workflows",
     "calibrate_model": "workflows",
     "export_graph": "exchange",
     "load_model": "reconstruction",
@@ -67,6 +70,7 @@ _HOME = {
 }
 #: Rooms that are there after `import fociscope`.
 _ROOMS = (
+    "adaptation",
     "calibration",
     "design",
     "errors",
@@ -93,6 +97,8 @@ __all__ = [
     "Reconstruction",
     "ReconstructionOptions",
     "__version__",
+    "adapt",
+    "calibrate_model",
     "export_graph",
     "load_model",
     "load_result",

@@ -5,6 +5,7 @@ mend ends in one plain line and a non-zero exit. A verb registers itself with `a
 imported here.
 """
 
+from fociscope.cli import adapt as _adapt  # noqa: F401
 from fociscope.cli import app as _app  # noqa: F401
 from fociscope.cli import calibrate as _calibrate  # noqa: F401
 from fociscope.cli import calibrate_model as _calibrate_model  # noqa: F401

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fociscope.figures.blind_calibration import (
         draw_blind_calibration as draw_blind_calibration,
     )
+    from fociscope.figures.adaptation import draw_adaptation as draw_adaptation
     from fociscope.figures.calibration import draw_calibration as draw_calibration
     from fociscope.figures.contact_sheet import draw_contact_sheet as draw_contact_sheet
     from fociscope.figures.design import draw_design_study as draw_design_study
@@ -39,6 +40,7 @@ _HOME = {
     "as_read": "fociscope.figures.style",
     "depth_colours": "fociscope.figures.style",
     "draw_blind_calibration": "fociscope.figures.blind_calibration",
+    "draw_adaptation": "fociscope.figures.adaptation",
     "draw_calibration": "fociscope.figures.calibration",
     "draw_comparison": "fociscope.figures.reconstruction",
     "draw_contact_sheet": "fociscope.figures.contact_sheet",
@@ -60,6 +62,7 @@ __all__ = [
     "as_read",
     "depth_colours",
     "draw_blind_calibration",
+    "draw_adaptation",
     "draw_calibration",
     "draw_comparison",
     "draw_contact_sheet",

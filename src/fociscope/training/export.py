@@ -51,7 +51,7 @@ from fociscope.training.live_scenes import LiveScenes
 from fociscope.training.progress import Phase, TrainingProgress
 from fociscope.training.recipe import Recipe
 
-__all__ = ["export_model"]
+__all__ = ["export_model", "export_network", "trained_network"]
 
 #: Pixels of one sensor that are predicted at a time, and that are calibrated on in all.
 EXPORT_BATCH_PIXELS, FITTED_PIXELS = 100 * 51 * 51, 1000 * 51 * 51
@@ -142,9 +142,41 @@ def export_model(
         ('tiny', 1)
     """
     recipe = recipe.stage_recipes()[-1]
+    return export_network(recipe, trained_network(recipe, checkpoint), path, progress=progress)
+
+
+def trained_network(recipe: Recipe, checkpoint: Path) -> LayerNet:
+    """Return the network of a checkpoint, with averaged weights.
+
+    Args:
+        recipe: Recipe of the run.
+        checkpoint: Checkpoint of the run.
+
+    Returns:
+        The network, not yet calibrated.
+
+    Raises:
+        RecipeError: if the checkpoint is missing or damaged.
+    """
     network = LayerNet(recipe.network)
     network.load_state_dict(network_weights(read_state(checkpoint)))
-    network.eval()
+    return network.eval()
+
+
+def export_network(
+    recipe: Recipe, network: LayerNet, path: Path, *, progress: TrainingProgress | None = None
+) -> Path:
+    """Calibrate a network and write it as a model file, as `export_model` does.
+
+    Args:
+        recipe: Recipe without stages.
+        network: Network; its normalisation is renewed in place.
+        path: Path of the model file; an existing one is replaced.
+        progress: Receives the phases of the export, which its phases include.
+
+    Returns:
+        `path`.
+    """
     progress = progress or TrainingProgress(export_phases(recipe))
     _renew_normalisation(recipe, network, progress)
     if recipe.network.sensors > 1:

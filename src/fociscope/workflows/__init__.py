@@ -8,6 +8,8 @@ from fociscope._lazy import lazy_names
 
 if TYPE_CHECKING:
     from fociscope.series.options import ReconstructionOptions as ReconstructionOptions
+    from fociscope.workflows._adapt import AdaptedModel as AdaptedModel
+    from fociscope.workflows._adapt import adapt as adapt
     from fociscope.workflows._calibrate_model import CalibratedModel as CalibratedModel
     from fociscope.workflows._calibrate_model import calibrate_model as calibrate_model
     from fociscope.workflows._design import design as design
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 #: Each is imported when it is first used, so that a reconstruction does not load Lightning.
 _HOME = {
+    "AdaptedModel": "fociscope.workflows._adapt",
     "CalibratedModel": "fociscope.workflows._calibrate_model",
     "DemoResult": "fociscope.workflows.demo",
     "LocateOptions": "fociscope.workflows._locate_options",
@@ -44,7 +47,11 @@ _HOME = {
     "TrainedModel": "fociscope.workflows._train",
     "VolumeBatchOutcome": "fociscope.workflows._volume_batch",
     "VolumeOutcome": "fociscope.workflows._volume",
+<<<<<<< HEAD
     "are_volumes_apart": "fociscope.workflows._volume_batch",
+=======
+    "adapt": "fociscope.workflows._adapt",
+>>>>>>> d7f8e80 (Adapt: a model for a chip and its tissue from captures without truth; scaling of time and memory as a benchmark)
     "calibrate_model": "fociscope.workflows._calibrate_model",
     "design": "fociscope.workflows._design",
     "load_correction_for": "fociscope.workflows._reconstruct",
@@ -61,6 +68,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AdaptedModel",
     "CalibratedModel",
     "DemoResult",
     "LocateOptions",
@@ -71,7 +79,11 @@ __all__ = [
     "TrainedModel",
     "VolumeBatchOutcome",
     "VolumeOutcome",
+<<<<<<< HEAD
     "are_volumes_apart",
+=======
+    "adapt",
+>>>>>>> d7f8e80 (Adapt: a model for a chip and its tissue from captures without truth; scaling of time and memory as a benchmark)
     "calibrate_model",
     "design",
     "load_correction_for",
