@@ -47,11 +47,8 @@ _HOME = {
     "TrainedModel": "fociscope.workflows._train",
     "VolumeBatchOutcome": "fociscope.workflows._volume_batch",
     "VolumeOutcome": "fociscope.workflows._volume",
-<<<<<<< HEAD
     "are_volumes_apart": "fociscope.workflows._volume_batch",
-=======
     "adapt": "fociscope.workflows._adapt",
->>>>>>> d7f8e80 (Adapt: a model for a chip and its tissue from captures without truth; scaling of time and memory as a benchmark)
     "calibrate_model": "fociscope.workflows._calibrate_model",
     "design": "fociscope.workflows._design",
     "load_correction_for": "fociscope.workflows._reconstruct",
@@ -79,11 +76,8 @@ __all__ = [
     "TrainedModel",
     "VolumeBatchOutcome",
     "VolumeOutcome",
-<<<<<<< HEAD
-    "are_volumes_apart",
-=======
     "adapt",
->>>>>>> d7f8e80 (Adapt: a model for a chip and its tissue from captures without truth; scaling of time and memory as a benchmark)
+    "are_volumes_apart",
     "calibrate_model",
     "design",
     "load_correction_for",
