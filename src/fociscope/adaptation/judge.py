@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +64,8 @@ def scores_of(model: Model, scenes: Scenes, captures: Float32Array, layers: int)
     """Reconstruct simulated scenes and real captures.
 
     Args:
-        model: Model with the imager that it is told of, which refines the light of its maps.
+        model: Model with the imager that it is told of. For the captures, the light of its maps is
+            refined; scenes take its maps as they are.
         scenes: Scenes of the matched tissue, taken by the imager as it is believed to be.
         captures: Real captures, (capture, sensor, y, x).
         layers: Number of layers to look for.
@@ -75,17 +77,19 @@ def scores_of(model: Model, scenes: Scenes, captures: Float32Array, layers: int)
         >>> import fociscope
         >>> from fociscope.adaptation import scores_of
         >>> scenes = fociscope.simulate(4, seed=0)
-        >>> model = fociscope.load_model("layers-ab", device="cpu", refine=True)
+        >>> model = fociscope.load_model("layers-ab", device="cpu")
         >>> scores_of(model, scenes, scenes.captures, 4).mean_accuracy > 0.9
         True
     """
-    said = model.reconstruct(scenes.captures, layers=layers)
+    plain, refining = copy(model), copy(model)
+    plain.refine, refining.refine = False, True
+    said = plain.reconstruct(scenes.captures, layers=layers)
     right = (said.mask == scenes.mask).mean(axis=(-3, -2, -1))
     has_cells = scenes.mask.any(axis=(-2, -1))
     error = np.where(has_cells, np.abs(said.depth_um - scenes.depth_um), 0.0).sum(axis=-1)
     count = has_cells.sum(axis=-1)
     depth = np.where(count > 0, error / np.maximum(count, 1), np.nan)
-    residual = np.asarray(model.reconstruct(captures, layers=layers).residual, np.float64)
+    residual = np.asarray(refining.reconstruct(captures, layers=layers).residual, np.float64)
     return ModelScores(right.astype(np.float64), depth, residual)
 
 

@@ -30,7 +30,7 @@ OPTIMISATION = {
     "precision": "auto",
     "threads": 1,
 }
-CALIBRATION = {"scenes": 900, "family_scenes": 640, "psf_width_scenes": 1920}
+CALIBRATION = {"scenes": 600, "family_scenes": 480, "psf_width_scenes": 1280}
 #: Least distance of neighbouring layers that leaves so many of them room, as a share of the gap.
 _SEPARATION = {1: 0.0, 2: 0.25, 3: 0.25, 4: 0.25, 5: 0.2, 6: 0.15}
 

@@ -71,8 +71,8 @@ MODEL, IMAGER, START, RUN = "model.safetensors", "imager.toml", "start.json", "t
 ADAPTED, CANDIDATE, TRIED = "adaptation.json", "adapted.safetensors", "tried.safetensors"
 #: Captures that a tissue can be told by, that are enough, and that are looked at at most.
 LEAST_CAPTURES, ENOUGH_CAPTURES, MOST_CAPTURES = 10, 50, 200
-#: Scenes of the matched tissue by which models are compared, with a seed of their own.
-JUDGED_SCENES, JUDGED_SEED = 160, 90_000
+#: Scenes of the matched tissue by which models are compared, their seed, and captures.
+JUDGED_SCENES, JUDGED_SEED, JUDGED_CAPTURES = 160, 90_000, 60
 #: How far weights go from the old ones to those trained on (Wortsman et al., Robust fine-tuning of
 #: zero-shot models, CVPR 2022): half-way, they keep more of what they knew of other tissue.
 SHARES = (0.5, 1.0)
@@ -321,10 +321,9 @@ class _Adaptation:
 
     def _scored(self, judged: _Judged, path: Path, told: Imager) -> ModelScores:
         """Return the scores of a model's file with an imager."""
-        model = load_model(
-            path, imager=on_small_frame(told), device=self.options.device, refine=True
-        )
-        return scores_of(model, judged.scenes, judged.seen, judged.layers)
+        model = load_model(path, imager=on_small_frame(told), device=self.options.device)
+        seen = judged.seen[:: max(1, len(judged.seen) // JUDGED_CAPTURES)]
+        return scores_of(model, judged.scenes, seen, judged.layers)
 
     def _chosen(
         self,
