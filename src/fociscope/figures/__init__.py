@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from fociscope.figures._psf import draw_psf as draw_psf
     from fociscope.figures._specimens import draw_specimen as draw_specimen
     from fociscope.figures._specimens import draw_surface as draw_surface
+    from fociscope.figures.adaptation import draw_adaptation as draw_adaptation
     from fociscope.figures.blind_calibration import (
         draw_blind_calibration as draw_blind_calibration,
     )
-    from fociscope.figures.adaptation import draw_adaptation as draw_adaptation
     from fociscope.figures.calibration import draw_calibration as draw_calibration
     from fociscope.figures.contact_sheet import draw_contact_sheet as draw_contact_sheet
     from fociscope.figures.design import draw_design_study as draw_design_study
@@ -61,8 +61,8 @@ __all__ = [
     "Truth",
     "as_read",
     "depth_colours",
-    "draw_blind_calibration",
     "draw_adaptation",
+    "draw_blind_calibration",
     "draw_calibration",
     "draw_comparison",
     "draw_contact_sheet",
