@@ -8,8 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-import nbformat
 import pytest
+
+nbformat = pytest.importorskip("nbformat", reason="pip install '.[test]'")
 
 DOCS = Path(__file__).parents[2] / "docs"
 
