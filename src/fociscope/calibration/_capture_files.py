@@ -64,11 +64,13 @@ def calibrate_from_captures(
 
     Examples:
         >>> import tempfile
+        >>> import warnings
         >>> from pathlib import Path
         >>> import numpy as np
         >>> from fociscope.calibration import calibrate_from_captures
         >>> from fociscope.simulation import simulate
-        >>> with tempfile.TemporaryDirectory() as folder:
+        >>> with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")  # these captures are few
         ...     np.save(Path(folder) / "run.npy", simulate(12, seed=0).captures)
         ...     found = calibrate_from_captures(f"{folder}/run.npy", f"{folder}/chip.toml")
         ...     sorted(file.name for file in Path(folder).glob("chip*"))

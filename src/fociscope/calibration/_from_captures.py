@@ -74,9 +74,12 @@ class BlindCalibration:
         notes: What a user should know; each was also a warning.
 
     Examples:
+        >>> import warnings
         >>> from fociscope.calibration import calibrate_captures
         >>> from fociscope.simulation import simulate
-        >>> found = calibrate_captures(simulate(12, seed=0).captures)
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")  # these captures are few
+        ...     found = calibrate_captures(simulate(12, seed=0).captures)
         >>> found.captures, abs(found.estimates["half_angle_deg"].value - 18.0) < 4
         (12, True)
     """
@@ -155,9 +158,12 @@ def calibrate_captures(
             another kind.
 
     Examples:
+        >>> import warnings
         >>> from fociscope.calibration import calibrate_captures
         >>> from fociscope.simulation import simulate
-        >>> found = calibrate_captures(simulate(12, seed=0).captures)
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")  # these captures are few
+        ...     found = calibrate_captures(simulate(12, seed=0).captures)
         >>> sorted(found.estimates)[:3]
         ['background_a_counts', 'background_b_counts', 'base_blur_um']
     """

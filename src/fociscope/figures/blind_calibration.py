@@ -30,10 +30,13 @@ def draw_blind_calibration(calibration: BlindCalibration, title: str = "") -> Fi
         A matplotlib figure, 9.6 inches wide.
 
     Examples:
+        >>> import warnings
         >>> from fociscope.calibration import calibrate_captures
         >>> from fociscope.figures import draw_blind_calibration
         >>> from fociscope.simulation import simulate
-        >>> found = calibrate_captures(simulate(12, seed=0).captures)
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")  # these captures are few
+        ...     found = calibrate_captures(simulate(12, seed=0).captures)
         >>> draw_blind_calibration(found, "chip 7").texts[0].get_text()
         'chip 7'
     """
