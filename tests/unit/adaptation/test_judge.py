@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fociscope.adaptation import ModelScores, is_better
+from fociscope.adaptation.judge import WORSE_RESIDUAL_OF_IMAGER
 
 RNG = np.random.default_rng(5)
 SPREAD = RNG.normal(size=100)
@@ -31,8 +32,8 @@ OLD = scores(0.90, 20.0)
         (scores(0.90, 15.0), True),
         (scores(0.92, 21.0), False),  # depths are worse
         (scores(0.89, 15.0), False),  # pixels are
-        (scores(0.92, 15.0, residual=0.12), False),  # maps explain less of the captures
-        (scores(0.92, 15.0, residual=0.109), True),
+        (scores(0.92, 15.0, residual=0.104), False),  # maps explain less of the captures
+        (scores(0.92, 15.0, residual=0.102), True),
         (OLD, False),
     ],
 )
@@ -52,3 +53,9 @@ def test_scenes_without_cells_have_no_depth_that_counts() -> None:
     )
     nothing = ModelScores(OLD.accuracy, np.full(100, np.nan), OLD.residual)
     assert not is_better(nothing, nothing)
+
+
+def test_another_imager_may_explain_less() -> None:
+    told = scores(0.92, 15.0, residual=0.108)
+    assert not is_better(told, OLD)
+    assert is_better(told, OLD, worse_residual=WORSE_RESIDUAL_OF_IMAGER)
