@@ -19,6 +19,19 @@ from fociscope.solvers import SOLVERS
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
+#: Of an adaptation, which draws thousands otherwise.
+FEW_SCENES = {
+    "adaptation.tissue.SCENES": 4,
+    "adaptation.recipe.POOL_CHUNKS": 1,
+    "adaptation.recipe.VALIDATION_SCENES": 4,
+    "adaptation.recipe.CALIBRATION": {
+        "scenes": 20,
+        "family_scenes": 64,
+        "psf_width_scenes": 64,
+    },
+    "workflows._adapt.JUDGED_SCENES": 8,
+    "workflows._adapt.JUDGED_CAPTURES": 4,
+}
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -31,6 +44,8 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Export and score a model in seconds; what a script registers ends with the test."""
     monkeypatch.setattr("fociscope.training.export.NORMALISATION_BATCHES", 2)
     monkeypatch.setattr("fociscope.evaluation.card.TEST_SCENES", 10)
+    for name, value in FEW_SCENES.items():
+        monkeypatch.setattr(f"fociscope.{name}", value)
     for registry in (FORMATS, PSF_KINDS, SOLVERS, SPECIMEN_KINDS, WRITERS):
         monkeypatch.setattr(registry, "_members", dict(registry))
 

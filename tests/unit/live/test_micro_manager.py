@@ -223,7 +223,11 @@ class Demo:
     def __init__(self) -> None:
         plus = pytest.importorskip("pymmcore_plus", reason="pip install '.[live]'")
         adapters = pytest.importorskip("mm_test_adapters", reason="no device adapters here")
-        self.core = plus.CMMCorePlus()
+        with pytest.MonkeyPatch.context() as patch:
+            # Where an earlier test has begun a Qt application, frames would wait for its loop.
+            patch.setenv("PYMM_SIGNALS_BACKEND", "psygnal")
+            self.core = plus.CMMCorePlus()
+            self.core.mda.events  # noqa: B018 - made here, by the same backend
         self.core.setDeviceAdapterSearchPaths([adapters.device_adapter_path()])
         for label in ("Top", "Bottom"):
             self.core.loadDevice(label, "DemoCamera", "DCam")
