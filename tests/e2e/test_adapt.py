@@ -68,6 +68,8 @@ def test_captures_become_a_model_of_their_chip(
     loaded = package.load_model(out / "model.safetensors", device="cpu")
     assert loaded.info.name == "mouse-7"
     assert loaded.imager == Imager.load(out / "imager.toml")
+    info = fociscope("info", out)
+    assert info.code == 0 and "by 12 captures without truth" in info.out
     again = fociscope(*arguments)
     assert again.code == 1 and "not empty; choose another folder" in again.err
     resumed = fociscope(*arguments, "--resume")

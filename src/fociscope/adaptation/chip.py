@@ -45,7 +45,8 @@ def fitted_imager(captures: Float32Array, stated: Imager) -> tuple[Imager, tuple
     for name, value in values.items():
         estimate = found.estimates.get(name)
         if estimate is None or not math.isfinite(estimate.std):
-            notes.append(f"the captures do not determine {name}; it stays {value:.3g}")
+            unit = "" if estimate is None else f" {estimate.unit}"
+            notes.append(f"the captures do not determine {name}; it stays {value:.3g}{unit}")
         elif abs(estimate.value - value) > estimate.std:
             values[name] = estimate.value
             notes.append(

@@ -153,5 +153,5 @@ def _column(scores: ModelScores) -> list[str]:
     return [
         f"{100 * scores.mean_accuracy:.2f} %",
         f"{scores.mean_depth_error_um:.1f} µm",
-        f"{100 * scores.median_residual:.1f} %",
+        f"{100 * scores.median_residual:.2f} %",
     ]

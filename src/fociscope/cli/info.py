@@ -93,6 +93,7 @@ def _describe(path: Path, imager: Imager | None) -> tuple[list[Path], str | None
 
 def _describe_folder(path: Path, imager: Imager | None) -> tuple[list[Path], str | None]:
     """Print what a folder is that is no data set; return samples to draw, and what is wrong."""
+    from fociscope.cli.info_adaptation import ADAPTED, STARTED, describe_adaptation
     from fociscope.cli.info_captures import describe_captures
     from fociscope.cli.info_result import JOURNAL, SUMMARY, describe_result
     from fociscope.files import list_suffixes
@@ -109,6 +110,9 @@ def _describe_folder(path: Path, imager: Imager | None) -> tuple[list[Path], str
         )
     if (path / JOURNAL).exists() or (path / SUMMARY).exists():
         return [], describe_result(path)
+    if (path / ADAPTED).exists() or ((path / STARTED).exists() and (path / "training").is_dir()):
+        describe_adaptation(path)
+        return [], None
     if (path / RECIPE_FILE).exists():
         from fociscope.cli.info_training import describe_run
 

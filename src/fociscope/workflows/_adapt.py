@@ -478,7 +478,7 @@ def _about(result: AdaptedModel) -> dict[str, Any]:
         "on_matched_tissue": {
             name: {
                 "accuracy": round(scores.mean_accuracy, 5),
-                "depth_error_um": round(scores.mean_depth_error_um, 2),
+                "depth_error_um": _finite(scores.mean_depth_error_um),
                 "residual_of_captures": round(scores.median_residual, 5),
             }
             for name, scores in result.scores.items()
@@ -486,6 +486,11 @@ def _about(result: AdaptedModel) -> dict[str, Any]:
         "warnings": list(result.warnings),
         **versions(),
     }
+
+
+def _finite(value: float) -> float | None:
+    """Return a number as a record holds it; None where there is none."""
+    return round(value, 2) if np.isfinite(value) else None
 
 
 def _few(captures: int) -> tuple[str, ...]:
