@@ -115,18 +115,23 @@ def draw(rows: dict[str, list[dict[str, float]]], path: Path) -> None:
         for column, (kind, found) in enumerate(rows.items()):
             sizes = np.array([row["size"] for row in found], float)
             x = sizes**2 if kind in BY_SIDE else sizes
-            for row, name, values in (
-                (0, "processor time (ms)", np.array([1e3 * one["seconds"] for one in found])),
-                (1, "peak memory (MiB)", np.array([one["mib"] for one in found])),
-            ):
-                panel = axes[row, column]
-                panel.loglog(x, values, "o-", color="#2f5d9e")
-                if row == 0:
-                    panel.set_title(f"{kind}: exponent {exponent(x, values):.2f}")
-                else:
-                    panel.set_xlabel("pixels" if kind in BY_SIDE else kind.replace("solver", ""))
-                if column == 0:
-                    panel.set_ylabel(name)
+            ms = np.array([1e3 * one["seconds"] for one in found])
+            above, below = axes[:, column]
+            above.loglog(x, ms, "o-", color="#2f5d9e")
+            above.set_title(f"{kind}: {exponent(x, ms):.2f}")
+            above.set_ylim(ms.min() / 2, ms.max() * 2)
+            below.semilogx(x, [one["mib"] for one in found], "o-", color="#2f5d9e")
+            below.set_ylim(0, 1.15 * max(one["mib"] for one in found))
+            below.set_xlabel("pixels" if kind in BY_SIDE else kind)
+            for panel in (above, below):
+                panel.minorticks_off()
+                if kind not in BY_SIDE:
+                    shown = found if len(found) < 6 else found[::2]
+                    panel.set_xticks(
+                        [one["size"] for one in shown], [f"{one['size']}" for one in shown]
+                    )
+        axes[0, 0].set_ylabel("processor time (ms)")
+        axes[1, 0].set_ylabel("peak memory (MiB)")
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=130)
 
