@@ -5,24 +5,24 @@ from __future__ import annotations
 import math
 import warnings
 
-from fociscope.adaptation.recipe import LARGEST_FRAME_PX
 from fociscope.calibration import calibrate_captures
 from fociscope.errors import FociscopeWarning
 from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import AngleSelectivePsf
 from fociscope.typing import Float32Array
 
-__all__ = ["fitted_imager", "middle_of", "on_small_frame"]
+__all__ = ["LARGEST_FRAME_PX", "fitted_imager", "middle_of", "on_small_frame"]
 
+#: Side of the frames that are trained on, at most: what a larger frame holds is of the same kind.
+LARGEST_FRAME_PX = 64
 #: Standard deviations by which a stated number must be off to be changed.
-SURE = 2.0
+SURE = 1.0
 
 
 def fitted_imager(captures: Float32Array, stated: Imager) -> tuple[Imager, tuple[str, ...]]:
     """Fit what captures of tissue tell of their imager, and leave the rest as it is stated.
 
-    A number that lies within two standard deviations of the fitted one stays as it is stated, so
-    that what is right is not moved by chance.
+    A number that lies within one standard deviation of the fitted one stays as it is stated.
 
     Args:
         captures: Corrected captures, (capture, sensor, y, x).
@@ -47,7 +47,7 @@ def fitted_imager(captures: Float32Array, stated: Imager) -> tuple[Imager, tuple
         if estimate is None or not math.isfinite(estimate.std):
             unit = "" if estimate is None else f" {estimate.unit}"
             notes.append(f"the captures do not determine {name}; it stays {value:.3g}{unit}")
-        elif abs(estimate.value - value) > estimate.std:
+        elif abs(estimate.value - value) > SURE * estimate.std:
             values[name] = estimate.value
             notes.append(
                 f"{name}: {estimate.value:.2f} +- {estimate.std:.2f} fits, not {value:.3g}"

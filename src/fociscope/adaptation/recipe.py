@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fociscope.adaptation.chip import on_small_frame
 from fociscope.errors import ModelError
 from fociscope.imager.geometry import Imager
 from fociscope.imager.psf import AngleSelectivePsf
@@ -11,10 +12,8 @@ from fociscope.networks.store import ModelInfo
 from fociscope.simulation.base import Specimen
 from fociscope.training.recipe import Recipe
 
-__all__ = ["LARGEST_FRAME_PX", "adaptation_recipe", "separation_um"]
+__all__ = ["adaptation_recipe", "separation_um"]
 
-#: Side of the frames that are trained on, at most: what a larger frame holds is of the same kind.
-LARGEST_FRAME_PX = 64
 #: Half widths of the family around the chip: half angle in degrees, base blur in pixels, and
 #: peak SNR in dB.
 ANGLE_DEG, BLUR_PX, SNR_DB = 1.5, 0.3, 5.0
@@ -100,7 +99,6 @@ def adaptation_recipe(
             f"got {psf.kind}",
             fields=("imager",),
         )
-    frame_px = tuple(min(side, LARGEST_FRAME_PX) for side in imager.frame_px)
     apart_um = separation_um(layers, imager.gap_um)
     counts = [1.0] * info.architecture.layers
     counts[layers - 1] = 10.0
@@ -108,7 +106,7 @@ def adaptation_recipe(
     return Recipe.model_validate(
         {
             "name": name,
-            "imager": imager.with_(frame_px=frame_px, dead_pixels=()).model_dump(mode="json"),
+            "imager": on_small_frame(imager).model_dump(mode="json"),
             "network": info.architecture.model_dump(mode="json"),
             "family": _family(imager, psf, peak_snr_db),
             "scenes": {

@@ -165,7 +165,9 @@ def match_tissue(
     """
     if parts is None:
         parts = tuple(part.specimen for part in ANY_TISSUE)
-    usual = np.array([part.share for part in ANY_TISSUE]) if len(parts) == len(ANY_TISSUE) else None
+        usual = np.array([part.share for part in ANY_TISSUE])
+    else:
+        usual = np.ones(len(parts))
     snr_db = peak_snr_db(captures)
     most_db = imager.camera.highest_peak_snr_db()
     found = []
@@ -186,8 +188,9 @@ def match_tissue(
     means = np.stack([embedding.mean(features) for features in found])
     seen = embedding.mean(capture_features(captures, imager))
     shares = _closest(means, seen)
-    even = np.full(len(parts), 1 / len(parts)) if usual is None else usual / usual.sum()
-    distance, usual_distance = (float(np.linalg.norm(seen - w @ means)) for w in (shares, even))
+    distance, usual_distance = (
+        float(np.linalg.norm(seen - w @ means)) for w in (shares, usual / usual.sum())
+    )
     return TissueMatch(parts, shares, distance, usual_distance)
 
 

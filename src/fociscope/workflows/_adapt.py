@@ -335,10 +335,10 @@ class _Adaptation:
     ) -> tuple[Kept, dict[Candidate, ModelScores]]:
         """Compare the candidates, export the best network, and return what is kept."""
         folder = self.output / RUN
-        scores: dict[Candidate, ModelScores] = {
-            "before": self._scored(judged, self.base, self.stated),
-            "imager": self._scored(judged, self.base, imager),
-        }
+        before = self._scored(judged, self.base, self.stated)
+        is_stated = imager == self.stated
+        told = before if is_stated else self._scored(judged, self.base, imager)
+        scores: dict[Candidate, ModelScores] = {"before": before, "imager": told}
         kept: Kept = "nothing"
         if is_better(scores["imager"], scores["before"], worse_residual=WORSE_RESIDUAL_OF_IMAGER):
             kept = "imager"
