@@ -12,14 +12,15 @@ from fociscope.cli.common import (
     Device,
     DeviceOption,
     ImagerOption,
+    ModelArgument,
     err,
     imager_file,
     out,
     print_table,
     refuse_missing,
+    refuse_missing_model,
 )
 from fociscope.cli.entry import app, print_warning
-from fociscope.cli.names import MODELS, completed, listed
 from fociscope.cli.reconstruct import preparation_of, refuse_missing_captures
 from fociscope.cli.reconstruct_options import (
     AverageOption,
@@ -41,15 +42,6 @@ if TYPE_CHECKING:
     from fociscope.adaptation import ModelScores
     from fociscope.workflows import AdaptedModel
 
-ModelArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help=f"A shipped model ({listed(MODELS)}), or a .safetensors file.",
-        autocompletion=completed(MODELS),
-        show_default=False,
-    ),
-]
 OutputOption = Annotated[
     Path, typer.Option("-o", "--output", help="Folder of the run.", show_default=False)
 ]
@@ -87,8 +79,7 @@ def adapt(
     device: DeviceOption = Device.auto,
 ) -> None:
     """Adapt a model to a chip and its tissue by 50 to 200 captures; no truth is needed."""
-    if model not in MODELS and model.endswith(".safetensors"):
-        refuse_missing(model)
+    refuse_missing_model(model)
     refuse_missing_captures(captures)
     refuse_missing(imager_file(imager))
     from fociscope.series import ReconstructionOptions

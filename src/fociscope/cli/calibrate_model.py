@@ -12,29 +12,21 @@ from fociscope.cli.common import (
     Device,
     DeviceOption,
     ImagerOption,
+    ModelArgument,
     OverwriteOption,
     imager_file,
     out,
     progress_bar,
     read_imager,
     refuse_missing,
+    refuse_missing_model,
 )
 from fociscope.cli.entry import app, print_warning
-from fociscope.cli.names import MODELS, completed, listed
 
 if TYPE_CHECKING:
     from fociscope.workflows import CalibratedModel
 
 
-ModelArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help=f"A shipped model ({listed(MODELS)}), or a .safetensors file.",
-        autocompletion=completed(MODELS),
-        show_default=False,
-    ),
-]
 DataOption = Annotated[
     Path,
     typer.Option(
@@ -76,8 +68,7 @@ def calibrate_model(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Give a model guarantees: how many foci are false, how many depths lie in their bars."""
-    if model not in MODELS and model.endswith(".safetensors"):
-        refuse_missing(model)
+    refuse_missing_model(model)
     refuse_missing(data, imager_file(imager))
     from fociscope.workflows import calibrate_model as run
 

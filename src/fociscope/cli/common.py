@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.text import Text
 
-from fociscope.cli.names import IMAGERS, completed, listed
+from fociscope.cli.names import IMAGERS, MODELS, completed, listed
 from fociscope.errors import harmless
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = [
     "DeviceOption",
     "HarmlessConsole",
     "ImagerOption",
+    "ModelArgument",
     "OverwriteOption",
     "err",
     "estimate_cells",
@@ -42,6 +43,7 @@ __all__ = [
     "progress_bar",
     "read_imager",
     "refuse_missing",
+    "refuse_missing_model",
     "self_check",
     "show",
 ]
@@ -82,6 +84,15 @@ class Device(StrEnum):
 
 
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help=f"A shipped model ({listed(MODELS)}), or a .safetensors file.",
+        autocompletion=completed(MODELS),
+        show_default=False,
+    ),
+]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace what an earlier run has left there.")
 ]
@@ -165,6 +176,12 @@ def refuse_missing(*paths: Path | str | None) -> None:
         # A path may go on inside a file, such as an archive.
         if not any(parent.is_file() for parent in Path(path).parents):
             raise FileFormatError(f"{printable(path)}: there is no such file; check the path.")
+
+
+def refuse_missing_model(model: str) -> None:
+    """Refuse a model's file that does not exist, before torch loads; a name is looked up later."""
+    if model not in MODELS and model.endswith(".safetensors"):
+        refuse_missing(model)
 
 
 def show(name: str, value: str) -> None:

@@ -10,13 +10,14 @@ import typer
 
 from fociscope.cli.common import (
     ImagerOption,
+    ModelArgument,
     OverwriteOption,
     imager_file,
     out,
     refuse_missing,
+    refuse_missing_model,
 )
 from fociscope.cli.entry import app
-from fociscope.cli.names import MODELS, completed, listed
 
 
 class ExportFormat(StrEnum):
@@ -27,15 +28,6 @@ class ExportFormat(StrEnum):
     bioimageio = "bioimageio"
 
 
-ModelArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help=f"A shipped model ({listed(MODELS)}), or a .safetensors file.",
-        autocompletion=completed(MODELS),
-        show_default=False,
-    ),
-]
 FormatOption = Annotated[
     ExportFormat,
     typer.Option(
@@ -67,8 +59,7 @@ def export(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Write a model, its imager and its calibration as one graph that runs without Fociscope."""
-    if model not in MODELS and model.endswith(".safetensors"):
-        refuse_missing(model)
+    refuse_missing_model(model)
     refuse_missing(imager_file(imager))
     from fociscope.exchange import OUTPUTS, export_graph
 

@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from fociscope.cli.common import Device, DeviceOption, err, imager_file, out, refuse_missing
+from fociscope.cli.common import (
+    Device,
+    DeviceOption,
+    err,
+    imager_file,
+    out,
+    refuse_missing,
+    refuse_missing_model,
+)
 from fociscope.cli.entry import app
 from fociscope.cli.names import MODELS, RECIPES, completed, listed
 
@@ -135,8 +143,8 @@ def _check(
             raise typer.BadParameter("name the folder of the run", param_hint="-o")
         if recipe not in RECIPES and recipe.endswith(".toml"):
             refuse_missing(recipe)
-    if start_from is not None and start_from not in MODELS and start_from.endswith(".safetensors"):
-        refuse_missing(start_from)
+    if start_from is not None:
+        refuse_missing_model(start_from)
     refuse_missing(imager_file(imager), data)
 
 
